@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * The ioctl interface of /dev/fermata.
+ *
+ * Three kinds of file descriptor: the device, a VM made from it, a vCPU made from a VM. Each one's
+ * objects live exactly as long as its descriptor. A VM belongs to the process that created it:
+ * ioctls from another address space get EPERM, because guest memory is that process's memory.
+ *
+ * Rules that hold for every call:
+ *  - every structure has the same layout for 32- and 64-bit callers; the assertions below check it;
+ *  - reserved and padding fields must be zero, unknown flag bits are EINVAL;
+ *  - an ioctl's number contains the size of its argument, so a wrong size is ENOTTY;
+ *  - an incompatible change raises FERMATA_ABI_VERSION.
+ */
+#ifndef UAPI_FERMATA_H
+#define UAPI_FERMATA_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define FERMATA_DEVICE "/dev/fermata"
+#define FERMATA_ABI_VERSION 1
+
+#define FERMATA_MAX_VCPUS 64
+#define FERMATA_MAX_SLOTS 32
+#define FERMATA_MAX_CPUID 128
+#define FERMATA_MAX_EXIT_CODES 192
+#define FERMATA_LAST_EXITS 16
+
+/* ---------------------------------------------------------------- device */
+
+enum fermata_vendor {
+	FERMATA_VENDOR_NONE = 0,
+	FERMATA_VENDOR_AMD = 1,
+	FERMATA_VENDOR_INTEL = 2,
+};
+
+/* What stands between this machine and running a guest; several bits may be set. */
+#define FERMATA_BLOCK_NO_VIRT (1u << 0)   /* the CPU has neither SVM nor VMX */
+#define FERMATA_BLOCK_FIRMWARE (1u << 1)  /* VM_CR.SVMDIS, or IA32_FEATURE_CONTROL */
+#define FERMATA_BLOCK_BUSY (1u << 2)      /* another hypervisor (KVM) holds the CPU */
+#define FERMATA_BLOCK_NO_NESTED (1u << 3) /* no NPT/EPT, and no shadow paging in this build */
+#define FERMATA_BLOCK_NO_BACKEND (1u << 4) /* the CPU's vendor has no backend in this build */
+
+/* AMD: CPUID 8000_000A EDX as it stands (APM 3, E.4.9); kept raw so that no bit is lost. */
+struct fermata_caps {
+	__u32 abi;	    /* out: FERMATA_ABI_VERSION of the module */
+	__u32 vendor;	    /* out: enum fermata_vendor */
+	__u32 blocked;	    /* out: FERMATA_BLOCK_* ; 0 means guests can run */
+	__u32 svm_revision; /* out: CPUID 8000_000A EAX[7:0] */
+	__u32 svm_features; /* out: CPUID 8000_000A EDX */
+	__u32 tags;	    /* out: number of ASIDs or VPIDs, the host's own (0) included */
+	__u32 tsc_khz;	    /* out: frequency of the host's TSC, kHz */
+	__u32 phys_bits;    /* out: width of a guest-physical address, bits */
+	__u64 xcr0;	    /* out: XCR0 bits a guest may enable */
+	__u32 nested_levels; /* out: bit n set: a nested-paging leaf of level n (1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB) */
+	__u32 max_vcpus;    /* out: FERMATA_MAX_VCPUS of the module */
+	__u64 reserved[8];
+};
+
+struct fermata_cpuid_entry {
+	__u32 leaf;
+	__u32 subleaf;
+	__u32 flags; /* FERMATA_CPUID_SUBLEAF */
+	__u32 eax, ebx, ecx, edx;
+	__u32 reserved;
+};
+/* The entry answers only its own ECX; without it, it answers every ECX of its leaf. */
+#define FERMATA_CPUID_SUBLEAF (1u << 0)
+
+struct fermata_cpuid {
+	__u32 count; /* in: room or entries given; out: entries filled in */
+	__u32 reserved;
+	struct fermata_cpuid_entry entry[FERMATA_MAX_CPUID];
+};
+
+struct fermata_vm_config {
+	__u32 flags; /* must be 0 */
+	__u32 reserved[7];
+};
+
+/* ---------------------------------------------------------------- VM */
+
+/* Guest-physical [gpa, gpa + size) is the caller's memory at user_addr. size 0 removes the slot. */
+struct fermata_memory {
+	__u32 slot;  /* 0 .. FERMATA_MAX_SLOTS - 1 */
+	__u32 flags; /* FERMATA_MEMORY_* */
+	__u64 gpa;	 /* bytes, multiple of 4096 */
+	__u64 size;	 /* bytes, multiple of 4096 */
+	__u64 user_addr; /* multiple of 4096; congruent to gpa modulo 2 MiB to get 2 MiB entries */
+};
+#define FERMATA_MEMORY_READONLY (1u << 0) /* a guest write exits as FERMATA_EXIT_MMIO */
+
+struct fermata_vcpu_config {
+	__u32 id; /* 0 .. FERMATA_MAX_VCPUS - 1; also its APIC ID; 0 is the boot processor */
+	__u32 reserved[7];
+};
+
+/* A message-signalled interrupt as a device writes it (SDM 3A 11.11, APM 2 16.11). */
+struct fermata_msi {
+	__u64 address;
+	__u32 data;
+	__u32 reserved;
+};
+
+/* The level of a wire into the local APICs. */
+struct fermata_line {
+	__u32 line;  /* FERMATA_LINE_* */
+	__u32 level; /* 0 or 1 */
+	__u32 vcpu;  /* which vCPU's local APIC */
+	__u32 reserved;
+};
+#define FERMATA_LINE_LINT0 0 /* the 8259's INTR: delivered as the LVT says (ExtINT, Fixed, ...) */
+#define FERMATA_LINE_LINT1 1 /* NMI */
+
+/*
+ * The guest clock, mapped read-only at offset 0 of the VM descriptor, one page. Read seq (odd: being
+ * written, try again), then the rest, then seq again. The guest's TSC is
+ *	guest_tsc = host_tsc + tsc_offset
+ * and the guest's time since the VM was created, in ns of the guest, is
+ *	guest_ns = (u128)(guest_tsc - tsc_origin) * ns_mult >> 32
+ */
+struct fermata_clock {
+	__u32 seq;
+	__u32 tsc_khz; /* the guest's TSC frequency */
+	__u64 tsc_offset;
+	__u64 tsc_origin;
+	__u64 ns_mult;
+	__u64 reserved[4];
+};
+
+/* ---------------------------------------------------------------- vCPU: the run page */
+
+/* Order of the general registers: the processor's own encoding. */
+enum fermata_reg {
+	FERMATA_RAX, FERMATA_RCX, FERMATA_RDX, FERMATA_RBX,
+	FERMATA_RSP, FERMATA_RBP, FERMATA_RSI, FERMATA_RDI,
+	FERMATA_R8,  FERMATA_R9,  FERMATA_R10, FERMATA_R11,
+	FERMATA_R12, FERMATA_R13, FERMATA_R14, FERMATA_R15,
+	FERMATA_REGS,
+};
+
+/* Why FERMATA_RUN returned 0. */
+enum fermata_exit_reason {
+	FERMATA_EXIT_UNCLAIMED = 0, /* nobody knew this exit: the vCPU is dead, exit.hw_* say why */
+	FERMATA_EXIT_IO,	    /* IN/OUT/INS/OUTS: exit.io; RIP still at the instruction */
+	FERMATA_EXIT_MMIO,	    /* access to guest-physical memory without a slot: exit.mmio; RIP at it */
+	FERMATA_EXIT_INTACK,	    /* LINT0 as ExtINT is due: fetch the 8259's vector, FERMATA_INTERRUPT */
+	FERMATA_EXIT_EOI,	    /* a level-triggered vector got its EOI: exit.eoi */
+	FERMATA_EXIT_SHUTDOWN,	    /* triple fault (APM 2 15.14.3): the vCPU is dead */
+	FERMATA_EXIT_FAIL_ENTRY,    /* the processor refused the guest's state: the vCPU is dead */
+	FERMATA_EXIT_MEMORY_FAULT,  /* the caller's memory behind exit.mmio.gpa could not be had (SIGBUS, EFAULT) */
+	FERMATA_EXIT_HALTED,	    /* every way to wake this vCPU is closed: HLT with IF = 0 */
+	FERMATA_EXIT_REASONS,
+};
+
+struct fermata_exit_io {
+	__u16 port;
+	__u8 size;   /* 1, 2 or 4 bytes */
+	__u8 in;     /* 1: IN/INS, 0: OUT/OUTS */
+	__u8 string; /* 1: INS/OUTS: decode insn[], see libfermata's emulator */
+	__u8 rep;
+	__u8 reserved[2];
+	__u32 value; /* OUT: what the guest wrote */
+	__u32 reserved2;
+};
+
+struct fermata_exit_mmio {
+	__u64 gpa;
+	__u8 write;
+	__u8 fetch; /* the guest tried to execute there */
+	__u8 reserved[6];
+};
+
+struct fermata_exit_eoi {
+	__u32 vector;
+	__u32 reserved;
+};
+
+struct fermata_exit {
+	__u32 reason;	 /* enum fermata_exit_reason */
+	__u32 hw_reason; /* SVM EXITCODE (APM 2 appendix C) or VMX basic exit reason */
+	__u64 hw_info1;	 /* EXITINFO1, exit qualification */
+	__u64 hw_info2;	 /* EXITINFO2, guest-physical address */
+	__u8 insn_len;	 /* length of the instruction at RIP, 0 when unknown */
+	__u8 insn_bytes; /* how many bytes of insn[] hold code */
+	__u8 insn[15];	 /* filled in for MMIO and string I/O */
+	__u8 cpu_mode;	 /* FERMATA_MODE_*: how insn[] decodes */
+	__u8 reserved[6];
+	union {
+		struct fermata_exit_io io;
+		struct fermata_exit_mmio mmio;
+		struct fermata_exit_eoi eoi;
+		__u64 pad[4];
+	};
+};
+#define FERMATA_MODE_REAL 0	/* real or virtual-8086: 16-bit */
+#define FERMATA_MODE_PROT16 1	/* protected, CS.D = 0 */
+#define FERMATA_MODE_PROT32 2	/* protected or compatibility, CS.D = 1 */
+#define FERMATA_MODE_LONG 3	/* 64-bit */
+
+/*
+ * Mapped read-write at offset 0 of the vCPU descriptor, one page. The general registers live here,
+ * so most exits need no further ioctl. RIP and RFLAGS are written on every return; to change them
+ * set FERMATA_RUN_SET_RIP / _SET_RFLAGS, or let the kernel step over the instruction with `advance`.
+ */
+struct fermata_run {
+	__u64 regs[FERMATA_REGS];
+	__u64 rip;
+	__u64 rflags;
+	__u32 set;	/* in: FERMATA_RUN_SET_*; cleared when taken */
+	__u8 advance;	/* in: add this to RIP and end the interrupt shadow; 0..15; cleared when taken */
+	__u8 immediate_exit; /* in: 1: FERMATA_RUN returns -EINTR before entering the guest */
+	__u8 reserved[2];
+	struct fermata_exit exit; /* out */
+};
+#define FERMATA_RUN_SET_RIP (1u << 0)
+#define FERMATA_RUN_SET_RFLAGS (1u << 1)
+
+/* ---------------------------------------------------------------- vCPU: state */
+
+struct fermata_segment {
+	__u16 selector;
+	__u16 attrib; /* as in a VMCB: type 3:0, S 4, DPL 6:5, P 7, AVL 8, L 9, D/B 10, G 11, unusable 12 */
+	__u32 limit;
+	__u64 base;
+};
+#define FERMATA_SEG_UNUSABLE (1u << 12)
+
+struct fermata_table {
+	__u64 base;
+	__u32 limit;
+	__u32 reserved;
+};
+
+struct fermata_state_regs { /* FERMATA_STATE_REGS */
+	__u64 regs[FERMATA_REGS];
+	__u64 rip;
+	__u64 rflags;
+};
+
+struct fermata_state_segments { /* FERMATA_STATE_SEGMENTS */
+	struct fermata_segment es, cs, ss, ds, fs, gs, ldt, tr;
+	struct fermata_table gdt, idt;
+};
+
+struct fermata_state_control { /* FERMATA_STATE_CONTROL */
+	__u64 cr0, cr2, cr3, cr4, cr8, efer, xcr0;
+	__u64 apic_base;
+};
+
+struct fermata_state_debug { /* FERMATA_STATE_DEBUG */
+	__u64 dr[4];
+	__u64 dr6, dr7;
+};
+
+struct fermata_state_msrs { /* FERMATA_STATE_MSRS */
+	__u64 star, lstar, cstar, sfmask, kernel_gs_base;
+	__u64 sysenter_cs, sysenter_esp, sysenter_eip;
+	__u64 pat, tsc, tsc_adjust, tsc_aux, tsc_deadline;
+	__u64 reserved[3];
+};
+
+struct fermata_state_events { /* FERMATA_STATE_EVENTS */
+	__u8 exception_pending, exception_vector, exception_has_code, interrupt_shadow;
+	__u32 exception_code;
+	__u8 nmi_pending, nmi_blocked;
+	__u8 mp_state; /* FERMATA_MP_* */
+	__u8 sipi_vector;
+	__u32 reserved;
+};
+#define FERMATA_MP_RUNNABLE 0
+#define FERMATA_MP_HALTED 1
+#define FERMATA_MP_WAIT_FOR_SIPI 2
+#define FERMATA_MP_DEAD 3
+
+struct fermata_state_apic { /* FERMATA_STATE_APIC: the 16-byte-aligned registers of the xAPIC page */
+	__u32 reg[64]; /* reg[offset >> 4] */
+};
+
+#define FERMATA_XSAVE_SIZE 4096
+struct fermata_state_xsave { /* FERMATA_STATE_XSAVE: standard format, FXSAVE layout first */
+	__u8 area[FERMATA_XSAVE_SIZE];
+};
+
+struct fermata_state {
+	__u32 mask; /* in: FERMATA_STATE_* groups to read or write */
+	__u32 reserved;
+	struct fermata_state_regs regs;
+	struct fermata_state_segments segments;
+	struct fermata_state_control control;
+	struct fermata_state_debug debug;
+	struct fermata_state_msrs msrs;
+	struct fermata_state_events events;
+	struct fermata_state_apic apic;
+	struct fermata_state_xsave xsave;
+};
+#define FERMATA_STATE_REGS (1u << 0)
+#define FERMATA_STATE_SEGMENTS (1u << 1)
+#define FERMATA_STATE_CONTROL (1u << 2)
+#define FERMATA_STATE_DEBUG (1u << 3)
+#define FERMATA_STATE_MSRS (1u << 4)
+#define FERMATA_STATE_EVENTS (1u << 5)
+#define FERMATA_STATE_APIC (1u << 6)
+#define FERMATA_STATE_XSAVE (1u << 7)
+#define FERMATA_STATE_ALL 0xffu
+
+/* ---------------------------------------------------------------- vCPU: the rest */
+
+/* Answer to FERMATA_EXIT_INTACK, or an event the caller wants delivered. */
+struct fermata_interrupt {
+	__u32 vector; /* 0..255 */
+	__u32 kind;   /* FERMATA_EVENT_* */
+	__u32 code;   /* error code, with FERMATA_EVENT_EXCEPTION_CODE */
+	__u32 reserved;
+	__u64 cr2;    /* with vector 14 */
+};
+#define FERMATA_EVENT_EXTINT 0	       /* what the 8259 answered */
+#define FERMATA_EVENT_NMI 1	       /* vector ignored */
+#define FERMATA_EVENT_EXCEPTION 2      /* vector 0..31 without error code */
+#define FERMATA_EVENT_EXCEPTION_CODE 3 /* with error code */
+#define FERMATA_EVENT_NONE 4	       /* spurious: the 8259 withdrew its request */
+
+/* Guest-linear to guest-physical, by the guest's own page tables as they are now. */
+struct fermata_translate {
+	__u64 linear;
+	__u32 access;	 /* FERMATA_ACCESS_* */
+	__u32 fault;	 /* out: 1: the guest would get #PF with this code */
+	__u64 gpa;	 /* out */
+	__u32 code;	 /* out: the #PF error code */
+	__u32 page_size; /* out: bytes */
+};
+#define FERMATA_ACCESS_READ 0
+#define FERMATA_ACCESS_WRITE (1u << 0)
+#define FERMATA_ACCESS_FETCH (1u << 1)
+#define FERMATA_ACCESS_USER (1u << 2)	/* as CPL 3; else with the vCPU's present CPL */
+#define FERMATA_ACCESS_SYSTEM (1u << 3) /* as the processor reads its tables: implicit supervisor */
+
+struct fermata_exit_count {
+	__u64 count;
+	__u64 cycles; /* host TSC from exit to the next entry or to the return to the caller */
+};
+
+struct fermata_last_exit {
+	__u64 rip;
+	__u64 info1, info2;
+	__u32 code; /* as fermata_exit.hw_reason */
+	__u32 reserved;
+};
+
+struct fermata_stats {
+	__u32 vendor; /* whose exit codes these are */
+	__u32 last;   /* index of the oldest entry of last_exit[] */
+	__u64 entries;	      /* VM entries */
+	__u64 user_exits;     /* returns to the caller */
+	__u64 injected;	      /* interrupts and exceptions delivered */
+	__u64 nested_faults;  /* nested page faults answered with a mapping */
+	__u64 large_mappings; /* of these, 2 MiB or larger */
+	__u64 flushes;	      /* tag flushes paid */
+	__u64 tag_rollovers;  /* a CPU ran out of tags and started a generation */
+	__u64 halts;	      /* HLT that put the thread to sleep */
+	__u64 guest_cycles;   /* host TSC spent inside the guest */
+	__u64 reserved[5];
+	struct fermata_exit_count exit[FERMATA_MAX_EXIT_CODES]; /* by fermata_exit_slot() */
+	struct fermata_last_exit last_exit[FERMATA_LAST_EXITS];
+};
+
+/* SVM's codes 400h.. are folded down behind 0..9Fh so that one small array holds all of them. */
+static inline __u32 fermata_exit_slot(__u32 code)
+{
+	if (code < 0xa0)
+		return code;
+	if (code >= 0x400 && code < 0x410)
+		return 0xa0 + (code - 0x400);
+	return FERMATA_MAX_EXIT_CODES - 1;
+}
+
+static inline __u32 fermata_exit_code(__u32 slot)
+{
+	return slot >= 0xa0 && slot < 0xb0 ? 0x400 + (slot - 0xa0) : slot;
+}
+
+/* ---------------------------------------------------------------- numbers */
+
+#define FERMATA_IOC 0xFE
+
+/* device */
+#define FERMATA_GET_CAPS _IOR(FERMATA_IOC, 0x00, struct fermata_caps)
+#define FERMATA_GET_CPUID _IOWR(FERMATA_IOC, 0x01, struct fermata_cpuid) /* what guests may be shown */
+#define FERMATA_CREATE_VM _IOW(FERMATA_IOC, 0x02, struct fermata_vm_config) /* returns a descriptor */
+/* VM */
+#define FERMATA_SET_MEMORY _IOW(FERMATA_IOC, 0x10, struct fermata_memory)
+#define FERMATA_SET_CPUID _IOW(FERMATA_IOC, 0x11, struct fermata_cpuid) /* before the first vCPU */
+#define FERMATA_CREATE_VCPU _IOW(FERMATA_IOC, 0x12, struct fermata_vcpu_config) /* returns a descriptor */
+#define FERMATA_SIGNAL_MSI _IOW(FERMATA_IOC, 0x13, struct fermata_msi)
+#define FERMATA_SET_LINE _IOW(FERMATA_IOC, 0x14, struct fermata_line)
+/* vCPU */
+#define FERMATA_RUN _IO(FERMATA_IOC, 0x20)
+#define FERMATA_GET_STATE _IOWR(FERMATA_IOC, 0x21, struct fermata_state)
+#define FERMATA_SET_STATE _IOW(FERMATA_IOC, 0x22, struct fermata_state)
+#define FERMATA_INTERRUPT _IOW(FERMATA_IOC, 0x23, struct fermata_interrupt)
+#define FERMATA_TRANSLATE _IOWR(FERMATA_IOC, 0x24, struct fermata_translate)
+#define FERMATA_GET_STATS _IOR(FERMATA_IOC, 0x25, struct fermata_stats)
+
+#ifndef __cplusplus
+#define FERMATA_LAYOUT(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " is part of the ABI")
+FERMATA_LAYOUT(struct fermata_caps, 48 + 64);
+FERMATA_LAYOUT(struct fermata_cpuid_entry, 32);
+FERMATA_LAYOUT(struct fermata_cpuid, 8 + 32 * FERMATA_MAX_CPUID);
+FERMATA_LAYOUT(struct fermata_vm_config, 32);
+FERMATA_LAYOUT(struct fermata_memory, 32);
+FERMATA_LAYOUT(struct fermata_vcpu_config, 32);
+FERMATA_LAYOUT(struct fermata_msi, 16);
+FERMATA_LAYOUT(struct fermata_line, 16);
+FERMATA_LAYOUT(struct fermata_clock, 64);
+FERMATA_LAYOUT(struct fermata_exit, 80);
+FERMATA_LAYOUT(struct fermata_run, 152 + 80);
+FERMATA_LAYOUT(struct fermata_segment, 16);
+FERMATA_LAYOUT(struct fermata_state_segments, 160);
+FERMATA_LAYOUT(struct fermata_state_msrs, 128);
+FERMATA_LAYOUT(struct fermata_state_events, 16);
+FERMATA_LAYOUT(struct fermata_state, 8 + 144 + 160 + 64 + 48 + 128 + 16 + 256 + 4096);
+FERMATA_LAYOUT(struct fermata_interrupt, 24);
+FERMATA_LAYOUT(struct fermata_translate, 32);
+FERMATA_LAYOUT(struct fermata_stats, 120 + 16 * FERMATA_MAX_EXIT_CODES + 32 * FERMATA_LAST_EXITS);
+#endif
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * What every device model is made of.
+ *
+ * A device never reads a host clock, never makes a system call and never injects: it is handed
+ * `now` (ns of the guest), answers reads and writes, drives wires, and says when it next wants to
+ * be called. All calls into the devices of one machine are made under that machine's one lock.
+ */
+#ifndef VMM_DEVICE_H
+#define VMM_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NEVER UINT64_MAX
+
+/* A wire out of a device. raise/lower are idempotent; an edge is false then true. */
+struct wire {
+	void (*set)(void *opaque, unsigned line, bool level);
+	void *opaque;
+	unsigned line;
+};
+
+static inline void wire_set(const struct wire *w, bool level)
+{
+	if (w->set)
+		w->set(w->opaque, w->line, level);
+}
+
+/* Operations of one device on its registers; offset is relative to the range it was placed at. */
+struct device_ops {
+	const char *name;
+	/* size: 1, 2, 4 (8 in memory). A read of nothing gives all ones. */
+	uint64_t (*read)(void *dev, uint64_t now, uint64_t offset, unsigned size);
+	void (*write)(void *dev, uint64_t now, uint64_t offset, unsigned size, uint64_t value);
+	/* Does what is due at `now`. Called at or after the time that deadline() named. */
+	void (*tick)(void *dev, uint64_t now);
+	/* The next guest time at which tick() must be called, or NEVER. */
+	uint64_t (*deadline)(void *dev);
+	void (*reset)(void *dev);
+};
+
+#endif
