@@ -16,6 +16,9 @@
 /* ---- memory: pages are 4 KiB, zeroed, in the host's direct map. These may sleep. */
 void *host_page_alloc(void); /* NULL when there is no memory */
 void host_page_free(void *page);
+/* 2^order pages, physically contiguous */
+void *host_pages_alloc(u32 order);
+void host_pages_free(void *pages, u32 order);
 u64 host_virt_to_phys(const void *virt);
 void *host_phys_to_virt(u64 phys);
 void *host_alloc(size_t size); /* zeroed */
@@ -62,6 +65,10 @@ bool host_test_and_set_bit(u32 bit, u64 *word);
 bool host_test_and_clear_bit(u32 bit, u64 *word);
 u64 host_exchange(u64 *word, u64 value); /* full barrier */
 
+/* ---- CPUs */
+u32 host_cpu_count(void); /* CPU numbers are below this */
+u32 host_cpu(void);	  /* this one's; with preemption off */
+
 /* ---- time */
 u64 host_tsc(void);
 u32 host_tsc_khz(void);
@@ -69,6 +76,34 @@ u32 host_tsc_khz(void);
 void host_timer_init(struct host_timer *timer, void (*fn)(struct host_timer *));
 void host_timer_arm(struct host_timer *timer, u64 delta_ns);
 void host_timer_cancel(struct host_timer *timer); /* waits for a running fn; sleeps */
+
+/* ---- running a guest on this CPU: only core/run.c and the backends use these */
+struct host_thread; /* what the system keeps for one vCPU: wait queue, FPU area, the CPU it is on */
+/*
+ * Between begin and end the thread stays on its CPU and the FPU registers are the guest's; nothing
+ * in between may sleep. begin returns the CPU's number.
+ */
+u32 host_guest_begin(struct host_thread *thread, u64 guest_xcr0, u64 guest_tsc_aux);
+void host_guest_end(struct host_thread *thread);
+/* In guest context: the guest changed one of the two. */
+void host_guest_xcr0(u64 xcr0);
+void host_guest_tsc_aux(u64 tsc_aux);
+void host_irq_disable(void);
+void host_irq_enable(void); /* pending host interrupts run here */
+/* The thread must go back to the host: a signal, or another thread's turn. */
+bool host_must_leave(void);
+/* Lets the other threads run if they should; -EINTR when a signal is pending. */
+int host_leave(void);
+/* If the thread is in guest mode on `cpu`, makes it exit soon. */
+void host_kick(u32 cpu);
+void host_pause(void); /* in a loop that waits for another CPU */
+/* Sleeps until wake(arg); -EINTR for a signal. Somebody who makes it true calls host_wake(). */
+int host_wait(struct host_thread *thread, bool (*wake)(void *arg), void *arg);
+void host_wake(struct host_thread *thread);
+/* The guest's XSAVE area, standard format, FERMATA_XSAVE_SIZE bytes. */
+void *host_xsave_area(struct host_thread *thread);
+void host_full_barrier(void);
+void host_restore_breakpoints(void); /* the thread's own DR0..DR3, after a guest used them */
 
 /* ---- messages: one line, no newline at its end */
 void host_log(const char *format, ...) __attribute__((format(printf, 1, 2)));

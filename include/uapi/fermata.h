@@ -365,19 +365,22 @@ struct fermata_stats {
 	struct fermata_last_exit last_exit[FERMATA_LAST_EXITS];
 };
 
-/* SVM's codes 400h.. are folded down behind 0..9Fh so that one small array holds all of them. */
+/*
+ * SVM's codes 400h..40Eh are folded down behind 0..AFh so that one small array holds all of them; the
+ * last slot counts every other code.
+ */
 static inline __u32 fermata_exit_slot(__u32 code)
 {
-	if (code < 0xa0)
+	if (code < 0xb0)
 		return code;
-	if (code >= 0x400 && code < 0x410)
-		return 0xa0 + (code - 0x400);
+	if (code >= 0x400 && code < 0x40f)
+		return 0xb0 + (code - 0x400);
 	return FERMATA_MAX_EXIT_CODES - 1;
 }
 
 static inline __u32 fermata_exit_code(__u32 slot)
 {
-	return slot >= 0xa0 && slot < 0xb0 ? 0x400 + (slot - 0xa0) : slot;
+	return slot >= 0xb0 && slot < 0xbf ? 0x400 + (slot - 0xb0) : slot;
 }
 
 /* ---------------------------------------------------------------- numbers */

@@ -30,9 +30,12 @@ static inline void wire_set(const struct wire *w, bool level)
 /* Operations of one device on its registers; offset is relative to the range it was placed at. */
 struct device_ops {
 	const char *name;
+	/* The widest access read() and write() understand; the bus splits wider ones. 0: all. */
+	unsigned width;
 	/* size: 1, 2, 4 (8 in memory). A read of nothing gives all ones. */
 	uint64_t (*read)(void *dev, uint64_t now, uint64_t offset, unsigned size);
 	void (*write)(void *dev, uint64_t now, uint64_t offset, unsigned size, uint64_t value);
+	/* These may be NULL. A device with several ranges has tick, deadline and reset in one of them. */
 	/* Does what is due at `now`. Called at or after the time that deadline() named. */
 	void (*tick)(void *dev, uint64_t now);
 	/* The next guest time at which tick() must be called, or NEVER. */

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0
+#
+# make            everything, into build/
+# make run        a Debian kernel as a guest, its shell on this terminal
+# make test       all tests; unit, check (style, include directions), system (boots) are parts of it
+# make install    DESTDIR, prefix, libdir, includedir, mandir; the module by install-module
+# make clean
+#
+# V=1 shows the commands, DEBUG=1 builds with the second tier of assertions.
+
+VERSION := 0.1.0
+
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+libdir ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+mandir ?= $(prefix)/share/man
+
+top := $(CURDIR)
+build := build
+
+CC ?= gcc
+IASL ?= iasl
+PROVE ?= prove
+
+V ?= 0
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-8s %s\n' '$(1)' '$(2)'
+else
+Q :=
+say = @:
+endif
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.SECONDARY:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+# scripts/setup installs what is missing and writes what it found out. make reads it before anything
+# else, so that the rest of this file may rely on it.
+ifeq ($(filter clean,$(MAKECMDGOALS)),)
+include $(build)/setup.mk
+endif
+$(build)/setup.mk: scripts/setup
+	$(Q)mkdir -p $(build)
+	$(Q)scripts/setup $@
+
+warnings := -Wall -Wextra -Werror -Wno-unused-parameter
+includes := -I. -Iinclude -Ivmm -I$(build)
+common := -std=gnu11 -D_GNU_SOURCE -DFERMATA_VERSION='"$(VERSION)"' -MMD -MP $(warnings) $(includes)
+common += $(if $(filter 1,$(DEBUG)),-DFERMATA_DEBUG)
+CFLAGS ?= -O2 -g
+user_cflags = $(common) $(CFLAGS)
+
+# Files that change when a variable does, so that what depends on it is built again.
+define stamp
+$(build)/stamp/$(1): FORCE
+	@mkdir -p $$(@D); echo '$(2)' | cmp -s - $$@ || echo '$(2)' >$$@
+endef
+FORCE:
+$(eval $(call stamp,flags,$(CC) $(CFLAGS) DEBUG=$(DEBUG)))
+$(eval $(call stamp,libdir,$(libdir)))
+$(eval $(call stamp,install,$(VERSION) $(prefix) $(libdir) $(includedir)))
+
+# ---- sources: each folder lists its own
+
+lib_sources :=
+vmm_sources :=
+cli_sources :=
+box_sources :=
+-include lib/build.mk vmm/build.mk cli/build.mk
+include box/build.mk
+
+# $(call in,FOLDER): its sources from the top of the tree, listed with or without the folder's name.
+in = $(foreach s,$($(1)_sources),$(if $(filter $(1)/%,$(s)),$(s),$(1)/$(s)))
+objects = $(patsubst %.c,$(build)/obj/%.o,$(filter %.c,$(1)))
+
+lib_objects := $(call objects,$(call in,lib))
+cli_objects := $(call objects,$(call in,cli) $(call in,vmm) $(call in,box))
+examples := $(patsubst %.c,$(build)/%,$(wildcard examples/*.c))
+
+all: $(build)/fermata $(build)/libfermata.a $(build)/libfermata.so $(build)/fermata.pc
+all: $(build)/kernel/fermata.ko $(examples)
+all: $(build)/box/vmlinuz $(build)/box/initrd.cpio $(build)/box/box-sh $(build)/guest/initrd.cpio.gz
+
+$(lib_objects): user_cflags += -fPIC
+
+$(build)/obj/%.o: %.c $(build)/stamp/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(user_cflags) -c -o $@ $<
+
+# The ACPI tables' bytecode is generated before anything that may include it.
+$(call objects,$(call in,vmm)) $(call objects,$(call in,cli)): | $(build)/vmm/dsdt.h
+$(build)/unit/obj/vmm/boot/acpi.o: $(build)/vmm/dsdt.h
+# iasl knows no macros, so the C preprocessor goes first; -we: its warnings are errors.
+$(build)/vmm/dsdt.h: vmm/boot/dsdt.asl vmm/boot/platform.h
+	$(call say,IASL,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -E -P -undef -nostdinc -x c -o $(build)/vmm/dsdt.i $<
+	$(Q)$(IASL) -we -p $(build)/vmm/dsdt -tc $(build)/vmm/dsdt.i >$(build)/vmm/dsdt.log || \
+		{ cat $(build)/vmm/dsdt.log; exit 1; }
+	$(Q)mv $(build)/vmm/dsdt.hex $@
+
+$(build)/libfermata.a: $(lib_objects)
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+comma := ,
+$(build)/libfermata.so.0: $(lib_objects) $(lib_map)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -shared -Wl,-soname,libfermata.so.0 -Wl,-z,defs \
+		$(addprefix -Wl$(comma)--version-script=,$(filter %.map,$^)) \
+		-o $@ $(filter %.o,$^) $(LDFLAGS) $(lib_libs)
+
+
+$(build)/libfermata.so: $(build)/libfermata.so.0
+	$(Q)ln -sf $(<F) $@
+
+$(build)/fermata: $(cli_objects) $(build)/libfermata.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS) $(sort $(lib_libs) $(vmm_libs) $(cli_libs) $(box_libs)) -lpthread
+
+$(build)/examples/%: $(build)/obj/examples/%.o $(build)/libfermata.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS) $(lib_libs) -lpthread
+
+$(build)/fermata.pc: lib/fermata.pc.in $(build)/stamp/install
+	$(call say,GEN,$@)
+	$(Q)sed -e 's,@prefix@,$(prefix),' -e 's,@libdir@,$(libdir),' \
+		-e 's,@includedir@,$(includedir),' -e 's,@version@,$(VERSION),' $< >$@
+
+# ---- the kernel module
+
+# The kernel builds external modules where their sources are; these are links to ours, so that the
+# source tree stays clean.
+kernel_files := $(shell find kernel include/uapi -type f)
+kernel_headers := /lib/modules/$(kernel_release)/build
+
+$(build)/kernel/fermata.ko: $(kernel_files) $(build)/stamp/flags $(build)/setup.mk
+	$(call say,MODULE,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)find $(@D) -type l -delete
+	$(Q)cp -rs $(top)/kernel/. $(@D)/
+	$(Q)$(MAKE) $(if $(filter 0,$(V)),-s) -C $(kernel_headers) M=$(top)/$(@D) CC=gcc CFLAGS= CONFIG_DEBUG_INFO_BTF_MODULES= \
+		FERMATA_INCLUDE=$(top)/include FERMATA_DEBUG=$(DEBUG) modules
+	$(Q)touch $@
+
+# ---- unit tests
+
+include tests/unit/build.mk
+
+unit_names := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
+unit_cflags := $(common) -O1 -g -DFERMATA_DEBUG -Ikernel -Itests/unit -Itests/unit/host \
+	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+unit_tests := $(unit_names:%=$(build)/unit/test_%)
+
+$(build)/unit/obj/%.o: %.c $(build)/stamp/flags
+	$(call say,CC,$< (unit))
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(unit_cflags) $(unit_extra) -c -o $@ $<
+
+define unit_rule
+$(build)/unit/obj/tests/unit/test_$(1).o: unit_extra := $$(unit_$(1)_cflags)
+$(build)/unit/test_$(1): $$(patsubst %.c,$(build)/unit/obj/%.o,tests/unit/test_$(1).c $$(unit_$(1)))
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) -fsanitize=address,undefined -o $$@ $$^ -lcmocka $$(unit_$(1)_libs) -lpthread
+endef
+$(foreach n,$(unit_names),$(eval $(call unit_rule,$(n))))
+
+include tests/fuzz/build.mk
+
+# ---- running things
+
+units: $(unit_tests)
+
+run: all
+	$(Q)$(build)/fermata run --kernel $(build)/box/vmlinuz \
+		--initrd $(build)/guest/initrd.cpio.gz --append 'console=ttyS0 quiet'
+
+test: all units
+	$(Q)tests/run unit check system
+
+unit: units
+	$(Q)tests/run unit
+
+check: $(build)/setup.mk
+	$(Q)tests/run check
+
+system: all
+	$(Q)tests/run system
+
+format: $(build)/setup.mk
+	$(Q)find . -name build -prune -o -name "*.[ch]" -print | xargs clang-format -i --style=file
+
+install: all
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(libdir)/fermata/box
+	install -d $(DESTDIR)$(includedir)/uapi $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man3
+	install $(build)/fermata $(DESTDIR)$(bindir)/
+	install -m 644 $(build)/libfermata.a $(build)/libfermata.so.0 $(DESTDIR)$(libdir)/
+	ln -sf libfermata.so.0 $(DESTDIR)$(libdir)/libfermata.so
+	install -m 644 $(build)/fermata.pc $(DESTDIR)$(libdir)/pkgconfig/
+	install -m 644 include/fermata.h $(DESTDIR)$(includedir)/
+	install -m 644 include/uapi/fermata.h $(DESTDIR)$(includedir)/uapi/
+	install -m 644 $(build)/box/vmlinuz $(build)/box/initrd.cpio $(DESTDIR)$(libdir)/fermata/box/
+	$(if $(wildcard docs/*.1),install -m 644 $(wildcard docs/*.1) $(DESTDIR)$(mandir)/man1/)
+	$(if $(wildcard docs/*.3),install -m 644 $(wildcard docs/*.3) $(DESTDIR)$(mandir)/man3/)
+
+install-module: $(build)/kernel/fermata.ko
+	install -d $(DESTDIR)/lib/modules/$(kernel_release)/extra
+	install -m 644 $< $(DESTDIR)/lib/modules/$(kernel_release)/extra/
+	$(if $(DESTDIR),,depmod $(kernel_release))
+
+clean:
+	rm -rf $(build)
+
+.PHONY: FORCE all run test units unit check system format install install-module clean
+
+-include $(shell find $(build)/obj $(build)/unit/obj -name '*.d' 2>/dev/null)

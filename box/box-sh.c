@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * box-sh [OPTION...] SCRIPT [FILE...]: boots the box, runs a shell script in it with the files in
+ * /in, and ends with its exit status. For tests. Standard input is not carried in.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "box.h"
+
+static const char usage[] =
+	"usage: box-sh [OPTION...] SCRIPT [FILE...]\n"
+	"Boots the box and runs SCRIPT in it with sh; each FILE is there as /in/NAME.\n"
+	"  -m MIB      memory for guests, default 512\n"
+	"  -c N        processors of the box, default 2\n"
+	"  -l FILE     keep the box's kernel log\n"
+	"  -k OPTIONS  more of its kernel's command line\n"
+	"  -o OPTIONS  options of fermata.ko\n"
+	"  -n          do not load fermata.ko\n"
+	"  -t SECONDS  end it after that time, default 300\n"
+	"Exit status: the script's; 124 when the time was up; 125 when the box failed.\n";
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static long number(const char *text)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	if (*end || end == text || n < 0 || n > 1 << 20) {
+		fprintf(stderr, "box-sh: %s is not a number it could take\n", text);
+		exit(125);
+	}
+	return n;
+}
+
+/* Copies what is there to standard output; false at its end. */
+static bool pass_on(int fd)
+{
+	char buffer[1 << 14];
+	ssize_t n;
+
+	while ((n = read(fd, buffer, sizeof(buffer))) > 0)
+		for (ssize_t done = 0, wrote; done < n; done += wrote) {
+			wrote = write(1, buffer + done, n - done);
+			if (wrote < 0)
+				exit(125);
+		}
+	return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+int main(int argc, char **argv)
+{
+	struct box_request request = { .kind = "amd", .guest_memory = 512ull << 20 };
+	char *inside[] = { "sh", NULL, NULL };
+	char script[300], error[1000];
+	struct box_file *files;
+	long seconds = 300;
+	struct box *box;
+	int option, status = 0, ended = 0;
+	time_t limit;
+
+	while ((option = getopt(argc, argv, "m:c:l:k:o:nt:h")) != -1)
+		switch (option) {
+		case 'm':
+			request.guest_memory = (uint64_t)number(optarg) << 20;
+			break;
+		case 'c':
+			request.cpus = number(optarg);
+			break;
+		case 'l':
+			request.log_path = optarg;
+			break;
+		case 'k':
+			request.kernel_options = optarg;
+			break;
+		case 'o':
+			request.module_options = optarg;
+			break;
+		case 'n':
+			request.no_module = true;
+			break;
+		case 't':
+			seconds = number(optarg);
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return 125;
+		}
+	if (optind == argc) {
+		fputs(usage, stderr);
+		return 125;
+	}
+
+	files = calloc(argc, sizeof(*files));
+	if (!files)
+		return 125;
+	for (int i = optind; i < argc; i++)
+		files[i - optind] = (struct box_file){ argv[i], base_name(argv[i]) };
+	request.files = files;
+	request.file_count = argc - optind;
+	snprintf(script, sizeof(script), "/in/%s", files[0].name);
+	inside[1] = script;
+	request.argv = inside;
+
+	box = box_start(&request, error, sizeof(error));
+	if (!box) {
+		fprintf(stderr, "box-sh: %s\n", error);
+		return 125;
+	}
+	box_close_input(box);
+	limit = time(NULL) + seconds;
+	while (!ended) {
+		struct pollfd p[] = {
+			{ .fd = box_output(box), .events = POLLIN },
+			{ .fd = box_events(box), .events = POLLIN },
+		};
+
+		poll(p, 2, 1000);
+		if (!pass_on(box_output(box)))
+			break;
+		ended = box_wait(box, 0, &status);
+		if (!ended && time(NULL) >= limit) {
+			fprintf(stderr, "box-sh: not done after %ld s, ended\n", seconds);
+			box_free(box);
+			return 124;
+		}
+	}
+	pass_on(box_output(box));
+	if (!ended)
+		box_wait(box, -1, &status);
+	if (status < 0) {
+		fprintf(stderr, "box-sh: %s\n", box_error(box));
+		status = 125;
+	}
+	box_free(box);
+	free(files);
+	return status;
+}

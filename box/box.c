@@ -1,0 +1,661 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+#include "box.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cpio.h"
+
+#ifndef FERMATA_LIBDIR
+#define FERMATA_LIBDIR "/usr/local/lib"
+#endif
+
+#define QEMU "qemu-system-x86_64"
+#define MIB (1ull << 20)
+/* The box's own kernel and userland, and what the command needs beside its guests' memory. */
+#define OVERHEAD (224 * MIB)
+#define LOG_TAIL 2000
+
+/* Three of each: the box's side and ours. */
+enum { INPUT, OUTPUT, STATUS, PORTS };
+static const char *const port_name[PORTS] = { "input", "output", "status" };
+
+struct box {
+	pid_t pid;
+	int port[PORTS];
+	int log; /* the box's kernel log, and what QEMU says */
+	bool keep_log;
+	bool booted;
+	bool ended;
+	int status;
+	char line[1024]; /* of the status port, so far */
+	size_t line_size;
+	char *failure; /* what the agent said instead of a status */
+	char *error;
+};
+
+static void complain(char *error, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+static void complain(char *error, size_t size, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error, size, format, args);
+	va_end(args);
+}
+
+/* ---- where things are */
+
+/* True, with *dir set, when the images are in the folder named by base and tail. */
+static bool images_in(char *dir, size_t size, const char *base, const char *tail)
+{
+	char path[4200];
+
+	if (snprintf(dir, size, "%s%s", base, tail) >= (int)size)
+		return false;
+	snprintf(path, sizeof(path), "%s/vmlinuz", dir);
+	if (access(path, R_OK) < 0)
+		return false;
+	snprintf(path, sizeof(path), "%s/initrd.cpio", dir);
+	return access(path, R_OK) == 0;
+}
+
+/*
+ * $FERMATA_BOX; else box/ beside the executable; the executable's own folder (box-sh); lib/fermata/box
+ * beside its bin/; the place of `make install`.
+ */
+static bool find_images(char *dir, size_t size, char *error, size_t error_size)
+{
+	static const char *const tails[] = { "/box", "", "/../lib/fermata/box" };
+	const char *wanted = getenv("FERMATA_BOX");
+	char self[4096];
+	ssize_t n;
+
+	if (wanted && *wanted) {
+		if (images_in(dir, size, wanted, ""))
+			return true;
+		complain(error, error_size,
+			 "no box in FERMATA_BOX=%s: vmlinuz and initrd.cpio are expected there", wanted);
+		return false;
+	}
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	self[n > 0 ? n : 0] = 0;
+	if (strrchr(self, '/')) {
+		*strrchr(self, '/') = 0;
+		for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++)
+			if (images_in(dir, size, self, tails[i]))
+				return true;
+	}
+	if (images_in(dir, size, FERMATA_LIBDIR, "/fermata/box"))
+		return true;
+	complain(error, error_size,
+		 "no box image (vmlinuz, initrd.cpio) beside the command or in %s; run make, "
+		 "or set FERMATA_BOX",
+		 dir);
+	return false;
+}
+
+static bool in_path(const char *name)
+{
+	const char *path = getenv("PATH");
+	char candidate[4200];
+
+	if (!path)
+		path = "/usr/bin:/bin";
+	while (*path) {
+		size_t n = strcspn(path, ":");
+
+		snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)n, path, name);
+		if (access(candidate, X_OK) == 0)
+			return true;
+		path += n + (path[n] == ':');
+	}
+	return false;
+}
+
+static bool check(const char *kind, char *dir, size_t size, char *error, size_t error_size)
+{
+	if (strcmp(kind, "amd")) {
+		complain(error, error_size, "no box of kind \"%s\"; there is: amd", kind);
+		return false;
+	}
+	if (!in_path(QEMU)) {
+		complain(error, error_size,
+			 "the box needs QEMU and there is no " QEMU
+			 " here; install it: apt-get install qemu-system-x86");
+		return false;
+	}
+	return find_images(dir, size, error, error_size);
+}
+
+int box_check(const char *kind, char *error, size_t error_size)
+{
+	char dir[4096];
+
+	return check(kind, dir, sizeof(dir), error, error_size) ? 0 : -1;
+}
+
+/* ---- the archive the box boots from: the common one, and behind it what this start needs */
+
+static int put_quoted(FILE *f, const char *text)
+{
+	fputc('\'', f);
+	for (; *text; text++)
+		if (*text == '\'')
+			fputs("'\\''", f);
+		else
+			fputc(*text, f);
+	return fputc('\'', f);
+}
+
+static int put_command(int fd, const struct box_request *r)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+	int err;
+
+	if (!f)
+		return -ENOMEM;
+	fputs("exec", f);
+	for (char *const *arg = r->argv; *arg; arg++) {
+		fputc(' ', f);
+		put_quoted(f, *arg);
+	}
+	fputc('\n', f);
+	fclose(f);
+	err = cpio_file(fd, "box/command", 0644, text, size);
+	free(text);
+	return err;
+}
+
+static int put_options(int fd, const struct box_request *r)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+	int err;
+
+	if (!f)
+		return -ENOMEM;
+	fprintf(f, "module=%s\nmodule_options=", r->no_module ? "no" : "yes");
+	put_quoted(f, r->module_options ? r->module_options : "");
+	fputc('\n', f);
+	fclose(f);
+	err = cpio_file(fd, "box/options", 0644, text, size);
+	free(text);
+	return err;
+}
+
+static int put_file(int fd, const struct box_file *file, char *error, size_t error_size)
+{
+	int from = open(file->host_path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	char name[300];
+	struct stat st;
+	int err;
+
+	if (from < 0) {
+		complain(error, error_size, "cannot read %s: %s", file->host_path, strerror(errno));
+		return -1;
+	}
+	if (fstat(from, &st) == 0 && !S_ISREG(st.st_mode)) {
+		complain(error, error_size, "%s is not a regular file; the box takes only those",
+			 file->host_path);
+		close(from);
+		return -1;
+	}
+	snprintf(name, sizeof(name), "in/%s", file->name);
+	err = cpio_copy(fd, name, 0755, from);
+	close(from);
+	if (err) {
+		complain(error, error_size, "cannot carry %s into the box: %s", file->host_path,
+			 strerror(-err));
+		return -1;
+	}
+	return 0;
+}
+
+/* A file without a name, so that nothing is left behind however this ends. */
+static int make_initrd(const char *dir, const struct box_request *r, char *error, size_t size)
+{
+	char path[4200];
+	int base, err, fd;
+
+	snprintf(path, sizeof(path), "%s/initrd.cpio", dir);
+	base = open(path, O_RDONLY | O_CLOEXEC);
+	fd = memfd_create("fermata-box-initrd", MFD_CLOEXEC);
+	if (base < 0 || fd < 0) {
+		complain(error, size, "cannot read %s: %s", path, strerror(errno));
+		goto fail;
+	}
+	err = cpio_append(fd, base);
+	if (!err)
+		err = put_options(fd, r);
+	if (!err)
+		err = put_command(fd, r);
+	if (!err)
+		err = cpio_directory(fd, "in");
+	if (err) {
+		complain(error, size, "cannot prepare the box's files: %s", strerror(-err));
+		goto fail;
+	}
+	for (size_t i = 0; i < r->file_count; i++)
+		if (put_file(fd, &r->files[i], error, size) < 0)
+			goto fail;
+	err = cpio_end(fd);
+	if (err) {
+		complain(error, size, "cannot prepare the box's files: %s", strerror(-err));
+		goto fail;
+	}
+	close(base);
+	return fd;
+fail:
+	if (base >= 0)
+		close(base);
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* ---- QEMU */
+
+#define MAX_ARGUMENTS 64
+
+struct command {
+	char *argv[MAX_ARGUMENTS];
+	unsigned int count;
+};
+
+static void add(struct command *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct command *c, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (c->count < MAX_ARGUMENTS - 1 && vasprintf(&c->argv[c->count], format, args) >= 0)
+		c->argv[++c->count] = NULL;
+	va_end(args);
+}
+
+static void free_command(struct command *c)
+{
+	while (c->count)
+		free(c->argv[--c->count]);
+}
+
+/*
+ * Measured on a 2-core machine: see README.md for what each of the kernel's options saves. The log
+ * keeps what the kernel thinks is an error or worse; `dmesg` inside has all.
+ */
+#define KERNEL_OPTIONS                                                                             \
+	"console=ttyS0 quiet panic=-1 oops=panic tsc=reliable no_timer_check nokaslr "             \
+	"mitigations=off random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 noresume"
+
+static void qemu_command(struct command *c, const char *dir, const struct box_request *r, int initrd,
+			 uint64_t initrd_size, int log, const int port[PORTS])
+{
+	uint64_t memory = r->guest_memory + OVERHEAD + 2 * initrd_size;
+
+	add(c, QEMU);
+	add(c, "-name");
+	add(c, "fermata-box");
+	add(c, "-nodefaults");
+	add(c, "-no-user-config");
+	add(c, "-display");
+	add(c, "none");
+	add(c, "-no-reboot");
+	add(c, "-machine");
+	add(c, "q35,usb=off,sata=off,smbus=off,vmport=off");
+	add(c, "-accel");
+	add(c, "tcg,thread=multi");
+	add(c, "-cpu");
+	add(c, "max");
+	add(c, "-smp");
+	add(c, "%u", r->cpus ? r->cpus : 2);
+	add(c, "-m");
+	add(c, "%lluM", (unsigned long long)((memory + MIB - 1) / MIB));
+	add(c, "-kernel");
+	add(c, "%s/vmlinuz", dir);
+	add(c, "-initrd");
+	add(c, "/proc/self/fd/%d", initrd);
+	add(c, "-append");
+	add(c, KERNEL_OPTIONS "%s%s", r->kernel_options ? " " : "",
+	    r->kernel_options ? r->kernel_options : "");
+	add(c, "-chardev");
+	add(c, "file,id=log,append=on,path=/proc/self/fd/%d", log);
+	add(c, "-serial");
+	add(c, "chardev:log");
+	add(c, "-device");
+	add(c, "virtio-serial-pci,max_ports=%d", PORTS + 1);
+	for (int i = 0; i < PORTS; i++) {
+		add(c, "-chardev");
+		add(c, "socket,id=%s,fd=%d", port_name[i], port[i]);
+		add(c, "-device");
+		add(c, "virtserialport,chardev=%s,name=%s,nr=%d", port_name[i], port_name[i], i + 1);
+	}
+}
+
+static void keep_open(int fd)
+{
+	fcntl(fd, F_SETFD, 0);
+}
+
+static pid_t spawn(struct command *c, int initrd, int log, const int port[PORTS])
+{
+	pid_t parent = getpid();
+	pid_t pid = fork();
+	sigset_t none;
+	int null;
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	/* The terminal's signals are for the caller to act on. */
+	setsid();
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+	keep_open(initrd);
+	keep_open(log);
+	for (int i = 0; i < PORTS; i++)
+		keep_open(port[i]);
+	null = open("/dev/null", O_RDWR);
+	dup2(null, 0);
+	dup2(null, 1);
+	dup2(log, 2);
+	execvp(c->argv[0], c->argv);
+	dprintf(2, "%s: %s\n", c->argv[0], strerror(errno));
+	_exit(127);
+}
+
+static void close_ports(int port[PORTS])
+{
+	for (int i = 0; i < PORTS; i++)
+		if (port[i] >= 0) {
+			close(port[i]);
+			port[i] = -1;
+		}
+}
+
+static int open_ports(int ours[PORTS], int theirs[PORTS])
+{
+	for (int i = 0; i < PORTS; i++)
+		ours[i] = theirs[i] = -1;
+	for (int i = 0; i < PORTS; i++) {
+		int pair[2];
+
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+			close_ports(ours);
+			close_ports(theirs);
+			return -1;
+		}
+		ours[i] = pair[0];
+		theirs[i] = pair[1];
+		fcntl(ours[i], F_SETFL, O_NONBLOCK);
+	}
+	return 0;
+}
+
+static int open_log(const char *path)
+{
+	int fd;
+
+	if (!path) {
+		fd = memfd_create("fermata-box-log", MFD_CLOEXEC);
+		if (fd >= 0)
+			fcntl(fd, F_SETFL, O_APPEND);
+		return fd;
+	}
+	return open(path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+}
+
+struct box *box_start(const struct box_request *r, char *error, size_t error_size)
+{
+	struct command command = { .count = 0 };
+	int theirs[PORTS] = { -1, -1, -1 };
+	struct box *box;
+	char dir[4096];
+	struct stat st;
+	int initrd;
+
+	if (!check(r->kind, dir, sizeof(dir), error, error_size))
+		return NULL;
+	box = calloc(1, sizeof(*box));
+	if (!box) {
+		complain(error, error_size, "no memory for the box");
+		return NULL;
+	}
+	box->log = -1;
+	initrd = make_initrd(dir, r, error, error_size);
+	if (initrd < 0 || fstat(initrd, &st) < 0)
+		goto fail;
+	box->keep_log = r->log_path;
+	box->log = open_log(r->log_path);
+	if (box->log < 0) {
+		complain(error, error_size, "cannot write the box's log %s: %s",
+			 r->log_path ? r->log_path : "", strerror(errno));
+		goto fail;
+	}
+	if (open_ports(box->port, theirs) < 0) {
+		complain(error, error_size, "no sockets for the box: %s", strerror(errno));
+		goto fail;
+	}
+	qemu_command(&command, dir, r, initrd, st.st_size, box->log, theirs);
+	box->pid = spawn(&command, initrd, box->log, theirs);
+	free_command(&command);
+	if (box->pid < 0) {
+		complain(error, error_size, "cannot start the box: %s", strerror(errno));
+		goto fail;
+	}
+	close_ports(theirs);
+	close(initrd);
+	return box;
+fail:
+	if (initrd >= 0)
+		close(initrd);
+	if (box->log >= 0) {
+		close_ports(theirs);
+		close(box->log);
+	}
+	free(box);
+	return NULL;
+}
+
+/* ---- its life */
+
+int box_input(struct box *box)
+{
+	return box->port[INPUT];
+}
+
+void box_close_input(struct box *box)
+{
+	shutdown(box->port[INPUT], SHUT_WR);
+}
+
+int box_output(struct box *box)
+{
+	return box->port[OUTPUT];
+}
+
+int box_events(struct box *box)
+{
+	return box->port[STATUS];
+}
+
+static void take_line(struct box *box, const char *line)
+{
+	if (!strcmp(line, "booted")) {
+		box->booted = true;
+	} else if (!strncmp(line, "status ", 7)) {
+		box->status = atoi(line + 7);
+		box->ended = true;
+	} else if (!strncmp(line, "fail ", 5)) {
+		free(box->failure);
+		box->failure = strdup(line + 5);
+		box->status = -1;
+		box->ended = true;
+	}
+}
+
+/* Reads what the agent has sent; false when there will be no more. */
+static bool read_status(struct box *box)
+{
+	for (;;) {
+		char byte;
+		ssize_t n = read(box->port[STATUS], &byte, 1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return true;
+		if (n <= 0)
+			return false;
+		if (byte == '\n') {
+			box->line[box->line_size] = 0;
+			take_line(box, box->line);
+			box->line_size = 0;
+		} else if (box->line_size < sizeof(box->line) - 1) {
+			box->line[box->line_size++] = byte;
+		}
+	}
+}
+
+bool box_booted(struct box *box)
+{
+	if (box->pid > 0)
+		read_status(box);
+	return box->booted;
+}
+
+static void reap(struct box *box)
+{
+	int status;
+
+	while (box->pid > 0 && waitpid(box->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	box->pid = 0;
+}
+
+/* The log's last lines, each whole. */
+static char *log_tail(struct box *box)
+{
+	char *text = calloc(1, LOG_TAIL + 1), *start = text;
+	struct stat st;
+	off_t from = 0;
+	ssize_t n;
+
+	if (!text || fstat(box->log, &st) < 0)
+		return text;
+	if (st.st_size > LOG_TAIL)
+		from = st.st_size - LOG_TAIL;
+	n = pread(box->log, text, LOG_TAIL, from);
+	text[n > 0 ? n : 0] = 0;
+	if (from && strchr(text, '\n'))
+		start = strchr(text, '\n') + 1;
+	memmove(text, start, strlen(start) + 1);
+	for (n = strlen(text); n && (text[n - 1] == '\n' || text[n - 1] == '\r'); n--)
+		text[n - 1] = 0;
+	return text;
+}
+
+static void explain(struct box *box)
+{
+	static const char qemu[] = QEMU ": ";
+	char *tail = log_tail(box);
+	int n;
+
+	if (box->failure)
+		n = asprintf(&box->error, "the box could not start the command: %s", box->failure);
+	else if (tail && !box->booted && !strncmp(tail, qemu, strlen(qemu)))
+		n = asprintf(&box->error, "QEMU could not start the box: %s", tail + strlen(qemu));
+	else if (tail && *tail)
+		n = asprintf(&box->error,
+			     "the box ended before the command did; the end of its log:\n%s", tail);
+	else
+		n = asprintf(&box->error, "the box ended before the command did, and said nothing");
+	if (n < 0)
+		box->error = NULL;
+	free(tail);
+}
+
+static long long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
+
+int box_wait(struct box *box, int timeout_ms, int *status)
+{
+	long long limit = now_ms() + timeout_ms;
+
+	while (box->pid > 0) {
+		struct pollfd p = { .fd = box->port[STATUS], .events = POLLIN };
+		long long left = limit - now_ms();
+
+		if (!read_status(box))
+			break;
+		/*
+		 * All output had left the box before the status did. A log someone keeps is
+		 * complete only once the box has powered off.
+		 */
+		if (box->ended && !box->keep_log)
+			break;
+		if (timeout_ms >= 0 && left <= 0)
+			return 0;
+		poll(&p, 1, timeout_ms < 0 ? -1 : (int)left);
+	}
+	if (box->pid > 0) {
+		kill(box->pid, SIGKILL);
+		reap(box);
+		if (!box->ended)
+			box->status = -1;
+		if (box->status < 0)
+			explain(box);
+	}
+	*status = box->status;
+	return 1;
+}
+
+const char *box_error(struct box *box)
+{
+	return box->error ? box->error : "the box ended";
+}
+
+void box_kill(struct box *box)
+{
+	if (box->pid > 0)
+		kill(box->pid, SIGKILL);
+}
+
+void box_free(struct box *box)
+{
+	if (!box)
+		return;
+	box_kill(box);
+	reap(box);
+	close_ports(box->port);
+	close(box->log);
+	free(box->failure);
+	free(box->error);
+	free(box);
+}

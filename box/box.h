@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * The box: an emulated machine with AMD-V that boots Debian's kernel with fermata.ko in it and runs
+ * one command there. It is a child process, dies with the thread that called box_start(), and leaves
+ * no files behind.
+ */
+#ifndef BOX_H
+#define BOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct box;
+
+/* A file of this machine that the command finds inside as /in/NAME. name has no slash. */
+struct box_file {
+	const char *host_path;
+	const char *name;
+};
+
+struct box_request {
+	const char *kind;	      /* "amd" */
+	char *const *argv;	      /* the command inside, NULL-terminated; argv[0]: "fermata", or any */
+	const struct box_file *files; /* NULL with file_count 0 */
+	size_t file_count;
+	uint64_t guest_memory;	    /* bytes the command will hand to its guests */
+	unsigned cpus;		    /* of the box; 0: two */
+	const char *log_path;	    /* where the box's kernel log stays; NULL: nowhere */
+	const char *kernel_options; /* more of the box's kernel command line; NULL: none */
+	const char *module_options; /* for fermata.ko; NULL: none */
+	bool no_module;		    /* leave fermata.ko unloaded */
+};
+
+/*
+ * Says in one line, without newline, whether a box can be had at all: QEMU installed, images found.
+ * 0, or -1 with error[] set.
+ */
+int box_check(const char *kind, char *error, size_t error_size);
+
+/* NULL: error[] holds one line without newline: what, why, what to do. Takes milliseconds. */
+struct box *box_start(const struct box_request *request, char *error, size_t error_size);
+
+/*
+ * Standard input of the command inside: a socket, non-blocking, for the caller's write() and poll().
+ * box_close_input() lets the command see the end of its input after all that was written. The
+ * command's input and output are streams, not terminals: raw mode and keys are the caller's affair.
+ */
+int box_input(struct box *box);
+void box_close_input(struct box *box);
+
+/*
+ * Standard output and error of the command inside: a socket, non-blocking. Its end comes when the
+ * box has ended; read until then to have everything the command wrote.
+ */
+int box_output(struct box *box);
+
+/* Readable when box_booted() or box_wait() may have news. */
+int box_events(struct box *box);
+
+/* True once the command inside has been started. */
+bool box_booted(struct box *box);
+
+/*
+ * 1: the box has ended and *status is the command's exit status (128 + n for a signal), or -1 when
+ * the box ended without a word from it: box_error() says why. 0: timeout_ms passed (-1: no limit).
+ * It does not read box_output(): a command that has written more than the socket holds waits.
+ */
+int box_wait(struct box *box, int timeout_ms, int *status);
+
+/* Why box_wait() gave -1: a line, and the last lines of the box's log when there are any. */
+const char *box_error(struct box *box);
+
+void box_kill(struct box *box);
+void box_free(struct box *box); /* kills it if it still runs */
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* fermata caps: what the computer offers, what is missing, what stands in the way. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#include "commands.h"
+#include "svm_features.h"
+#include "help.h"
+#include "host.h"
+#include "options.h"
+#include "run.h"
+#include "say.h"
+
+static const char *level_names[] = { "4K", "2M", "1G" };
+
+static const char *vendor_name(const struct host *host)
+{
+	switch (host->caps.vendor) {
+	case FERMATA_VENDOR_AMD:
+		return "AMD-V (SVM)";
+	case FERMATA_VENDOR_INTEL:
+		return "VT-x (VMX)";
+	default:
+		return "none";
+	}
+}
+
+static const char *brand(const struct host *host)
+{
+	const char *text = host->brand;
+
+	while (*text == ' ')
+		text++;
+	return *text ? text : host->vendor;
+}
+
+/* ---- for people */
+
+static const char *remark(const struct svm_feature *f, bool present)
+{
+	if (present)
+		return f->with ? f->with : "not used by this version";
+	return f->without ? f->without : "not needed by this version";
+}
+
+static void print_page_sizes(uint32_t levels)
+{
+	unsigned i;
+
+	if (!levels)
+		printf("-");
+	for (i = 0; i < 3; i++) {
+		if (levels >> (i + 1) & 1)
+			printf("%s%s", levels & ((1u << (i + 1)) - 1) ? ", " : "", level_names[i]);
+	}
+}
+
+static void print_svm(const struct host *host)
+{
+	const struct fermata_caps *caps = &host->caps;
+	size_t i;
+
+	printf("AMD-V revision          %u\n", caps->svm_revision);
+	printf("address spaces (ASIDs)  %u, the host's included\n", caps->tags);
+	printf("nested page sizes       ");
+	print_page_sizes(caps->nested_levels);
+	printf("\n\n%-22s %-8s %-35s %s\n", "feature", "present", "what it is", "what Fermata does");
+	for (i = 0; i < svm_feature_count; i++) {
+		const struct svm_feature *f = &svm_features[i];
+		bool present = caps->svm_features >> f->bit & 1;
+
+		printf("%-22s %-8s %-35s %s\n", f->name, present ? "yes" : "no", f->what,
+		       remark(f, present));
+	}
+}
+
+static void print_text(const struct host *host)
+{
+	const struct fermata_caps *caps = &host->caps;
+	unsigned i;
+
+	printf("processor               %s\n", brand(host));
+	printf("virtualization          %s\n", vendor_name(host));
+	if (host->module) {
+		printf("module                  loaded, interface %u\n", caps->abi);
+		printf("time-stamp counter      %u.%03u MHz\n", caps->tsc_khz / 1000,
+		       caps->tsc_khz % 1000);
+		printf("vCPUs per guest         up to %u\n", caps->max_vcpus);
+		printf("XCR0 for guests         %#" PRIx64 "\n", (uint64_t)caps->xcr0);
+	} else {
+		printf("module                  not reached\n");
+	}
+	if (caps->phys_bits)
+		printf("physical address        %u bits\n", caps->phys_bits);
+	if (caps->vendor == FERMATA_VENDOR_AMD)
+		print_svm(host);
+	printf("\n");
+	if (!host->obstacles)
+		printf("Guests can run here.\n");
+	else
+		printf("Guests cannot run here:\n");
+	for (i = 0; i < host->obstacles; i++)
+		printf("  %s; %s\n", host->obstacle[i].what, host->obstacle[i].remedy);
+}
+
+/* ---- for programs */
+
+static void put(struct json_object *object, const char *key, struct json_object *value)
+{
+	json_object_object_add(object, key, value);
+}
+
+static struct json_object *text_or_null(const char *text)
+{
+	return text ? json_object_new_string(text) : NULL;
+}
+
+static struct json_object *json_features(uint32_t word)
+{
+	struct json_object *list = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < svm_feature_count; i++) {
+		const struct svm_feature *f = &svm_features[i];
+		struct json_object *entry = json_object_new_object();
+		bool present = word >> f->bit & 1;
+
+		put(entry, "name", json_object_new_string(f->name));
+		put(entry, "bit", json_object_new_int((int)f->bit));
+		put(entry, "present", json_object_new_boolean(present));
+		put(entry, "used", json_object_new_boolean(present && f->with));
+		put(entry, "fallback", present ? NULL : text_or_null(f->without));
+		json_object_array_add(list, entry);
+	}
+	return list;
+}
+
+static struct json_object *json_obstacles(const struct host *host)
+{
+	struct json_object *list = json_object_new_array();
+	unsigned i;
+
+	for (i = 0; i < host->obstacles; i++) {
+		struct json_object *entry = json_object_new_object();
+
+		put(entry, "what", json_object_new_string(host->obstacle[i].what));
+		put(entry, "remedy", json_object_new_string(host->obstacle[i].remedy));
+		json_object_array_add(list, entry);
+	}
+	return list;
+}
+
+static struct json_object *json_page_sizes(uint32_t levels)
+{
+	struct json_object *list = json_object_new_array();
+	unsigned i;
+
+	for (i = 0; i < 3; i++) {
+		if (levels >> (i + 1) & 1)
+			json_object_array_add(list, json_object_new_string(level_names[i]));
+	}
+	return list;
+}
+
+static void print_json(const struct host *host)
+{
+	struct json_object *object = json_object_new_object();
+	const struct fermata_caps *caps = &host->caps;
+
+	put(object, "usable", json_object_new_boolean(!host->obstacles));
+	put(object, "processor", json_object_new_string(brand(host)));
+	put(object, "vendor",
+	    caps->vendor == FERMATA_VENDOR_AMD	 ? json_object_new_string("amd") :
+	    caps->vendor == FERMATA_VENDOR_INTEL ? json_object_new_string("intel") :
+						   NULL);
+	put(object, "module", json_object_new_boolean(host->module));
+	if (host->module) {
+		put(object, "abi", json_object_new_int64(caps->abi));
+		put(object, "tsc_khz", json_object_new_int64(caps->tsc_khz));
+		put(object, "max_vcpus", json_object_new_int64(caps->max_vcpus));
+		put(object, "xcr0", json_object_new_uint64(caps->xcr0));
+	}
+	put(object, "phys_bits", json_object_new_int64(caps->phys_bits));
+	if (caps->vendor == FERMATA_VENDOR_AMD) {
+		struct json_object *svm = json_object_new_object();
+
+		put(svm, "revision", json_object_new_int64(caps->svm_revision));
+		put(svm, "asids", json_object_new_int64(caps->tags));
+		put(svm, "features", json_features(caps->svm_features));
+		put(object, "svm", svm);
+		put(object, "nested_page_sizes", json_page_sizes(caps->nested_levels));
+	}
+	put(object, "obstacles", json_obstacles(host));
+	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+							    JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+}
+
+int command_caps(int argc, char **argv)
+{
+	static const struct option list[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "box", required_argument, NULL, 'b' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	enum place place = PLACE_AUTO;
+	struct host host;
+	bool json = false;
+	int option;
+
+	while ((option = options_next(argc, argv, list)) != -1) {
+		switch (option) {
+		case 'j':
+			json = true;
+			break;
+		case 'b':
+			if (!parse_place(optarg, &place))
+				return STATUS_FAILED;
+			break;
+		case 'h':
+			return help_print("caps");
+		default:
+			return STATUS_FAILED;
+		}
+	}
+	if (place == PLACE_BOX)
+		return caps_in_box(json);
+	host_probe(&host);
+	if (json)
+		print_json(&host);
+	else
+		print_text(&host);
+	return host.obstacles ? STATUS_FAILED : STATUS_OK;
+}

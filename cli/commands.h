@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* The verbs of the command: each takes its own argv, argv[0] being the verb. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include <stdbool.h>
+
+int command_run(int argc, char **argv);
+int command_caps(int argc, char **argv);
+
+/* Where a command runs. */
+enum place { PLACE_AUTO, PLACE_HERE, PLACE_BOX };
+
+/* "auto", "none", "amd". False with a line said: unknown. */
+bool parse_place(const char *text, enum place *place);
+
+#endif

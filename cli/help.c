@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+#include "help.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "uapi/fermata.h"
+
+#ifndef FERMATA_VERSION
+#define FERMATA_VERSION "unreleased"
+#endif
+
+static const char about[] =
+	"fermata: runs guest operating systems on the processor's virtualization\n"
+	"\n"
+	"usage: fermata run --kernel FILE [OPTION...]   run a guest, its console on this terminal\n"
+	"       fermata caps [--json] [--box KIND]      what this computer offers, what is in the way\n"
+	"       fermata help [VERB]                     this text, or a verb's\n"
+	"       fermata --version\n"
+	"\n"
+	"Guests run on AMD-V through the module fermata.ko (/dev/fermata). On a computer where that\n"
+	"is not possible they run in \"the box\": an emulated computer with AMD-V, slower, but the\n"
+	"same in every other way. `fermata caps` says which of the two it will be, and why.\n"
+	"\n"
+	"A first guest, from the files of a Debian system:\n"
+	"  fermata run --kernel /boot/vmlinuz-$(uname -r) --initrd /boot/initrd.img-$(uname -r)\n"
+	"\n"
+	"More: `fermata run --help`, `fermata caps --help`, `man fermata`.\n";
+
+static const char about_run[] =
+	"fermata run: run a guest, its serial console on this terminal\n"
+	"\n"
+	"usage: fermata run --kernel FILE [OPTION...]\n"
+	"\n"
+	"  --kernel FILE      Linux kernel (a bzImage, 64-bit); the one option that is required\n"
+	"  --initrd FILE      initial file system; default: none\n"
+	"  --append STRING    kernel command line; default: \"console=ttyS0\"\n"
+	"  --memory SIZE      guest memory: bytes, or with suffix K, M, G or T; a multiple of 4K,\n"
+	"                     16M up to what this computer has free; default: 256M\n"
+	"  --name NAME        the guest's name, one running guest at a time: 1 to 64 of A-Z a-z 0-9\n"
+	"                     . _ -; default: guest- and the process number\n"
+	"  --box KIND         where it runs: auto: here if this computer can, else in the box (the\n"
+	"                     default); none: here or not at all; amd: in the box with AMD-V\n"
+	"  --keys WHEN        whether Ctrl-A is for Fermata (below): on, off, or auto: when standard\n"
+	"                     input is a terminal; default: auto\n"
+	"  --stats            at the end print the guest's exits by reason on standard error\n"
+	"  --debug-exit       give the guest a port F4h that ends it: writing V there makes the exit\n"
+	"                     status (V << 1) | 1, cut to 8 bits, as QEMU's isa-debug-exit does\n"
+	"  --help             this text\n"
+	"\n"
+	"keys:  Ctrl-A x  end the guest          Ctrl-A d       end of the guest's input\n"
+	"       Ctrl-A h  help                   Ctrl-A Ctrl-A  send one Ctrl-A to the guest\n"
+	"\n"
+	"exit status:\n"
+	"  0    the guest powered off, or asked for a reset, or you ended it with Ctrl-A x\n"
+	"  1    it could not start; one line says what, why, and what to do\n"
+	"  2    it died; a report on standard error says how\n"
+	"  128+N  signal N ended fermata (130: Ctrl-C, 141: standard output was closed)\n"
+	"  odd  with --debug-exit: what the guest said, (V << 1) | 1\n"
+	"\n"
+	"examples:\n"
+	"  fermata run --kernel vmlinuz --initrd initrd.gz --append \"console=ttyS0 quiet\"\n"
+	"  fermata run --kernel vmlinuz --initrd initrd.gz --memory 1G --stats\n"
+	"  echo 'uname -a; poweroff -f' | fermata run --kernel vmlinuz --initrd initrd.gz --box amd\n";
+
+static const char about_caps[] =
+	"fermata caps: what this computer offers for running guests\n"
+	"\n"
+	"usage: fermata caps [--json] [--box KIND]\n"
+	"\n"
+	"  --json      for programs: one JSON object\n"
+	"  --box KIND  whom to ask: none: this computer (the default, as is auto); amd: the box\n"
+	"  --help      this text\n"
+	"\n"
+	"Shows the processor's virtualization features, what Fermata does with each or without it,\n"
+	"and what stands in the way of running guests, with what to do about it. It works without\n"
+	"the module too; what only the module can know is then left out.\n"
+	"\n"
+	"exit status: 0 guests can run there; 1 they cannot (or the question could not be asked)\n";
+
+int help_print(const char *verb)
+{
+	const char *text = !verb		   ? about :
+			   !strcmp(verb, "run")	   ? about_run :
+			   !strcmp(verb, "caps")   ? about_caps :
+			   !strcmp(verb, "help")   ? about :
+						     NULL;
+
+	if (!text)
+		return -1;
+	fputs(text, stdout);
+	return 0;
+}
+
+void version_print(void)
+{
+	printf("fermata " FERMATA_VERSION " (module interface %d)\n", FERMATA_ABI_VERSION);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* fermata run in the box: the same command, in an emulated machine, with the user's own files. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "box/box.h"
+#include "run.h"
+#include "say.h"
+#include "terminal.h"
+
+#define BOX_KIND "amd"
+#define BOX_END_MS 3000 /* what the command inside gets for ending its guest itself */
+
+struct box_link {
+	struct box *box;
+	bool ended;
+};
+
+static ssize_t read_box(void *opaque, void *bytes, size_t n)
+{
+	struct box_link *l = opaque;
+	ssize_t got;
+	int status;
+
+	/* Asked first: the command's status follows all of its output. */
+	if (!l->ended)
+		l->ended = box_wait(l->box, 0, &status);
+	got = read(box_output(l->box), bytes, n);
+	if (got > 0)
+		return got;
+	return got < 0 && (errno == EAGAIN || errno == EINTR) && !l->ended ? 0 : -1;
+}
+
+static size_t write_box(void *opaque, const void *bytes, size_t n)
+{
+	struct box_link *l = opaque;
+	ssize_t sent = write(box_input(l->box), bytes, n);
+
+	if (sent >= 0)
+		return (size_t)sent;
+	/* A box that has gone takes everything; its end is read from its output. */
+	return errno == EAGAIN || errno == EINTR ? 0 : n;
+}
+
+static void end_box_input(void *opaque)
+{
+	struct box_link *l = opaque;
+
+	box_close_input(l->box);
+}
+
+/* The console's other side is `l`, whose box is still to be set. */
+static void link_init(struct console_link *link, struct box_link *l)
+{
+	*link = (struct console_link){
+		.opaque = l,
+		.event_fd = { -1, -1 },
+		.write_fd = -1,
+		.read = read_box,
+		.write = write_box,
+		.end_of_input = end_box_input,
+	};
+}
+
+static void link_box(struct console_link *link, struct box_link *l, struct box *box)
+{
+	l->box = box;
+	l->ended = false;
+	link->event_fd[0] = box_output(box);
+	link->event_fd[1] = box_events(box);
+	link->write_fd = box_input(box);
+}
+
+/* What the command inside is told: the same, with the files where it finds them. */
+static struct box *start(const struct run_options *options, bool keys, char *problem, size_t size)
+{
+	struct box_file files[2] = {
+		{ .host_path = options->kernel, .name = "kernel" },
+		{ .host_path = options->initrd, .name = "initrd" },
+	};
+	char memory[32], name[80], append[65536];
+	char *argv[24] = { "fermata", "run", "--box", "none", "--kernel", "/in/kernel" };
+	struct box_request request = {
+		.kind = BOX_KIND,
+		.argv = argv,
+		.files = files,
+		.file_count = options->initrd ? 2 : 1,
+		.guest_memory = options->memory,
+	};
+	unsigned argc = 6;
+
+	snprintf(memory, sizeof(memory), "%" PRIu64, options->memory);
+	snprintf(name, sizeof(name), "%s", options->name);
+	/* machine_check() has seen that the kernel takes a command line of this length. */
+	snprintf(append, sizeof(append), "%s", options->append);
+	if (options->initrd) {
+		argv[argc++] = "--initrd";
+		argv[argc++] = "/in/initrd";
+	}
+	argv[argc++] = "--append";
+	argv[argc++] = append;
+	argv[argc++] = "--memory";
+	argv[argc++] = memory;
+	argv[argc++] = "--name";
+	argv[argc++] = name;
+	argv[argc++] = "--keys";
+	argv[argc++] = keys ? "on" : "off";
+	if (options->stats)
+		argv[argc++] = "--stats";
+	if (options->debug_exit)
+		argv[argc++] = "--debug-exit";
+	argv[argc] = NULL;
+	return box_start(&request, problem, size);
+}
+
+static int status_of_box(struct box *box)
+{
+	bool booted = box_booted(box);
+	int status;
+
+	if (!box_wait(box, BOX_END_MS, &status)) {
+		box_kill(box);
+		return booted ? STATUS_DIED : fail("the box does not end; its log may say why");
+	}
+	if (status >= 0)
+		return status;
+	fail("%s", box_error(box));
+	return booted ? STATUS_DIED : STATUS_FAILED;
+}
+
+/* The user wants the end: the command inside may still restore, count and report. */
+static void end_guest(struct console *console, struct box *box)
+{
+	if (console->link->keys_beyond && box_booted(box)) {
+		console_end_beyond(console);
+		console_pump(console, BOX_END_MS);
+	}
+	box_kill(box);
+}
+
+int run_in_box(const struct run_options *options)
+{
+	enum console_result result;
+	struct console_link link;
+	struct console console;
+	struct box_link l;
+	char problem[512];
+	struct box *box;
+	int status;
+
+	link_init(&link, &l);
+	/* Signals are blocked first: one that comes while the box starts must find us listening. */
+	if (console_open(&console, &link, options->keys))
+		return fail("cannot watch for signals: %s; raise `ulimit -n`", strerror(errno));
+	link.keys_beyond = console.escape.enabled;
+	box = start(options, link.keys_beyond, problem, sizeof(problem));
+	if (!box) {
+		console_close(&console);
+		return fail("%s", problem);
+	}
+	link_box(&link, &l, box);
+	if (console.escape.enabled)
+		terminal_raw();
+	result = console_pump(&console, -1);
+	if (result == CONSOLE_ENDED) {
+		terminal_restore();
+		status = status_of_box(box);
+	} else {
+		if (result == CONSOLE_CLOSED || result == CONSOLE_ERROR)
+			box_kill(box);
+		else
+			end_guest(&console, box);
+		terminal_restore();
+		status = status_of_console(&console, result);
+	}
+	box_free(box);
+	console_close(&console);
+	return status;
+}
+
+int caps_in_box(bool json)
+{
+	char *argv[] = { "fermata", "caps", json ? "--json" : NULL, NULL };
+	struct box_request request = { .kind = BOX_KIND, .argv = argv };
+	enum console_result result;
+	struct console_link link;
+	struct console console;
+	struct box_link l;
+	char problem[512];
+	struct box *box;
+	int status;
+
+	link_init(&link, &l);
+	if (console_open(&console, &link, KEYS_OFF))
+		return fail("cannot watch for signals: %s; raise `ulimit -n`", strerror(errno));
+	box = box_start(&request, problem, sizeof(problem));
+	if (!box) {
+		console_close(&console);
+		return fail("%s", problem);
+	}
+	link_box(&link, &l, box);
+	console.muted = true;
+	result = console_pump(&console, -1);
+	status = result == CONSOLE_ENDED ? status_of_box(box) : status_of_console(&console, result);
+	box_free(box);
+	console_close(&console);
+	return status;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+#include "svm_features.h"
+
+const struct svm_feature svm_features[] = {
+	{ 0, "NP", "nested paging", "guest memory is mapped by nested page tables",
+	  "guests cannot run: there is no shadow paging in this version" },
+	{ 1, "LbrVirt", "last-branch records per guest", NULL, NULL },
+	{ 2, "SVML", "lock for SVM", NULL, NULL },
+	{ 3, "NRIPS", "next RIP saved at an exit", "the processor says where the next instruction is",
+	  "lengths come from reading the instruction's bytes" },
+	{ 4, "TscRateMsr", "TSC ratio", NULL, NULL },
+	{ 5, "VmcbClean", "VMCB clean bits", "entries reload only what has changed",
+	  "every entry reloads the whole VMCB" },
+	{ 6, "FlushByAsid", "TLB flush of one ASID", NULL, NULL },
+	{ 7, "DecodeAssists", "operands decoded at an exit",
+	  "the processor names the register of a MOV to CR or DR",
+	  "operands come from reading the instruction's bytes" },
+	{ 8, "PmcVirt", "performance counters per guest", NULL, NULL },
+	{ 10, "PauseFilter", "PAUSE counted before it exits", NULL, NULL },
+	{ 12, "PauseFilterThreshold", "PAUSE counted by distance", NULL, NULL },
+	{ 13, "AVIC", "local APIC in hardware", NULL, NULL },
+	{ 15, "VMSAVEvirt", "VMLOAD and VMSAVE without exits", NULL, NULL },
+	{ 16, "VGIF", "global interrupt flag per guest", NULL, NULL },
+	{ 17, "GMET", "guest mode execute trap", NULL, NULL },
+	{ 18, "x2AVIC", "x2APIC in hardware", NULL, NULL },
+	{ 19, "SSSCheck", "supervisor shadow stack check", NULL, NULL },
+	{ 20, "SpecCtrl", "SPEC_CTRL per guest", NULL, NULL },
+	{ 21, "ROGPT", "read-only guest page tables", NULL, NULL },
+	{ 23, "HOST_MCE_OVERRIDE", "host machine checks first", NULL, NULL },
+	{ 24, "TlbiCtl", "INVLPGB for guests", NULL, NULL },
+	{ 25, "VNMI", "NMI masking in hardware", NULL, NULL },
+	{ 26, "IbsVirt", "instruction sampling per guest", NULL, NULL },
+	{ 27, "ExtLvtAvicAccessChg", "extended LVT with AVIC", NULL, NULL },
+	{ 28, "NestedVirtVmcbAddrChk", "VMCB address check", NULL, NULL },
+	{ 29, "BusLockThreshold", "bus locks counted before they exit", NULL, NULL },
+	{ 30, "IdleHltIntercept", "HLT exits only when idle", NULL, NULL },
+};
+const size_t svm_feature_count = sizeof(svm_features) / sizeof(svm_features[0]);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * What a vendor's half is to the neutral half: one const table of operations, one per CPU vendor.
+ */
+#ifndef CORE_BACKEND_H
+#define CORE_BACKEND_H
+
+#include "host.h"
+#include "memory/guest_walk.h"
+#include "uapi/fermata.h"
+
+struct vm;
+struct vcpu;
+
+/* An exception, interrupt or NMI on its way into the guest. */
+struct event {
+	u8 kind; /* EVENT_* */
+	u8 vector;
+	bool has_code;
+	u32 code;
+};
+enum {
+	EVENT_NONE,
+	EVENT_INTERRUPT,
+	EVENT_NMI,
+	EVENT_EXCEPTION,
+};
+
+struct where {
+	struct guest_paging paging;
+	u64 rip, rflags;
+	u64 linear; /* CS.base + RIP */
+	u8 mode;    /* FERMATA_MODE_* */
+};
+
+/* What the hardware still has to be told; vcpu->dirty holds these bits until the next entry. */
+#define DIRTY_CONTROL BIT(0) /* cr0, cr4, efer, and with them the intercepts they need */
+#define DIRTY_CLOCK BIT(1)
+#define DIRTY_DEBUG BIT(2)
+#define DIRTY_PAT BIT(3)
+#define DIRTY_ROOT BIT(4) /* the nested root, or which CPU this is */
+
+struct backend {
+	const char *name;
+	u32 vendor; /* enum fermata_vendor */
+	const struct radix_format *format; /* of the nested page table */
+
+	/* Fills in caps; caps->blocked says why guests can't run. */
+	void (*detect)(struct fermata_caps *caps);
+	/* Once, before the first cpu_on; and after the last cpu_off. */
+	int (*setup)(void);
+	void (*teardown)(void);
+	int (*cpu_on)(void);   /* on each CPU; -EBUSY when somebody else holds it */
+	void (*cpu_off)(void);
+
+	int (*vcpu_create)(struct vcpu *v);
+	void (*vcpu_destroy)(struct vcpu *v);
+
+	/* On the CPU that will run v, after host_guest_begin(). */
+	void (*load)(struct vcpu *v, u32 cpu);
+	/* Enters the guest; host interrupts are off before and after. Fills in v->exit. */
+	void (*run)(struct vcpu *v);
+
+	/* REGS (rip, rflags), SEGMENTS, CONTROL, DEBUG, MSRS, EVENTS: the parts that the hardware holds. */
+	void (*get_state)(struct vcpu *v, struct fermata_state *state, u32 mask);
+	int (*set_state)(struct vcpu *v, const struct fermata_state *state, u32 mask);
+	/* Where the guest is, and the registers a page walk from there needs. */
+	void (*where)(struct vcpu *v, struct where *where);
+
+	/* Could the guest take an event of this kind at the next entry? */
+	bool (*can_take)(struct vcpu *v, u8 kind);
+	void (*inject)(struct vcpu *v, const struct event *event);
+	/* Exit as soon as the guest can take an event of these kinds (1 << EVENT_*); 0: no such exit. */
+	void (*window)(struct vcpu *v, u32 kinds);
+	/* All translations of this vCPU must be gone before its next entry. */
+	void (*flush)(struct vcpu *v);
+};
+
+extern const struct backend svm_backend;
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Control, debug and extended control registers, with the faults the architecture asks for
+ * (SDM 3A 2.5 and 4.1.2, APM 2 3.1; XSETBV: SDM 1 13.3).
+ */
+#include "core/exits.h"
+
+/* Is this a state a processor with the guest's CPUID can be in? */
+int control_check(const struct vm *vm, u64 cr0, u64 cr4, u64 efer)
+{
+	/* (a) reserved bits; (b) PG needs PE, NW needs CD; (c) long mode needs PAE; (d) LMA = LME and PG */
+	if (cr0 & ~ARCH_CR0_DEFINED || cr4 & ~vm->cpuid.cr4_allowed || efer & ~vm->cpuid.efer_allowed)
+		return -EINVAL;
+	if ((cr0 & ARCH_CR0_PG && !(cr0 & ARCH_CR0_PE)) || (cr0 & ARCH_CR0_NW && !(cr0 & ARCH_CR0_CD)))
+		return -EINVAL;
+	if (efer & ARCH_EFER_LMA && !(cr4 & ARCH_CR4_PAE))
+		return -EINVAL;
+	if (!!(efer & ARCH_EFER_LMA) != (efer & ARCH_EFER_LME && cr0 & ARCH_CR0_PG))
+		return -EINVAL;
+	if (cr4 & ARCH_CR4_PCIDE && !(efer & ARCH_EFER_LMA))
+		return -EINVAL;
+	return 0;
+}
+
+/* SDM 1 13.3: x87 always; AVX needs SSE; the three AVX-512 components come together, and need AVX. */
+bool control_xcr0_valid(const struct vm *vm, u64 xcr0)
+{
+	u64 avx512 = xcr0 & 0xe0;
+
+	return !(xcr0 & ~vm->cpuid.xcr0_allowed) && xcr0 & 1 && !((xcr0 & 6) == 4) &&
+	       (!avx512 || (avx512 == 0xe0 && xcr0 & 4));
+}
+
+static enum verdict refuse(struct vcpu *v)
+{
+	vcpu_raise_code(v, ARCH_GP, 0);
+	return GO_ON;
+}
+
+static void set_control(struct vcpu *v, u64 cr0, u64 cr4, u64 efer)
+{
+	/* Bits whose change drops the processor's translations (SDM 3A 4.10.4.1, APM 2 5.5.2). */
+	u64 cr0_flush = ARCH_CR0_PG | ARCH_CR0_WP | ARCH_CR0_PE;
+	u64 cr4_flush = ARCH_CR4_PGE | ARCH_CR4_PSE | ARCH_CR4_PAE | ARCH_CR4_PCIDE | ARCH_CR4_SMEP |
+			ARCH_CR4_SMAP | ARCH_CR4_LA57;
+
+	if ((cr0 ^ v->cr0) & cr0_flush || (cr4 ^ v->cr4) & cr4_flush ||
+	    (efer ^ v->efer) & (ARCH_EFER_NXE | ARCH_EFER_LMA))
+		v->backend->flush(v);
+	v->cr0 = cr0;
+	v->cr4 = cr4;
+	v->efer = efer;
+	v->dirty |= DIRTY_CONTROL;
+}
+
+static enum verdict set_cr0(struct vcpu *v, u64 value)
+{
+	u64 efer = v->efer, changed;
+
+	/* Bits 31:0 that do not exist are ignored; above, they fault (SDM 3A 2.5). */
+	if (value >> 32)
+		return refuse(v);
+	value = (value & ARCH_CR0_DEFINED) | ARCH_CR0_ET;
+	changed = value ^ v->cr0;
+	if (changed & ARCH_CR0_PG && efer & ARCH_EFER_LME) {
+		struct where where;
+
+		v->backend->where(v, &where);
+		if (value & ARCH_CR0_PG) {
+			if (where.mode == FERMATA_MODE_LONG || !(v->cr4 & ARCH_CR4_PAE))
+				return refuse(v);
+			efer |= ARCH_EFER_LMA;
+		} else {
+			if (where.mode == FERMATA_MODE_LONG || v->cr4 & ARCH_CR4_PCIDE)
+				return refuse(v);
+			efer &= ~ARCH_EFER_LMA;
+		}
+	}
+	if (control_check(v->vm, value, v->cr4, efer))
+		return refuse(v);
+	v->advance = v->exit.length;
+	set_control(v, value, v->cr4, efer);
+	return GO_ON;
+}
+
+static enum verdict set_cr4(struct vcpu *v, u64 value)
+{
+	struct where where;
+
+	/* LA57 cannot change under paging, PCIDE only be set with CR3[11:0] = 0 (SDM 3A 2.5, 4.10.1). */
+	if ((value ^ v->cr4) & ARCH_CR4_LA57 && v->efer & ARCH_EFER_LMA)
+		return refuse(v);
+	if (value & ~v->cr4 & ARCH_CR4_PCIDE) {
+		v->backend->where(v, &where);
+		if (where.paging.cr3 & 0xfff)
+			return refuse(v);
+	}
+	if (control_check(v->vm, v->cr0, value, v->efer))
+		return refuse(v);
+	v->advance = v->exit.length;
+	set_control(v, v->cr0, value, v->efer);
+	return GO_ON;
+}
+
+int control_set_efer(struct vcpu *v, u64 value)
+{
+	/* LMA is the processor's: writes to it are ignored. LME cannot change under paging. */
+	value = (value & ~ARCH_EFER_LMA) | (v->efer & ARCH_EFER_LMA);
+	if ((value ^ v->efer) & ARCH_EFER_LME && v->cr0 & ARCH_CR0_PG)
+		return -EINVAL;
+	if (control_check(v->vm, v->cr0, v->cr4, value))
+		return -EINVAL;
+	set_control(v, v->cr0, v->cr4, value);
+	return 0;
+}
+
+enum verdict control_cr_read(struct vcpu *v)
+{
+	if (!exit_length(v))
+		return GO_ON;
+	if (v->exit.mov.number != 0 || v->exit.mov.reg == INSN_NO_REG) {
+		exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
+		return LEAVE_FOR_USER;
+	}
+	v->page->regs[v->exit.mov.reg] = v->cr0;
+	v->advance = v->exit.length;
+	return GO_ON;
+}
+
+/* MOV to CR, and the older ways to reach CR0: CLTS and LMSW. */
+enum verdict control_cr_write(struct vcpu *v)
+{
+	struct exit *x = &v->exit;
+	u64 value;
+
+	if (!exit_length(v))
+		return GO_ON;
+	if (x->mov.by_value)
+		value = x->mov.value;
+	else if (x->mov.reg != INSN_NO_REG)
+		value = v->page->regs[x->mov.reg];
+	else
+		goto unclaimed;
+	switch (x->mov.number) {
+	case 0:
+		return set_cr0(v, value);
+	case 4:
+		return set_cr4(v, value);
+	}
+unclaimed:
+	exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
+	return LEAVE_FOR_USER;
+}
+
+/* SDM 3B 17.2: DR4 and DR5 are DR6 and DR7 unless CR4.DE; with DR7.GD any access faults first. */
+enum verdict control_dr(struct vcpu *v, bool write)
+{
+	struct exit *x = &v->exit;
+	u8 number = x->mov.number;
+	u64 *reg;
+
+	if (!exit_length(v))
+		return GO_ON;
+	if (number == 4 || number == 5) {
+		if (v->cr4 & ARCH_CR4_DE) {
+			vcpu_raise(v, ARCH_UD);
+			return GO_ON;
+		}
+		number += 2;
+	}
+	if (v->dr7 & ARCH_DR7_GD) {
+		v->dr7 &= ~ARCH_DR7_GD;
+		v->dr6 |= ARCH_DR6_BD;
+		v->dirty |= DIRTY_DEBUG;
+		vcpu_raise(v, ARCH_DB);
+		return GO_ON;
+	}
+	reg = &v->page->regs[x->mov.reg & 15];
+	v->advance = x->length;
+	if (number < 4) {
+		if (write)
+			v->dr[number] = *reg;
+		else
+			*reg = v->dr[number];
+	} else if (!write) {
+		*reg = number == 6 ? v->dr6 : v->dr7;
+	} else if (*reg >> 32) {
+		v->advance = 0;
+		return refuse(v);
+	} else if (number == 6) {
+		v->dr6 = (*reg & 0xe00f) | ARCH_DR6_FIXED;
+	} else {
+		v->dr7 = (*reg & 0xffff2bff) | ARCH_DR7_FIXED;
+	}
+	if (write)
+		v->dirty |= DIRTY_DEBUG;
+	return GO_ON;
+}
+
+enum verdict control_xsetbv(struct vcpu *v)
+{
+	u64 *regs = v->page->regs;
+	u64 value = (u32)regs[FERMATA_RAX] | regs[FERMATA_RDX] << 32;
+	struct where where;
+
+	if (!exit_length(v))
+		return GO_ON;
+	if (!(v->cr4 & ARCH_CR4_OSXSAVE)) {
+		vcpu_raise(v, ARCH_UD);
+		return GO_ON;
+	}
+	v->backend->where(v, &where);
+	if ((u32)regs[FERMATA_RCX] || where.paging.cpl || !control_xcr0_valid(v->vm, value))
+		return refuse(v);
+	v->advance = v->exit.length;
+	v->xcr0 = value;
+	host_guest_xcr0(value);
+	return GO_ON;
+}

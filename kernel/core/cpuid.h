@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * What the guest's CPU says it is. A leaf or bit that is not named in cpuid.c is hidden.
+ */
+#ifndef CORE_CPUID_H
+#define CORE_CPUID_H
+
+#include "host.h"
+#include "uapi/fermata.h"
+
+struct vcpu;
+
+#define CPUID_BASIC_LEAVES 0x20
+#define CPUID_EXTENDED_LEAVES 0x22
+
+struct cpuid_table {
+	u32 count;
+	struct fermata_cpuid_entry entry[FERMATA_MAX_CPUID]; /* sorted by leaf, subleaf */
+	/* index + 1 of a leaf's first entry; 0: no such leaf */
+	u8 basic[CPUID_BASIC_LEAVES], hypervisor[1], extended[CPUID_EXTENDED_LEAVES];
+	/* read from the entries, because MSRs and control registers ask often */
+	u64 cr4_allowed, efer_allowed, xcr0_allowed;
+	u32 phys_bits, linear_bits;
+	bool rdtscp, x2apic, tsc_deadline, tsc_adjust, mtrr, mce, ibpb, amd;
+};
+
+/* Everything this host and this hypervisor can show a guest. */
+void cpuid_supported(struct fermata_cpuid *out, u64 host_xcr0);
+/* -EINVAL when the caller shows a guest a feature bit that is not supported. */
+int cpuid_set(struct cpuid_table *table, const struct fermata_cpuid *wanted,
+	      const struct fermata_cpuid *supported);
+void cpuid_answer(struct vcpu *v); /* executes CPUID on the vCPU's registers */
+
+#endif

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* The exit table: what the kernel part does about each kind of exit. */
+#include "core/exits.h"
+#include "memory/guest_walk.h"
+
+/* -ENOSYS as Linux numbers it: what a guest expects of a call that does not exist. */
+#define HYPERCALL_UNKNOWN ((u64)-38)
+
+/* ---- the instruction behind an exit */
+
+/* How insn.c calls the instruction that this exit must have been; INSN_NONE: more than one may be. */
+static u8 expected_op(const struct exit *x)
+{
+	switch (x->kind) {
+	case EXIT_CPUID:
+		return INSN_CPUID;
+	case EXIT_MSR_READ:
+		return INSN_RDMSR;
+	case EXIT_MSR_WRITE:
+		return INSN_WRMSR;
+	case EXIT_HLT:
+		return INSN_HLT;
+	case EXIT_XSETBV:
+		return INSN_XSETBV;
+	case EXIT_DR_READ:
+		return INSN_MOV_FROM_DR;
+	case EXIT_DR_WRITE:
+		return INSN_MOV_TO_DR;
+	}
+	return INSN_NONE;
+}
+
+bool exit_fetch(struct vcpu *v, struct insn *insn)
+{
+	struct where where;
+	u8 bytes[15];
+	int count;
+
+	v->backend->where(v, &where);
+	count = guest_fetch(&v->vm->memory, &where.paging, where.linear, bytes, sizeof(bytes), NULL);
+	return count > 0 && !insn_decode(bytes, count, where.mode, insn);
+}
+
+static void fill_mov(struct vcpu *v, const struct insn *insn)
+{
+	struct exit *x = &v->exit;
+
+	x->mov.reg = insn->rm;
+	switch (insn->op) {
+	case INSN_MOV_TO_CR:
+	case INSN_MOV_FROM_CR:
+	case INSN_MOV_TO_DR:
+	case INSN_MOV_FROM_DR:
+		x->mov.number = insn->control;
+		break;
+	case INSN_CLTS:
+		x->mov.by_value = true;
+		x->mov.value = v->cr0 & ~ARCH_CR0_TS;
+		break;
+	case INSN_LMSW: /* sets PE, MP, EM, TS; cannot clear PE (SDM 2A LMSW) */
+		x->mov.by_value = insn->rm != INSN_NO_REG;
+		if (x->mov.by_value)
+			x->mov.value = (v->cr0 & ~0xeull) | (v->page->regs[insn->rm] & 0xf);
+		break;
+	case INSN_SMSW:
+		x->mov.reg = INSN_NO_REG;
+		break;
+	}
+}
+
+u8 exit_length(struct vcpu *v)
+{
+	struct exit *x = &v->exit;
+	bool mov = x->kind >= EXIT_CR_READ && x->kind <= EXIT_DR_WRITE;
+	struct insn insn;
+	u8 op;
+
+	if (likely(x->length) && (!mov || x->mov.decoded))
+		return x->length;
+	if (!exit_fetch(v, &insn))
+		return 0;
+	/* Another CPU may have rewritten the code since: then the guest runs what is there now. */
+	op = expected_op(x);
+	if (op != INSN_NONE && op != insn.op)
+		return 0;
+	if (mov)
+		fill_mov(v, &insn);
+	x->length = insn.length;
+	return x->length;
+}
+
+/* ---- to user space */
+
+void exit_to_user(struct vcpu *v, u32 reason)
+{
+	struct fermata_exit *out = &v->page->exit;
+	const struct exit *x = &v->exit;
+
+	memset(out, 0, sizeof(*out));
+	out->reason = reason;
+	out->hw_reason = x->code;
+	out->hw_info1 = x->info1;
+	out->hw_info2 = x->info2;
+	out->insn_len = x->length;
+}
+
+/* For exits whose instruction user space decodes. False: the bytes cannot be had now. */
+static bool attach_code(struct vcpu *v)
+{
+	struct fermata_exit *out = &v->page->exit;
+	struct where where;
+	int count;
+
+	v->backend->where(v, &where);
+	count = guest_fetch(&v->vm->memory, &where.paging, where.linear, out->insn,
+			    sizeof(out->insn), NULL);
+	if (count <= 0)
+		return false;
+	out->insn_bytes = count;
+	out->cpu_mode = where.mode;
+	return true;
+}
+
+static enum verdict handle_io(struct vcpu *v)
+{
+	struct fermata_exit *out = &v->page->exit;
+	const struct exit *x = &v->exit;
+
+	exit_to_user(v, FERMATA_EXIT_IO);
+	out->io.port = x->io.port;
+	out->io.size = x->io.size;
+	out->io.in = x->io.in;
+	out->io.string = x->io.string;
+	out->io.rep = x->io.rep;
+	if (!x->io.in && !x->io.string)
+		out->io.value = v->page->regs[FERMATA_RAX] & (~0u >> (32 - 8 * x->io.size));
+	if (x->io.string && !attach_code(v))
+		return GO_ON; /* runs again, and faults its code in */
+	return LEAVE_FOR_USER;
+}
+
+static int report_mmio(struct vcpu *v, u32 reason)
+{
+	struct fermata_exit *out = &v->page->exit;
+	const struct exit *x = &v->exit;
+
+	exit_to_user(v, reason);
+	out->mmio.gpa = x->fault.gpa;
+	out->mmio.write = x->fault.access == RADIX_WRITE;
+	out->mmio.fetch = x->fault.access == RADIX_EXEC;
+	if (!attach_code(v) && reason == FERMATA_EXIT_MMIO && !out->mmio.fetch)
+		return GO_ON;
+	return LEAVE_FOR_USER;
+}
+
+/* ---- kinds */
+
+static enum verdict handle_cpuid(struct vcpu *v)
+{
+	u8 length = exit_length(v);
+
+	if (length) {
+		cpuid_answer(v);
+		v->advance = length;
+	}
+	return GO_ON;
+}
+
+static enum verdict handle_msr_read(struct vcpu *v)
+{
+	u64 *regs = v->page->regs, value;
+	u8 length = exit_length(v);
+
+	if (!length)
+		return GO_ON;
+	if (msr_read(v, regs[FERMATA_RCX], &value)) {
+		vcpu_raise_code(v, ARCH_GP, 0);
+		return GO_ON;
+	}
+	regs[FERMATA_RAX] = (u32)value;
+	regs[FERMATA_RDX] = value >> 32;
+	v->advance = length;
+	return GO_ON;
+}
+
+static enum verdict handle_msr_write(struct vcpu *v)
+{
+	u64 *regs = v->page->regs;
+	u8 length = exit_length(v);
+
+	if (!length)
+		return GO_ON;
+	if (msr_write(v, regs[FERMATA_RCX], (u32)regs[FERMATA_RAX] | regs[FERMATA_RDX] << 32))
+		vcpu_raise_code(v, ARCH_GP, 0);
+	else
+		v->advance = length;
+	return GO_ON;
+}
+
+static enum verdict handle_hlt(struct vcpu *v)
+{
+	u8 length = exit_length(v);
+
+	if (!length)
+		return GO_ON;
+	v->advance = length;
+	v->mp_state = FERMATA_MP_HALTED;
+	return LEAVE_FOR_HOST;
+}
+
+/* No hypercall is defined: the guest hears so, in RAX, and lives. */
+static enum verdict handle_hypercall(struct vcpu *v)
+{
+	u8 length = exit_length(v);
+
+	if (length) {
+		v->page->regs[FERMATA_RAX] = HYPERCALL_UNKNOWN;
+		v->advance = length;
+	}
+	return GO_ON;
+}
+
+static enum verdict handle_skip(struct vcpu *v)
+{
+	v->advance = exit_length(v);
+	return GO_ON;
+}
+
+static enum verdict handle_nested_fault(struct vcpu *v)
+{
+	enum verdict verdict;
+
+	if (apic_page_access(v, &verdict))
+		return verdict;
+	return LEAVE_FOR_HOST;
+}
+
+/* Outside guest context: bring the page in, or find that it is not RAM. */
+int exit_handle_fault(struct vcpu *v)
+{
+	enum flush owed = FLUSH_NONE;
+	u8 level = 0;
+	int err;
+
+	err = guest_memory_fault(&v->vm->memory, v->exit.fault.gpa, v->exit.fault.access, &v->cache,
+				 &owed, &level);
+	if (owed != FLUSH_NONE)
+		vm_flush(v->vm, owed);
+	switch (err) {
+	case 0:
+		v->stats.nested_faults++;
+		if (level > 1)
+			v->stats.large_mappings++;
+		return GO_ON;
+	case -EAGAIN:
+		return GO_ON;
+	case -ENOENT:
+	case -EACCES:
+		if (v->exit.fault.table) /* page tables in device memory: nothing can walk them */
+			return report_mmio(v, FERMATA_EXIT_MEMORY_FAULT);
+		return report_mmio(v, FERMATA_EXIT_MMIO);
+	case -ENOMEM:
+	case -EINTR:
+		return err;
+	}
+	return report_mmio(v, FERMATA_EXIT_MEMORY_FAULT);
+}
+
+enum verdict exit_handle(struct vcpu *v)
+{
+	switch ((enum exit_kind)v->exit.kind) {
+	case EXIT_NOTHING:
+		return GO_ON;
+	case EXIT_CPUID:
+		return handle_cpuid(v);
+	case EXIT_MSR_READ:
+		return handle_msr_read(v);
+	case EXIT_MSR_WRITE:
+		return handle_msr_write(v);
+	case EXIT_HLT:
+		return handle_hlt(v);
+	case EXIT_IO:
+		return handle_io(v);
+	case EXIT_NESTED_FAULT:
+		return handle_nested_fault(v);
+	case EXIT_WINDOW:
+		v->backend->window(v, 0);
+		return GO_ON;
+	case EXIT_CR_READ:
+		return control_cr_read(v);
+	case EXIT_CR_WRITE:
+		return control_cr_write(v);
+	case EXIT_DR_READ:
+		return control_dr(v, false);
+	case EXIT_DR_WRITE:
+		return control_dr(v, true);
+	case EXIT_XSETBV:
+		return control_xsetbv(v);
+	case EXIT_HYPERCALL:
+		return handle_hypercall(v);
+	case EXIT_CACHE:
+	case EXIT_IDLE_HINT:
+		return handle_skip(v);
+	case EXIT_EXCEPTION:
+		v->event = v->exit.exception;
+		v->event_valid = true;
+		return GO_ON;
+	case EXIT_UNDEFINED:
+		vcpu_raise(v, ARCH_UD);
+		return GO_ON;
+	case EXIT_PROTECTED:
+		vcpu_raise_code(v, ARCH_GP, 0);
+		return GO_ON;
+	case EXIT_SHUTDOWN:
+		exit_to_user(v, FERMATA_EXIT_SHUTDOWN);
+		return LEAVE_FOR_USER;
+	case EXIT_FAIL_ENTRY:
+		exit_to_user(v, FERMATA_EXIT_FAIL_ENTRY);
+		return LEAVE_FOR_USER;
+	case EXIT_UNCLAIMED:
+	case EXIT_KINDS:
+		break;
+	}
+	exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
+	return LEAVE_FOR_USER;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What the files behind the exit table offer it. */
+#ifndef CORE_EXITS_H
+#define CORE_EXITS_H
+
+#include "core/insn.h"
+#include "core/vcpu.h"
+
+/* What a handler wants next. */
+enum verdict {
+	GO_ON,	      /* back into the guest */
+	LEAVE_FOR_HOST, /* out of guest context first: something may sleep; then back */
+	LEAVE_FOR_USER, /* the run page holds an exit record */
+};
+
+/* exits.c */
+enum verdict exit_handle(struct vcpu *v);
+/* The part of a nested fault that may sleep; outside guest context. Verdict, or -errno. */
+int exit_handle_fault(struct vcpu *v);
+void exit_to_user(struct vcpu *v, u32 reason);
+/*
+ * The length of the instruction that exited, from the hardware or by decoding it; fills in what else
+ * the record lacks. 0: its bytes cannot be had now; entering the guest again fetches them.
+ */
+u8 exit_length(struct vcpu *v);
+bool exit_fetch(struct vcpu *v, struct insn *insn);
+
+/* msr.c: 0, or -EINVAL where the processor raises #GP(0) */
+int msr_read(struct vcpu *v, u32 msr, u64 *value);
+int msr_write(struct vcpu *v, u32 msr, u64 value);
+
+/* control.c: likewise */
+int control_check(const struct vm *vm, u64 cr0, u64 cr4, u64 efer);
+bool control_xcr0_valid(const struct vm *vm, u64 xcr0);
+enum verdict control_cr_read(struct vcpu *v);
+enum verdict control_cr_write(struct vcpu *v);
+enum verdict control_dr(struct vcpu *v, bool write);
+enum verdict control_xsetbv(struct vcpu *v);
+int control_set_efer(struct vcpu *v, u64 value);
+
+/* apic_page.c: true when the access was to the xAPIC page and is done, or needs another try */
+bool apic_page_access(struct vcpu *v, enum verdict *verdict);
+
+/* run.c */
+void vcpu_apic_effects(struct vcpu *v, const struct apic_effects *effects);
+void vcpu_arm_timer(struct vcpu *v);
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * The MSRs that make a guest exit (SDM 4, APM 2 appendix A). What is not here does not exist for the
+ * guest and raises #GP.
+ */
+#include "core/exits.h"
+#include "core/processor.h"
+
+#define MTRR_CAP 0x508	      /* eight variable ranges, fixed ranges, WC (SDM 3A 11.11.1) */
+#define MISC_ENABLE_RESET 1ull /* fast strings */
+#define ASK_IBPB BIT_ULL(0)
+#define DEFAULT_UCODE (~0ull)	/* newer than any erratum's fix, as the field does it */
+#define DE_CFG_LFENCE_SERIALIZE BIT_ULL(1)
+#define HWCR_TSC_FREQ_SEL BIT_ULL(24)
+#define HWCR_WRITABLE (BIT_ULL(3) | BIT_ULL(6) | BIT_ULL(8) | BIT_ULL(18)) /* and ignored */
+
+static u64 *mtrr_slot(struct vcpu *v, u32 msr)
+{
+	if (!v->vm->cpuid.mtrr)
+		return NULL;
+	if (msr >= ARCH_MSR_MTRR_PHYS_BASE0 && msr <= ARCH_MSR_MTRR_PHYS_LAST)
+		return &v->mtrr.variable[msr - ARCH_MSR_MTRR_PHYS_BASE0];
+	switch (msr) {
+	case ARCH_MSR_MTRR_DEF_TYPE:
+		return &v->mtrr.def_type;
+	case ARCH_MSR_MTRR_FIX64K_00000:
+		return &v->mtrr.fixed[0];
+	case ARCH_MSR_MTRR_FIX16K_80000:
+	case ARCH_MSR_MTRR_FIX16K_A0000:
+		return &v->mtrr.fixed[1 + msr - ARCH_MSR_MTRR_FIX16K_80000];
+	}
+	if (msr >= ARCH_MSR_MTRR_FIX4K_C0000 && msr <= ARCH_MSR_MTRR_FIX4K_F8000)
+		return &v->mtrr.fixed[3 + msr - ARCH_MSR_MTRR_FIX4K_C0000];
+	return NULL;
+}
+
+static bool memory_type_valid(u8 type, bool pat)
+{
+	return type == 0 || type == 1 || type == 4 || type == 5 || type == 6 || (pat && type == 7);
+}
+
+static bool memory_types_valid(u64 value, bool pat)
+{
+	u32 i;
+
+	for (i = 0; i < 64; i += 8)
+		if (!memory_type_valid(value >> i, pat))
+			return false;
+	return true;
+}
+
+/* SDM 3A 11.11.2. The types themselves change nothing: guest memory is the host's, write-back. */
+static bool mtrr_valid(const struct vcpu *v, u32 msr, u64 value)
+{
+	u64 address = (1ull << v->vm->cpuid.phys_bits) - 1;
+
+	if (msr == ARCH_MSR_MTRR_DEF_TYPE)
+		return !(value & ~0xcffull) && memory_type_valid(value, false);
+	if (msr > ARCH_MSR_MTRR_PHYS_LAST)
+		return memory_types_valid(value, false);
+	if (msr & 1)
+		return !(value & ~((address & ~0xfffull) | 0x800));
+	return !(value & ~((address & ~0xfffull) | 0xff)) && memory_type_valid(value, false);
+}
+
+int msr_read(struct vcpu *v, u32 msr, u64 *value)
+{
+	const struct cpuid_table *cpuid = &v->vm->cpuid;
+	u64 *slot;
+
+	if (msr >= ARCH_MSR_X2APIC_FIRST && msr <= ARCH_MSR_X2APIC_LAST)
+		return apic_msr_read(&v->apic, msr, value, &v->vm->clock,
+				     clock_guest_tsc(&v->vm->clock, host_tsc()));
+	*value = 0;
+	switch (msr) {
+	case ARCH_MSR_TSC:
+		*value = vcpu_tsc(v);
+		return 0;
+	case ARCH_MSR_APIC_BASE:
+		*value = apic_base(&v->apic);
+		return 0;
+	case ARCH_MSR_TSC_ADJUST:
+		*value = v->tsc_adjust;
+		return cpuid->tsc_adjust ? 0 : -EINVAL;
+	case ARCH_MSR_TSC_DEADLINE:
+		*value = apic_tsc_deadline(&v->apic, &v->vm->clock,
+					   clock_guest_tsc(&v->vm->clock, host_tsc()));
+		return cpuid->tsc_deadline ? 0 : -EINVAL;
+	case ARCH_MSR_TSC_AUX:
+		*value = v->tsc_aux;
+		return cpuid->rdtscp ? 0 : -EINVAL;
+	case ARCH_MSR_EFER:
+		*value = v->efer;
+		return 0;
+	case ARCH_MSR_PAT:
+		*value = v->pat;
+		return 0;
+	case ARCH_MSR_MTRRCAP:
+		*value = MTRR_CAP;
+		return cpuid->mtrr ? 0 : -EINVAL;
+	case ARCH_MSR_UCODE_REV:
+		*value = DEFAULT_UCODE;
+		return 0;
+	case ARCH_MSR_MCG_CAP: /* no banks */
+		return cpuid->mce ? 0 : -EINVAL;
+	case ARCH_MSR_MCG_STATUS:
+		*value = v->mcg_status;
+		return cpuid->mce ? 0 : -EINVAL;
+	case ARCH_MSR_DEBUGCTL:
+		*value = v->debugctl;
+		return 0;
+	case ARCH_MSR_MISC_ENABLE:
+		*value = v->misc_enable;
+		return cpuid->amd ? -EINVAL : 0;
+	case ARCH_MSR_PLATFORM_ID:
+		return cpuid->amd ? -EINVAL : 0;
+	case ARCH_MSR_HWCR:
+		*value = v->hwcr | HWCR_TSC_FREQ_SEL;
+		return cpuid->amd ? 0 : -EINVAL;
+	case ARCH_MSR_SYSCFG:
+		*value = v->syscfg;
+		return cpuid->amd ? 0 : -EINVAL;
+	case ARCH_MSR_INT_PENDING:
+	case ARCH_MSR_DC_CFG:
+		return cpuid->amd ? 0 : -EINVAL;
+	case ARCH_MSR_DE_CFG:
+		*value = DE_CFG_LFENCE_SERIALIZE;
+		return cpuid->amd ? 0 : -EINVAL;
+	case ARCH_MSR_VM_CR: /* SVM is locked off (APM 2 15.30.1) */
+		*value = BIT_ULL(3) | BIT_ULL(4);
+		return cpuid->amd ? 0 : -EINVAL;
+	}
+	slot = mtrr_slot(v, msr);
+	if (!slot)
+		return -EINVAL;
+	*value = *slot;
+	return 0;
+}
+
+/* IA32_TSC and IA32_TSC_ADJUST move together (SDM 3B 17.17.3). */
+static void set_tsc_offset(struct vcpu *v, u64 delta)
+{
+	v->tsc_offset += delta;
+	v->tsc_adjust += delta;
+	v->dirty |= DIRTY_CLOCK;
+	apic_set_tsc_adjust(&v->apic, v->tsc_offset);
+	vcpu_arm_timer(v);
+}
+
+static int set_x2apic(struct vcpu *v, u32 msr, u64 value)
+{
+	struct apic_effects effects;
+	int err = apic_msr_write(&v->apic, msr, value, &v->vm->clock,
+				 clock_guest_tsc(&v->vm->clock, host_tsc()), &effects);
+
+	if (!err)
+		vcpu_apic_effects(v, &effects);
+	return err;
+}
+
+int msr_write(struct vcpu *v, u32 msr, u64 value)
+{
+	const struct cpuid_table *cpuid = &v->vm->cpuid;
+	struct apic_effects effects;
+	u64 *slot;
+
+	if (msr >= ARCH_MSR_X2APIC_FIRST && msr <= ARCH_MSR_X2APIC_LAST)
+		return set_x2apic(v, msr, value);
+	switch (msr) {
+	case ARCH_MSR_TSC_DEADLINE:
+		if (!cpuid->tsc_deadline)
+			return -EINVAL;
+		apic_set_tsc_deadline(&v->apic, value, &effects);
+		vcpu_apic_effects(v, &effects);
+		return 0;
+	case ARCH_MSR_TSC:
+		set_tsc_offset(v, value - vcpu_tsc(v));
+		return 0;
+	case ARCH_MSR_TSC_ADJUST:
+		if (!cpuid->tsc_adjust)
+			return -EINVAL;
+		set_tsc_offset(v, value - v->tsc_adjust);
+		return 0;
+	case ARCH_MSR_APIC_BASE:
+		return apic_set_base(&v->apic, value);
+	case ARCH_MSR_TSC_AUX:
+		if (!cpuid->rdtscp || value >> 32)
+			return -EINVAL;
+		v->tsc_aux = value;
+		host_guest_tsc_aux(value);
+		return 0;
+	case ARCH_MSR_EFER:
+		return control_set_efer(v, value);
+	case ARCH_MSR_PAT:
+		if (!memory_types_valid(value, true))
+			return -EINVAL;
+		v->pat = value;
+		v->dirty |= DIRTY_PAT;
+		return 0;
+	case ARCH_MSR_PRED_CMD:
+		if (!cpuid->ibpb || value & ~ASK_IBPB)
+			return -EINVAL;
+		if (value)
+			cpu_wrmsr(ARCH_MSR_PRED_CMD, value);
+		return 0;
+	case ARCH_MSR_UCODE_REV: /* Intel's way to ask for the revision: write 0, CPUID, read */
+		return 0;
+	case ARCH_MSR_MCG_STATUS:
+		if (!cpuid->mce || value & ~7ull)
+			return -EINVAL;
+		v->mcg_status = value;
+		return 0;
+	case ARCH_MSR_DEBUGCTL: /* last-branch recording and BTF are not offered; the bits read back */
+		if (value & ~3ull)
+			return -EINVAL;
+		v->debugctl = value;
+		return 0;
+	case ARCH_MSR_MISC_ENABLE:
+		if (cpuid->amd)
+			return -EINVAL;
+		v->misc_enable = value;
+		return 0;
+	case ARCH_MSR_HWCR:
+		if (!cpuid->amd || value & ~(HWCR_WRITABLE | HWCR_TSC_FREQ_SEL))
+			return -EINVAL;
+		v->hwcr = value & HWCR_WRITABLE;
+		return 0;
+	case ARCH_MSR_SYSCFG: /* MtrrFixDramEn and its like: kept, without effect */
+		if (!cpuid->amd || value & ~0x7c0000ull)
+			return -EINVAL;
+		v->syscfg = value;
+		return 0;
+	case ARCH_MSR_DE_CFG:
+		return cpuid->amd && value == DE_CFG_LFENCE_SERIALIZE ? 0 : -EINVAL;
+	case ARCH_MSR_INT_PENDING:
+	case ARCH_MSR_DC_CFG:
+		return cpuid->amd ? 0 : -EINVAL;
+	}
+	slot = mtrr_slot(v, msr);
+	if (!slot || !mtrr_valid(v, msr, value))
+		return -EINVAL;
+	*slot = value;
+	return 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* Instructions that C has no word for. */
+#ifndef CORE_PROCESSOR_H
+#define CORE_PROCESSOR_H
+
+#include "host.h"
+
+struct cpu_words {
+	u32 eax, ebx, ecx, edx;
+};
+
+static inline struct cpu_words cpu_cpuid(u32 leaf, u32 subleaf)
+{
+	struct cpu_words r;
+
+	asm volatile("cpuid"
+		     : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+		     : "a"(leaf), "c"(subleaf));
+	return r;
+}
+
+static inline u64 cpu_rdmsr(u32 msr)
+{
+	u32 low, high;
+
+	asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return (u64)high << 32 | low;
+}
+
+static inline void cpu_wrmsr(u32 msr, u64 value)
+{
+	asm volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
+}
+
+static inline void cpu_write_dr(u32 number, u64 value)
+{
+	switch (number) {
+	case 0:
+		asm volatile("mov %0, %%dr0" : : "r"(value));
+		break;
+	case 1:
+		asm volatile("mov %0, %%dr1" : : "r"(value));
+		break;
+	case 2:
+		asm volatile("mov %0, %%dr2" : : "r"(value));
+		break;
+	case 3:
+		asm volatile("mov %0, %%dr3" : : "r"(value));
+		break;
+	}
+}
+
+/* Hands a machine check that arrived while a guest ran to the host's handler. */
+static inline void cpu_machine_check(void)
+{
+	asm volatile("int $18" : : : "memory");
+}
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* The run loop of a vCPU: what is due goes in, the guest runs, what came out is answered. */
+#include "core/exits.h"
+
+/* ---- the APIC's wishes */
+
+static void timer_fired(struct host_timer *timer)
+{
+	struct vcpu *v = container_of(timer, struct vcpu, timer);
+
+	host_set_bit(REQUEST_TIMER, &v->requests);
+	vcpu_kick(v);
+}
+
+void vcpu_arm_timer(struct vcpu *v)
+{
+	u64 deadline = apic_timer_deadline(&v->apic);
+
+	if (deadline == v->timer_armed)
+		return;
+	v->timer_armed = deadline;
+	if (deadline == CLOCK_NEVER)
+		return; /* a timer that fires for nothing only looks once more */
+	host_timer_arm(&v->timer,
+		       clock_ns_until(&v->vm->clock, clock_guest_tsc(&v->vm->clock, host_tsc()), deadline));
+}
+
+void vcpu_apic_effects(struct vcpu *v, const struct apic_effects *effects)
+{
+	if (effects->timer_changed)
+		vcpu_arm_timer(v);
+	if (effects->eoi_level)
+		v->eoi_vector = effects->eoi_vector;
+	if (effects->ipi)
+		vm_send(v->vm, &effects->message, &v->apic);
+}
+
+static void timer_due(struct vcpu *v)
+{
+	host_clear_bit(REQUEST_TIMER, &v->requests);
+	v->timer_armed = CLOCK_NEVER;
+	apic_timer_due(&v->apic, &v->vm->clock, clock_guest_tsc(&v->vm->clock, host_tsc()));
+	vcpu_arm_timer(v);
+}
+
+/* ---- before an entry */
+
+/* An INTA cycle is due at the 8259, which lives with the caller. */
+static bool ask_extint(struct vcpu *v)
+{
+	if (!apic_extint_pending(&v->apic))
+		return false;
+	if (!v->backend->can_take(v, EVENT_INTERRUPT)) {
+		v->backend->window(v, BIT(EVENT_INTERRUPT));
+		return false;
+	}
+	apic_extint_accept(&v->apic);
+	exit_to_user(v, FERMATA_EXIT_INTACK);
+	return true;
+}
+
+static void inject(struct vcpu *v, const struct event *event)
+{
+	v->backend->inject(v, event);
+	v->stats.injected++;
+}
+
+/*
+ * At most one event enters per turn, in the order of SDM 3A 6.9: what an exit interrupted or an
+ * instruction raised, then NMI, then the 8259's, then the APIC's. The rest waits for its window.
+ */
+static enum verdict deliver(struct vcpu *v)
+{
+	bool injected = false;
+	int vector;
+
+	if (v->event_valid) {
+		v->event_valid = false;
+		inject(v, &v->event);
+		injected = true;
+	}
+	if (likely(!apic_attention(&v->apic)) && !v->nmi_pending)
+		return GO_ON;
+	if (apic_take_nmi(&v->apic))
+		v->nmi_pending = true;
+	if (v->nmi_pending && !injected && v->backend->can_take(v, EVENT_NMI)) {
+		v->nmi_pending = false;
+		inject(v, &(struct event){ .kind = EVENT_NMI, .vector = ARCH_NMI });
+		injected = true;
+	}
+	vector = apic_pending(&v->apic);
+	if (!injected && ask_extint(v))
+		return LEAVE_FOR_USER;
+	if (vector < 0)
+		return GO_ON;
+	if (!injected && v->backend->can_take(v, EVENT_INTERRUPT)) {
+		apic_accept(&v->apic, vector);
+		inject(v, &(struct event){ .kind = EVENT_INTERRUPT, .vector = vector });
+		vector = apic_pending(&v->apic);
+	}
+	v->backend->window(v, vector >= 0 ? BIT(EVENT_INTERRUPT) : 0);
+	return GO_ON;
+}
+
+static enum verdict prepare(struct vcpu *v)
+{
+	if (v->requests) {
+		if (host_test_and_clear_bit(REQUEST_FLUSH, &v->requests))
+			v->backend->flush(v);
+		if (v->requests & BIT(REQUEST_TIMER))
+			timer_due(v);
+	}
+	if (v->apic.attention & (BIT(LAPIC_ATTN_INIT) | BIT(LAPIC_ATTN_SIPI)))
+		return LEAVE_FOR_HOST;
+	return deliver(v);
+}
+
+/* ---- the guest's turn */
+
+static void account_exit(struct vcpu *v, u64 tsc)
+{
+	struct fermata_stats *stats = &v->stats;
+	const struct exit *x = &v->exit;
+	struct fermata_last_exit *last = &stats->last_exit[stats->last];
+
+	stats->last = (stats->last + 1) % FERMATA_LAST_EXITS;
+	last->rip = x->rip;
+	last->info1 = x->info1;
+	last->info2 = x->info2;
+	last->code = x->code;
+	stats->entries++;
+	stats->exit[fermata_exit_slot(x->code)].count++;
+	v->exit_tsc = tsc;
+}
+
+/* What the last exit cost: until the guest runs again, or its caller is told. */
+static void account_cost(struct vcpu *v, u64 tsc)
+{
+	if (v->exit_tsc)
+		v->stats.exit[fermata_exit_slot(v->exit.code)].cycles += tsc - v->exit_tsc;
+	v->exit_tsc = 0;
+}
+
+static enum verdict turns(struct vcpu *v)
+{
+	enum verdict verdict;
+	u64 entered, left;
+
+	for (;;) {
+		host_irq_disable();
+		WRITE_ONCE(v->mode, VCPU_IN_GUEST);
+		host_full_barrier(); /* who posts something now sees the mode and kicks */
+		if (unlikely(host_must_leave()))
+			verdict = LEAVE_FOR_HOST;
+		else if (unlikely(v->requests || v->event_valid || v->nmi_pending ||
+				  apic_attention(&v->apic)))
+			verdict = prepare(v);
+		else
+			verdict = GO_ON;
+		if (unlikely(verdict != GO_ON)) {
+			WRITE_ONCE(v->mode, VCPU_OUTSIDE);
+			host_irq_enable();
+			v->exit.kind = EXIT_NOTHING; /* the last one was answered */
+			return verdict;
+		}
+		entered = host_tsc();
+		account_cost(v, entered);
+		v->exit.kind = EXIT_UNCLAIMED;
+		v->backend->run(v);
+		left = host_tsc();
+		v->stats.guest_cycles += left - entered;
+		account_exit(v, left);
+		WRITE_ONCE(v->mode, VCPU_OUTSIDE);
+		host_irq_enable();
+		verdict = exit_handle(v);
+		if (unlikely(v->eoi_vector)) {
+			exit_to_user(v, FERMATA_EXIT_EOI);
+			v->page->exit.eoi.vector = v->eoi_vector;
+			v->eoi_vector = 0;
+			return LEAVE_FOR_USER;
+		}
+		if (verdict != GO_ON)
+			return verdict;
+	}
+}
+
+/* ---- outside guest context */
+
+static bool should_wake(void *arg)
+{
+	const u64 startup = BIT(LAPIC_ATTN_INIT) | BIT(LAPIC_ATTN_SIPI);
+	struct vcpu *v = arg;
+	u64 attention = READ_ONCE(v->apic.attention);
+
+	if (READ_ONCE(v->page->immediate_exit) || attention & startup)
+		return true;
+	if (v->mp_state == FERMATA_MP_WAIT_FOR_SIPI)
+		return false;
+	if (v->nmi_pending || v->event_valid || attention & BIT(LAPIC_ATTN_NMI))
+		return true;
+	return v->halted_open && (READ_ONCE(v->requests) & BIT(REQUEST_TIMER) || apic_has_wakeup(&v->apic));
+}
+
+/* INIT and SIPI: SDM 3A 8.4.3. */
+static void take_startup(struct vcpu *v)
+{
+	u8 vector;
+
+	if (apic_take_init(&v->apic)) {
+		vcpu_reset(v, true);
+		if (v->id != 0)
+			v->mp_state = FERMATA_MP_WAIT_FOR_SIPI;
+	}
+	if (!apic_take_sipi(&v->apic, &vector) || v->mp_state != FERMATA_MP_WAIT_FOR_SIPI)
+		return;
+	vcpu_start_at(v, vector);
+	v->mp_state = FERMATA_MP_RUNNABLE;
+}
+
+/* Sleep until there is something to do. GO_ON, LEAVE_FOR_USER or -EINTR. */
+static int wait_for_work(struct vcpu *v)
+{
+	struct where where;
+	int err;
+
+	if (v->mp_state == FERMATA_MP_HALTED) {
+		v->backend->where(v, &where);
+		v->halted_open = where.rflags & ARCH_RFLAGS_IF;
+		/* With interrupts off only an NMI or INIT wakes it, and a lone CPU has nobody to send one. */
+		if (!v->halted_open && v->vm->vcpu_count == 1 && !should_wake(v)) {
+			exit_to_user(v, FERMATA_EXIT_HALTED);
+			return LEAVE_FOR_USER;
+		}
+		v->stats.halts++;
+	}
+	err = host_wait(v->thread, should_wake, v);
+	if (err)
+		return err;
+	if (READ_ONCE(v->page->immediate_exit))
+		return -EINTR;
+	take_startup(v);
+	if (v->mp_state == FERMATA_MP_HALTED) {
+		if (v->requests & BIT(REQUEST_TIMER))
+			timer_due(v);
+		if (should_wake(v))
+			v->mp_state = FERMATA_MP_RUNNABLE;
+	}
+	return GO_ON;
+}
+
+/* What the caller changed through the run page. It is shared memory: read each word once. */
+static int take_page(struct vcpu *v)
+{
+	struct fermata_run *page = v->page;
+	u32 set = READ_ONCE(page->set);
+	u8 advance = READ_ONCE(page->advance);
+
+	if (set & ~(FERMATA_RUN_SET_RIP | FERMATA_RUN_SET_RFLAGS) || advance > 15)
+		return -EINVAL;
+	if (advance)
+		v->advance = advance;
+	if (set)
+		vcpu_set_rip(v, set & FERMATA_RUN_SET_RIP ? &page->rip : NULL,
+			     set & FERMATA_RUN_SET_RFLAGS ? &page->rflags : NULL);
+	page->set = 0;
+	page->advance = 0;
+	return 0;
+}
+
+static void give_page(struct vcpu *v)
+{
+	struct where where;
+
+	v->backend->where(v, &where);
+	v->page->rip = where.rip + v->advance;
+	v->page->rflags = where.rflags;
+}
+
+/* Guest context from begin to end; what an exit left for outside is done after it. */
+static int one_stay(struct vcpu *v)
+{
+	enum verdict verdict;
+	u32 cpu;
+
+	cpu = host_guest_begin(v->thread, v->xcr0, v->tsc_aux);
+	v->backend->load(v, cpu);
+	v->exit.kind = EXIT_NOTHING;
+	verdict = turns(v);
+	host_guest_end(v->thread);
+	if (verdict != LEAVE_FOR_HOST)
+		return verdict;
+	take_startup(v);
+	if (v->exit.kind == EXIT_NESTED_FAULT) {
+		int result = exit_handle_fault(v);
+
+		if (result != GO_ON)
+			return result;
+	}
+	return host_leave();
+}
+
+int vcpu_run(struct vcpu *v)
+{
+	int result;
+
+	if (v->mp_state == FERMATA_MP_DEAD)
+		return -EIO;
+	result = take_page(v);
+	if (result)
+		return result;
+	for (;;) {
+		if (READ_ONCE(v->page->immediate_exit)) {
+			result = -EINTR;
+			break;
+		}
+		result = v->mp_state == FERMATA_MP_RUNNABLE ? one_stay(v) : wait_for_work(v);
+		if (result != GO_ON)
+			break;
+	}
+	account_cost(v, host_tsc());
+	give_page(v);
+	if (result < 0)
+		return result;
+	v->stats.user_exits++;
+	switch (v->page->exit.reason) {
+	case FERMATA_EXIT_UNCLAIMED:
+	case FERMATA_EXIT_SHUTDOWN:
+	case FERMATA_EXIT_FAIL_ENTRY:
+		v->mp_state = FERMATA_MP_DEAD;
+	}
+	return 0;
+}
+
+void vcpu_timer_init(struct vcpu *v)
+{
+	v->timer_armed = CLOCK_NEVER;
+	host_timer_init(&v->timer, timer_fired);
+}

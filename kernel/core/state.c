@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Reading and writing a vCPU's registers. What comes from the caller is checked for everything the
+ * processor would refuse at the next entry, so that an absurd state is EINVAL and not a dead guest.
+ */
+#include "core/exits.h"
+
+static int check_segment(const struct fermata_segment *s, bool code)
+{
+	bool usable = !(s->attrib & FERMATA_SEG_UNUSABLE);
+
+	if (s->attrib & ~0x1fff)
+		return -EINVAL;
+	if (usable && code && (s->attrib & (ARCH_SEG_L | ARCH_SEG_DB)) == (ARCH_SEG_L | ARCH_SEG_DB))
+		return -EINVAL;
+	return arch_canonical(s->base, 57) ? 0 : -EINVAL;
+}
+
+static int check_segments(const struct fermata_state_segments *s)
+{
+	if (check_segment(&s->cs, true) || check_segment(&s->ds, false) || check_segment(&s->es, false) ||
+	    check_segment(&s->ss, false) || check_segment(&s->fs, false) ||
+	    check_segment(&s->gs, false) || check_segment(&s->ldt, false) ||
+	    check_segment(&s->tr, false))
+		return -EINVAL;
+	if (s->cs.attrib & FERMATA_SEG_UNUSABLE || s->tr.attrib & FERMATA_SEG_UNUSABLE)
+		return -EINVAL;
+	if (s->gdt.limit > 0xffff || s->idt.limit > 0xffff || s->gdt.reserved || s->idt.reserved)
+		return -EINVAL;
+	return arch_canonical(s->gdt.base, 57) && arch_canonical(s->idt.base, 57) ? 0 : -EINVAL;
+}
+
+static int check_control(const struct vm *vm, const struct fermata_state_control *c)
+{
+	u64 cr3_bits = (1ull << vm->cpuid.phys_bits) - 1;
+
+	if (c->cr8 > 15 || !control_xcr0_valid(vm, c->xcr0))
+		return -EINVAL;
+	if (c->efer & ARCH_EFER_LMA && c->cr3 & ~cr3_bits)
+		return -EINVAL;
+	if (!(c->cr0 & ARCH_CR0_ET))
+		return -EINVAL;
+	return control_check(vm, c->cr0, c->cr4, c->efer);
+}
+
+static int check_debug(const struct fermata_state_debug *d)
+{
+	return (d->dr6 | d->dr7) >> 32 ? -EINVAL : 0;
+}
+
+static int check_msrs(const struct vm *vm, const struct fermata_state_msrs *m)
+{
+	u32 i;
+
+	if (m->tsc_aux >> 32 || m->reserved[0] || m->reserved[1] || m->reserved[2])
+		return -EINVAL;
+	for (i = 0; i < 64; i += 8) {
+		u8 type = m->pat >> i;
+
+		if (type > 7 || type == 2 || type == 3)
+			return -EINVAL;
+	}
+	if (!arch_canonical(m->lstar, vm->cpuid.linear_bits) || !arch_canonical(m->cstar, vm->cpuid.linear_bits) ||
+	    !arch_canonical(m->kernel_gs_base, vm->cpuid.linear_bits))
+		return -EINVAL;
+	return 0;
+}
+
+static int check_events(const struct fermata_state_events *e)
+{
+	if (e->exception_pending > 1 || e->exception_has_code > 1 || e->interrupt_shadow > 1 ||
+	    e->nmi_pending > 1 || e->nmi_blocked > 1 || e->reserved)
+		return -EINVAL;
+	if (e->exception_vector > 31 || (e->exception_pending && e->exception_vector == ARCH_NMI))
+		return -EINVAL;
+	return e->mp_state > FERMATA_MP_WAIT_FOR_SIPI ? -EINVAL : 0;
+}
+
+/* MXCSR's reserved bits and a header that names components the guest cannot have make XRSTOR fault. */
+static int check_xsave(const struct vm *vm, const struct fermata_state_xsave *x)
+{
+	u32 mxcsr, i;
+	u64 header[8];
+
+	memcpy(&mxcsr, x->area + 24, sizeof(mxcsr));
+	memcpy(header, x->area + 512, sizeof(header));
+	if (mxcsr & ~0xffffu || header[0] & ~(vm->cpuid.xcr0_allowed | 3))
+		return -EINVAL;
+	for (i = 1; i < 8; i++)
+		if (header[i])
+			return -EINVAL;
+	return 0;
+}
+
+int vcpu_get_state(struct vcpu *v, struct fermata_state *state)
+{
+	u32 mask = state->mask;
+	u64 now = clock_guest_tsc(&v->vm->clock, host_tsc());
+
+	if (mask & ~FERMATA_STATE_ALL || state->reserved)
+		return -EINVAL;
+	v->backend->get_state(v, state, mask);
+	if (mask & FERMATA_STATE_REGS)
+		memcpy(state->regs.regs, v->page->regs, sizeof(state->regs.regs));
+	if (mask & FERMATA_STATE_CONTROL) {
+		state->control.cr0 = v->cr0;
+		state->control.cr4 = v->cr4;
+		state->control.cr8 = apic_tpr(&v->apic);
+		state->control.efer = v->efer;
+		state->control.xcr0 = v->xcr0;
+		state->control.apic_base = apic_base(&v->apic);
+	}
+	if (mask & FERMATA_STATE_DEBUG) {
+		memcpy(state->debug.dr, v->dr, sizeof(v->dr));
+		state->debug.dr6 = v->dr6;
+		state->debug.dr7 = v->dr7;
+	}
+	if (mask & FERMATA_STATE_MSRS) {
+		state->msrs.pat = v->pat;
+		state->msrs.tsc = now + v->tsc_offset;
+		state->msrs.tsc_adjust = v->tsc_adjust;
+		state->msrs.tsc_aux = v->tsc_aux;
+		state->msrs.tsc_deadline = apic_tsc_deadline(&v->apic, &v->vm->clock, now);
+		memset(state->msrs.reserved, 0, sizeof(state->msrs.reserved));
+	}
+	if (mask & FERMATA_STATE_EVENTS) {
+		struct fermata_state_events *e = &state->events;
+
+		e->exception_pending = v->event_valid && v->event.kind == EVENT_EXCEPTION;
+		e->exception_vector = e->exception_pending ? v->event.vector : 0;
+		e->exception_has_code = e->exception_pending && v->event.has_code;
+		e->exception_code = e->exception_pending ? v->event.code : 0;
+		e->nmi_pending = v->nmi_pending;
+		e->mp_state = v->mp_state;
+		e->sipi_vector = 0;
+		e->reserved = 0;
+	}
+	if (mask & FERMATA_STATE_APIC)
+		apic_get_state(&v->apic, &state->apic, &v->vm->clock, now);
+	if (mask & FERMATA_STATE_XSAVE)
+		memcpy(state->xsave.area, host_xsave_area(v->thread), FERMATA_XSAVE_SIZE);
+	return 0;
+}
+
+static int check(const struct vm *vm, const struct fermata_state *state)
+{
+	u32 mask = state->mask;
+
+	if (mask & ~FERMATA_STATE_ALL || state->reserved)
+		return -EINVAL;
+	if (mask & FERMATA_STATE_REGS && state->regs.rflags & ~ARCH_RFLAGS_DEFINED)
+		return -EINVAL;
+	if ((mask & FERMATA_STATE_SEGMENTS && check_segments(&state->segments)) ||
+	    (mask & FERMATA_STATE_CONTROL && check_control(vm, &state->control)) ||
+	    (mask & FERMATA_STATE_DEBUG && check_debug(&state->debug)) ||
+	    (mask & FERMATA_STATE_MSRS && check_msrs(vm, &state->msrs)) ||
+	    (mask & FERMATA_STATE_EVENTS && check_events(&state->events)) ||
+	    (mask & FERMATA_STATE_XSAVE && check_xsave(vm, &state->xsave)))
+		return -EINVAL;
+	return 0;
+}
+
+static int set_apic(struct vcpu *v, const struct fermata_state *state, u64 now)
+{
+	u32 mask = state->mask;
+	int err = 0;
+
+	if (mask & FERMATA_STATE_CONTROL) {
+		err = apic_restore_base(&v->apic, state->control.apic_base);
+		if (!err)
+			apic_set_tpr(&v->apic, state->control.cr8);
+	}
+	if (!err && mask & FERMATA_STATE_APIC)
+		err = apic_set_state(&v->apic, &state->apic, &v->vm->clock, now);
+	return err;
+}
+
+/* All or nothing but for the APIC, whose own checks come first. */
+int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
+{
+	u64 now = clock_guest_tsc(&v->vm->clock, host_tsc());
+	struct apic_effects effects;
+	u32 mask = state->mask;
+	int err = check(v->vm, state);
+
+	if (!err)
+		err = set_apic(v, state, now);
+	if (err)
+		return err;
+	if (mask & FERMATA_STATE_REGS) {
+		v->advance = 0;
+		memcpy(v->page->regs, state->regs.regs, sizeof(state->regs.regs));
+	}
+	if (mask & FERMATA_STATE_CONTROL) {
+		v->cr0 = state->control.cr0;
+		v->cr4 = state->control.cr4;
+		v->efer = state->control.efer;
+		v->xcr0 = state->control.xcr0;
+		v->dirty |= DIRTY_CONTROL;
+		v->backend->flush(v);
+	}
+	if (mask & FERMATA_STATE_DEBUG) {
+		memcpy(v->dr, state->debug.dr, sizeof(v->dr));
+		v->dr6 = (state->debug.dr6 & 0xe00f) | ARCH_DR6_FIXED;
+		v->dr7 = (state->debug.dr7 & 0xffff2bff) | ARCH_DR7_FIXED;
+		v->dirty |= DIRTY_DEBUG;
+	}
+	if (mask & FERMATA_STATE_MSRS) {
+		v->pat = state->msrs.pat;
+		v->tsc_aux = state->msrs.tsc_aux;
+		v->tsc_adjust = state->msrs.tsc_adjust;
+		v->tsc_offset = state->msrs.tsc - now;
+		v->dirty |= DIRTY_PAT | DIRTY_CLOCK;
+		apic_set_tsc_adjust(&v->apic, v->tsc_offset);
+		apic_set_tsc_deadline(&v->apic, state->msrs.tsc_deadline, &effects);
+	}
+	if (mask & FERMATA_STATE_EVENTS) {
+		const struct fermata_state_events *e = &state->events;
+
+		v->event_valid = e->exception_pending;
+		v->event = (struct event){ .kind = EVENT_EXCEPTION, .vector = e->exception_vector,
+					   .has_code = e->exception_has_code, .code = e->exception_code };
+		v->nmi_pending = e->nmi_pending;
+		v->mp_state = e->mp_state;
+	}
+	if (mask & FERMATA_STATE_XSAVE)
+		memcpy(host_xsave_area(v->thread), state->xsave.area, FERMATA_XSAVE_SIZE);
+	vcpu_arm_timer(v);
+	return v->backend->set_state(v, state, mask);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* The life of a vCPU, and what other threads may do to it. */
+#include "core/exits.h"
+#include "memory/guest_walk.h"
+
+#define RESET_CR0 (ARCH_CR0_CD | ARCH_CR0_NW | ARCH_CR0_ET)
+#define RESET_DATA 0x93
+#define RESET_CODE 0x9b
+#define RESET_LDT 0x82
+#define RESET_TSS 0x8b
+
+/* Registers after RESET or INIT: SDM 3A table 9-1, APM 2 table 14-1. */
+static void reset_state(struct vcpu *v, struct fermata_state *state)
+{
+	struct fermata_segment data = { .limit = 0xffff, .attrib = RESET_DATA };
+	struct fermata_state_segments *seg = &state->segments;
+	u32 i;
+
+	memset(state, 0, sizeof(*state));
+	state->regs.rip = 0xfff0;
+	state->regs.rflags = ARCH_RFLAGS_FIXED;
+	seg->es = seg->ss = seg->ds = seg->fs = seg->gs = data;
+	seg->cs = (struct fermata_segment){ .selector = 0xf000, .base = 0xffff0000, .limit = 0xffff,
+					    .attrib = RESET_CODE };
+	seg->ldt = (struct fermata_segment){ .limit = 0xffff, .attrib = RESET_LDT };
+	seg->tr = (struct fermata_segment){ .limit = 0xffff, .attrib = RESET_TSS };
+	seg->gdt.limit = 0xffff;
+	seg->idt.limit = 0xffff;
+	for (i = 0; i < FERMATA_REGS; i++)
+		v->page->regs[i] = 0;
+	v->page->regs[FERMATA_RDX] = 0x600;
+	v->backend->set_state(v, state,
+			      FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS | FERMATA_STATE_CONTROL |
+				      FERMATA_STATE_EVENTS);
+}
+
+void vcpu_reset(struct vcpu *v, bool init_signal)
+{
+	v->cr0 = RESET_CR0;
+	if (init_signal) /* INIT leaves the caches' mode alone */
+		v->cr0 = (v->cr0 & ~(ARCH_CR0_CD | ARCH_CR0_NW));
+	v->cr4 = 0;
+	v->efer = 0;
+	v->dr6 = ARCH_DR6_FIXED;
+	v->dr7 = ARCH_DR7_FIXED;
+	memset(v->dr, 0, sizeof(v->dr));
+	v->event_valid = false;
+	v->nmi_pending = false;
+	v->advance = 0;
+	v->mp_state = FERMATA_MP_RUNNABLE;
+	if (!init_signal) {
+		v->xcr0 = 1;
+		v->pat = ARCH_PAT_RESET;
+		v->misc_enable = 1;
+	}
+	apic_reset(&v->apic, init_signal);
+	v->dirty |= DIRTY_CONTROL | DIRTY_CLOCK | DIRTY_DEBUG | DIRTY_PAT;
+	reset_state(v, v->scratch);
+	v->backend->flush(v);
+}
+
+void vcpu_start_at(struct vcpu *v, u8 sipi_vector)
+{
+	struct fermata_state *state = v->scratch;
+
+	v->backend->get_state(v, state, FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS);
+	state->segments.cs.selector = sipi_vector << 8;
+	state->segments.cs.base = (u64)sipi_vector << 12;
+	state->regs.rip = 0;
+	v->backend->set_state(v, state, FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS);
+}
+
+void vcpu_set_rip(struct vcpu *v, const u64 *rip, const u64 *rflags)
+{
+	struct fermata_state *state = v->scratch;
+
+	v->backend->get_state(v, state, FERMATA_STATE_REGS);
+	v->advance = 0;
+	if (rip)
+		state->regs.rip = READ_ONCE(*rip);
+	if (rflags)
+		state->regs.rflags = (READ_ONCE(*rflags) & ARCH_RFLAGS_DEFINED) | ARCH_RFLAGS_FIXED;
+	v->backend->set_state(v, state, FERMATA_STATE_REGS);
+}
+
+int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
+	      struct fermata_run *page)
+{
+	const struct cpuid_table *cpuid = &vm->cpuid;
+	int err;
+
+	v->vm = vm;
+	v->backend = vm->backend;
+	v->id = id;
+	v->cpu = ~0u;
+	v->thread = thread;
+	v->page = page;
+	v->stats.vendor = vm->backend->vendor;
+	v->mtrr.def_type = 0xc06; /* enabled, fixed ranges too, write-back */
+	memset(v->mtrr.fixed, 6, sizeof(v->mtrr.fixed));
+	v->scratch = host_alloc(sizeof(*v->scratch));
+	if (!v->scratch)
+		return -ENOMEM;
+	err = v->backend->vcpu_create(v);
+	if (err) {
+		host_free(v->scratch);
+		return err;
+	}
+	vcpu_timer_init(v);
+	apic_init(&v->apic, id, id == 0);
+	apic_set_features(&v->apic, cpuid->phys_bits, cpuid->x2apic, cpuid->tsc_deadline);
+	vcpu_reset(v, false);
+	if (id == 0)
+		apic_virtual_wire(&v->apic);
+	else
+		v->mp_state = FERMATA_MP_WAIT_FOR_SIPI;
+	host_lock(&vm->lock);
+	WRITE_ONCE(vm->vcpu[id], v);
+	vm->vcpu_count++;
+	host_unlock(&vm->lock);
+	return 0;
+}
+
+/* The VM is on its way out: nobody sends to this vCPU any more. */
+void vcpu_destroy(struct vcpu *v)
+{
+	host_timer_cancel(&v->timer);
+	v->backend->vcpu_destroy(v);
+	radix_cache_drain(&v->cache);
+	host_free(v->scratch);
+}
+
+void vcpu_kick(struct vcpu *v)
+{
+	host_full_barrier(); /* what was posted is visible before the mode is read */
+	if (READ_ONCE(v->mode) == VCPU_IN_GUEST)
+		host_kick(READ_ONCE(v->cpu));
+	else
+		host_wake(v->thread);
+}
+
+int vcpu_interrupt(struct vcpu *v, const struct fermata_interrupt *event)
+{
+	if (event->vector > 255 || event->reserved)
+		return -EINVAL;
+	if (event->kind == FERMATA_EVENT_NONE)
+		return 0;
+	if (event->kind == FERMATA_EVENT_NMI) {
+		v->nmi_pending = true;
+		return 0;
+	}
+	if (v->event_valid)
+		return -EBUSY;
+	switch (event->kind) {
+	case FERMATA_EVENT_EXTINT:
+		v->event = (struct event){ .kind = EVENT_INTERRUPT, .vector = event->vector };
+		break;
+	case FERMATA_EVENT_EXCEPTION:
+	case FERMATA_EVENT_EXCEPTION_CODE:
+		/* VMRUN refuses NMI's vector and those above 31 as exceptions (APM 2 15.20). */
+		if (event->vector > 31 || event->vector == ARCH_NMI)
+			return -EINVAL;
+		v->event = (struct event){ .kind = EVENT_EXCEPTION, .vector = event->vector,
+					   .has_code = event->kind == FERMATA_EVENT_EXCEPTION_CODE,
+					   .code = event->code };
+		if (event->vector == ARCH_PF) {
+			v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
+			v->scratch->control.cr2 = event->cr2;
+			v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);
+		}
+		break;
+	default:
+		return -EINVAL;
+	}
+	v->event_valid = true;
+	return 0;
+}
+
+int vcpu_translate(struct vcpu *v, struct fermata_translate *t)
+{
+	struct guest_walk_result result;
+	struct where where;
+	u32 tries;
+	int err;
+
+	if (t->access & ~(FERMATA_ACCESS_WRITE | FERMATA_ACCESS_FETCH | FERMATA_ACCESS_USER |
+			  FERMATA_ACCESS_SYSTEM))
+		return -EINVAL;
+	v->backend->where(v, &where);
+	if (where.mode == FERMATA_MODE_LONG && !arch_canonical(t->linear, v->cr4 & ARCH_CR4_LA57 ? 57 : 48)) {
+		t->fault = 1;
+		t->code = 0;
+		t->gpa = 0;
+		return 0;
+	}
+	for (tries = 0; tries < 8; tries++) {
+		err = guest_walk(&v->vm->memory, &where.paging, t->linear, t->access, &result);
+		if (err != -EFAULT)
+			break;
+		err = guest_memory_populate(&v->vm->memory, result.gpa, true);
+		if (err)
+			break;
+	}
+	if (err)
+		return err;
+	t->fault = result.fault;
+	t->code = result.error_code;
+	t->gpa = result.gpa;
+	t->page_size = result.page_size;
+	return 0;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * The VM, the vCPU, and the neutral exit record.
+ */
+#ifndef CORE_VCPU_H
+#define CORE_VCPU_H
+
+#include "host.h"
+#include "clock/clock.h"
+#include "core/apic.h"
+#include "core/arch.h"
+#include "core/backend.h"
+#include "core/cpuid.h"
+#include "memory/nested.h"
+#include "memory/tags.h"
+#include "uapi/fermata.h"
+
+/* Why the guest stopped, in neutral words. Starts as UNCLAIMED and must not stay so. */
+enum exit_kind {
+	EXIT_UNCLAIMED = 0,
+	EXIT_NOTHING, /* a host interrupt or NMI: served by the host already */
+	EXIT_CPUID,
+	EXIT_MSR_READ,
+	EXIT_MSR_WRITE,
+	EXIT_HLT,
+	EXIT_IO,
+	EXIT_CR_READ,
+	EXIT_CR_WRITE,
+	EXIT_DR_READ,
+	EXIT_DR_WRITE,
+	EXIT_XSETBV,
+	EXIT_HYPERCALL,
+	EXIT_NESTED_FAULT,
+	EXIT_EXCEPTION,	   /* to be given to the guest as it is */
+	EXIT_WINDOW,	   /* the guest can take what waits for it */
+	EXIT_CACHE,	   /* INVD, WBINVD: caches are coherent for a guest; nothing to do */
+	EXIT_IDLE_HINT,	   /* PAUSE, MONITOR, MWAIT */
+	EXIT_UNDEFINED,	   /* an instruction this guest's CPU does not have */
+	EXIT_PROTECTED,	   /* an instruction that gets #GP(0) here */
+	EXIT_SHUTDOWN,
+	EXIT_FAIL_ENTRY,
+	EXIT_KINDS,
+};
+
+struct exit {
+	u8 kind;
+	u8 length; /* of the instruction; 0: not known, exit_length() finds it */
+	u32 code;  /* the vendor's */
+	u64 rip;
+	u64 info1, info2; /* the vendor's */
+	union {
+		struct {
+			u16 port;
+			u8 size;
+			bool in, string, rep;
+		} io;
+		struct {
+			u8 number;   /* which CR or DR */
+			u8 reg;	     /* general register; valid when decoded */
+			bool decoded; /* else exit_length() finds it */
+			bool by_value; /* LMSW: value holds the source */
+			u64 value;
+		} mov;
+		struct {
+			u64 gpa;
+			u32 access; /* RADIX_READ, _WRITE, _EXEC */
+			bool table; /* while the processor walked the guest's own tables */
+		} fault;
+		struct event exception;
+	};
+};
+
+struct vm {
+	struct guest_memory memory;
+	struct guest_clock clock;
+	struct fermata_clock *clock_page; /* shared with user space, read-only there */
+	struct cpuid_table cpuid;
+	struct fermata_cpuid *cpuid_supported;
+	const struct backend *backend;
+	struct host_lock lock;		       /* vcpu[], count */
+	struct vcpu *vcpu[FERMATA_MAX_VCPUS]; /* by APIC ID; set once, stays until the VM dies */
+	u32 vcpu_count;
+};
+
+/* vcpu->requests: what other threads want before the next entry */
+#define REQUEST_FLUSH 0 /* bit numbers */
+#define REQUEST_TIMER 1
+
+enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
+
+struct vcpu {
+	/* the common path's line */
+	struct fermata_run *page; /* shared with user space: general registers */
+	const struct backend *backend;
+	struct vm *vm;
+	void *hw; /* the backend's */
+	u64 requests;
+	u32 mode; /* enum vcpu_mode; written by the vCPU's thread, read by kickers */
+	u32 cpu;  /* where it runs, or ran last */
+	u32 dirty;
+	u8 advance;   /* step RIP over this many bytes at the next entry */
+	u8 mp_state;  /* FERMATA_MP_* */
+	bool nmi_pending;
+	bool event_valid; /* `event` waits to be injected */
+	struct event event; /* an exception, or what an exit interrupted on its way in */
+	struct exit exit;
+	u64 exit_tsc;
+
+	/* control registers as the guest sees them; the backend derives what the hardware gets */
+	u64 cr0, cr4, efer, xcr0, pat;
+	u64 dr[4], dr6, dr7;
+	u64 tsc_adjust, tsc_offset, tsc_aux; /* tsc_offset: against the VM's guest TSC */
+
+	struct apic apic;
+	struct host_timer timer;
+	u64 timer_armed; /* guest TSC the host timer was armed for; ~0: not armed */
+	struct tag tag;
+	struct radix_cache cache;
+	struct host_thread *thread;
+	u32 id;
+	bool halted_open; /* HLT with interrupts on: they end it */
+	u8 eoi_vector;	  /* a level-triggered vector is done; the caller must hear of it */
+	struct guest_mtrr {
+		u64 def_type, fixed[11], variable[16];
+	} mtrr;
+	u64 misc_enable, mcg_status, hwcr, syscfg, debugctl;
+
+	struct fermata_state *scratch; /* too large for a stack; the vCPU's thread uses it */
+	struct fermata_stats stats;
+};
+
+/* ---- vm.c */
+int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_caps *caps,
+	    struct fermata_clock *clock_page);
+void vm_destroy(struct vm *vm);
+int vm_set_memory(struct vm *vm, const struct fermata_memory *change);
+int vm_set_cpuid(struct vm *vm, const struct fermata_cpuid *cpuid);
+int vm_signal_msi(struct vm *vm, const struct fermata_msi *msi);
+int vm_set_line(struct vm *vm, const struct fermata_line *line);
+void vm_send(struct vm *vm, const struct apic_message *message, const struct apic *sender);
+/* The owing side of memory's flushes: all vCPUs drop their translations, and have when it returns. */
+void vm_flush(struct vm *vm, enum flush owed);
+/* The host takes back [start, end) of the owner's addresses; end() allows new mappings. */
+void vm_invalidate_begin(struct vm *vm, u64 start, u64 end);
+void vm_invalidate_end(struct vm *vm, u64 start, u64 end);
+
+/* ---- vcpu.c */
+int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
+	      struct fermata_run *page);
+void vcpu_destroy(struct vcpu *v);
+void vcpu_reset(struct vcpu *v, bool init_signal);
+void vcpu_start_at(struct vcpu *v, u8 sipi_vector);
+void vcpu_set_rip(struct vcpu *v, const u64 *rip, const u64 *rflags);
+void vcpu_kick(struct vcpu *v);
+int vcpu_interrupt(struct vcpu *v, const struct fermata_interrupt *event);
+int vcpu_translate(struct vcpu *v, struct fermata_translate *t);
+
+/* ---- state.c */
+int vcpu_get_state(struct vcpu *v, struct fermata_state *state);
+int vcpu_set_state(struct vcpu *v, const struct fermata_state *state);
+
+/* ---- run.c */
+int vcpu_run(struct vcpu *v);
+void vcpu_timer_init(struct vcpu *v);
+
+/* ---- inline */
+static inline void vcpu_raise(struct vcpu *v, u8 vector)
+{
+	v->event = (struct event){ .kind = EVENT_EXCEPTION, .vector = vector };
+	v->event_valid = true;
+}
+
+static inline void vcpu_raise_code(struct vcpu *v, u8 vector, u32 code)
+{
+	v->event = (struct event){
+		.kind = EVENT_EXCEPTION, .vector = vector, .has_code = true, .code = code
+	};
+	v->event_valid = true;
+}
+
+/* The guest's TSC as this vCPU reads it. */
+static inline u64 vcpu_tsc(const struct vcpu *v)
+{
+	return clock_guest_tsc(&v->vm->clock, host_tsc()) + v->tsc_offset;
+}
+
+#endif

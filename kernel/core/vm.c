@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What all vCPUs of a guest share: memory, clock, CPUID, and the bus between their APICs. */
+#include "core/vcpu.h"
+
+int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_caps *caps,
+	    struct fermata_clock *clock_page)
+{
+	u8 max_leaf = caps->nested_levels & BIT(3) ? 3 : 2;
+	int err;
+
+	vm->backend = backend;
+	vm->clock_page = clock_page;
+	host_lock_init(&vm->lock);
+	err = clock_init(&vm->clock, host_tsc(), caps->tsc_khz);
+	if (err)
+		return err;
+	clock_publish(&vm->clock, clock_page);
+	vm->cpuid_supported = host_alloc(sizeof(*vm->cpuid_supported));
+	if (!vm->cpuid_supported)
+		return -ENOMEM;
+	cpuid_supported(vm->cpuid_supported, caps->xcr0);
+	err = cpuid_set(&vm->cpuid, vm->cpuid_supported, vm->cpuid_supported);
+	if (!err)
+		err = guest_memory_init(&vm->memory, backend->format, max_leaf, caps->phys_bits);
+	if (err)
+		host_free(vm->cpuid_supported);
+	return err;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	guest_memory_destroy(&vm->memory);
+	host_free(vm->cpuid_supported);
+}
+
+int vm_set_memory(struct vm *vm, const struct fermata_memory *change)
+{
+	enum flush owed = FLUSH_NONE;
+	int err = guest_memory_set_slot(&vm->memory, change, &owed);
+
+	vm_flush(vm, owed);
+	return err;
+}
+
+int vm_set_cpuid(struct vm *vm, const struct fermata_cpuid *cpuid)
+{
+	struct cpuid_table *next;
+	int err;
+
+	if (vm->vcpu_count)
+		return -EBUSY;
+	next = host_alloc(sizeof(*next));
+	if (!next)
+		return -ENOMEM;
+	err = cpuid_set(next, cpuid, vm->cpuid_supported);
+	if (!err)
+		vm->cpuid = *next;
+	host_free(next);
+	return err;
+}
+
+/* ---- messages between APICs */
+
+static struct vcpu *vcpu_of(struct apic *apic)
+{
+	return container_of(apic, struct vcpu, apic);
+}
+
+static void send_lowest(struct vm *vm, const struct apic_message *message, const struct apic *sender)
+{
+	struct apic *best = NULL;
+	u32 i;
+
+	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
+		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		struct apic *pair[2] = { best, v ? &v->apic : NULL };
+
+		if (v)
+			best = apic_lowest_priority(pair, 2, message, sender) ?: best;
+	}
+	if (best && apic_deliver(best, message))
+		vcpu_kick(vcpu_of(best));
+}
+
+void vm_send(struct vm *vm, const struct apic_message *message, const struct apic *sender)
+{
+	u32 i;
+
+	if (message->mode == LAPIC_MODE_LOWEST) {
+		send_lowest(vm, message, sender);
+		return;
+	}
+	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
+		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+
+		if (v && apic_match(&v->apic, message, sender) && apic_deliver(&v->apic, message))
+			vcpu_kick(v);
+	}
+}
+
+int vm_signal_msi(struct vm *vm, const struct fermata_msi *msi)
+{
+	struct apic_message message;
+	int err;
+
+	if (msi->reserved)
+		return -EINVAL;
+	err = apic_message_from_msi(msi, &message);
+	if (!err)
+		vm_send(vm, &message, NULL);
+	return err;
+}
+
+int vm_set_line(struct vm *vm, const struct fermata_line *line)
+{
+	struct vcpu *v;
+
+	if (line->line > FERMATA_LINE_LINT1 || line->level > 1 || line->reserved ||
+	    line->vcpu >= FERMATA_MAX_VCPUS)
+		return -EINVAL;
+	v = READ_ONCE(vm->vcpu[line->vcpu]);
+	if (!v)
+		return -ENOENT;
+	if (apic_set_line(&v->apic, line->line, line->level))
+		vcpu_kick(v);
+	return 0;
+}
+
+/* ---- translations */
+
+/*
+ * Every vCPU gets the request first, then whoever is in the guest is fetched out of it: a vCPU that
+ * enters afterwards has seen the request, so none runs with old translations when this returns.
+ */
+static void flush_all_vcpus(struct vm *vm)
+{
+	u32 i;
+
+	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
+		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+
+		if (v)
+			host_set_bit(REQUEST_FLUSH, &v->requests);
+	}
+	host_full_barrier();
+	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
+		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		u64 entries;
+
+		if (!v || READ_ONCE(v->mode) != VCPU_IN_GUEST)
+			continue;
+		entries = READ_ONCE(v->stats.entries);
+		host_kick(READ_ONCE(v->cpu));
+		while (READ_ONCE(v->mode) == VCPU_IN_GUEST && READ_ONCE(v->stats.entries) == entries)
+			host_pause();
+	}
+}
+
+void vm_flush(struct vm *vm, enum flush owed)
+{
+	if (owed == FLUSH_NONE)
+		return;
+	flush_all_vcpus(vm);
+	guest_memory_reap(&vm->memory);
+}
+
+void vm_invalidate_begin(struct vm *vm, u64 start, u64 end)
+{
+	vm_flush(vm, guest_memory_invalidate_begin(&vm->memory, start, end));
+}
+
+void vm_invalidate_end(struct vm *vm, u64 start, u64 end)
+{
+	guest_memory_invalidate_end(&vm->memory, start, end);
+}

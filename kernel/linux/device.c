@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* /dev/fermata, and the module's beginning and end. */
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "device.h"
+
+int linux_mmap_page(struct vm_area_struct *vma, struct page *page, bool writable)
+{
+	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != PAGE_SIZE || !(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	if (!writable && vma->vm_flags & VM_WRITE)
+		return -EPERM;
+	if (!writable)
+		vma->vm_flags &= ~VM_MAYWRITE;
+	return vm_insert_page(vma, vma->vm_start, page);
+}
+
+static long get_caps(void __user *arg)
+{
+	struct fermata_caps caps;
+
+	hardware_caps(&caps);
+	return PUT_ARG(caps, arg);
+}
+
+static long get_cpuid(void __user *arg)
+{
+	struct fermata_cpuid *cpuid = kzalloc(sizeof(*cpuid), GFP_KERNEL);
+	long err;
+
+	if (!cpuid)
+		return -ENOMEM;
+	cpuid_supported(cpuid, guest_fpu_mask());
+	err = copy_to_user(arg, cpuid, sizeof(*cpuid)) ? -EFAULT : 0;
+	kfree(cpuid);
+	return err;
+}
+
+static long create_vm(void __user *arg)
+{
+	struct fermata_vm_config config;
+
+	return GET_ARG(config, arg) ?: linux_vm_create(&config);
+}
+
+static long device_ioctl(struct file *file, unsigned int command, unsigned long address)
+{
+	void __user *arg = (void __user *)address;
+
+	switch (command) {
+	case FERMATA_GET_CAPS:
+		return get_caps(arg);
+	case FERMATA_GET_CPUID:
+		return get_cpuid(arg);
+	case FERMATA_CREATE_VM:
+		return create_vm(arg);
+	}
+	return -ENOTTY;
+}
+
+static const struct file_operations device_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = device_ioctl,
+	.compat_ioctl = device_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "fermata",
+	.fops = &device_fops,
+	.mode = 0600,
+};
+
+static int __init fermata_init(void)
+{
+	int err = hardware_init();
+
+	if (err)
+		return err;
+	err = misc_register(&device);
+	if (err)
+		hardware_exit();
+	return err;
+}
+
+static void __exit fermata_exit(void)
+{
+	misc_deregister(&device);
+	hardware_exit();
+}
+
+module_init(fermata_init);
+module_exit(fermata_exit);
+MODULE_DESCRIPTION("Fermata hypervisor");
+MODULE_AUTHOR("The Fermata authors");
+MODULE_LICENSE("Dual MIT/GPL");

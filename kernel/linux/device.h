@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What the files of kernel/linux share. */
+#ifndef LINUX_DEVICE_H
+#define LINUX_DEVICE_H
+
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/rcuwait.h>
+
+#include "core/vcpu.h"
+
+struct xsave_area {
+	u8 area[FERMATA_XSAVE_SIZE];
+} __aligned(64);
+
+struct host_thread {
+	struct xsave_area *xsave;
+	struct rcuwait wait;
+	u64 host_tsc_aux; /* what RDTSCP tells the host on this CPU, while a guest's value is in */
+};
+
+/* A VM and everything it owns; it lives until its descriptor and all its vCPUs' are closed. */
+struct linux_vm {
+	struct vm vm;
+	struct kref refs;
+	struct mutex lock; /* memory slots, vCPU creation, CPUID */
+	struct mm_struct *mm; /* the owner's; compared, and kept by the notifier */
+	struct mmu_notifier notifier;
+	struct page *clock_page;
+	struct linux_vcpu *vcpu[FERMATA_MAX_VCPUS];
+};
+
+struct linux_vcpu {
+	struct vcpu vcpu;
+	struct linux_vm *owner;
+	struct mutex lock; /* one thread at a time; others get EBUSY */
+	struct host_thread thread;
+	struct page *run_page;
+};
+
+/* hardware.c */
+extern const struct backend *hardware_backend;
+int hardware_init(void);
+void hardware_exit(void);
+int hardware_get(void); /* virtualization is on, on all CPUs, until hardware_put() */
+void hardware_put(void);
+void hardware_caps(struct fermata_caps *caps);
+
+/* guest.c */
+int guest_fpu_setup(void);
+u64 guest_fpu_mask(void);
+void guest_fpu_reset(struct host_thread *thread);
+
+/* vm.c */
+int linux_vm_create(const struct fermata_vm_config *config);
+void linux_vm_put(struct linux_vm *vm);
+/* vcpu.c */
+int linux_vcpu_create(struct linux_vm *vm, u32 id);
+void linux_vcpu_free(struct linux_vcpu *vcpu);
+/* device.c: one page of the kernel's, shared with user space */
+int linux_mmap_page(struct vm_area_struct *vma, struct page *page, bool writable);
+
+/* Copies an ioctl's argument in once; -EFAULT. */
+#define GET_ARG(variable, arg) (copy_from_user(&(variable), (arg), sizeof(variable)) ? -EFAULT : 0)
+#define PUT_ARG(variable, arg) (copy_to_user((arg), &(variable), sizeof(variable)) ? -EFAULT : 0)
+
+#endif

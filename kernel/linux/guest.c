@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Guest context on Linux: the thread pinned to its CPU, the guest's FPU state in the registers, and
+ * the ways in and out of it.
+ *
+ * kernel_fpu_begin() saves the thread's own FPU state once, disables preemption, and makes interrupt
+ * handlers keep off the FPU (irq_fpu_usable()) until kernel_fpu_end(). In between the guest's state can
+ * stay loaded over any number of exits, and nobody else's code can see or touch it.
+ */
+#include <linux/hw_breakpoint.h>
+#include <linux/rcuwait.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/smp.h>
+#include <linux/task_work.h>
+#include <asm/debugreg.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/xcr.h>
+#include <asm/processor.h>
+#include <asm/msr.h>
+
+#include "device.h"
+
+/* ---- FPU */
+
+static u64 fpu_mask; /* components exchanged between host and guest */
+static u64 fpu_host_xcr0;
+
+/* x87, SSE, AVX, AVX-512: what a guest may enable and XSAVE's standard format holds in our area. */
+#define FPU_GUEST_MASK 0xe7ull
+
+int guest_fpu_setup(void)
+{
+	u32 eax, ebx, ecx, edx, i;
+
+	if (!boot_cpu_has(X86_FEATURE_OSXSAVE)) {
+		fpu_mask = 0;
+		return 0;
+	}
+	fpu_host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+	fpu_mask = fpu_host_xcr0 & FPU_GUEST_MASK;
+	for (i = 2; i < 63; i++) {
+		if (!(fpu_mask & BIT_ULL(i)))
+			continue;
+		cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
+		if (eax + ebx > FERMATA_XSAVE_SIZE)
+			return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+u64 guest_fpu_mask(void)
+{
+	return fpu_mask;
+}
+
+static void fpu_load(const struct host_thread *t)
+{
+	if (fpu_mask)
+		asm volatile("xrstor64 %0" : : "m"(*t->xsave), "a"((u32)fpu_mask), "d"((u32)(fpu_mask >> 32)));
+	else
+		asm volatile("fxrstor64 %0" : : "m"(*t->xsave));
+}
+
+static void fpu_save(struct host_thread *t)
+{
+	if (fpu_mask)
+		asm volatile("xsave64 %0"
+			     : "+m"(*t->xsave)
+			     : "a"((u32)fpu_mask), "d"((u32)(fpu_mask >> 32))
+			     : "memory");
+	else
+		asm volatile("fxsave64 %0" : "=m"(*t->xsave));
+}
+
+/* The x87 and SSE state after FNINIT and reset: all else in a zeroed area means "initial". */
+void guest_fpu_reset(struct host_thread *t)
+{
+	u16 fcw = 0x37f;
+	u32 mxcsr = 0x1f80;
+
+	memset(t->xsave, 0, FERMATA_XSAVE_SIZE);
+	memcpy(t->xsave->area, &fcw, sizeof(fcw));
+	memcpy(t->xsave->area + 24, &mxcsr, sizeof(mxcsr));
+}
+
+void *host_xsave_area(struct host_thread *t)
+{
+	return t->xsave->area;
+}
+
+void host_guest_xcr0(u64 xcr0)
+{
+	if (fpu_mask && xcr0 != xgetbv(XCR_XFEATURE_ENABLED_MASK))
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, xcr0);
+}
+
+void host_guest_tsc_aux(u64 tsc_aux)
+{
+	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID))
+		wrmsrl(MSR_TSC_AUX, tsc_aux);
+}
+
+/* ---- in and out */
+
+u32 host_guest_begin(struct host_thread *t, u64 guest_xcr0, u64 guest_tsc_aux)
+{
+	kernel_fpu_begin_mask(0);
+	fpu_load(t);
+	host_guest_xcr0(guest_xcr0);
+	t->host_tsc_aux = guest_tsc_aux;
+	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID)) {
+		rdmsrl(MSR_TSC_AUX, t->host_tsc_aux);
+		if (t->host_tsc_aux != guest_tsc_aux)
+			wrmsrl(MSR_TSC_AUX, guest_tsc_aux);
+	}
+	return smp_processor_id();
+}
+
+void host_guest_end(struct host_thread *t)
+{
+	host_guest_tsc_aux(t->host_tsc_aux);
+	host_guest_xcr0(fpu_host_xcr0);
+	fpu_save(t);
+	kernel_fpu_end();
+}
+
+void host_irq_disable(void)
+{
+	local_irq_disable();
+}
+
+void host_irq_enable(void)
+{
+	local_irq_enable();
+}
+
+/*
+ * TIF_NOTIFY_RESUME alone is not a reason: rseq sets it at every switch, and its work is for the way
+ * back to user space. Task work (a descriptor's last close, for one) must not wait for that.
+ */
+static bool user_work(void)
+{
+	return signal_pending(current) || task_work_pending(current);
+}
+
+bool host_must_leave(void)
+{
+	return need_resched() || user_work();
+}
+
+int host_leave(void)
+{
+	cond_resched();
+	return user_work() ? -EINTR : 0;
+}
+
+void host_kick(u32 cpu)
+{
+	int me = get_cpu();
+
+	if (cpu != me && cpu < nr_cpu_ids && cpu_online(cpu))
+		smp_send_reschedule(cpu);
+	put_cpu();
+}
+
+int host_wait(struct host_thread *t, bool (*wake)(void *arg), void *arg)
+{
+	return rcuwait_wait_event(&t->wait, wake(arg), TASK_INTERRUPTIBLE);
+}
+
+void host_wake(struct host_thread *t)
+{
+	rcuwait_wake_up(&t->wait);
+}
+
+void host_restore_breakpoints(void)
+{
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Which backend this CPU needs, and virtualization switched on while there are VMs: on every CPU that
+ * is online, on those that come online later, and off before suspend, reboot and the last VM's end.
+ */
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/mutex.h>
+#include <linux/reboot.h>
+#include <linux/smp.h>
+#include <linux/syscore_ops.h>
+#include <asm/processor.h>
+#include <asm/tsc.h>
+
+#include "device.h"
+
+const struct backend *hardware_backend;
+
+static DEFINE_MUTEX(hardware_lock);
+static u32 hardware_users; /* hardware_lock, and the CPU hotplug lock */
+static int hardware_hotplug_state;
+static atomic_t hardware_failed;
+
+static const struct backend *const backends[] = { &svm_backend };
+
+void hardware_caps(struct fermata_caps *caps)
+{
+	u32 i;
+
+	memset(caps, 0, sizeof(*caps));
+	for (i = 0; i < ARRAY_SIZE(backends) && !caps->vendor; i++) {
+		caps->blocked = 0;
+		backends[i]->detect(caps);
+	}
+	if (!caps->vendor && boot_cpu_has(X86_FEATURE_VMX)) {
+		caps->vendor = FERMATA_VENDOR_INTEL;
+		caps->blocked = FERMATA_BLOCK_NO_BACKEND;
+	}
+	caps->abi = FERMATA_ABI_VERSION;
+	caps->tsc_khz = host_tsc_khz();
+	caps->phys_bits = min_t(u32, boot_cpu_data.x86_phys_bits, 48);
+	caps->xcr0 = guest_fpu_mask();
+	caps->max_vcpus = FERMATA_MAX_VCPUS;
+}
+
+/* ---- on and off */
+
+static void cpu_on(void *unused)
+{
+	if (hardware_backend->cpu_on())
+		atomic_inc(&hardware_failed);
+}
+
+static void cpu_off(void *unused)
+{
+	hardware_backend->cpu_off();
+}
+
+static int hotplug_online(unsigned int cpu)
+{
+	unsigned long flags;
+	int err = 0;
+
+	local_irq_save(flags);
+	if (hardware_users)
+		err = hardware_backend->cpu_on();
+	local_irq_restore(flags);
+	return err;
+}
+
+static int hotplug_offline(unsigned int cpu)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	if (hardware_users)
+		hardware_backend->cpu_off();
+	local_irq_restore(flags);
+	return 0;
+}
+
+int hardware_get(void)
+{
+	int err = 0;
+
+	if (!hardware_backend)
+		return -ENODEV;
+	cpus_read_lock();
+	mutex_lock(&hardware_lock);
+	if (!hardware_users) {
+		err = hardware_backend->setup();
+		if (!err) {
+			atomic_set(&hardware_failed, 0);
+			on_each_cpu(cpu_on, NULL, 1);
+			if (atomic_read(&hardware_failed)) {
+				on_each_cpu(cpu_off, NULL, 1);
+				hardware_backend->teardown();
+				err = -EBUSY;
+			}
+		}
+	}
+	if (!err)
+		hardware_users++;
+	mutex_unlock(&hardware_lock);
+	cpus_read_unlock();
+	return err;
+}
+
+void hardware_put(void)
+{
+	cpus_read_lock();
+	mutex_lock(&hardware_lock);
+	if (!--hardware_users) {
+		on_each_cpu(cpu_off, NULL, 1);
+		hardware_backend->teardown();
+	}
+	mutex_unlock(&hardware_lock);
+	cpus_read_unlock();
+}
+
+/* ---- suspend and reboot: the CPU must be the firmware's again */
+
+static int suspend(void)
+{
+	if (hardware_users)
+		hardware_backend->cpu_off();
+	return 0;
+}
+
+static void resume(void)
+{
+	if (hardware_users && hardware_backend->cpu_on())
+		host_log("virtualization did not come back on after resume");
+}
+
+static struct syscore_ops power_ops = { .suspend = suspend, .resume = resume };
+
+static int reboot(struct notifier_block *block, unsigned long action, void *data)
+{
+	if (hardware_users)
+		on_each_cpu(cpu_off, NULL, 1);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block reboot_block = { .notifier_call = reboot };
+
+int hardware_init(void)
+{
+	struct fermata_caps caps;
+	int err = guest_fpu_setup();
+
+	if (err)
+		return err;
+	hardware_caps(&caps);
+	/* A blocked CPU still gets the device: `fermata caps` explains what stands in the way. */
+	if (caps.vendor != FERMATA_VENDOR_AMD)
+		return 0;
+	hardware_backend = &svm_backend;
+	err = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "fermata:online", hotplug_online, hotplug_offline);
+	if (err < 0)
+		return err;
+	hardware_hotplug_state = err;
+	register_syscore_ops(&power_ops);
+	register_reboot_notifier(&reboot_block);
+	return 0;
+}
+
+void hardware_exit(void)
+{
+	if (!hardware_backend)
+		return;
+	unregister_reboot_notifier(&reboot_block);
+	unregister_syscore_ops(&power_ops);
+	cpuhp_remove_state(hardware_hotplug_state);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What the backends' entry.S need of the kernel they are built into. */
+#ifndef LINUX_HOST_ASM_H
+#define LINUX_HOST_ASM_H
+
+#include <linux/linkage.h>
+#include <linux/version.h>
+#include <asm/asm.h>
+#include <asm/nospec-branch.h>
+
+#define HOST_FUNCTION(name) SYM_FUNC_START(name)
+#define HOST_FUNCTION_END(name) SYM_FUNC_END(name)
+#define HOST_RETURN RET
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#define HOST_UNTRAIN_RETURNS UNTRAIN_RET_VM
+#else
+#define HOST_UNTRAIN_RETURNS UNTRAIN_RET
+#endif
+
+/*
+ * The kernel's own mitigations, patched in by it at load time as the CPU needs them: the return
+ * stack is refilled, and on CPUs with the Retbleed or SRSO flaw the return predictor is untrained.
+ */
+#define HOST_GUARD_RETURNS                                                                         \
+	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT;                          \
+	HOST_UNTRAIN_RETURNS
+
+#endif

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* The vCPU descriptor. */
+#include <linux/anon_inodes.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "device.h"
+
+/* ---- ioctls, one thread at a time */
+
+static long get_state(struct linux_vcpu *l, void __user *arg)
+{
+	struct fermata_state *state = memdup_user(arg, sizeof(*state));
+	long err;
+
+	if (IS_ERR(state))
+		return PTR_ERR(state);
+	err = vcpu_get_state(&l->vcpu, state);
+	if (!err && copy_to_user(arg, state, sizeof(*state)))
+		err = -EFAULT;
+	kfree(state);
+	return err;
+}
+
+static long set_state(struct linux_vcpu *l, void __user *arg)
+{
+	struct fermata_state *state = memdup_user(arg, sizeof(*state));
+	long err;
+
+	if (IS_ERR(state))
+		return PTR_ERR(state);
+	err = vcpu_set_state(&l->vcpu, state);
+	kfree(state);
+	return err;
+}
+
+static long translate(struct linux_vcpu *l, void __user *arg)
+{
+	struct fermata_translate t;
+	long err = GET_ARG(t, arg) ?: vcpu_translate(&l->vcpu, &t);
+
+	return err ?: PUT_ARG(t, arg);
+}
+
+static long interrupt(struct linux_vcpu *l, void __user *arg)
+{
+	struct fermata_interrupt event;
+
+	return GET_ARG(event, arg) ?: vcpu_interrupt(&l->vcpu, &event);
+}
+
+static long vcpu_ioctl_locked(struct linux_vcpu *l, unsigned int command, void __user *arg)
+{
+	switch (command) {
+	case FERMATA_RUN:
+		return arg ? -EINVAL : vcpu_run(&l->vcpu);
+	case FERMATA_GET_STATE:
+		return get_state(l, arg);
+	case FERMATA_SET_STATE:
+		return set_state(l, arg);
+	case FERMATA_INTERRUPT:
+		return interrupt(l, arg);
+	case FERMATA_TRANSLATE:
+		return translate(l, arg);
+	case FERMATA_GET_STATS:
+		return PUT_ARG(l->vcpu.stats, arg);
+	}
+	return -ENOTTY;
+}
+
+static long vcpu_ioctl(struct file *file, unsigned int command, unsigned long address)
+{
+	struct linux_vcpu *l = file->private_data;
+	long result;
+
+	if (current->mm != l->owner->mm)
+		return -EPERM;
+	if (!mutex_trylock(&l->lock))
+		return -EBUSY;
+	result = vcpu_ioctl_locked(l, command, (void __user *)address);
+	mutex_unlock(&l->lock);
+	return result;
+}
+
+static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct linux_vcpu *l = file->private_data;
+
+	return linux_mmap_page(vma, l->run_page, true);
+}
+
+/* The vCPU itself stays with its VM: other vCPUs may be sending to its APIC at this moment. */
+static int vcpu_release(struct inode *inode, struct file *file)
+{
+	struct linux_vcpu *l = file->private_data;
+
+	linux_vm_put(l->owner);
+	return 0;
+}
+
+static const struct file_operations vcpu_fops = {
+	.owner = THIS_MODULE,
+	.release = vcpu_release,
+	.unlocked_ioctl = vcpu_ioctl,
+	.compat_ioctl = vcpu_ioctl,
+	.mmap = vcpu_mmap,
+	.llseek = noop_llseek,
+};
+
+/* ---- life */
+
+static void free_parts(struct linux_vcpu *l)
+{
+	if (l->run_page)
+		put_page(l->run_page);
+	kfree(l->thread.xsave);
+	kvfree(l);
+}
+
+void linux_vcpu_free(struct linux_vcpu *l)
+{
+	vcpu_destroy(&l->vcpu);
+	free_parts(l);
+}
+
+/* Under the VM's lock. */
+int linux_vcpu_create(struct linux_vm *owner, u32 id)
+{
+	struct linux_vcpu *l;
+	int err = -ENOMEM;
+
+	if (owner->vcpu[id])
+		return -EEXIST;
+	l = kvzalloc(sizeof(*l), GFP_KERNEL_ACCOUNT);
+	if (!l)
+		return -ENOMEM;
+	mutex_init(&l->lock);
+	rcuwait_init(&l->thread.wait);
+	l->owner = owner;
+	l->run_page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	l->thread.xsave = kzalloc(sizeof(*l->thread.xsave), GFP_KERNEL_ACCOUNT);
+	if (!l->run_page || !l->thread.xsave)
+		goto fail;
+	guest_fpu_reset(&l->thread);
+	err = vcpu_init(&l->vcpu, &owner->vm, id, &l->thread, page_address(l->run_page));
+	if (err)
+		goto fail;
+	owner->vcpu[id] = l;
+	kref_get(&owner->refs);
+	err = anon_inode_getfd("fermata-vcpu", &vcpu_fops, l, O_RDWR | O_CLOEXEC);
+	if (err < 0)
+		linux_vm_put(owner); /* the vCPU exists, without a descriptor, until the VM ends */
+	return err;
+
+fail:
+	free_parts(l);
+	return err;
+}

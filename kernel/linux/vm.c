@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* The VM descriptor, and the host's word when it takes guest memory back. */
+#include <linux/anon_inodes.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "device.h"
+
+/* ---- mmu notifier */
+
+static int invalidate_start(struct mmu_notifier *n, const struct mmu_notifier_range *range)
+{
+	struct linux_vm *l = container_of(n, struct linux_vm, notifier);
+
+	vm_invalidate_begin(&l->vm, range->start, range->end);
+	return 0;
+}
+
+static void invalidate_end(struct mmu_notifier *n, const struct mmu_notifier_range *range)
+{
+	struct linux_vm *l = container_of(n, struct linux_vm, notifier);
+
+	vm_invalidate_end(&l->vm, range->start, range->end);
+}
+
+/* The address space goes away, perhaps before our descriptors do. */
+static void release(struct mmu_notifier *n, struct mm_struct *mm)
+{
+	struct linux_vm *l = container_of(n, struct linux_vm, notifier);
+
+	vm_invalidate_begin(&l->vm, 0, ~0ull);
+	vm_invalidate_end(&l->vm, 0, ~0ull);
+}
+
+static const struct mmu_notifier_ops notifier_ops = {
+	.invalidate_range_start = invalidate_start,
+	.invalidate_range_end = invalidate_end,
+	.release = release,
+};
+
+/* ---- life */
+
+static void destroy(struct kref *refs)
+{
+	struct linux_vm *l = container_of(refs, struct linux_vm, refs);
+	u32 i;
+
+	mmu_notifier_unregister(&l->notifier, l->mm);
+	for (i = 0; i < FERMATA_MAX_VCPUS; i++)
+		if (l->vcpu[i])
+			linux_vcpu_free(l->vcpu[i]);
+	vm_destroy(&l->vm);
+	put_page(l->clock_page);
+	kvfree(l);
+	hardware_put();
+}
+
+void linux_vm_put(struct linux_vm *l)
+{
+	kref_put(&l->refs, destroy);
+}
+
+static int vm_release(struct inode *inode, struct file *file)
+{
+	linux_vm_put(file->private_data);
+	return 0;
+}
+
+/* ---- ioctls */
+
+static long set_cpuid(struct linux_vm *l, void __user *arg)
+{
+	struct fermata_cpuid *cpuid = memdup_user(arg, sizeof(*cpuid));
+	long err;
+
+	if (IS_ERR(cpuid))
+		return PTR_ERR(cpuid);
+	mutex_lock(&l->lock);
+	err = vm_set_cpuid(&l->vm, cpuid);
+	mutex_unlock(&l->lock);
+	kfree(cpuid);
+	return err;
+}
+
+static bool all_zero(const u32 *words, u32 count)
+{
+	while (count--)
+		if (*words++)
+			return false;
+	return true;
+}
+
+static long create_vcpu(struct linux_vm *l, void __user *arg)
+{
+	struct fermata_vcpu_config config;
+	long err = GET_ARG(config, arg);
+
+	if (err)
+		return err;
+	if (config.id >= FERMATA_MAX_VCPUS || !all_zero(config.reserved, ARRAY_SIZE(config.reserved)))
+		return -EINVAL;
+	mutex_lock(&l->lock);
+	err = linux_vcpu_create(l, config.id);
+	mutex_unlock(&l->lock);
+	return err;
+}
+
+static long set_memory(struct linux_vm *l, void __user *arg)
+{
+	struct fermata_memory change;
+	long err = GET_ARG(change, arg);
+
+	if (err)
+		return err;
+	mutex_lock(&l->lock);
+	err = vm_set_memory(&l->vm, &change);
+	mutex_unlock(&l->lock);
+	return err;
+}
+
+static long vm_ioctl(struct file *file, unsigned int command, unsigned long address)
+{
+	struct linux_vm *l = file->private_data;
+	void __user *arg = (void __user *)address;
+	struct fermata_line line;
+	struct fermata_msi msi;
+
+	if (current->mm != l->mm)
+		return -EPERM;
+	switch (command) {
+	case FERMATA_SET_MEMORY:
+		return set_memory(l, arg);
+	case FERMATA_SET_CPUID:
+		return set_cpuid(l, arg);
+	case FERMATA_CREATE_VCPU:
+		return create_vcpu(l, arg);
+	case FERMATA_SIGNAL_MSI:
+		return GET_ARG(msi, arg) ?: vm_signal_msi(&l->vm, &msi);
+	case FERMATA_SET_LINE:
+		return GET_ARG(line, arg) ?: vm_set_line(&l->vm, &line);
+	}
+	return -ENOTTY;
+}
+
+static int vm_mmap_clock(struct file *file, struct vm_area_struct *vma)
+{
+	struct linux_vm *l = file->private_data;
+
+	return linux_mmap_page(vma, l->clock_page, false);
+}
+
+static const struct file_operations vm_fops = {
+	.owner = THIS_MODULE,
+	.release = vm_release,
+	.unlocked_ioctl = vm_ioctl,
+	.compat_ioctl = vm_ioctl,
+	.mmap = vm_mmap_clock,
+	.llseek = noop_llseek,
+};
+
+static int blocked_error(const struct fermata_caps *caps)
+{
+	if (!caps->blocked)
+		return 0;
+	if (caps->blocked & FERMATA_BLOCK_BUSY)
+		return -EBUSY;
+	return caps->blocked & FERMATA_BLOCK_FIRMWARE ? -EACCES : -ENODEV;
+}
+
+static int vm_start(struct linux_vm *l, const struct fermata_caps *caps)
+{
+	int err;
+
+	l->clock_page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!l->clock_page)
+		return -ENOMEM;
+	err = vm_init(&l->vm, hardware_backend, caps, page_address(l->clock_page));
+	if (err)
+		goto no_vm;
+	l->mm = current->mm;
+	l->notifier.ops = &notifier_ops;
+	err = mmu_notifier_register(&l->notifier, l->mm);
+	if (!err)
+		return 0;
+	vm_destroy(&l->vm);
+no_vm:
+	put_page(l->clock_page);
+	return err;
+}
+
+int linux_vm_create(const struct fermata_vm_config *config)
+{
+	struct fermata_caps caps;
+	struct linux_vm *l;
+	int err;
+
+	if (config->flags || !all_zero(config->reserved, ARRAY_SIZE(config->reserved)))
+		return -EINVAL;
+	hardware_caps(&caps);
+	err = blocked_error(&caps);
+	if (!err)
+		err = hardware_get();
+	if (err)
+		return err;
+	l = kvzalloc(sizeof(*l), GFP_KERNEL_ACCOUNT);
+	if (!l) {
+		hardware_put();
+		return -ENOMEM;
+	}
+	kref_init(&l->refs);
+	mutex_init(&l->lock);
+	err = vm_start(l, &caps);
+	if (err) {
+		kvfree(l);
+		hardware_put();
+		return err;
+	}
+	err = anon_inode_getfd("fermata-vm", &vm_fops, l, O_RDWR | O_CLOEXEC);
+	if (err < 0)
+		linux_vm_put(l);
+	return err;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+#include "memory/nested.h"
+
+int guest_memory_init(struct guest_memory *memory, const struct radix_format *format, u8 max_leaf,
+		      u32 phys_bits)
+{
+	int err;
+
+	memset(memory, 0, sizeof(*memory));
+	/* A gpa wider than the tables could not be mapped; guest page tables have room for 52 bits. */
+	if (phys_bits < 32 || phys_bits > 52 || phys_bits > 12u + 9 * format->levels)
+		return -EINVAL;
+	err = radix_init(&memory->radix, format, max_leaf);
+	if (err)
+		return err;
+	memory->slots = host_alloc(sizeof(*memory->slots));
+	if (!memory->slots) {
+		radix_destroy(&memory->radix);
+		return -ENOMEM;
+	}
+	memory->phys_bits = phys_bits;
+	host_lock_init(&memory->lock);
+	return 0;
+}
+
+void guest_memory_destroy(struct guest_memory *memory)
+{
+	radix_destroy(&memory->radix);
+	host_free((void *)memory->slots);
+	memory->slots = NULL;
+}
+
+/* Under lock: remember that a flush is on its way, so that no one else's reap frees its tables. */
+static enum flush owe(struct guest_memory *memory, enum flush flush)
+{
+	if (flush != FLUSH_NONE)
+		memory->flushing++;
+	return flush;
+}
+
+void guest_memory_reap(struct guest_memory *memory)
+{
+	u64 *limbo = NULL;
+
+	host_lock(&memory->lock);
+	DEBUG_ASSERT(memory->flushing);
+	/* Tables of a flush still under way may be in limbo too: the last one takes all. */
+	if (memory->flushing && !--memory->flushing)
+		limbo = radix_reap_take(&memory->radix);
+	host_unlock(&memory->lock);
+	radix_reap_free(limbo);
+}
+
+int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memory *change,
+			  enum flush *owed)
+{
+	const struct slots *old = memory->slots;
+	struct slots *next = host_alloc(sizeof(*next));
+	struct slot removed;
+	int err;
+
+	*owed = FLUSH_NONE;
+	if (!next)
+		return -ENOMEM;
+	err = slots_change(old, change, memory->phys_bits, next, &removed);
+	if (err) {
+		host_free(next);
+		return err;
+	}
+	host_lock(&memory->lock);
+	WRITE_ONCE(memory->slots, next);
+	WRITE_ONCE(memory->sequence, memory->sequence + 1);
+	if (removed.size)
+		*owed = owe(memory,
+			    radix_unmap(&memory->radix, removed.gpa, removed.gpa + removed.size));
+	host_unlock(&memory->lock);
+	host_read_synchronize();
+	host_free((void *)old);
+	return 0;
+}
+
+/* ---- faults */
+
+static bool find_slot(struct guest_memory *memory, u64 gpa, struct slot *out)
+{
+	const struct slot *slot;
+
+	host_read_begin();
+	slot = slots_find(READ_ONCE(memory->slots), gpa);
+	if (slot)
+		*out = *slot;
+	host_read_end();
+	return slot;
+}
+
+/*
+ * The largest leaf around gpa that lies inside the slot and is one page of the host's: the same place
+ * in both, or the leaf would begin in the middle of the host's page.
+ */
+static u8 leaf_level(const struct radix *radix, u64 gpa, const struct slot *slot,
+		     const struct host_page *page)
+{
+	u64 phys = page->phys | (gpa & 0xfff);
+	u8 level = min(page->level, radix->max_leaf);
+
+	for (; level > 1; level--) {
+		u64 size = radix_size(level), start = gpa & ~(size - 1);
+
+		if (!((gpa ^ phys) & (size - 1)) && start >= slot->gpa &&
+		    start + size <= slot->gpa + slot->size)
+			break;
+	}
+	return max(level, (u8)1);
+}
+
+static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const struct slot *slot,
+		    const struct host_page *page, struct radix_cache *cache, enum flush *owed,
+		    u8 *level_mapped)
+{
+	u32 access = RADIX_READ | RADIX_EXEC;
+	u8 level = leaf_level(&memory->radix, gpa, slot, page);
+	u64 offset = gpa & (radix_size(level) - 1);
+	struct radix_leaf leaf;
+	enum flush flush = FLUSH_NONE;
+	int err;
+
+	if (page->writable && !(slot->flags & FERMATA_MEMORY_READONLY))
+		access |= RADIX_WRITE;
+	if (!page->cached)
+		access |= RADIX_UNCACHED;
+
+	/*
+	 * Another vCPU was here first. Not mapping again also keeps a read fault that saw the page
+	 * read-only from taking back what a write fault has just given.
+	 */
+	if (radix_lookup(&memory->radix, gpa, &leaf) && (leaf.access & wanted) == wanted &&
+	    leaf.phys >> 12 == page->phys >> 12) {
+		memory->spurious++;
+		*level_mapped = leaf.level;
+		return 0;
+	}
+	err = radix_map(&memory->radix, gpa - offset, level, (page->phys | (gpa & 0xfff)) - offset,
+			access, cache, &flush);
+	*owed = owe(memory, flush);
+	if (err)
+		return err;
+	memory->faults++;
+	if (level > 1)
+		memory->large_faults++;
+	*level_mapped = level;
+	return 0;
+}
+
+int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct radix_cache *cache,
+		       enum flush *owed, u8 *level_mapped)
+{
+	u64 sequence = READ_ONCE(memory->sequence);
+	struct host_page page;
+	struct slot slot;
+	bool writable;
+	int err;
+
+	*owed = FLUSH_NONE;
+	*level_mapped = 0;
+	if (!find_slot(memory, gpa, &slot))
+		return -ENOENT;
+	if ((access & RADIX_WRITE) && (slot.flags & FERMATA_MEMORY_READONLY))
+		return -EACCES;
+	err = radix_cache_fill(cache);
+	if (err)
+		return err;
+	err = host_page_get((slot.user_addr + (gpa - slot.gpa)) & ~0xfffull, access & RADIX_WRITE,
+			    &page);
+	if (err)
+		return err;
+
+	host_lock(&memory->lock);
+	if (memory->invalidating || memory->sequence != sequence) {
+		memory->retries++;
+		err = -EAGAIN;
+	} else {
+		err = map_page(memory, gpa, access, &slot, &page, cache, owed, level_mapped);
+	}
+	host_unlock(&memory->lock);
+
+	/* From a writable mapping on, the guest writes without asking: the page counts as dirty. */
+	writable = page.writable && !(slot.flags & FERMATA_MEMORY_READONLY);
+	host_page_put(&page, !err && writable);
+	return err;
+}
+
+/* ---- the host's side */
+
+enum flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_start, u64 user_end)
+{
+	enum flush flush = FLUSH_NONE;
+
+	host_lock(&memory->lock);
+	memory->invalidating++;
+	WRITE_ONCE(memory->sequence, memory->sequence + 1);
+	for (u32 i = 0; i < memory->slots->count; i++) {
+		const struct slot *slot = &memory->slots->slot[i];
+		u64 start = max(user_start, slot->user_addr);
+		u64 end = min(user_end, slot->user_addr + slot->size);
+
+		if (start >= end)
+			continue;
+		start = start - slot->user_addr + slot->gpa;
+		end = end - slot->user_addr + slot->gpa;
+		if (radix_unmap(&memory->radix, start, end) == FLUSH_TAG)
+			flush = FLUSH_TAG;
+	}
+	if (flush != FLUSH_NONE)
+		memory->invalidations++;
+	owe(memory, flush);
+	host_unlock(&memory->lock);
+	return flush;
+}
+
+void guest_memory_invalidate_end(struct guest_memory *memory, u64 user_start, u64 user_end)
+{
+	host_lock(&memory->lock);
+	/* A fault that began after invalidate_begin may hold the page as it was before the change. */
+	WRITE_ONCE(memory->sequence, memory->sequence + 1);
+	DEBUG_ASSERT(memory->invalidating);
+	memory->invalidating--;
+	host_unlock(&memory->lock);
+}
+
+/* ---- copies */
+
+/*
+ * The copy stays inside the read section: once guest_memory_set_slot() has taken a slot away, nobody
+ * writes to the process's memory through it any more.
+ */
+static int copy(struct guest_memory *memory, u64 gpa, u8 *buffer, size_t size, bool write)
+{
+	int err = 0;
+
+	host_read_begin();
+	while (size && !err) {
+		const struct slot *slot = slots_find(READ_ONCE(memory->slots), gpa);
+		u64 user, part;
+
+		if (!slot) {
+			err = -ENOENT;
+			break;
+		}
+		if (write && (slot->flags & FERMATA_MEMORY_READONLY)) {
+			err = -EACCES;
+			break;
+		}
+		user = slot->user_addr + (gpa - slot->gpa);
+		part = min((u64)size, slot->gpa + slot->size - gpa);
+		err = write ? host_write_user(user, buffer, part) :
+			      host_read_user(buffer, user, part);
+		gpa += part;
+		buffer += part;
+		size -= part;
+	}
+	host_read_end();
+	return err;
+}
+
+int guest_memory_read(struct guest_memory *memory, u64 gpa, void *to, size_t size)
+{
+	return copy(memory, gpa, to, size, false);
+}
+
+int guest_memory_write(struct guest_memory *memory, u64 gpa, const void *from, size_t size)
+{
+	return copy(memory, gpa, (u8 *)from, size, true);
+}
+
+int guest_memory_populate(struct guest_memory *memory, u64 gpa, bool write)
+{
+	struct host_page page;
+	struct slot slot;
+	int err;
+
+	if (!find_slot(memory, gpa, &slot))
+		return -ENOENT;
+	if (write && (slot.flags & FERMATA_MEMORY_READONLY))
+		return -EACCES;
+	err = host_page_get((slot.user_addr + (gpa - slot.gpa)) & ~0xfffull, write, &page);
+	if (!err)
+		host_page_put(&page, false);
+	return err;
+}
+
+int guest_memory_user_addr(struct guest_memory *memory, u64 gpa, u64 *user_addr, bool *readonly)
+{
+	struct slot slot;
+
+	if (!find_slot(memory, gpa, &slot))
+		return -ENOENT;
+	*user_addr = slot.user_addr + (gpa - slot.gpa);
+	if (readonly)
+		*readonly = slot.flags & FERMATA_MEMORY_READONLY;
+	return 0;
+}

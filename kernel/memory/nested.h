@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * A guest's physical memory: its slots, the nested page table built from them on demand, and the
+ * protocol between nested faults and the host, which may take any page away at any time.
+ *
+ *   fault                                     host (mmu notifier)
+ *   (a) note sequence
+ *   (b) find the slot
+ *   (c) host_page_get(), which sleeps         invalidate_begin: invalidating++, sequence++, unmap
+ *   (d) lock; invalidating or sequence        ... the host changes its own page table ...
+ *       changed since (a): -EAGAIN            invalidate_end: sequence++, invalidating--
+ *   (e) map; unlock
+ *
+ * A page found at (c) is still the host's at (e), or (d) has noticed. Slots change in one step under
+ * the lock: publish, sequence++, unmap. Were publishing and unmapping two steps, an invalidation in
+ * between would no longer find the slot and leave its pages mapped.
+ *
+ * Flushes: a call that answers FLUSH_TAG must be followed by the flush (no CPU runs this guest with
+ * older translations any more) and then by exactly one guest_memory_reap().
+ */
+#ifndef FERMATA_MEMORY_NESTED_H
+#define FERMATA_MEMORY_NESTED_H
+
+#include "memory/radix.h"
+#include "memory/slots.h"
+
+struct guest_memory {
+	struct host_lock lock;
+	u64 sequence;		   /* lock to write */
+	u32 invalidating;	   /* lock: invalidations under way */
+	u32 flushing;		   /* lock: FLUSH_TAGs answered and not yet reaped */
+	const struct slots *slots; /* never NULL; read inside host_read_begin/end or under lock */
+	struct radix radix;	   /* lock */
+	u32 phys_bits;		   /* width of a guest-physical address */
+	/* statistics (lock) */
+	u64 faults;	   /* answered with a mapping */
+	u64 large_faults;  /* of these, 2 MiB or larger */
+	u64 spurious;	   /* another vCPU had mapped it already */
+	u64 retries;	   /* -EAGAIN */
+	u64 invalidations; /* that removed a mapping */
+};
+
+int guest_memory_init(struct guest_memory *memory, const struct radix_format *format, u8 max_leaf,
+		      u32 phys_bits);
+void guest_memory_destroy(struct guest_memory *memory); /* no vCPU runs, no notifier is registered */
+
+/* Add or remove a slot; sleeps; the caller serializes. Errors as slots_change(), -ENOMEM. */
+int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memory *change,
+			  enum flush *owed);
+
+/*
+ * Answer a nested page fault. access: the RADIX_READ, _WRITE, _EXEC the guest wanted. Sleeps.
+ *   0         mapped with a leaf of *level_mapped (or it was already): enter the guest again
+ *  -ENOENT    no slot there: MMIO
+ *  -EACCES    a write to a read-only slot: MMIO
+ *  -EAGAIN    the host was changing this memory: enter the guest again
+ *  -ENOMEM    no page for a table
+ *  others     from host_page_get(): the memory behind the slot cannot be had
+ * *owed is set on every return.
+ */
+int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct radix_cache *cache,
+		       enum flush *owed, u8 *level_mapped);
+
+/* The host is about to change, and has changed, its mapping of [user_start, user_end). No sleeping. */
+enum flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_start, u64 user_end);
+void guest_memory_invalidate_end(struct guest_memory *memory, u64 user_start, u64 user_end);
+
+/* Once for every FLUSH_TAG answered, after it was paid. Does not sleep. */
+void guest_memory_reap(struct guest_memory *memory);
+
+/*
+ * Copy from and to guest-physical memory, across pages and slots. They do not sleep:
+ *  -EFAULT  a page is not present in the host: guest_memory_populate(), then again
+ *  -ENOENT  no slot; -EACCES  a write to a read-only slot
+ */
+int guest_memory_read(struct guest_memory *memory, u64 gpa, void *to, size_t size);
+int guest_memory_write(struct guest_memory *memory, u64 gpa, const void *from, size_t size);
+
+/* Let the host fault in the page behind gpa. Sleeps. -ENOENT, -EACCES, or host_page_get()'s error. */
+int guest_memory_populate(struct guest_memory *memory, u64 gpa, bool write);
+
+/* Where gpa lies in the owning process, -ENOENT. readonly may be NULL. */
+int guest_memory_user_addr(struct guest_memory *memory, u64 gpa, u64 *user_addr, bool *readonly);
+
+#endif

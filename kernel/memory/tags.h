@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * TLB tags: ASIDs (APM 2 15.16) and VPIDs (SDM 3C 29.1) on one allocator, one pool per CPU.
+ *
+ * A vCPU keeps the tag it has on the CPU it ran on. To flush a vCPU's translations, drop its tag: the
+ * next entry gets one that nobody used since the last flush of all tags. When a CPU runs out, it starts
+ * a new generation: every older tag of that CPU is void, and the caller flushes all of them once.
+ */
+#ifndef FERMATA_MEMORY_TAGS_H
+#define FERMATA_MEMORY_TAGS_H
+
+#include "host.h"
+
+struct tag_pool {
+	u64 generation; /* never 0 */
+	u32 next;	/* the next tag to give out */
+	u32 first;	/* 1: tag 0 is the host's */
+	u32 count;	/* the number of tags, tag 0 included */
+	bool flush_all; /* flush all tags of this CPU before the next entry, then clear this */
+	u64 rollovers;
+};
+
+/* All zero: no tag yet. Owned by its vCPU; only ever looked at on the CPU about to enter. */
+struct tag {
+	u64 generation;
+	u32 id;
+	u32 cpu;
+};
+
+/*
+ * count: as the CPU reports it, at least 2. flush_all starts set: whoever had the CPU before may
+ * have left translations. The pool is zeroed before the first time and kept while its CPU is off.
+ */
+void tag_pool_init(struct tag_pool *pool, u32 count);
+
+/*
+ * Make tag valid on this CPU (its pool, its number), with interrupts or preemption off. True: a new
+ * tag was given out, so nothing is cached under it once pool->flush_all, if set, is paid.
+ */
+bool tag_get(struct tag_pool *pool, u32 cpu, struct tag *tag);
+
+/* The next tag_get() gives out a new one: the cheap way to flush. */
+static inline void tag_drop(struct tag *tag)
+{
+	tag->generation = 0;
+}
+
+#endif

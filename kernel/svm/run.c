@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* One turn of the guest, and what goes into it on the way. */
+#include "svm/svm.h"
+#include "core/processor.h"
+
+/* On the CPU that will run v, with preemption off from here until the guest's turn is over. */
+void svm_load(struct vcpu *v, u32 cpu)
+{
+	struct svm_vcpu *s = v->hw;
+	struct svm_cpu *here = &svm_cpus[cpu];
+
+	/* What the CPU remembers of a VMCB is void on another CPU (APM 2 15.15.4). */
+	if (v->cpu != cpu || here->last != v) {
+		s->vmcb->clean = 0;
+		here->last = v;
+	}
+	v->cpu = cpu;
+	s->cpu = here;
+	v->dirty |= DIRTY_ROOT;
+	asm volatile("vmsave %%rax" : : "a"(here->host_pa) : "memory");
+}
+
+static void svm_load_breakpoints(struct vcpu *v)
+{
+	u32 i;
+
+	for (i = 0; i < 4; i++)
+		cpu_write_dr(i, v->dr[i]);
+}
+
+void svm_run(struct vcpu *v)
+{
+	struct svm_vcpu *s = v->hw;
+	struct vmcb *c = s->vmcb;
+	struct fermata_run *page = v->page;
+	u8 tpr = apic_tpr(&v->apic);
+
+	if (v->dirty)
+		svm_apply(v);
+	if (v->advance) {
+		c->rip += v->advance;
+		c->int_state &= ~INT_STATE_SHADOW;
+		v->advance = 0;
+	}
+	if (tpr != (c->vintr & V_TPR_MASK)) {
+		c->vintr = (c->vintr & ~V_TPR_MASK) | tpr;
+		c->clean &= ~CLEAN_TPR;
+	}
+	c->rax = page->regs[FERMATA_RAX];
+	c->rsp = page->regs[FERMATA_RSP];
+	if (unlikely(s->dr_loaded))
+		svm_load_breakpoints(v);
+
+	svm_enter(page->regs, s->vmcb_pa, s->cpu->host_pa);
+
+	if (unlikely(s->dr_loaded))
+		host_restore_breakpoints();
+	page->regs[FERMATA_RAX] = c->rax;
+	page->regs[FERMATA_RSP] = c->rsp;
+	c->eventinj = 0;
+	c->tlb_control = TLB_NOTHING;
+	c->clean = svm_features & SVM_FEATURE_VMCB_CLEAN ? CLEAN_ALL : 0;
+	if (unlikely((c->vintr & V_TPR_MASK) != tpr))
+		apic_set_tpr(&v->apic, c->vintr & 0xf);
+	svm_exit_record(v);
+}
+
+bool svm_can_take(struct vcpu *v, u8 kind)
+{
+	const struct svm_vcpu *s = v->hw;
+	bool shadow = !v->advance && (s->vmcb->int_state & INT_STATE_SHADOW);
+
+	if (shadow)
+		return false;
+	if (kind == EVENT_NMI)
+		return !s->nmi_masked;
+	return s->vmcb->rflags & ARCH_RFLAGS_IF;
+}
+
+/* APM 2 15.20. An event pushes the RIP it finds, so a pending step over an instruction comes first. */
+void svm_inject(struct vcpu *v, const struct event *event)
+{
+	struct svm_vcpu *s = v->hw;
+	struct vmcb *c = s->vmcb;
+	u32 type = EVENT_TYPE_INTR;
+
+	if (event->kind == EVENT_NMI) {
+		type = EVENT_TYPE_NMI;
+		s->nmi_masked = true;
+		c->intercept[VMCB_MISC1] |= INTERCEPT_IRET;
+		c->clean &= ~CLEAN_INTERCEPTS;
+	} else if (event->kind == EVENT_EXCEPTION) {
+		type = EVENT_TYPE_EXCEPTION;
+	}
+	c->eventinj = event->vector | type | EVENT_VALID;
+	if (event->has_code)
+		c->eventinj |= EVENT_HAS_CODE | (u64)event->code << 32;
+}
+
+/*
+ * A dummy virtual interrupt of the highest priority makes the guest exit the moment it could take one
+ * (APM 2 15.21.4). For NMIs the IRET intercept, set since the last one was delivered, is the window.
+ */
+void svm_window(struct vcpu *v, u32 kinds)
+{
+	struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
+	bool want = kinds & BIT(EVENT_INTERRUPT);
+
+	if (want == !!(c->vintr & V_IRQ))
+		return;
+	if (want) {
+		c->vintr |= V_IRQ | V_IGN_TPR | V_INTR_PRIO(0xf);
+		c->intercept[VMCB_MISC1] |= INTERCEPT_VINTR;
+	} else {
+		c->vintr &= ~(V_IRQ | V_IGN_TPR | V_INTR_PRIO(0xf));
+		c->intercept[VMCB_MISC1] &= ~INTERCEPT_VINTR;
+	}
+	c->clean &= ~(CLEAN_INTERCEPTS | CLEAN_TPR);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* Between the neutral state and the VMCB. */
+#include "svm/svm.h"
+#include "core/processor.h"
+
+/* CR0 bits that the guest writes without an exit (CR0_SEL_WRITE: APM 2 15.9) */
+#define CR0_DIRECT (ARCH_CR0_TS | ARCH_CR0_MP)
+
+/* What every guest exits for. The rest is decided in svm_apply(). */
+static const u32 svm_base_intercepts[VMCB_INTERCEPTS] = {
+	/* CR4 and CR0 shape what CPUID answers and which bits are legal; CR3 and CR2 are the guest's. */
+	[VMCB_CR] = CR_WRITE(4),
+	/* The breakpoint registers stay the host's until the guest arms one. */
+	[VMCB_DR] = 0x003f003f | CR_WRITE(7) | CR_READ(7),
+	/*
+	 * #DB and #AC can be made to recur without end while they are delivered, and no host interrupt
+	 * gets in between (CVE-2015-8104, CVE-2015-5307). #MC is the host's.
+	 */
+	[VMCB_EXCEPTION] = BIT(ARCH_DB) | BIT(ARCH_AC) | BIT(ARCH_MC),
+	[VMCB_MISC1] = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT |
+		       INTERCEPT_CR0_SEL_WRITE | INTERCEPT_RDPMC | INTERCEPT_CPUID | INTERCEPT_INVD |
+		       INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IOIO | INTERCEPT_MSR |
+		       INTERCEPT_SHUTDOWN,
+	[VMCB_MISC2] = INTERCEPT_VMRUN | INTERCEPT_VMMCALL | INTERCEPT_VMLOAD | INTERCEPT_VMSAVE |
+		       INTERCEPT_STGI | INTERCEPT_CLGI | INTERCEPT_SKINIT | INTERCEPT_WBINVD |
+		       INTERCEPT_MONITOR | INTERCEPT_MWAIT | INTERCEPT_XSETBV | INTERCEPT_RDPRU,
+};
+
+void svm_vmcb_init(struct vcpu *v)
+{
+	struct svm_vcpu *s = v->hw;
+	struct vmcb *c = s->vmcb;
+
+	memcpy(c->intercept, svm_base_intercepts, sizeof(c->intercept));
+	c->iopm_base_pa = svm_iopm_pa;
+	c->msrpm_base_pa = svm_msrpm_pa;
+	c->vintr = V_INTR_MASKING;
+	c->nested_ctl = NP_ENABLE;
+	c->efer = ARCH_EFER_SVME;
+	v->dirty = ~0u;
+}
+
+/* Tell the hardware what changed since the last entry. */
+void svm_apply(struct vcpu *v)
+{
+	struct svm_vcpu *s = v->hw;
+	struct vmcb *c = s->vmcb;
+	u32 dirty = v->dirty;
+
+	v->dirty = 0;
+	if (dirty & DIRTY_CONTROL) {
+		/*
+		 * With CD set the processor would really run uncached (APM 2 15.25.8); guest memory is
+		 * the host's and stays write-back. The guest's own view of CD needs CR0 reads to exit.
+		 */
+		u64 hidden = ARCH_CR0_CD | ARCH_CR0_NW;
+
+		c->cr0 = v->cr0 & ~hidden;
+		c->cr4 = v->cr4;
+		c->efer = v->efer | ARCH_EFER_SVME;
+		c->intercept[VMCB_CR] &= ~(CR_READ(0) | CR_WRITE(0));
+		if (v->cr0 & hidden)
+			c->intercept[VMCB_CR] |= CR_READ(0) | CR_WRITE(0);
+		c->clean &= ~(CLEAN_CR | CLEAN_INTERCEPTS);
+	}
+	if (dirty & DIRTY_CLOCK) {
+		c->tsc_offset = v->vm->clock.tsc_offset + v->tsc_offset;
+		c->clean &= ~CLEAN_INTERCEPTS;
+	}
+	if (dirty & DIRTY_DEBUG) {
+		c->dr6 = v->dr6;
+		c->dr7 = v->dr7;
+		s->dr_loaded = v->dr7 & ARCH_DR7_ENABLES;
+		c->clean &= ~CLEAN_DR;
+	}
+	if (dirty & DIRTY_PAT) {
+		c->g_pat = v->pat;
+		c->clean &= ~CLEAN_NESTED;
+	}
+	if (dirty & DIRTY_ROOT) {
+		c->n_cr3 = v->vm->memory.radix.root_phys;
+		if (tag_get(&s->cpu->tags, v->cpu, &v->tag))
+			v->stats.flushes++;
+		c->guest_asid = v->tag.id;
+		c->tlb_control = TLB_NOTHING;
+		if (s->cpu->tags.flush_all) {
+			s->cpu->tags.flush_all = false;
+			c->tlb_control = TLB_FLUSH_ALL;
+			v->stats.tag_rollovers++;
+		}
+		c->clean &= ~(CLEAN_NESTED | CLEAN_ASID);
+	}
+}
+
+void svm_sync(struct vcpu *v)
+{
+	struct svm_vcpu *s = v->hw;
+
+	if (!(v->dirty & DIRTY_CONTROL))
+		v->cr0 = (v->cr0 & ~CR0_DIRECT) | (s->vmcb->cr0 & CR0_DIRECT);
+	if (!(v->dirty & DIRTY_DEBUG))
+		v->dr6 = s->vmcb->dr6;
+}
+
+static u8 svm_mode(const struct vcpu *v, const struct vmcb *c)
+{
+	if (!(v->cr0 & ARCH_CR0_PE) || c->rflags & ARCH_RFLAGS_VM)
+		return FERMATA_MODE_REAL;
+	if (v->efer & ARCH_EFER_LMA && c->cs.attrib & ARCH_SEG_L)
+		return FERMATA_MODE_LONG;
+	return c->cs.attrib & ARCH_SEG_DB ? FERMATA_MODE_PROT32 : FERMATA_MODE_PROT16;
+}
+
+void svm_where(struct vcpu *v, struct where *where)
+{
+	const struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
+
+	where->paging.cr0 = v->cr0;
+	where->paging.cr3 = c->cr3;
+	where->paging.cr4 = v->cr4;
+	where->paging.efer = v->efer;
+	where->paging.pkru = 0; /* CR4.PKE stays 0 */
+	where->paging.cpl = c->cpl;
+	where->paging.ac = c->rflags & ARCH_RFLAGS_AC;
+	where->paging.no_1g = false;
+	where->paging.has_pdptes = false;
+	where->rip = c->rip;
+	where->rflags = c->rflags;
+	where->mode = svm_mode(v, c);
+	where->linear = where->mode == FERMATA_MODE_LONG ? c->rip : (u32)(c->cs.base + c->rip);
+}
+
+static void segment_out(struct fermata_segment *out, const struct vmcb_segment *in)
+{
+	out->selector = in->selector;
+	out->attrib = in->attrib & 0xfff;
+	out->limit = in->limit;
+	out->base = in->base;
+	if (!(in->attrib & ARCH_SEG_P))
+		out->attrib |= FERMATA_SEG_UNUSABLE;
+}
+
+static void segment_in(struct vmcb_segment *out, const struct fermata_segment *in)
+{
+	out->selector = in->selector;
+	out->attrib = in->attrib & FERMATA_SEG_UNUSABLE ? 0 : in->attrib & 0xfff;
+	out->limit = in->limit;
+	out->base = in->base;
+}
+
+static void table_out(struct fermata_table *out, const struct vmcb_segment *in)
+{
+	out->base = in->base;
+	out->limit = in->limit;
+	out->reserved = 0;
+}
+
+void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
+{
+	struct svm_vcpu *s = v->hw;
+	const struct vmcb *c = s->vmcb;
+
+	svm_sync(v);
+	if (mask & FERMATA_STATE_REGS) {
+		state->regs.rip = c->rip + v->advance;
+		state->regs.rflags = c->rflags;
+	}
+	if (mask & FERMATA_STATE_SEGMENTS) {
+		segment_out(&state->segments.es, &c->es);
+		segment_out(&state->segments.cs, &c->cs);
+		segment_out(&state->segments.ss, &c->ss);
+		segment_out(&state->segments.ds, &c->ds);
+		segment_out(&state->segments.fs, &c->fs);
+		segment_out(&state->segments.gs, &c->gs);
+		segment_out(&state->segments.ldt, &c->ldtr);
+		segment_out(&state->segments.tr, &c->tr);
+		table_out(&state->segments.gdt, &c->gdtr);
+		table_out(&state->segments.idt, &c->idtr);
+	}
+	if (mask & FERMATA_STATE_CONTROL) {
+		state->control.cr2 = c->cr2;
+		state->control.cr3 = c->cr3;
+	}
+	if (mask & FERMATA_STATE_MSRS) {
+		state->msrs.star = c->star;
+		state->msrs.lstar = c->lstar;
+		state->msrs.cstar = c->cstar;
+		state->msrs.sfmask = c->sfmask;
+		state->msrs.kernel_gs_base = c->kernel_gs_base;
+		state->msrs.sysenter_cs = c->sysenter_cs;
+		state->msrs.sysenter_esp = c->sysenter_esp;
+		state->msrs.sysenter_eip = c->sysenter_eip;
+	}
+	if (mask & FERMATA_STATE_EVENTS) {
+		state->events.interrupt_shadow = !v->advance && (c->int_state & INT_STATE_SHADOW);
+		state->events.nmi_blocked = s->nmi_masked;
+	}
+}
+
+int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
+{
+	struct svm_vcpu *s = v->hw;
+	struct vmcb *c = s->vmcb;
+
+	if (mask & FERMATA_STATE_REGS) {
+		c->rip = state->regs.rip;
+		c->rflags = state->regs.rflags;
+	}
+	if (mask & FERMATA_STATE_SEGMENTS) {
+		segment_in(&c->es, &state->segments.es);
+		segment_in(&c->cs, &state->segments.cs);
+		segment_in(&c->ss, &state->segments.ss);
+		segment_in(&c->ds, &state->segments.ds);
+		segment_in(&c->fs, &state->segments.fs);
+		segment_in(&c->gs, &state->segments.gs);
+		segment_in(&c->ldtr, &state->segments.ldt);
+		segment_in(&c->tr, &state->segments.tr);
+		c->gdtr.base = state->segments.gdt.base;
+		c->gdtr.limit = state->segments.gdt.limit;
+		c->idtr.base = state->segments.idt.base;
+		c->idtr.limit = state->segments.idt.limit;
+		/* VMRUN takes the privilege level from here, not from SS (APM 2 15.5.1). */
+		c->cpl = (state->segments.ss.attrib >> 5) & 3;
+		c->clean &= ~(CLEAN_SEG | CLEAN_DT);
+	}
+	if (mask & FERMATA_STATE_CONTROL) {
+		c->cr2 = state->control.cr2;
+		c->cr3 = state->control.cr3;
+		c->clean &= ~(CLEAN_CR2 | CLEAN_CR);
+	}
+	if (mask & FERMATA_STATE_MSRS) {
+		c->star = state->msrs.star;
+		c->lstar = state->msrs.lstar;
+		c->cstar = state->msrs.cstar;
+		c->sfmask = state->msrs.sfmask;
+		c->kernel_gs_base = state->msrs.kernel_gs_base;
+		c->sysenter_cs = state->msrs.sysenter_cs;
+		c->sysenter_esp = state->msrs.sysenter_esp;
+		c->sysenter_eip = state->msrs.sysenter_eip;
+	}
+	if (mask & FERMATA_STATE_EVENTS) {
+		c->int_state = state->events.interrupt_shadow ? INT_STATE_SHADOW : 0;
+		s->nmi_masked = state->events.nmi_blocked;
+		c->intercept[VMCB_MISC1] &= ~INTERCEPT_IRET;
+		if (s->nmi_masked)
+			c->intercept[VMCB_MISC1] |= INTERCEPT_IRET;
+		c->clean &= ~CLEAN_INTERCEPTS;
+	}
+	return 0;
+}

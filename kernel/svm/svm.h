@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What the files of kernel/svm share. */
+#ifndef SVM_SVM_H
+#define SVM_SVM_H
+
+#include "core/vcpu.h"
+#include "svm/vmcb.h"
+
+/* CPUID 8000_000A EDX (APM 3 E.4.9): what may be missing, and is replaced when it is */
+#define SVM_FEATURE_NPT BIT(0)
+#define SVM_FEATURE_NRIPS BIT(3)
+#define SVM_FEATURE_VMCB_CLEAN BIT(5)
+#define SVM_FEATURE_FLUSH_BY_ASID BIT(6)
+#define SVM_FEATURE_DECODE_ASSISTS BIT(7)
+
+struct svm_cpu {
+	struct vmcb *host;	  /* what VMSAVE keeps of the host: FS, GS, TR, LDTR, syscall MSRs */
+	u64 host_pa;
+	void *hsave;		  /* VM_HSAVE_PA: the processor's own */
+	const struct vcpu *last; /* whose VMCB ran here last; only compared */
+	struct tag_pool tags;
+	bool on;
+};
+
+struct svm_vcpu {
+	struct vmcb *vmcb;
+	u64 vmcb_pa;
+	struct svm_cpu *cpu;
+	bool nmi_masked; /* an NMI was delivered and its IRET has not come */
+	bool dr_loaded;	 /* the CPU's DR0..DR3 must be the guest's at the next entry */
+};
+
+extern u32 svm_features;
+extern struct svm_cpu *svm_cpus;
+extern u64 svm_msrpm_pa, svm_iopm_pa;
+
+/* svm.c */
+void svm_flush(struct vcpu *v);
+/* state.c */
+void svm_vmcb_init(struct vcpu *v);
+void svm_apply(struct vcpu *v);
+void svm_sync(struct vcpu *v); /* v->cr0's bits that the guest changes without an exit */
+void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
+int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);
+void svm_where(struct vcpu *v, struct where *where);
+/* run.c */
+void svm_load(struct vcpu *v, u32 cpu);
+void svm_run(struct vcpu *v);
+bool svm_can_take(struct vcpu *v, u8 kind);
+void svm_inject(struct vcpu *v, const struct event *event);
+void svm_window(struct vcpu *v, u32 kinds);
+/* exit.c */
+void svm_exit_record(struct vcpu *v);
+/* entry.S */
+void svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa);
+
+#endif

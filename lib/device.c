@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* The device node: what this machine offers, and whether guests can run on it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "device.h"
+
+static int open_device(void)
+{
+	int fd = open(FERMATA_DEVICE, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	switch (errno) {
+	case ENOENT:
+	case ENXIO:
+	case ENODEV:
+		return fermata_fail(ENOENT,
+				    "there is no " FERMATA_DEVICE
+				    ": the module is not loaded; load it with modprobe fermata");
+	case EACCES:
+	case EPERM:
+		return fermata_fail(
+			errno, FERMATA_DEVICE
+			" may not be opened by this user: run as root, or change its group and mode");
+	default:
+		return fermata_fail(errno, "cannot open " FERMATA_DEVICE ": %s", strerror(errno));
+	}
+}
+
+int fermata_device_open(struct fermata_caps *caps)
+{
+	int fd = open_device();
+
+	if (fd < 0)
+		return fd;
+	memset(caps, 0, sizeof(*caps));
+	if (ioctl(fd, FERMATA_GET_CAPS, caps)) {
+		int err = errno == ENOTTY ? EPROTO : errno;
+
+		close(fd);
+		return fermata_fail(err, "%s",
+				    err == EPROTO ? FERMATA_DEVICE
+					    " speaks another interface than this library:"
+					    " load the module that belongs to it" :
+						    strerror(err));
+	}
+	if (caps->abi != FERMATA_ABI_VERSION) {
+		close(fd);
+		return fermata_fail(EPROTO,
+				    "the module speaks version %u of the interface, this library"
+				    " version %u: load the module that belongs to it",
+				    caps->abi, FERMATA_ABI_VERSION);
+	}
+	return fd;
+}
+
+int fermata_caps(struct fermata_caps *caps)
+{
+	int fd = fermata_device_open(caps);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
+int fermata_cpuid_supported(struct fermata_cpuid *cpuid)
+{
+	struct fermata_caps caps;
+	int fd = fermata_device_open(&caps);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	memset(cpuid, 0, sizeof(*cpuid));
+	cpuid->count = FERMATA_MAX_CPUID;
+	err = ioctl(fd, FERMATA_GET_CPUID, cpuid) ? errno : 0;
+	close(fd);
+	if (err)
+		return fermata_fail(err, "cannot read the CPUID leaves guests may be shown: %s",
+				    strerror(err));
+	return 0;
+}
+
+int fermata_device_blocked(const struct fermata_caps *caps)
+{
+	uint32_t blocked = caps->blocked;
+
+	if (!blocked)
+		return 0;
+	if (blocked & FERMATA_BLOCK_NO_VIRT)
+		return fermata_fail(ENODEV,
+				    "this CPU offers neither AMD-V nor VT-x: use a machine that does,"
+				    " or enable nested virtualization in the hypervisor above");
+	if (blocked & FERMATA_BLOCK_FIRMWARE)
+		return fermata_fail(ENODEV, "the firmware disabled hardware virtualization:"
+					    " enable SVM or VT-x in its setup");
+	if (blocked & FERMATA_BLOCK_BUSY)
+		return fermata_fail(EBUSY, "another hypervisor holds the CPU's virtualization:"
+					   " stop its guests, and unload kvm_amd or kvm_intel");
+	if (blocked & FERMATA_BLOCK_NO_NESTED)
+		return fermata_fail(ENODEV,
+				    "this CPU has no nested paging (NPT, EPT), which this build needs:"
+				    " use a newer CPU");
+	if (blocked & FERMATA_BLOCK_NO_BACKEND)
+		return fermata_fail(ENODEV,
+				    "the module has no backend for this vendor's virtualization:"
+				    " use a machine with AMD-V");
+	return fermata_fail(ENODEV,
+			    "the module cannot run guests here (reason %#x): see the kernel log",
+			    blocked);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What the parts of libfermata share and nobody outside sees. */
+#ifndef LIB_INTERNAL_H
+#define LIB_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "fermata.h"
+
+struct fermata_slot {
+	uint64_t gpa;
+	uint64_t size; /* 0: the slot is free */
+	uint8_t *addr;
+	uint32_t flags;
+};
+
+struct fermata_vm {
+	int fd;
+	struct fermata_caps caps;
+	const struct fermata_clock *clock; /* mapped read-only */
+	pthread_rwlock_t lock;		   /* slot[], vcpu[] */
+	struct fermata_slot slot[FERMATA_MAX_SLOTS];
+	struct fermata_vcpu *vcpu[FERMATA_MAX_VCPUS];
+};
+
+/* An instruction that did not match its exit, and how often in a row: see emulate.c. */
+struct emu_retry {
+	uint64_t rip;
+	unsigned count;
+};
+
+struct fermata_vcpu {
+	struct fermata_vm *vm;
+	unsigned id;
+	int fd;
+	struct fermata_run *run; /* shared with the kernel */
+	_Atomic pid_t running;	 /* the thread inside FERMATA_RUN, 0 when none */
+	pid_t prepared;		 /* the thread whose signal mask is known to let a kick through */
+	struct emu_retry retry;
+};
+
+/* Remembers the line for fermata_error(). Returns -err and sets errno to err (positive). */
+int fermata_fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Host address of [gpa, gpa + size) in one slot; with write, of one the guest may write. */
+void *fermata_slot_address(struct fermata_vm *vm, uint64_t gpa, uint64_t size, bool write);
+
+/* A consistent copy of the clock page, whose writer is another CPU (seqlock). */
+void fermata_clock_read(const struct fermata_clock *page, struct fermata_clock *copy);
+/* Guest time at a host TSC value: ns since the VM was made, by the formula of struct fermata_clock. */
+uint64_t fermata_clock_ns(const struct fermata_clock *clock, uint64_t host_tsc);
+
+#endif

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* Exit codes and reasons in words: Linux's own, as perf kvm stat prints them. */
+#include <stddef.h>
+
+#include <asm/svm.h>
+#include <asm/vmx.h>
+
+#include "fermata.h"
+
+/* <asm/svm.h> names exceptions by these, but exports no header that defines them (SDM 3A table 6-1). */
+#define DE_VECTOR 0
+#define DB_VECTOR 1
+#define BP_VECTOR 3
+#define OF_VECTOR 4
+#define BR_VECTOR 5
+#define UD_VECTOR 6
+#define NM_VECTOR 7
+#define DF_VECTOR 8
+#define TS_VECTOR 10
+#define NP_VECTOR 11
+#define SS_VECTOR 12
+#define GP_VECTOR 13
+#define PF_VECTOR 14
+#define MF_VECTOR 16
+#define AC_VECTOR 17
+#define MC_VECTOR 18
+#define XM_VECTOR 19
+
+static const struct {
+	uint32_t code;
+	const char *name;
+} svm_names[] = { SVM_EXIT_REASONS }, vmx_names[] = { VMX_EXIT_REASONS };
+
+static const char *const reason_names[FERMATA_EXIT_REASONS] = {
+	[FERMATA_EXIT_UNCLAIMED] = "UNCLAIMED",
+	[FERMATA_EXIT_IO] = "IO",
+	[FERMATA_EXIT_MMIO] = "MMIO",
+	[FERMATA_EXIT_INTACK] = "INTACK",
+	[FERMATA_EXIT_EOI] = "EOI",
+	[FERMATA_EXIT_SHUTDOWN] = "SHUTDOWN",
+	[FERMATA_EXIT_FAIL_ENTRY] = "FAIL_ENTRY",
+	[FERMATA_EXIT_MEMORY_FAULT] = "MEMORY_FAULT",
+	[FERMATA_EXIT_HALTED] = "HALTED",
+};
+
+const char *fermata_exit_reason_name(uint32_t reason)
+{
+	return reason < FERMATA_EXIT_REASONS ? reason_names[reason] : "unknown";
+}
+
+const char *fermata_exit_code_name(uint32_t vendor, uint32_t code)
+{
+	if (vendor == FERMATA_VENDOR_AMD)
+		for (size_t i = 0; i < sizeof(svm_names) / sizeof(svm_names[0]); i++)
+			if (svm_names[i].code == code)
+				return svm_names[i].name;
+	/* bits 31:16 of the exit reason are flags (SDM 3C 25.9.1) */
+	if (vendor == FERMATA_VENDOR_INTEL)
+		for (size_t i = 0; i < sizeof(vmx_names) / sizeof(vmx_names[0]); i++)
+			if (vmx_names[i].code == (code & 0xffff))
+				return vmx_names[i].name;
+	return "unknown";
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* A VM: its descriptor, its memory slots, the interrupts its devices send. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "device.h"
+
+#define PAGE 4096u
+#define LARGE_PAGE (2u << 20)
+
+fermata_vm *fermata_vm_new(void)
+{
+	struct fermata_vm_config config = { 0 };
+	fermata_vm *vm = calloc(1, sizeof(*vm));
+	void *clock;
+	int device, err;
+
+	if (!vm) {
+		fermata_fail(ENOMEM, "no memory for a VM");
+		return NULL;
+	}
+	device = fermata_device_open(&vm->caps);
+	if (device < 0) {
+		err = -device;
+		goto free_vm;
+	}
+	err = -fermata_device_blocked(&vm->caps);
+	if (err) {
+		close(device);
+		goto free_vm;
+	}
+	vm->fd = ioctl(device, FERMATA_CREATE_VM, &config);
+	err = errno;
+	close(device);
+	if (vm->fd < 0) {
+		fermata_fail(err, "the kernel refused a new VM: %s", strerror(err));
+		goto free_vm;
+	}
+	clock = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, vm->fd, 0);
+	if (clock == MAP_FAILED) {
+		err = errno;
+		fermata_fail(err, "cannot map the guest clock: %s", strerror(err));
+		goto close_vm;
+	}
+	vm->clock = clock;
+	pthread_rwlock_init(&vm->lock, NULL);
+	return vm;
+
+close_vm:
+	close(vm->fd);
+free_vm:
+	free(vm);
+	errno = err;
+	return NULL;
+}
+
+void fermata_vm_free(fermata_vm *vm)
+{
+	if (!vm)
+		return;
+	for (unsigned i = 0; i < FERMATA_MAX_VCPUS; i++)
+		fermata_vcpu_free(vm->vcpu[i]);
+	munmap((void *)vm->clock, PAGE);
+	close(vm->fd);
+	pthread_rwlock_destroy(&vm->lock);
+	free(vm);
+}
+
+static int check_slot(const fermata_vm *vm, unsigned slot, uint64_t gpa, uint64_t size)
+{
+	uint64_t end = vm->caps.phys_bits && vm->caps.phys_bits < 64 ? 1ull << vm->caps.phys_bits :
+								       UINT64_MAX;
+
+	if ((gpa | size) % PAGE || !size)
+		return fermata_fail(EINVAL,
+				    "guest memory at %#llx, size %#llx: both must be multiples of 4096,"
+				    " and the size not 0",
+				    (unsigned long long)gpa, (unsigned long long)size);
+	if (gpa >= end || size > end - gpa)
+		return fermata_fail(EINVAL,
+				    "guest memory at %#llx, size %#llx ends beyond the guest's %u bits"
+				    " of physical address",
+				    (unsigned long long)gpa, (unsigned long long)size,
+				    vm->caps.phys_bits);
+	for (unsigned i = 0; i < FERMATA_MAX_SLOTS; i++) {
+		const struct fermata_slot *other = &vm->slot[i];
+
+		if (!other->size)
+			continue;
+		if (i == slot)
+			return fermata_fail(EEXIST,
+					    "memory slot %u is in use: fermata_unmap() it first",
+					    slot);
+		if (gpa < other->gpa + other->size && other->gpa < gpa + size)
+			return fermata_fail(EEXIST,
+					    "guest memory at %#llx, size %#llx overlaps slot %u",
+					    (unsigned long long)gpa, (unsigned long long)size, i);
+	}
+	return 0;
+}
+
+int fermata_map(fermata_vm *vm, unsigned slot, uint64_t gpa, uint64_t size, void *addr,
+		uint32_t flags)
+{
+	struct fermata_memory memory = {
+		.slot = slot,
+		.flags = flags,
+		.gpa = gpa,
+		.size = size,
+		.user_addr = (uintptr_t)addr,
+	};
+	int ret;
+
+	if (slot >= FERMATA_MAX_SLOTS)
+		return fermata_fail(EINVAL, "memory slot %u: there are %u", slot, FERMATA_MAX_SLOTS);
+	if ((uintptr_t)addr % PAGE)
+		return fermata_fail(EINVAL, "memory at %p: must be aligned to 4096", addr);
+	pthread_rwlock_wrlock(&vm->lock);
+	ret = check_slot(vm, slot, gpa, size);
+	if (!ret && ioctl(vm->fd, FERMATA_SET_MEMORY, &memory)) {
+		int err = errno;
+
+		ret = fermata_fail(err, "the kernel refused guest memory at %#llx, size %#llx: %s",
+				   (unsigned long long)gpa, (unsigned long long)size, strerror(err));
+	}
+	if (!ret)
+		vm->slot[slot] = (struct fermata_slot){
+			.gpa = gpa,
+			.size = size,
+			.addr = addr,
+			.flags = flags,
+		};
+	pthread_rwlock_unlock(&vm->lock);
+	return ret;
+}
+
+int fermata_unmap(fermata_vm *vm, unsigned slot)
+{
+	struct fermata_memory memory = { .slot = slot };
+	int ret = 0;
+
+	if (slot >= FERMATA_MAX_SLOTS)
+		return fermata_fail(EINVAL, "memory slot %u: there are %u", slot, FERMATA_MAX_SLOTS);
+	pthread_rwlock_wrlock(&vm->lock);
+	if (!vm->slot[slot].size) {
+		ret = fermata_fail(ENOENT, "memory slot %u is not in use", slot);
+	} else if (ioctl(vm->fd, FERMATA_SET_MEMORY, &memory)) {
+		int err = errno;
+
+		ret = fermata_fail(err, "the kernel did not remove memory slot %u: %s", slot,
+				   strerror(err));
+	} else {
+		vm->slot[slot].size = 0;
+	}
+	pthread_rwlock_unlock(&vm->lock);
+	return ret;
+}
+
+void *fermata_memory_alloc(uint64_t size)
+{
+	uint64_t room;
+	uint8_t *base, *addr;
+	size_t head, tail;
+
+	if (!size || size > UINT64_MAX / 2) {
+		fermata_fail(EINVAL, "guest memory of %llu bytes cannot be had",
+			     (unsigned long long)size);
+		return NULL;
+	}
+	size = (size + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	room = size + LARGE_PAGE;
+	/* No swap is reserved: a guest's memory is mostly untouched, as any big process's. */
+	base = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		    -1, 0);
+	if (base == MAP_FAILED) {
+		int err = errno;
+
+		fermata_fail(err, "no %llu MiB of memory for the guest: %s",
+			     (unsigned long long)(size >> 20), strerror(err));
+		return NULL;
+	}
+	head = -(uintptr_t)base & (LARGE_PAGE - 1);
+	addr = base + head;
+	tail = room - head - size;
+	if (head)
+		munmap(base, head);
+	if (tail)
+		munmap(addr + size, tail);
+	madvise(addr, size, MADV_HUGEPAGE); /* a wish: kernels without huge pages still run guests */
+	return addr;
+}
+
+void fermata_memory_free(void *addr, uint64_t size)
+{
+	if (addr)
+		munmap(addr, (size + PAGE - 1) & ~(uint64_t)(PAGE - 1));
+}
+
+void *fermata_slot_address(struct fermata_vm *vm, uint64_t gpa, uint64_t size, bool write)
+{
+	void *addr = NULL;
+
+	pthread_rwlock_rdlock(&vm->lock);
+	for (unsigned i = 0; i < FERMATA_MAX_SLOTS; i++) {
+		const struct fermata_slot *slot = &vm->slot[i];
+		uint64_t offset = gpa - slot->gpa;
+
+		if (gpa < slot->gpa || offset >= slot->size || size > slot->size - offset)
+			continue;
+		if (!write || !(slot->flags & FERMATA_MEMORY_READONLY))
+			addr = slot->addr + offset;
+		break;
+	}
+	pthread_rwlock_unlock(&vm->lock);
+	return addr;
+}
+
+void *fermata_gpa(fermata_vm *vm, uint64_t gpa, uint64_t size)
+{
+	return fermata_slot_address(vm, gpa, size, false);
+}
+
+int fermata_cpuid_set(fermata_vm *vm, const struct fermata_cpuid *cpuid)
+{
+	if (ioctl(vm->fd, FERMATA_SET_CPUID, cpuid)) {
+		int err = errno;
+
+		return fermata_fail(err, "the kernel refused these CPUID leaves: %s",
+				    err == EBUSY  ? "they are fixed once the VM has a vCPU" :
+				    err == EINVAL ? "a leaf or bit that this host does not support" :
+						    strerror(err));
+	}
+	return 0;
+}
+
+int fermata_msi(fermata_vm *vm, uint64_t address, uint32_t data)
+{
+	struct fermata_msi msi = { .address = address, .data = data };
+
+	if (ioctl(vm->fd, FERMATA_SIGNAL_MSI, &msi)) {
+		int err = errno;
+
+		return fermata_fail(err, "message-signalled interrupt %#llx, %#x: %s",
+				    (unsigned long long)address, data, strerror(err));
+	}
+	return 0;
+}
+
+int fermata_line(fermata_vm *vm, unsigned vcpu, unsigned line, bool level)
+{
+	struct fermata_line l = { .line = line, .level = level, .vcpu = vcpu };
+
+	if (ioctl(vm->fd, FERMATA_SET_LINE, &l)) {
+		int err = errno;
+
+		return fermata_fail(err, "line LINT%u of vCPU %u: %s", line, vcpu, strerror(err));
+	}
+	return 0;
+}

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0
+#
+# The unit tests. tests/unit/test_NAME.c becomes build/unit/test_NAME: cmocka, ASan, UBSan and
+# FERMATA_DEBUG. The test's own file needs no line here; what it tests does:
+#
+#	unit_NAME := kernel/clock/clock.c tests/unit/host/host.c	sources, from the top of the tree
+#	unit_NAME_libs := -lZydis					libraries, if any
+#	unit_NAME_cflags := -DPICKED					flags for test_NAME.c alone, if any
+#
+# Found through the include path: the top of the tree, include/, kernel/, tests/unit/, tests/unit/host/
+# (host_types.h), vmm/ and build/ (generated headers).
+unit_bzimage := vmm/boot/bzimage.c vmm/boot/entry.c vmm/boot/file.c vmm/boot/layout.c
+unit_acpi := vmm/boot/acpi.c vmm/boot/layout.c
+
+# kernel/memory
+unit_radix := kernel/memory/radix.c kernel/memory/npt.c kernel/memory/ept.c tests/unit/host/host.c
+unit_slots := kernel/memory/slots.c
+unit_tags := kernel/memory/tags.c
+unit_nested := kernel/memory/nested.c kernel/memory/slots.c $(unit_radix)
+unit_guest_walk := kernel/memory/guest_walk.c $(unit_nested)
+
+emulator_sources := lib/alu.c lib/emulate.c lib/error.c lib/integer.c lib/names.c lib/operand.c lib/string.c lib/vector.c
+unit_emulate := $(emulator_sources)
+unit_emulate_libs := -lZydis
+unit_emulate_cflags := -Ilib
+unit_emulate_exits := $(emulator_sources)
+unit_emulate_exits_libs := -lZydis
+unit_emulate_exits_cflags := -Ilib
+unit_exit_names := lib/names.c
+unit_lib_clock := lib/clock.c
+unit_lib_clock_cflags := -Ilib
+
+unit_cli_parse := cli/parse.c
+unit_cli_escape := cli/escape.c
+unit_cli_stats := cli/stats.c
+unit_cpuid_topology := vmm/machine_cpuid.c
+
+unit_clock := kernel/clock/clock.c tests/unit/host/host.c
+unit_apic := kernel/core/apic.c kernel/clock/clock.c tests/unit/host/host.c
+unit_insn := kernel/core/insn.c tests/unit/host/host.c
+unit_insn_libs := -lZydis
+
+# vmm/devices
+unit_bus := vmm/devices/bus.c
+unit_serial := vmm/devices/serial.c vmm/devices/bus.c
+unit_pic := vmm/devices/pic.c vmm/devices/bus.c
+unit_ioapic := vmm/devices/ioapic.c vmm/devices/bus.c
+unit_pit := vmm/devices/pit.c vmm/devices/bus.c
+unit_rtc := vmm/devices/rtc.c vmm/devices/bus.c
+unit_acpi_pm := vmm/devices/acpi_pm.c vmm/devices/bus.c
+unit_pci := vmm/devices/pci.c vmm/devices/bus.c
+unit_i8042 := vmm/devices/i8042.c vmm/devices/debug_exit.c vmm/devices/delay.c vmm/devices/bus.c
+unit_machine := $(addprefix vmm/,machine.c machine_board.c machine_console.c machine_cpuid.c \
+	machine_timer.c machine_vcpu.c) $(wildcard vmm/boot/*.c vmm/devices/*.c)

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cli/stats.h"
+
+/* What cli/stats.c needs of its neighbours; the table itself needs only the names. */
+const char *fermata_exit_code_name(uint32_t vendor, uint32_t code)
+{
+	return code == 0x72 ? "cpuid" : code == 0x400 ? "npf" : code == 0x7b ? "io" : "?";
+}
+
+int fermata_caps(struct fermata_caps *caps)
+{
+	return -1;
+}
+
+int machine_stats(struct machine *machine, struct fermata_stats *stats)
+{
+	return -1;
+}
+
+void say(const char *format, ...)
+{
+}
+
+void say_block(const char *lines)
+{
+}
+
+static char *table(const struct fermata_stats *stats, uint32_t tsc_khz)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	stats_format(stats, tsc_khz, out);
+	fclose(out);
+	return text;
+}
+
+static void sorted_with_shares(void **state)
+{
+	struct fermata_stats *stats = calloc(1, sizeof(*stats));
+	char *text, *npf, *io, *cpuid;
+
+	stats->exit[fermata_exit_slot(0x72)] = (struct fermata_exit_count){ 25, 50000 };
+	stats->exit[fermata_exit_slot(0x400)] = (struct fermata_exit_count){ 50, 25000 };
+	stats->exit[fermata_exit_slot(0x7b)] = (struct fermata_exit_count){ 25, 25000 };
+	stats->guest_cycles = 300000;
+	text = table(stats, 2000000);
+	npf = strstr(text, "npf");
+	cpuid = strstr(text, "cpuid");
+	io = strstr(text, "io ");
+	assert_true(npf && cpuid && io && npf < cpuid && cpuid < io);
+	/* count, share of count, share of time, cycles, ns at 2 GHz */
+	assert_non_null(strstr(npf, " 50    50.00%   25.00%          500        250\n"));
+	assert_non_null(strstr(cpuid, " 25    25.00%   50.00%         2000       1000\n"));
+	assert_non_null(strstr(text, "total                           100\n"));
+	assert_non_null(strstr(text, "in exits 100000 (25.00%)"));
+	free(text);
+	free(stats);
+}
+
+static void empty_and_without_frequency(void **state)
+{
+	struct fermata_stats *stats = calloc(1, sizeof(*stats));
+	char *text = table(stats, 0);
+
+	assert_non_null(strstr(text, "total                             0\n"));
+	free(text);
+	stats->exit[fermata_exit_slot(0x72)] = (struct fermata_exit_count){ 1, 7 };
+	text = table(stats, 0);
+	assert_non_null(strstr(text, " 100.00%            7          -\n"));
+	free(text);
+	free(stats);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sorted_with_shares),
+		cmocka_unit_test(empty_and_without_frequency),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "clock/clock.h"
+
+static const u32 rates[] = { 1, 999, 1000000, 1193182, 2400000, 2999999, 3000001, 5700000 };
+
+static u64 random_state = 0x2545f4914f6cdd1dull;
+
+static u64 random64(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+static void test_starts_at_zero(void **state)
+{
+	struct guest_clock clock;
+
+	assert_int_equal(clock_init(&clock, 123456789, 0), -EINVAL);
+	assert_int_equal(clock_init(&clock, 123456789, 2400000), 0);
+	assert_int_equal(clock_guest_tsc(&clock, 123456789), 0);
+	assert_int_equal(clock_guest_tsc(&clock, 123456789 + 42), 42);
+	assert_int_equal(clock_ns(&clock, 0), 0);
+	assert_int_equal(clock.tsc_khz, 2400000);
+	/* A CPU whose TSC is behind: the time before the beginning is the beginning. */
+	assert_int_equal(clock_ns(&clock, clock_guest_tsc(&clock, 123456788)), 0);
+}
+
+static void test_rate(void **state)
+{
+	struct guest_clock clock;
+	u64 day, ns;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(rates); i++) {
+		assert_int_equal(clock_init(&clock, 0, rates[i]), 0);
+		day = 86400ull * 1000 * rates[i];
+		ns = clock_ns(&clock, day);
+		/* ns_mult has 2^-32 ns of resolution: at 5.7 GHz within 60 us a day */
+		assert_in_range(ns, 86400000000000ull - 60000, 86400000000000ull + 60000);
+	}
+}
+
+/* clock_ns() never goes back, and clock_tsc_at_ns() is its inverse to the tick. */
+static void test_inverse(void **state)
+{
+	struct guest_clock clock;
+	u64 ns, tsc;
+	u32 i, round;
+
+	for (i = 0; i < ARRAY_SIZE(rates); i++) {
+		clock_init(&clock, random64(), rates[i]);
+		clock.tsc_origin = random64() >> 2;
+		for (round = 0; round < 20000; round++) {
+			ns = random64() >> (1 + random64() % 63);
+			tsc = clock_tsc_at_ns(&clock, ns);
+			if (tsc == CLOCK_NEVER) {
+				assert_true(clock_ns(&clock, clock.tsc_origin + (~0ull >> 1)) < ns);
+				continue;
+			}
+			assert_true(clock_ns(&clock, tsc) >= ns);
+			if (tsc != clock.tsc_origin)
+				assert_true(clock_ns(&clock, tsc - 1) < ns);
+		}
+	}
+}
+
+static void test_until(void **state)
+{
+	struct guest_clock clock;
+	u64 now, later, ns;
+	u32 i, round;
+
+	clock_init(&clock, 0, 1000000);
+	assert_int_equal(clock_ns_until(&clock, 1000, 1000), 0);
+	assert_int_equal(clock_ns_until(&clock, 1000, 999), 0);
+	assert_int_equal(clock_ns_until(&clock, 1000, 0), 0);
+	assert_int_equal(clock_ns_until(&clock, 1000, 2500), 1500);
+	assert_true(clock_ns_until(&clock, 0, CLOCK_NEVER) == CLOCK_NEVER);
+	for (i = 0; i < ARRAY_SIZE(rates); i++) {
+		clock_init(&clock, 0, rates[i]);
+		for (round = 0; round < 20000; round++) {
+			now = random64() >> (round & 63);
+			later = random64() >> (round >> 6 & 63);
+			ns = clock_ns_until(&clock, now, later);
+			if (later <= now) {
+				assert_true(ns == 0);
+				continue;
+			}
+			/* Not early, and less than a ns late. */
+			if ((s64)(later - now) < 0 || ns == CLOCK_NEVER)
+				continue;
+			assert_true(ns >= clock_ns(&clock, later - now));
+			assert_true(ns - clock_ns(&clock, later - now) <= 1);
+		}
+	}
+	/* 1 kHz: a tick is a million ns; 2^64 ticks do not fit. */
+	clock_init(&clock, 0, 1);
+	assert_true(clock_ns_until(&clock, 0, CLOCK_NEVER - 1) == CLOCK_NEVER);
+	assert_true(clock_tsc_at_ns(&clock, CLOCK_NEVER) != CLOCK_NEVER);
+	clock_init(&clock, 0, 5700000);
+	assert_true(clock_tsc_at_ns(&clock, CLOCK_NEVER) == CLOCK_NEVER);
+}
+
+/* The formula that the page's readers are told, in uapi/fermata.h. */
+static void test_page(void **state)
+{
+	struct fermata_clock page = { 0 };
+	struct guest_clock clock;
+	u64 host, guest, ns;
+	u32 round;
+
+	clock_init(&clock, random64(), 2893299);
+	clock.tsc_origin = 777;
+	clock_publish(&clock, &page);
+	assert_int_equal(page.seq, 2);
+	assert_int_equal(page.tsc_khz, 2893299);
+	for (round = 0; round < 1000; round++) {
+		guest = 777 + (random64() >> (1 + round % 60));
+		host = guest - clock.tsc_offset;
+		assert_true(host + page.tsc_offset == guest);
+		ns = (u64)((unsigned __int128)(guest - page.tsc_origin) * page.ns_mult >> 32);
+		assert_true(clock_ns(&clock, guest) == ns);
+	}
+	clock_publish(&clock, &page);
+	assert_int_equal(page.seq, 4);
+}
+
+struct reader {
+	struct fermata_clock page;
+	bool stop;
+	u32 seen, torn;
+};
+
+static void *read_page(void *data)
+{
+	struct reader *reader = data;
+	u32 seq;
+	u64 a, b;
+
+	while (!__atomic_load_n(&reader->stop, __ATOMIC_ACQUIRE)) {
+		seq = __atomic_load_n(&reader->page.seq, __ATOMIC_ACQUIRE);
+		a = READ_ONCE(reader->page.tsc_offset);
+		b = READ_ONCE(reader->page.tsc_origin);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if ((seq & 1) || seq != READ_ONCE(reader->page.seq))
+			continue;
+		reader->seen++;
+		reader->torn += a != b;
+	}
+	return NULL;
+}
+
+static void test_no_torn_reads(void **state)
+{
+	struct guest_clock clock = { .tsc_khz = 1000000 };
+	struct reader reader = { 0 };
+	pthread_t thread;
+	u32 i;
+
+	assert_int_equal(pthread_create(&thread, NULL, read_page, &reader), 0);
+	for (i = 0; i < 1000000; i++) {
+		clock.tsc_offset = i;
+		clock.tsc_origin = i;
+		clock_publish(&clock, &reader.page);
+	}
+	/* On a busy machine the reader may not have run yet. */
+	while (!READ_ONCE(reader.seen))
+		sched_yield();
+	__atomic_store_n(&reader.stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	assert_true(reader.seen > 0);
+	assert_int_equal(reader.torn, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_starts_at_zero), cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_inverse),	       cmocka_unit_test(test_until),
+		cmocka_unit_test(test_page),	       cmocka_unit_test(test_no_torn_reads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

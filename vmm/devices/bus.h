@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Which device answers which port or guest-physical address of one machine.
+ */
+#ifndef VMM_BUS_H
+#define VMM_BUS_H
+
+#include "device.h"
+
+#define BUS_RANGES 32
+
+enum bus_kind { BUS_PORT, BUS_MEMORY, BUS_KINDS };
+
+struct bus_range {
+	uint64_t base;
+	uint64_t size;
+	const struct device_ops *ops;
+	void *dev;
+};
+
+/* Ranges sorted by base, one table per kind. */
+struct bus {
+	struct bus_range range[BUS_KINDS][BUS_RANGES];
+	unsigned count[BUS_KINDS];
+};
+
+void bus_init(struct bus *bus);
+/*
+ * [base, base + size) becomes dev's. -EEXIST: overlaps another range; -EINVAL: empty, wrapping, or
+ * beyond port FFFFh; -ENOSPC: BUS_RANGES are taken.
+ */
+int bus_add(struct bus *bus, enum bus_kind kind, uint64_t base, uint64_t size,
+	    const struct device_ops *ops, void *dev);
+/*
+ * size: 1 to 8 bytes. An access that is wider than the device, or lies on several devices, is
+ * performed as several narrower ones from the low address up, as an ISA or PCI bridge does; bytes
+ * that nobody answers read as ones and swallow writes.
+ */
+uint64_t bus_read(struct bus *bus, enum bus_kind kind, uint64_t now, uint64_t addr, unsigned size);
+void bus_write(struct bus *bus, enum bus_kind kind, uint64_t now, uint64_t addr, unsigned size,
+	       uint64_t value);
+/* The earliest deadline of any device; it may change with every read, write and input. */
+uint64_t bus_deadline(struct bus *bus);
+void bus_tick(struct bus *bus, uint64_t now);
+void bus_reset(struct bus *bus);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * A whole guest machine: RAM, vCPUs with a thread each, devices, and a serial console. Nothing is
+ * global; a process may have several. Every function may be called from any thread.
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "uapi/fermata.h"
+
+struct machine;
+
+struct machine_config {
+	const char *name;    /* for messages and thread names */
+	const char *kernel;  /* path of a bzImage */
+	const char *initrd;  /* path, or NULL */
+	const char *cmdline; /* of the kernel; NULL: empty */
+	uint64_t memory;     /* bytes, multiple of 4096 */
+	unsigned vcpus;	     /* 1 .. FERMATA_MAX_VCPUS */
+	bool debug_exit;     /* port F4h ends the machine, see MACHINE_DEBUG_EXIT */
+};
+
+enum machine_end_kind {
+	MACHINE_RUNNING,
+	MACHINE_POWEROFF,
+	MACHINE_RESET,	    /* the guest asked for a reset */
+	MACHINE_DEBUG_EXIT, /* value: what the guest wrote to the port */
+	MACHINE_DIED,	    /* why and report say how */
+	MACHINE_STOPPED,    /* machine_stop() */
+};
+
+struct machine_end {
+	enum machine_end_kind kind;
+	uint32_t value;
+	char why[256];	    /* MACHINE_DIED: one line without newline */
+	const char *report; /* MACHINE_DIED: of the vCPU, several lines, or NULL; the machine's own */
+};
+
+/*
+ * Builds the machine and loads the guest. NULL: error[] holds one line without newline: what, why,
+ * what to do. Nothing runs before machine_start().
+ */
+struct machine *machine_create(const struct machine_config *config, char *error, size_t error_size);
+/* The same checks of kernel, initrd and command line against the memory, without any hypervisor. */
+int machine_check(const struct machine_config *config, char *error, size_t error_size);
+/* 0, or -1 with a line in error[]. Threads inherit the caller's blocked signals. */
+int machine_start(struct machine *machine, char *error, size_t error_size);
+/* Asks the vCPUs to leave the guest; MACHINE_STOPPED unless the machine has ended by itself. */
+void machine_stop(struct machine *machine);
+/* Stops it, waits for its threads, and frees everything. */
+void machine_destroy(struct machine *machine);
+
+/*
+ * Readable (poll for POLLIN) when the console has output, when it has room for input again, or when
+ * the machine has ended. Then call machine_event_take(), and after it look for each of the three:
+ * in this order nothing is missed.
+ */
+int machine_event_fd(struct machine *machine);
+void machine_event_take(struct machine *machine);
+/* False while it runs; then *end is filled in. It may still have output to read. */
+bool machine_ended(struct machine *machine, struct machine_end *end);
+
+/* What the guest wrote to its serial console; 0 when there is nothing now. A guest that writes
+ * faster than this is called waits. */
+size_t machine_console_read(struct machine *machine, void *bytes, size_t n);
+/* Types into the console; returns how many bytes were taken. */
+size_t machine_console_write(struct machine *machine, const void *bytes, size_t n);
+/* The console's input ends after what was written so far. */
+void machine_console_end(struct machine *machine);
+
+/* Of all vCPUs together; after the machine has ended. Negative errno when the kernel has none. */
+int machine_stats(struct machine *machine, struct fermata_stats *stats);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What the machine_*.c files share. */
+#ifndef VMM_MACHINE_INTERNAL_H
+#define VMM_MACHINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "boot/layout.h"
+#include "devices/acpi_pm.h"
+#include "devices/bus.h"
+#include "devices/debug_exit.h"
+#include "devices/i8042.h"
+#include "devices/ioapic.h"
+#include "devices/pci.h"
+#include "devices/pic.h"
+#include "devices/pit.h"
+#include "devices/rtc.h"
+#include "devices/serial.h"
+#include "fermata.h"
+#include "machine.h"
+
+/* The devices of the machine and the wires between them. */
+struct board {
+	struct bus bus;
+	struct pic pic;
+	struct ioapic ioapic;
+	struct pit pit;
+	struct rtc rtc;
+	struct serial com1;
+	struct acpi_pm pm;
+	struct pci pci;
+	struct i8042 i8042;
+	struct debug_exit debug_exit;
+	bool intr; /* the level that LINT0 was last told */
+};
+
+/* Bytes from the guest that nobody has read yet; grows, but the guest waits beyond OUTPUT_LIMIT. */
+struct output {
+	uint8_t *bytes;
+	size_t start, length, room;
+	uint64_t flush_at; /* host ns when the reader must hear of them, or NEVER */
+	atomic_bool full;  /* OUTPUT_LIMIT is reached; written under lock */
+};
+#define OUTPUT_LIMIT (64u << 10)
+
+struct machine_vcpu {
+	struct machine *machine;
+	fermata_vcpu *vcpu;
+	pthread_t thread;
+	bool started;
+};
+
+struct machine {
+	/* constant after machine_create() */
+	char name[80];
+	fermata_vm *vm;
+	uint8_t *ram;
+	uint64_t ram_size;
+	unsigned vcpus;
+	int event_fd;
+	struct machine_vcpu vcpu[FERMATA_MAX_VCPUS];
+	pthread_t timer;
+	bool timer_started;
+
+	atomic_bool stopping; /* set once, under lock */
+
+	/* The one lock around all device calls; everything below is under it. */
+	pthread_mutex_t lock;
+	struct board board;
+	struct output output;
+	bool event_raised;
+	pthread_cond_t output_read; /* output has been taken */
+	pthread_cond_t timer_wake;  /* a deadline came closer, or stopping */
+	uint64_t armed;		    /* guest ns the timer thread sleeps until */
+	uint64_t armed_flush;	    /* host ns, likewise */
+	unsigned halted;	    /* vCPUs that nothing can wake */
+	struct machine_end end;
+	char *report;
+};
+
+uint64_t host_ns(void); /* CLOCK_MONOTONIC */
+
+/* machine.c: the first end counts; under lock. report: malloced or NULL, taken over. */
+void machine_finish(struct machine *machine, enum machine_end_kind kind, uint32_t value,
+		    const char *why, char *report);
+
+/* machine_board.c */
+int board_init(struct machine *machine, const struct machine_config *config, char *error,
+	       size_t error_size);
+/* Lock the machine and get its time; tell the timer thread of a nearer deadline and unlock. */
+uint64_t board_enter(struct machine *machine);
+void board_leave(struct machine *machine);
+/* Host ns in which the guest's clock advances by `ns`; the only place that knows its rate. */
+uint64_t board_host_span(const struct machine *machine, uint64_t ns);
+
+/* machine_console.c */
+void console_out(void *machine, const uint8_t *bytes, size_t n); /* under lock */
+void console_raise_event(struct machine *machine);		 /* under lock */
+void console_room(void *machine);				 /* under lock */
+void console_throttle(struct machine *machine);			 /* without lock */
+
+/* machine_timer.c, machine_vcpu.c: the threads; argument: struct machine, struct machine_vcpu */
+void *machine_timer_thread(void *machine);
+void *machine_vcpu_thread(void *vcpu);
+
+/* machine_cpuid.c: how `vcpus` processors describe themselves. */
+void machine_cpuid_topology(struct fermata_cpuid *cpuid, unsigned vcpus);
+bool machine_cpuid_has_1g_pages(const struct fermata_cpuid *cpuid);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * The thread that gives devices their time. It sleeps until the earliest deadline, and is woken
+ * only when a deadline came closer than the one it sleeps for, so an idle guest costs nothing here.
+ */
+#include <time.h>
+
+#include "machine_internal.h"
+
+uint64_t host_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Host time at which the guest's clock shows `deadline`, or NEVER. */
+static uint64_t host_time_of(const struct machine *machine, uint64_t deadline, uint64_t now)
+{
+	uint64_t at;
+
+	if (deadline == NEVER)
+		return NEVER;
+	if (deadline <= now)
+		return 0;
+	if (__builtin_add_overflow(host_ns(), board_host_span(machine, deadline - now), &at))
+		return NEVER;
+	return at;
+}
+
+static void sleep_until(struct machine *machine, uint64_t at)
+{
+	struct timespec t = { .tv_sec = (time_t)(at / 1000000000u),
+			      .tv_nsec = (long)(at % 1000000000u) };
+
+	if (at == NEVER)
+		pthread_cond_wait(&machine->timer_wake, &machine->lock);
+	else
+		pthread_cond_timedwait(&machine->timer_wake, &machine->lock, &t);
+}
+
+void *machine_timer_thread(void *opaque)
+{
+	struct machine *machine = opaque;
+	uint64_t now, at;
+
+	pthread_mutex_lock(&machine->lock);
+	while (!machine->stopping) {
+		now = fermata_now(machine->vm);
+		machine->armed = bus_deadline(&machine->board.bus);
+		if (machine->armed <= now) {
+			bus_tick(&machine->board.bus, now);
+			continue;
+		}
+		if (machine->output.flush_at <= host_ns()) {
+			machine->output.flush_at = NEVER;
+			console_raise_event(machine);
+		}
+		machine->armed_flush = machine->output.flush_at;
+		at = host_time_of(machine, machine->armed, now);
+		sleep_until(machine, at < machine->armed_flush ? at : machine->armed_flush);
+	}
+	pthread_mutex_unlock(&machine->lock);
+	return NULL;
+}
