@@ -70,7 +70,9 @@ lib_sources :=
 vmm_sources :=
 cli_sources :=
 box_sources :=
--include lib/build.mk vmm/build.mk cli/build.mk
+box_extra :=
+examples := $(patsubst %.c,$(build)/%,$(wildcard examples/*.c))
+-include lib/build.mk vmm/build.mk cli/build.mk tests/guests/build.mk
 include box/build.mk
 
 # $(call in,FOLDER): its sources from the top of the tree, listed with or without the folder's name.
@@ -79,7 +81,6 @@ objects = $(patsubst %.c,$(build)/obj/%.o,$(filter %.c,$(1)))
 
 lib_objects := $(call objects,$(call in,lib))
 cli_objects := $(call objects,$(call in,cli) $(call in,vmm) $(call in,box))
-examples := $(patsubst %.c,$(build)/%,$(wildcard examples/*.c))
 
 all: $(build)/fermata $(build)/libfermata.a $(build)/libfermata.so $(build)/fermata.pc
 all: $(build)/kernel/fermata.ko $(examples)

@@ -22,7 +22,7 @@ $(build)/box/box-sh: $(build)/obj/box/box-sh.o $(build)/obj/box/box.o $(build)/o
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $^
 
-# What the box's image holds beside busybox: SOURCE=TARGET. tests/guests/build.mk adds to it.
+# What the box's image holds beside busybox: SOURCE=TARGET. tests/guests/build.mk adds to box_extra.
 box_image := $(build)/kernel/fermata.ko=box/fermata.ko $(build)/box/agent=bin/agent
 box_image += $(build)/fermata=bin/fermata $(build)/box/modules/order=box/modules/order
 box_image += $(foreach e,$(examples),$(e)=$(e:$(build)/%=%))

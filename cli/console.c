@@ -106,7 +106,8 @@ static int flush_output(struct console *console)
 	while (console->out_length) {
 		/* A shared description may block: a pipe that polls writable takes this much at once. */
 		n = write(console->output, console->out,
-			  console->own_output || console->out_length < 4096 ? console->out_length : 4096);
+			  console->own_output || console->out_length < 4096 ? console->out_length :
+									      4096);
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR ? 0 : -1;
 		console->out_length -= (size_t)n;
@@ -268,8 +269,8 @@ static void fill_polls(const struct console *console, bool alive, struct pollfd 
 	/* Even without events poll() says when the reader has gone. */
 	p[POLL_OUTPUT] = (struct pollfd){ .fd = console->output_polls ? console->output : -1,
 					  .events = console->out_length ? POLLOUT : 0 };
-	p[POLL_INPUT] = (struct pollfd){ .fd = listen && in_room ? console->input : -1,
-					 .events = POLLIN };
+	p[POLL_INPUT] =
+		(struct pollfd){ .fd = listen && in_room ? console->input : -1, .events = POLLIN };
 	p[POLL_EVENT] = (struct pollfd){ .fd = alive && out_room ? link->event_fd[0] : -1,
 					 .events = POLLIN };
 	p[POLL_EVENT_2] = (struct pollfd){ .fd = alive && out_room ? link->event_fd[1] : -1,

@@ -35,14 +35,14 @@ enum console_result {
 	CONSOLE_SIGNAL,	  /* console->signal wants this process to end */
 	CONSOLE_CLOSED,	  /* nobody reads standard output any more */
 	CONSOLE_TIMEOUT,
-	CONSOLE_ERROR,	  /* a write failed; errno says why */
+	CONSOLE_ERROR, /* a write failed; errno says why */
 };
 
 struct console {
 	const struct console_link *link;
 	struct escape escape;
 	int signal_fd;
-	int input;	   /* standard input, -1 after its end */
+	int input; /* standard input, -1 after its end */
 	int output;
 	bool own_output;   /* `output` is a non-blocking description of ours */
 	bool output_polls; /* false for a regular file */

@@ -80,11 +80,11 @@ static const char about_caps[] =
 
 int help_print(const char *verb)
 {
-	const char *text = !verb		   ? about :
-			   !strcmp(verb, "run")	   ? about_run :
-			   !strcmp(verb, "caps")   ? about_caps :
-			   !strcmp(verb, "help")   ? about :
-						     NULL;
+	const char *text = !verb		 ? about :
+			   !strcmp(verb, "run")	 ? about_run :
+			   !strcmp(verb, "caps") ? about_caps :
+			   !strcmp(verb, "help") ? about :
+						   NULL;
 
 	if (!text)
 		return -1;

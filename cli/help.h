@@ -3,7 +3,6 @@
 #ifndef CLI_HELP_H
 #define CLI_HELP_H
 
-
 /* verb NULL: about the command itself. Negative: no such verb. */
 int help_print(const char *verb);
 void version_print(void);

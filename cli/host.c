@@ -51,9 +51,9 @@ static void caps_from_cpuid(struct host *host)
 	uint32_t eax, ebx, ecx, edx;
 
 	memset(caps, 0, sizeof(*caps));
-	caps->vendor = host->svm   ? FERMATA_VENDOR_AMD :
-		       host->vmx   ? FERMATA_VENDOR_INTEL :
-				     FERMATA_VENDOR_NONE;
+	caps->vendor = host->svm ? FERMATA_VENDOR_AMD :
+		       host->vmx ? FERMATA_VENDOR_INTEL :
+				   FERMATA_VENDOR_NONE;
 	if (__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx))
 		caps->phys_bits = eax & 0xff;
 	if (!host->svm)
@@ -94,10 +94,12 @@ static bool firmware_disabled_svm(void)
 
 static void no_virtualization(struct host *host)
 {
-	obstacle(host, host->hypervisor ? "this virtual machine's CPU has no AMD-V (CPUID shows no SVM)" :
-					  "this CPU has no AMD-V (CPUID shows no SVM)",
-		 host->hypervisor ? "use the box (--box amd), or enable nested virtualization outside" :
-				    "use the box (--box amd)");
+	obstacle(host,
+		 host->hypervisor ? "this virtual machine's CPU has no AMD-V (CPUID shows no SVM)" :
+				    "this CPU has no AMD-V (CPUID shows no SVM)",
+		 host->hypervisor ?
+			 "use the box (--box amd), or enable nested virtualization outside" :
+			 "use the box (--box amd)");
 }
 
 static void no_backend(struct host *host)
@@ -158,7 +160,8 @@ static void obstacles_without_module(struct host *host, int error)
 	if (error == -ENOENT || error == -ENXIO || error == -ENODEV) {
 		/* Where the CPU cannot, the module would not help. */
 		if (host->svm)
-			obstacle(host, "the module fermata.ko is not loaded (there is no /dev/fermata)",
+			obstacle(host,
+				 "the module fermata.ko is not loaded (there is no /dev/fermata)",
 				 "run `modprobe fermata`, or `insmod fermata.ko` from the build, as root");
 	} else if (error == -EACCES || error == -EPERM) {
 		obstacle(host, "you have no permission to open /dev/fermata",

@@ -50,7 +50,8 @@ int main(int argc, char **argv)
 	else if (!strcmp(verb, "--version") || !strcmp(verb, "-V"))
 		version_print(), status = STATUS_OK;
 	else
-		return fail("no %s '%s'; see `fermata help`", verb[0] == '-' ? "option" : "verb", verb);
+		return fail("no %s '%s'; see `fermata help`", verb[0] == '-' ? "option" : "verb",
+			    verb);
 	if (fflush(stdout) && !status)
 		return fail("cannot write to standard output; is its file system full?");
 	return status;

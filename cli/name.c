@@ -77,8 +77,9 @@ int name_claim(struct name_claim *claim, const char *name, char *problem, size_t
 			pid[length > 0 ? length : 0] = 0;
 			pid[strcspn(pid, "\n")] = 0;
 			if (error != EWOULDBLOCK)
-				snprintf(problem, problem_size, "cannot lock %s: %s; check its file system",
-					 claim->path, strerror(error));
+				snprintf(problem, problem_size,
+					 "cannot lock %s: %s; check its file system", claim->path,
+					 strerror(error));
 			else
 				snprintf(problem, problem_size,
 					 "the name '%s' is taken by a running guest%s%s; give another --name, or end that guest",

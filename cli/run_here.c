@@ -44,7 +44,8 @@ static int status_of_machine(struct machine *machine, const struct run_options *
 	case MACHINE_POWEROFF:
 		return STATUS_OK;
 	case MACHINE_RESET:
-		say("the guest '%s' asked for a reset; run it again to start it anew", options->name);
+		say("the guest '%s' asked for a reset; run it again to start it anew",
+		    options->name);
 		return STATUS_OK;
 	case MACHINE_DEBUG_EXIT:
 		return (int)((end.value << 1 | 1) & 0xff);

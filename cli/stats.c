@@ -61,7 +61,8 @@ void stats_format(const struct fermata_stats *stats, uint32_t tsc_khz, FILE *out
 	fprintf(out, "%-24s %10" PRIu64 "\n", "total", count);
 	fprintf(out, "entries %llu, exits to user space %llu, events injected %llu, halts %llu\n",
 		stats->entries, stats->user_exits, stats->injected, stats->halts);
-	fprintf(out, "nested page faults mapped %llu (%llu large), flushes %llu, tag generations %llu\n",
+	fprintf(out,
+		"nested page faults mapped %llu (%llu large), flushes %llu, tag generations %llu\n",
 		stats->nested_faults, stats->large_mappings, stats->flushes, stats->tag_rollovers);
 	fprintf(out, "cycles in the guest %llu, in exits %llu (%.2f%%)\n", stats->guest_cycles,
 		(unsigned long long)cycles, percent(cycles, stats->guest_cycles + cycles));

@@ -6,6 +6,8 @@
  * on failure -errno (or NULL with errno set), and fermata_error() says in one line what, why, and
  * what to do. Nothing here is global: several VMs in one process do not know of each other.
  * One vCPU is driven by one thread at a time; everything else may be called from any thread.
+ *
+ * The manual is libfermata(3).
  */
 #ifndef FERMATA_H
 #define FERMATA_H
@@ -23,70 +25,124 @@ extern "C" {
 typedef struct fermata_vm fermata_vm;
 typedef struct fermata_vcpu fermata_vcpu;
 
-/* The calling thread's last failure, one line without newline; "" when there was none. */
+/*
+ * The calling thread's last failure, one line without newline; "" when there was none. Valid until
+ * the thread's next failure; success does not clear it.
+ */
 const char *fermata_error(void);
 
 /* ---- device */
 
-/* What this machine offers. -ENOENT: no /dev/fermata (module not loaded); -EPROTO: other ABI. */
+/*
+ * What this machine offers, guests possible or not: look at caps->blocked. -ENOENT: no /dev/fermata
+ * (module not loaded); -EACCES: not allowed to open it; -EPROTO: another version of the interface.
+ */
 int fermata_caps(struct fermata_caps *caps);
-/* The CPUID leaves and bits guests may be shown on this host. */
+/* The CPUID leaves and bits guests may be shown on this host; cpuid->count says how many. */
 int fermata_cpuid_supported(struct fermata_cpuid *cpuid);
 
 /* ---- VM */
 
-/* A VM without memory or vCPUs. It dies with fermata_vm_free() or with the process. */
+/*
+ * A VM without memory or vCPUs. It dies with fermata_vm_free() or with the process; it does not
+ * survive fork(). Errors of fermata_caps(), and -ENODEV (virtualization absent or disabled), -EBUSY
+ * (another hypervisor holds it), -ENOMEM.
+ */
 fermata_vm *fermata_vm_new(void);
-void fermata_vm_free(fermata_vm *vm); /* frees its vCPUs too; no vCPU may be running */
+void fermata_vm_free(fermata_vm *vm); /* frees its vCPUs too; no vCPU may be running; NULL is fine */
 
 /*
- * Guest-physical [gpa, gpa + size) becomes host memory at addr: both multiples of 4096. The caller
- * keeps the memory mapped until the slot is removed. slot: 0 .. FERMATA_MAX_SLOTS - 1.
- * -EINVAL unaligned, wrapping or outside the address space; -EEXIST overlaps another slot.
+ * Guest-physical [gpa, gpa + size), in bytes, becomes host memory at addr: all three multiples of
+ * 4096. The caller keeps the memory mapped until the slot is removed. slot: 0 .. FERMATA_MAX_SLOTS
+ * - 1; flags: FERMATA_MEMORY_* or 0. Large mappings need addr and gpa congruent modulo 2 MiB.
+ * -EINVAL: unaligned, size 0, beyond caps.phys_bits, no such slot or flag; -EEXIST: the slot is in
+ * use, or the range overlaps another slot.
  */
-int fermata_map(fermata_vm *vm, unsigned slot, uint64_t gpa, uint64_t size, void *addr, uint32_t flags);
+int fermata_map(fermata_vm *vm, unsigned slot, uint64_t gpa, uint64_t size, void *addr,
+		uint32_t flags);
+/* After it no vCPU reaches the memory. -EINVAL: no such slot; -ENOENT: not in use. */
 int fermata_unmap(fermata_vm *vm, unsigned slot);
-/* Memory fit for fermata_map: anonymous, aligned to 2 MiB, with huge pages asked for. */
+/*
+ * Memory fit for fermata_map: anonymous, zero, aligned to 2 MiB, with huge pages asked for. size in
+ * bytes is rounded up to 4096. NULL with EINVAL (0, absurd) or ENOMEM.
+ */
 void *fermata_memory_alloc(uint64_t size);
-void fermata_memory_free(void *addr, uint64_t size);
+void fermata_memory_free(void *addr, uint64_t size); /* size as allocated; NULL is fine */
 /* Host address of guest-physical [gpa, gpa + size), or NULL when no one slot covers it. */
 void *fermata_gpa(fermata_vm *vm, uint64_t gpa, uint64_t size);
 
-/* Before the first vCPU. Bits the host lacks are -EINVAL. Without a call: all that is supported. */
+/*
+ * What CPUID shows to guests. Before the first vCPU, else -EBUSY. Bits the host lacks are -EINVAL.
+ * Without a call: all that is supported.
+ */
 int fermata_cpuid_set(fermata_vm *vm, const struct fermata_cpuid *cpuid);
 
+/* A message-signalled interrupt as a device writes it. -EINVAL: address not of the local APICs. */
 int fermata_msi(fermata_vm *vm, uint64_t address, uint32_t data);
-int fermata_line(fermata_vm *vm, unsigned vcpu, unsigned line, bool level); /* FERMATA_LINE_* */
+/* The level of a wire into vCPU `vcpu`'s local APIC; line: FERMATA_LINE_*. -EINVAL: no such one. */
+int fermata_line(fermata_vm *vm, unsigned vcpu, unsigned line, bool level);
 
 /* The guest clock, read without a system call. */
-uint64_t fermata_now(const fermata_vm *vm);     /* ns of the guest since the VM was made */
-uint64_t fermata_tsc(const fermata_vm *vm);     /* what RDTSC would say in the guest */
-uint32_t fermata_tsc_khz(const fermata_vm *vm); /* its frequency */
+uint64_t fermata_now(const fermata_vm *vm);	/* ns of the guest since the VM was made */
+uint64_t fermata_tsc(const fermata_vm *vm);	/* ticks: what RDTSC would say in the guest */
+uint32_t fermata_tsc_khz(const fermata_vm *vm); /* its frequency, kHz */
 
 /* ---- vCPU */
 
-fermata_vcpu *fermata_vcpu_new(fermata_vm *vm, unsigned id); /* id 0: the boot processor */
-void fermata_vcpu_free(fermata_vcpu *vcpu);
-struct fermata_run *fermata_vcpu_page(fermata_vcpu *vcpu); /* registers and exit record, shared */
+/*
+ * id: 0 .. FERMATA_MAX_VCPUS - 1, its APIC ID; 0 is the boot processor and starts in the state of
+ * SDM 3A table 10-1, the others wait for INIT and SIPI. -EINVAL: id out of range; -EEXIST.
+ */
+fermata_vcpu *fermata_vcpu_new(fermata_vm *vm, unsigned id);
+void fermata_vcpu_free(fermata_vcpu *vcpu); /* not while it runs; NULL is fine */
+/*
+ * Registers and exit record, shared with the kernel and valid as long as the vCPU. To be touched
+ * only by the thread that drives the vCPU, outside fermata_run().
+ */
+struct fermata_run *fermata_vcpu_page(fermata_vcpu *vcpu);
 
 /*
  * Runs the guest until something needs the caller. 0: look at ->exit of the run page. -EINTR: a
- * signal, or fermata_kick(). To go on after IO or MMIO see fermata_emulate().
+ * signal, or fermata_kick(); the exit record means nothing then. -EBUSY: another thread runs it;
+ * -EPERM: another process's VM; -EINVAL: the run page asks for nonsense; -EIO: the vCPU is dead, see
+ * fermata_report(). To go on after IO or MMIO see fermata_emulate().
  */
 int fermata_run(fermata_vcpu *vcpu);
-/* Makes a running fermata_run() return -EINTR soon, the next one at once; async-signal-safe. */
+/*
+ * Makes a running fermata_run() return -EINTR soon, or the next one at once; several kicks before
+ * that are one. From any thread and from signal handlers. Uses signal SIGRTMIN + 7, see
+ * libfermata(3).
+ */
 void fermata_kick(fermata_vcpu *vcpu);
 
+/*
+ * The groups in mask, FERMATA_STATE_*. Not while the vCPU runs (-EBUSY). -EINVAL: an unknown group,
+ * or state no processor can be in: then nothing has changed. What fermata_emulate() did is complete
+ * only after the next fermata_run(): RIP moves on there.
+ */
 int fermata_state_get(fermata_vcpu *vcpu, struct fermata_state *state, uint32_t mask);
 int fermata_state_set(fermata_vcpu *vcpu, const struct fermata_state *state, uint32_t mask);
+/*
+ * Delivers an event at the next entry: the answer to FERMATA_EXIT_INTACK, an NMI, an exception.
+ * -EINVAL: no such kind or vector; -EBUSY: one is pending already.
+ */
 int fermata_interrupt(fermata_vcpu *vcpu, const struct fermata_interrupt *event);
-/* 0: *gpa is set; -EFAULT: the guest would fault, t->code says how. */
+/*
+ * Guest-linear to guest-physical, by the guest's page tables as they are now. In: linear, access.
+ * 0: t->gpa and t->page_size are set; -EFAULT: the guest would fault, t->code says how.
+ */
 int fermata_translate(fermata_vcpu *vcpu, struct fermata_translate *t);
 int fermata_stats(fermata_vcpu *vcpu, struct fermata_stats *stats);
 
 /* ---- answering exits */
 
-/* The caller's world of ports and device memory. Sizes are 1, 2, 4 (and 8 for memory) bytes. */
+/*
+ * The caller's world of ports and device memory. Sizes are 1, 2, 4 (and 8 for memory) bytes. An
+ * access is handed over whole, aligned or not, as long as it stays within one 4 KiB page; longer
+ * ones (16 and 32 bytes of SSE and AVX) come in pieces, lowest address first. The calls happen on
+ * the thread inside fermata_emulate(). Reads set *value; what they leave alone reads as an empty
+ * bus does from a port (all ones) and as 0 from memory.
+ */
 struct fermata_bus {
 	void *opaque;
 	void (*io_read)(void *opaque, uint16_t port, unsigned size, uint32_t *value);
@@ -98,15 +154,23 @@ struct fermata_bus {
 /*
  * Completes the IO or MMIO exit in the run page: performs the instruction against the bus and guest
  * memory, updates registers, and arranges for RIP to move on, or for the fault the guest deserves.
- * -ENOSYS: an instruction the emulator does not know; fermata_error() has its text.
+ * Once per exit. A long REP is done in pieces: 0 is returned with RIP where it is, and the guest
+ * comes back by itself. 0 is also the answer when the guest has changed its code or page tables
+ * since: it then executes what is there now.
+ * -ENOSYS: an instruction the emulator does not know, or code executed from device memory;
+ * fermata_error() has its text. -EINVAL: the exit is neither IO nor MMIO.
  */
 int fermata_emulate(fermata_vcpu *vcpu, const struct fermata_bus *bus);
 
-/* ---- in words */
+/* ---- in words: never NULL, "unknown" for numbers that mean nothing */
 
-const char *fermata_exit_reason_name(uint32_t reason);		 /* "IO", "MMIO", ... */
-const char *fermata_exit_code_name(uint32_t vendor, uint32_t code); /* "npf", "cpuid": Linux's names */
-/* The report of a dead guest: registers, code, last exits and what the hardware said. Malloced. */
+const char *fermata_exit_reason_name(uint32_t reason); /* "IO", "MMIO", ... */
+/* "npf", "cpuid" (AMD), "EPT_VIOLATION" (Intel): Linux's names; vendor as in caps and stats */
+const char *fermata_exit_code_name(uint32_t vendor, uint32_t code);
+/*
+ * The report of a dead guest: what the hardware said in words, registers, segments, control
+ * registers, code, last exits. Several lines, to be freed with free(). NULL: no memory.
+ */
 char *fermata_report(fermata_vcpu *vcpu);
 
 #ifdef __cplusplus

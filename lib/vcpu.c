@@ -145,6 +145,8 @@ int fermata_run(fermata_vcpu *vcpu)
 				    vcpu->id);
 	case EBUSY:
 		return fermata_fail(err, "vCPU %u is being run by another thread", vcpu->id);
+	case EIO:
+		return fermata_fail(err, "vCPU %u is dead: it runs no more", vcpu->id);
 	case EPERM:
 		return fermata_fail(err,
 				    "vCPU %u belongs to another process: a VM does not survive fork()",

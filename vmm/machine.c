@@ -48,7 +48,8 @@ static int load(const struct machine_config *config, uint8_t *ram, bool gigabyte
 	request.rsdp = acpi_build(&request.memory, config->vcpus);
 	if (!request.rsdp) {
 		snprintf(error, error_size,
-			 "%" PRIu64 " bytes of memory and %u vCPUs are more or less than a machine can have",
+			 "%" PRIu64
+			 " bytes of memory and %u vCPUs are more or less than a machine can have",
 			 config->memory, config->vcpus);
 		goto out;
 	}
@@ -69,7 +70,8 @@ int machine_check(const struct machine_config *config, char *error, size_t error
 	ram = mmap(NULL, config->memory, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (ram == MAP_FAILED) {
-		snprintf(error, error_size, "no %" PRIu64 "M of address space: %s; give less --memory",
+		snprintf(error, error_size,
+			 "no %" PRIu64 "M of address space: %s; give less --memory",
 			 config->memory >> 20, strerror(errno));
 		return -1;
 	}
@@ -93,7 +95,8 @@ static int map_memory(struct machine *machine, char *error, size_t error_size)
 
 	machine->ram = fermata_memory_alloc(machine->ram_size);
 	if (!machine->ram) {
-		snprintf(error, error_size, "no %" PRIu64 "M of memory for the guest: %s; give less --memory",
+		snprintf(error, error_size,
+			 "no %" PRIu64 "M of memory for the guest: %s; give less --memory",
 			 machine->ram_size >> 20, strerror(errno));
 		return -1;
 	}

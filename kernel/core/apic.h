@@ -77,7 +77,8 @@ enum apic_shorthand {
 	LAPIC_TO_OTHERS = 3,
 };
 
-#define LAPIC_BROADCAST 0xffffffffu /* as a physical destination, and a logical one of x2APIC: everyone */
+#define LAPIC_BROADCAST                                                                            \
+	0xffffffffu /* as a physical destination, and a logical one of x2APIC: everyone */
 
 struct apic_message {
 	u32 destination; /* 8-bit forms are zero-extended, except that physical FFh is LAPIC_BROADCAST */
@@ -99,15 +100,15 @@ struct apic_effects {
 };
 
 /* Bits of apic.attention. While any is set the owner has something to look at. */
-#define LAPIC_ATTN_POSTED 0    /* posted[] is not empty */
-#define LAPIC_ATTN_NMI 1	      /* apic_take_nmi() */
-#define LAPIC_ATTN_INIT 2      /* apic_take_init(), before ... */
-#define LAPIC_ATTN_SIPI 3      /* ... apic_take_sipi() */
-#define LAPIC_ATTN_LINES 4     /* a pin moved and the owner has not looked yet */
-#define LAPIC_ATTN_ILLEGAL 5   /* a message with a vector below 16 came in */
+#define LAPIC_ATTN_POSTED 0	    /* posted[] is not empty */
+#define LAPIC_ATTN_NMI 1	    /* apic_take_nmi() */
+#define LAPIC_ATTN_INIT 2	    /* apic_take_init(), before ... */
+#define LAPIC_ATTN_SIPI 3	    /* ... apic_take_sipi() */
+#define LAPIC_ATTN_LINES 4	    /* a pin moved and the owner has not looked yet */
+#define LAPIC_ATTN_ILLEGAL 5	    /* a message with a vector below 16 came in */
 #define LAPIC_ATTN_EXTINT_MESSAGE 6 /* an ExtINT that came as a message */
-#define LAPIC_ATTN_INTERRUPT 7 /* owner: a vector in IRR is above PPR */
-#define LAPIC_ATTN_EXTINT 8    /* owner: the LINT0 pin asks for an INTA cycle */
+#define LAPIC_ATTN_INTERRUPT 7	    /* owner: a vector in IRR is above PPR */
+#define LAPIC_ATTN_EXTINT 8	    /* owner: the LINT0 pin asks for an INTA cycle */
 
 struct apic {
 	/* [any] atomically */
@@ -134,10 +135,10 @@ struct apic {
 
 	u32 timer_initial;
 	u32 timer_divide;
-	u64 timer_ns;	     /* when the count next reaches 0, guest ns; CLOCK_NEVER: stopped */
-	u64 timer_tsc;	     /* when to look next, guest TSC; CLOCK_NEVER: not */
-	u64 tsc_deadline;    /* IA32_TSC_DEADLINE */
-	u64 tsc_adjust;	     /* the vCPU's TSC is the VM's plus this */
+	u64 timer_ns;	  /* when the count next reaches 0, guest ns; CLOCK_NEVER: stopped */
+	u64 timer_tsc;	  /* when to look next, guest TSC; CLOCK_NEVER: not */
+	u64 tsc_deadline; /* IA32_TSC_DEADLINE */
+	u64 tsc_adjust;	  /* the vCPU's TSC is the VM's plus this */
 
 	u8 phys_bits;
 	bool allow_x2apic;

@@ -43,10 +43,11 @@ struct where {
 struct backend {
 	const char *name;
 	u32 vendor; /* enum fermata_vendor */
-	const struct radix_format *format; /* of the nested page table */
 
 	/* Fills in caps; caps->blocked says why guests can't run. */
 	void (*detect)(struct fermata_caps *caps);
+	/* How nested page tables look here. */
+	const struct radix_format *(*format)(void);
 	/* Once, before the first cpu_on; and after the last cpu_off. */
 	int (*setup)(void);
 	void (*teardown)(void);

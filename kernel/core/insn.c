@@ -16,10 +16,10 @@
 struct decoder {
 	const u8 *bytes;
 	u32 pos, end;
-	int error; /* the first one; once set, bytes read as 0 */
+	int error;  /* the first one; once set, bytes read as 0 */
 	int beyond; /* which error it is to go on beyond `end` */
 	u8 mode;
-	u8 rex; /* 40h..4Fh, 0: none */
+	u8 rex;	      /* 40h..4Fh, 0: none */
 	u8 mandatory; /* 0, 66h, F2h or F3h: the prefix that chooses among opcodes */
 	u8 segment;
 	u8 operand_size;

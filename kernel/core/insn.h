@@ -87,34 +87,34 @@ enum insn_op {
 	INSN_VMREAD,  /* and reg: the VMCS field */
 	INSN_VMWRITE, /* and reg: the VMCS field */
 	/* memory or register operand, and reg or immediate; size is the memory operand's */
-	INSN_STORE,	  /* memory = reg, or immediate when has_immediate */
-	INSN_LOAD,	  /* reg = memory */
-	INSN_LOAD_ZERO,	  /* reg = zero-extended memory; reg is reg_size wide */
-	INSN_LOAD_SIGN,	  /* reg = sign-extended memory; reg is reg_size wide */
-	INSN_XCHG,	  /* reg and memory change places, locked */
+	INSN_STORE,	/* memory = reg, or immediate when has_immediate */
+	INSN_LOAD,	/* reg = memory */
+	INSN_LOAD_ZERO, /* reg = zero-extended memory; reg is reg_size wide */
+	INSN_LOAD_SIGN, /* reg = sign-extended memory; reg is reg_size wide */
+	INSN_XCHG,	/* reg and memory change places, locked */
 };
 
 #define INSN_NO_REG 0xff
 
 struct insn {
-	u8 op;	       /* enum insn_op */
-	u8 length;     /* bytes, 1..15, prefixes included */
-	u8 size;       /* operand size, bytes: 1, 2, 4, 8; of a pseudo-descriptor: its 6 or 10 */
-	u8 reg_size;   /* size of reg, bytes; with size unless an INSN_LOAD_ZERO/_SIGN */
+	u8 op;		 /* enum insn_op */
+	u8 length;	 /* bytes, 1..15, prefixes included */
+	u8 size;	 /* operand size, bytes: 1, 2, 4, 8; of a pseudo-descriptor: its 6 or 10 */
+	u8 reg_size;	 /* size of reg, bytes; with size unless an INSN_LOAD_ZERO/_SIGN */
 	u8 address_size; /* bytes: 2, 4, 8 */
-	u8 reg;	       /* FERMATA_R*, INSN_NO_REG: none */
-	u8 rm;	       /* FERMATA_R* when the other operand is a register, INSN_NO_REG: memory or none */
+	u8 reg;		 /* FERMATA_R*, INSN_NO_REG: none */
+	u8 rm; /* FERMATA_R* when the other operand is a register, INSN_NO_REG: memory or none */
 	u8 control;    /* number of the control or debug register */
 	bool reg_high; /* reg is AH, CH, DH or BH, and reg says 0..3 */
 	bool rm_high;
-	bool memory; /* the following describe an operand in memory */
-	u8 segment;  /* 0..5: ES CS SS DS FS GS, default or overridden */
-	u8 base;     /* FERMATA_R*, INSN_NO_REG: none */
-	u8 index;    /* FERMATA_R*, INSN_NO_REG: none */
-	u8 scale;    /* 1, 2, 4, 8 */
+	bool memory;	   /* the following describe an operand in memory */
+	u8 segment;	   /* 0..5: ES CS SS DS FS GS, default or overridden */
+	u8 base;	   /* FERMATA_R*, INSN_NO_REG: none */
+	u8 index;	   /* FERMATA_R*, INSN_NO_REG: none */
+	u8 scale;	   /* 1, 2, 4, 8 */
 	bool rip_relative; /* disp counts from the end of the instruction */
 	bool has_immediate;
-	bool rep;      /* F3 or F2 before a string instruction */
+	bool rep; /* F3 or F2 before a string instruction */
 	bool lock;
 	u64 disp;      /* sign-extended; absolute for the A0..A3 moves */
 	u64 immediate; /* sign-extended to 64 bits; ports and INT n zero-extended */

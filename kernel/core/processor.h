@@ -32,6 +32,14 @@ static inline void cpu_wrmsr(u32 msr, u64 value)
 	asm volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
 }
 
+static inline u64 cpu_cr4(void)
+{
+	u64 value;
+
+	asm volatile("mov %%cr4, %0" : "=r"(value));
+	return value;
+}
+
 static inline void cpu_write_dr(u32 number, u64 value)
 {
 	switch (number) {

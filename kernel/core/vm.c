@@ -21,7 +21,7 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 	cpuid_supported(vm->cpuid_supported, caps->xcr0);
 	err = cpuid_set(&vm->cpuid, vm->cpuid_supported, vm->cpuid_supported);
 	if (!err)
-		err = guest_memory_init(&vm->memory, backend->format, max_leaf, caps->phys_bits);
+		err = guest_memory_init(&vm->memory, backend->format(), max_leaf, caps->phys_bits);
 	if (err)
 		host_free(vm->cpuid_supported);
 	return err;

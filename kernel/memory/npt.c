@@ -17,22 +17,26 @@
 #define NPT_AVL (BIT_ULL(9) | BIT_ULL(10) | BIT_ULL(11))
 #define NPT_NX BIT_ULL(63)
 
-const struct radix_format npt_format = {
-	.name = "NPT",
-	.levels = 4,
-	.max_leaf = 3,
-	.address = 0x000ffffffffff000ull,
-	.present = NPT_P,
-	.table = NPT_P | NPT_RW | NPT_US,
-	.leaf = NPT_P | NPT_US,
-	.read = NPT_P,
-	.write = NPT_RW,
-	.no_exec = NPT_NX,
-	.large = NPT_PS,
-	.type = NPT_PWT | NPT_PCD,
-	.write_back = 0,
-	.uncached = NPT_PWT | NPT_PCD,
-	.accessed = NPT_A,
-	.dirty = NPT_D,
-	.software = NPT_AVL,
-};
+/*
+ * Nested paging runs in the host's own paging mode (APM 2 15.25.3): a host with 5-level paging walks
+ * five levels of nested table too.
+ */
+#define NPT_FORMAT \
+	.max_leaf = 3, \
+	.address = 0x000ffffffffff000ull, \
+	.present = NPT_P, \
+	.table = NPT_P | NPT_RW | NPT_US, \
+	.leaf = NPT_P | NPT_US, \
+	.read = NPT_P, \
+	.write = NPT_RW, \
+	.no_exec = NPT_NX, \
+	.large = NPT_PS, \
+	.type = NPT_PWT | NPT_PCD, \
+	.write_back = 0, \
+	.uncached = NPT_PWT | NPT_PCD, \
+	.accessed = NPT_A, \
+	.dirty = NPT_D, \
+	.software = NPT_AVL
+
+const struct radix_format npt_format = { .name = "NPT", .levels = 4, NPT_FORMAT };
+const struct radix_format npt5_format = { .name = "NPT, 5 levels", .levels = 5, NPT_FORMAT };

@@ -56,7 +56,7 @@ struct radix_format {
 	u64 software; /* ignored by the processor */
 };
 
-extern const struct radix_format npt_format;
+extern const struct radix_format npt_format, npt5_format;
 extern const struct radix_format ept_format;
 
 struct radix {

@@ -47,6 +47,11 @@ static void svm_detect(struct fermata_caps *caps)
 	}
 }
 
+static const struct radix_format *svm_format(void)
+{
+	return cpu_cr4() & ARCH_CR4_LA57 ? &npt5_format : &npt_format;
+}
+
 /* Two bits per MSR, read below write; 1 intercepts (APM 2 15.11). Deny by default. */
 static void svm_allow_msr(u32 msr)
 {
@@ -181,8 +186,8 @@ void svm_flush(struct vcpu *v)
 const struct backend svm_backend = {
 	.name = "svm",
 	.vendor = FERMATA_VENDOR_AMD,
-	.format = &npt_format,
 	.detect = svm_detect,
+	.format = svm_format,
 	.setup = svm_setup,
 	.teardown = svm_teardown,
 	.cpu_on = svm_cpu_on,

@@ -36,7 +36,13 @@ unit_cli_stats := cli/stats.c
 unit_cpuid_topology := vmm/machine_cpuid.c
 
 unit_clock := kernel/clock/clock.c tests/unit/host/host.c
-unit_apic := kernel/core/apic.c kernel/clock/clock.c tests/unit/host/host.c
+apic_sources := kernel/core/apic.c kernel/core/apic_timer.c kernel/core/apic_message.c
+apic_sources += kernel/core/apic_registers.c kernel/core/apic_state.c kernel/clock/clock.c
+apic_sources += tests/unit/host/host.c
+unit_apic := $(apic_sources)
+unit_apic_messages := $(apic_sources)
+unit_apic_timer := $(apic_sources)
+unit_apic_state := $(apic_sources)
 unit_insn := kernel/core/insn.c tests/unit/host/host.c
 unit_insn_libs := -lZydis
 
@@ -52,3 +58,6 @@ unit_pci := vmm/devices/pci.c vmm/devices/bus.c
 unit_i8042 := vmm/devices/i8042.c vmm/devices/debug_exit.c vmm/devices/delay.c vmm/devices/bus.c
 unit_machine := $(addprefix vmm/,machine.c machine_board.c machine_console.c machine_cpuid.c \
 	machine_timer.c machine_vcpu.c) $(wildcard vmm/boot/*.c vmm/devices/*.c)
+unit_lib_calls := $(emulator_sources) lib/answer.c lib/clock.c lib/device.c lib/report.c lib/vcpu.c lib/vm.c
+unit_lib_calls_libs := -lZydis -Wl,--wrap=open,--wrap=ioctl,--wrap=mmap
+unit_lib_calls_cflags := -Ilib

@@ -182,14 +182,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(control),
-		T(power_off),
-		T(power_button),
-		T(unused_bits),
-		T(timer_is_exact),
-		T(timer_overflow),
-		T(reset),
-		T(survives_noise),
+		T(control),	   T(power_off),      T(power_button), T(unused_bits),
+		T(timer_is_exact), T(timer_overflow), T(reset),	       T(survives_noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

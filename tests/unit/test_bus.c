@@ -55,8 +55,11 @@ static void rec_reset(void *dev)
 static const struct device_ops byte_ops = { .width = 1, .read = rec_read, .write = rec_write };
 static const struct device_ops dword_ops = { .width = 4, .read = rec_read, .write = rec_write };
 static const struct device_ops any_ops = {
-	.read = rec_read, .write = rec_write,
-	.tick = rec_tick, .deadline = rec_deadline, .reset = rec_reset,
+	.read = rec_read,
+	.write = rec_write,
+	.tick = rec_tick,
+	.deadline = rec_deadline,
+	.reset = rec_reset,
 };
 static const struct device_ops mute_ops = { .name = "mute" };
 
@@ -89,7 +92,9 @@ static void is_full_at_its_capacity(void **state)
 
 	bus_init(&bus);
 	for (unsigned i = 0; i < BUS_RANGES; i++)
-		assert_int_equal(bus_add(&bus, BUS_PORT, (i * 7 % BUS_RANGES) * 16, 4, &byte_ops, &r), 0);
+		assert_int_equal(bus_add(&bus, BUS_PORT, (i * 7 % BUS_RANGES) * 16, 4, &byte_ops,
+					 &r),
+				 0);
 	assert_int_equal(bus_add(&bus, BUS_PORT, 0x8000, 1, &byte_ops, &r), -ENOSPC);
 	for (unsigned i = 0; i < BUS_RANGES; i++) {
 		assert_int_equal(in(&bus, 0, i * 16 + 3), 0x13);
@@ -126,7 +131,7 @@ static void splits_what_is_too_wide(void **state)
 	assert_int_equal(r.log[0].value, 0xef);
 	assert_int_equal(r.log[3].value, 0xde);
 	r.n = 0;
-	assert_int_equal(bus_read(&bus, BUS_PORT, 0, 0x103, 2), 0xff13); /* half of it is nobody's */
+	assert_int_equal(bus_read(&bus, BUS_PORT, 0, 0x103, 2), 0xff13); /* half is nobody's */
 }
 
 static void splits_what_straddles(void **state)
@@ -193,12 +198,9 @@ static void calls_who_is_due(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(refuses_bad_ranges),
-		cmocka_unit_test(is_full_at_its_capacity),
-		cmocka_unit_test(nobody_reads_as_ones),
-		cmocka_unit_test(splits_what_is_too_wide),
-		cmocka_unit_test(splits_what_straddles),
-		cmocka_unit_test(memory_takes_eight_bytes),
+		cmocka_unit_test(refuses_bad_ranges),	 cmocka_unit_test(is_full_at_its_capacity),
+		cmocka_unit_test(nobody_reads_as_ones),	 cmocka_unit_test(splits_what_is_too_wide),
+		cmocka_unit_test(splits_what_straddles), cmocka_unit_test(memory_takes_eight_bytes),
 		cmocka_unit_test(calls_who_is_due),
 	};
 

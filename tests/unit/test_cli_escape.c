@@ -97,8 +97,10 @@ static void doubled_for_the_inner(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plain), cmocka_unit_test(keys),
-		cmocka_unit_test(split_between_reads), cmocka_unit_test(disabled),
+		cmocka_unit_test(plain),
+		cmocka_unit_test(keys),
+		cmocka_unit_test(split_between_reads),
+		cmocka_unit_test(disabled),
 		cmocka_unit_test(doubled_for_the_inner),
 	};
 

@@ -44,7 +44,7 @@ static void sizes_good(void **state)
 
 static void sizes_bad(void **state)
 {
-	static const char *const bad[] = { "",	  "M",	 "-1",	 "+1",	" 1",	"1 ",  "1MB", "1.5G",
+	static const char *const bad[] = { "",	   "M",	 "-1",	"+1",  " 1",  "1 ",  "1MB", "1.5G",
 					   "0x10", "1P", "1KK", "abc", "1\n", "1M ", "--",  "1e9" };
 	static const char *const huge[] = { "18446744073709551616", "99999999999999999999999999",
 					    "16777216T", "18446744073709551615K" };
@@ -74,8 +74,9 @@ static void sizes_printed(void **state)
 static void names(void **state)
 {
 	static const char *const good[] = { "a", "guest-1", "A.b_c-9", "...", "-", "0" };
-	static const char *const bad[] = { "",	  ".",	   "..",   "a b", "a/b", "../x", "a\n",
-					   "\x7f", "caf\xc3\xa9", "a:b", "a*", "$x", "a\tb" };
+	static const char *const bad[] = { "",	   ".",	  "..",	  "a b",	 "a/b",
+					   "../x", "a\n", "\x7f", "caf\xc3\xa9", "a:b",
+					   "a*",   "$x",  "a\tb" };
 	char name[70];
 	size_t i;
 
@@ -124,7 +125,7 @@ static void memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes_good), cmocka_unit_test(sizes_bad),
+		cmocka_unit_test(sizes_good),	 cmocka_unit_test(sizes_bad),
 		cmocka_unit_test(sizes_printed), cmocka_unit_test(names),
 		cmocka_unit_test(memory),
 	};

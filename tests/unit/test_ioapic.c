@@ -112,7 +112,7 @@ static void message_fields(void **state)
 	ioapic_set_pin(&f->ioapic, 2, true);
 	assert_int_equal(f->address, 0xfeeff000);
 	assert_int_equal(f->data, 0x4431);
-	route(f, 3, 0x8732, 0); /* ExtINT set to level: nobody would EOI it, so it acts as an edge */
+	route(f, 3, 0x8732, 0); /* ExtINT set to level gets no EOI: it acts as an edge */
 	ioapic_set_pin(&f->ioapic, 3, true);
 	assert_int_equal(f->data, 0x4732);
 	assert_int_equal(get(f, 0x16), 0x8732);
@@ -231,16 +231,11 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(registers),
-		T(an_edge_becomes_a_message),
-		T(message_fields),
-		T(masked),
-		T(level_until_eoi),
-		T(eoi_register),
-		T(eoi_by_edge_mode),
-		T(reset_masks),
-		T(bad_pins),
-		T(survives_noise),
+		T(registers),	     T(an_edge_becomes_a_message),
+		T(message_fields),   T(masked),
+		T(level_until_eoi),  T(eoi_register),
+		T(eoi_by_edge_mode), T(reset_masks),
+		T(bad_pins),	     T(survives_noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,13 +26,13 @@
 /* ---- the guest */
 
 enum op {
-	OP_OUT,	    /* port, value */
-	OP_TEXT,    /* text to COM1 */
-	OP_FLOOD,   /* value bytes to COM1 */
-	OP_ECHO,    /* reads COM1 and writes it back, up to the byte `value` */
-	OP_REASON,  /* exit with reason value */
-	OP_LINT0,   /* sleeps until LINT0 is raised */
-	OP_SLEEP,   /* until kicked */
+	OP_OUT,	   /* port, value */
+	OP_TEXT,   /* text to COM1 */
+	OP_FLOOD,  /* value bytes to COM1 */
+	OP_ECHO,   /* reads COM1 and writes it back, up to the byte `value` */
+	OP_REASON, /* exit with reason value */
+	OP_LINT0,  /* sleeps until LINT0 is raised */
+	OP_SLEEP,  /* until kicked */
 };
 
 struct step {
@@ -41,12 +41,24 @@ struct step {
 	const char *text;
 };
 
-#define OUT(p, v) { .op = OP_OUT, .port = (p), .value = (v) }
+#define OUT(p, v)                                                                                  \
+	{                                                                                          \
+		.op = OP_OUT, .port = (p), .value = (v)                                            \
+	}
 #define POWER_OFF OUT(0x605, 0x34) /* PM1 control: SLP_EN, SLP_TYP 5 */
 #define RESET OUT(0x64, 0xfe)
-#define SLEEP { .op = OP_SLEEP }
-#define TEXT(t) { .op = OP_TEXT, .text = (t) }
-#define REASON(r) { .op = OP_REASON, .value = (r) }
+#define SLEEP                                                                                      \
+	{                                                                                          \
+		.op = OP_SLEEP                                                                     \
+	}
+#define TEXT(t)                                                                                    \
+	{                                                                                          \
+		.op = OP_TEXT, .text = (t)                                                         \
+	}
+#define REASON(r)                                                                                  \
+	{                                                                                          \
+		.op = OP_REASON, .value = (r)                                                      \
+	}
 
 static struct {
 	pthread_mutex_t lock;
@@ -87,15 +99,16 @@ struct fermata_run *fermata_vcpu_page(fermata_vcpu *vcpu)
 	return &guest.page;
 }
 
-int fermata_map(fermata_vm *vm, unsigned slot, uint64_t gpa, uint64_t size, void *addr, uint32_t flags)
+int fermata_map(fermata_vm *vm, unsigned slot, uint64_t gpa, uint64_t size, void *addr,
+		uint32_t flags)
 {
 	return 0;
 }
 
 void *fermata_memory_alloc(uint64_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		       -1, 0);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -174,7 +187,10 @@ static void io_exit(uint16_t port, bool in, uint32_t value)
 {
 	guest.page.exit.reason = FERMATA_EXIT_IO;
 	guest.page.exit.io = (struct fermata_exit_io){
-		.port = port, .size = 1, .in = in, .value = value,
+		.port = port,
+		.size = 1,
+		.in = in,
+		.value = value,
 	};
 }
 
@@ -291,8 +307,12 @@ static int group_teardown(void **state)
 static struct machine *start(const struct step *steps, bool debug_exit)
 {
 	struct machine_config config = {
-		.name = "test", .kernel = kernel, .cmdline = "console=ttyS0",
-		.memory = 64u << 20, .vcpus = 1, .debug_exit = debug_exit,
+		.name = "test",
+		.kernel = kernel,
+		.cmdline = "console=ttyS0",
+		.memory = 64u << 20,
+		.vcpus = 1,
+		.debug_exit = debug_exit,
 	};
 	struct machine *machine;
 	char error[256];
@@ -387,7 +407,10 @@ static void resets(void **state)
 static void debug_exit(void **state)
 {
 	static const struct step steps[] = {
-		OUT(0xf4, 0x2a), TEXT("on"), RESET, SLEEP,
+		OUT(0xf4, 0x2a),
+		TEXT("on"),
+		RESET,
+		SLEEP,
 	};
 	struct machine *machine = start(steps, true);
 	char text[8];
@@ -450,7 +473,9 @@ static unsigned runs(void)
 static void flood(void **state)
 {
 	static const struct step steps[] = {
-		{ .op = OP_FLOOD, .value = 300000 }, POWER_OFF, SLEEP,
+		{ .op = OP_FLOOD, .value = 300000 },
+		POWER_OFF,
+		SLEEP,
 	};
 	struct machine *machine = start(steps, false);
 	struct timespec pause = { .tv_nsec = 1000000 };
@@ -478,8 +503,11 @@ static void flood(void **state)
 static void input(void **state)
 {
 	static const struct step steps[] = {
-		OUT(COM1 + 2, 0x07), OUT(COM1 + 1, 0x01), { .op = OP_ECHO, .value = 4 },
-		POWER_OFF, SLEEP,
+		OUT(COM1 + 2, 0x07),
+		OUT(COM1 + 1, 0x01),
+		{ .op = OP_ECHO, .value = 4 },
+		POWER_OFF,
+		SLEEP,
 	};
 	struct machine *machine = start(steps, false);
 	struct pollfd p = { .fd = machine_event_fd(machine), .events = POLLIN };
@@ -510,11 +538,18 @@ static void input(void **state)
 static void timer_interrupts(void **state)
 {
 	static const struct step pic[] = {
-		OUT(0x20, 0x11), OUT(0x21, 0x30), OUT(0x21, 0x04), OUT(0x21, 0x01),
+		OUT(0x20, 0x11),
+		OUT(0x21, 0x30),
+		OUT(0x21, 0x04),
+		OUT(0x21, 0x01),
 		OUT(0x21, 0xfe), /* only IRQ 0 */
-		OUT(0x43, 0x34), OUT(0x40, 0x00), OUT(0x40, 0x10),
-		{ .op = OP_LINT0 }, REASON(FERMATA_EXIT_INTACK),
-		RESET, SLEEP,
+		OUT(0x43, 0x34),
+		OUT(0x40, 0x00),
+		OUT(0x40, 0x10),
+		{ .op = OP_LINT0 },
+		REASON(FERMATA_EXIT_INTACK),
+		RESET,
+		SLEEP,
 	};
 	struct machine *machine = start(pic, false);
 	char text[8];
@@ -528,8 +563,10 @@ static void timer_interrupts(void **state)
 static void spurious_acknowledge(void **state)
 {
 	static const struct step steps[] = {
-		REASON(FERMATA_EXIT_INTACK), { .op = OP_REASON, .value = FERMATA_EXIT_EOI, .port = 0x30 },
-		RESET, SLEEP,
+		REASON(FERMATA_EXIT_INTACK),
+		{ .op = OP_REASON, .value = FERMATA_EXIT_EOI, .port = 0x30 },
+		RESET,
+		SLEEP,
 	};
 	struct machine *machine = start(steps, false);
 	char text[8];
@@ -555,7 +592,10 @@ static void statistics(void **state)
 static void refusals(void **state)
 {
 	struct machine_config config = {
-		.name = "test", .kernel = "/nonexistent", .memory = 64u << 20, .vcpus = 1,
+		.name = "test",
+		.kernel = "/nonexistent",
+		.memory = 64u << 20,
+		.vcpus = 1,
 	};
 	char error[256] = "";
 
@@ -574,11 +614,16 @@ static void refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(says_and_powers_off), cmocka_unit_test(prompt_is_shown),
-		cmocka_unit_test(resets), cmocka_unit_test(debug_exit),
-		cmocka_unit_test(deaths), cmocka_unit_test(flood),
-		cmocka_unit_test(input), cmocka_unit_test(timer_interrupts),
-		cmocka_unit_test(spurious_acknowledge), cmocka_unit_test(statistics),
+		cmocka_unit_test(says_and_powers_off),
+		cmocka_unit_test(prompt_is_shown),
+		cmocka_unit_test(resets),
+		cmocka_unit_test(debug_exit),
+		cmocka_unit_test(deaths),
+		cmocka_unit_test(flood),
+		cmocka_unit_test(input),
+		cmocka_unit_test(timer_interrupts),
+		cmocka_unit_test(spurious_acknowledge),
+		cmocka_unit_test(statistics),
 		cmocka_unit_test(refusals),
 	};
 

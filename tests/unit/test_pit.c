@@ -119,8 +119,11 @@ static void mode_0(void **state)
 	assert_false(f->irq.level);
 	assert_true(bus_deadline(&f->bus) == NEVER);
 	put(f, 0x40, 0);
-	f->t += 10;
-	bus_tick(&f->bus, at(f->t));
+	f->t += 9;
+	pit_ops.tick(&f->pit, at(f->t));
+	assert_int_equal(f->irq.edges, 1);
+	f->t += 1;
+	pit_ops.tick(&f->pit, at(f->t));
 	assert_int_equal(f->irq.edges, 2);
 }
 
@@ -195,7 +198,7 @@ static void mode_2(void **state)
 		assert_int_equal(out2(f), i % 4 != 3);
 		f->t++;
 	}
-	f->t++; /* count 3 */
+	f->t++;		/* count 3 */
 	put16(f, 2, 6); /* after the end of the period */
 	f->t += 2;
 	assert_int_equal(get16(f, 2), 1);
@@ -335,7 +338,7 @@ static void bcd(void **state)
 	put16(f, 2, 0);
 	f->t += 2;
 	assert_int_equal(get16(f, 2), 0x9999); /* 0 means 10,000 */
-	put16(f, 2, 0xffff); /* no BCD number; must merely not break anything */
+	put16(f, 2, 0xffff);		       /* no BCD number; must merely not break anything */
 	f->t += 2;
 	get16(f, 2);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* The rules are those of the PC16550D datasheet; its sections are cited where a test rests on one. */
+/* The rules are those of the PC16550D datasheet (National, June 1995). */
 #include "device_fuzz.h"
 
 #include "devices/serial.h"

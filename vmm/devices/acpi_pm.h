@@ -17,7 +17,7 @@
 #define ACPI_PM_PORTS 12
 #define ACPI_SCI_IRQ 9
 #define ACPI_PM_HZ 3579545u
-#define ACPI_SLP_TYP_S5 5      /* \_S5 in the DSDT */
+#define ACPI_SLP_TYP_S5 5 /* \_S5 in the DSDT */
 
 struct acpi_pm {
 	struct wire sci;

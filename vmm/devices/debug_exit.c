@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include "debug_exit.h"
 
-static void debug_exit_write(void *dev, uint64_t now, uint64_t offset, unsigned size,
-			     uint64_t value)
+static void debug_exit_write(void *dev, uint64_t now, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct debug_exit *debug_exit = dev;
 

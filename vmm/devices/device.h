@@ -35,7 +35,7 @@ struct device_ops {
 	/* size: 1, 2, 4 (8 in memory). A read of nothing gives all ones. */
 	uint64_t (*read)(void *dev, uint64_t now, uint64_t offset, unsigned size);
 	void (*write)(void *dev, uint64_t now, uint64_t offset, unsigned size, uint64_t value);
-	/* These may be NULL. A device with several ranges has tick, deadline and reset in one of them. */
+	/* May be NULL. A device with several ranges has the rest in the ops of one of them. */
 	/* Does what is due at `now`. Called at or after the time that deadline() named. */
 	void (*tick)(void *dev, uint64_t now);
 	/* The next guest time at which tick() must be called, or NEVER. */

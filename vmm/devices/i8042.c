@@ -23,12 +23,21 @@
 
 /* Commands, port 64h */
 enum {
-	READ_RAM = 0x20, /* .. 3fh */
+	READ_RAM = 0x20,  /* .. 3fh */
 	WRITE_RAM = 0x60, /* .. 7fh */
-	DISABLE_AUX = 0xa7, ENABLE_AUX, TEST_AUX, SELF_TEST, TEST_KEYBOARD,
-	DISABLE_KEYBOARD = 0xad, ENABLE_KEYBOARD,
+	DISABLE_AUX = 0xa7,
+	ENABLE_AUX,
+	TEST_AUX,
+	SELF_TEST,
+	TEST_KEYBOARD,
+	DISABLE_KEYBOARD = 0xad,
+	ENABLE_KEYBOARD,
 	READ_INPUT = 0xc0,
-	READ_OUTPUT = 0xd0, WRITE_OUTPUT, LOOP_KEYBOARD, LOOP_AUX, WRITE_AUX,
+	READ_OUTPUT = 0xd0,
+	WRITE_OUTPUT,
+	LOOP_KEYBOARD,
+	LOOP_AUX,
+	WRITE_AUX,
 	READ_TEST = 0xe0,
 	PULSE = 0xf0, /* .. ffh */
 };
@@ -145,8 +154,7 @@ static uint64_t i8042_data_read(void *dev, uint64_t now, uint64_t offset, unsign
 	return k->output;
 }
 
-static void i8042_data_write(void *dev, uint64_t now, uint64_t offset, unsigned size,
-			     uint64_t value)
+static void i8042_data_write(void *dev, uint64_t now, uint64_t offset, unsigned size, uint64_t value)
 {
 	write_data(dev, value);
 }

@@ -13,11 +13,11 @@
 struct i8042 {
 	struct power power;
 	uint8_t command; /* whose data byte comes next at port 60h, or 0 */
-	uint8_t ram[32];  /* [0]: the command byte */
+	uint8_t ram[32]; /* [0]: the command byte */
 	uint8_t output_port;
-	uint8_t output;	  /* what port 60h reads */
-	bool full;	  /* status bit 0 */
-	bool timeout;	  /* status bit 6 */
+	uint8_t output;	   /* what port 60h reads */
+	bool full;	   /* status bit 0 */
+	bool timeout;	   /* status bit 6 */
 	bool last_command; /* status bit 3: the last write went to 64h */
 	uint8_t port92;
 };

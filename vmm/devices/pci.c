@@ -93,7 +93,7 @@ int pci_add(struct pci *pci, unsigned device, unsigned function, struct pci_func
 	if (function && !pci->function[device][0])
 		return -EINVAL;
 	put16(&f->writable[COMMAND], COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER | COMMAND_PARITY |
-				     COMMAND_SERR | COMMAND_NO_INTX);
+					     COMMAND_SERR | COMMAND_NO_INTX);
 	put16(&f->clearable[STATUS], STATUS_CLEARABLE);
 	f->writable[CACHE_LINE_SIZE] = 0xff;
 	f->writable[LATENCY_TIMER] = 0xff;
@@ -126,8 +126,7 @@ static uint64_t read_config(const struct pci *pci, unsigned byte, unsigned size)
 	return value;
 }
 
-static void write_config(struct pci *pci, uint64_t now, unsigned byte, unsigned size,
-			 uint64_t value)
+static void write_config(struct pci *pci, uint64_t now, unsigned byte, unsigned size, uint64_t value)
 {
 	struct pci_function *f = selected(pci);
 	unsigned offset = (pci->address & 0xfc) + byte;

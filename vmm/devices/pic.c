@@ -255,8 +255,7 @@ static uint64_t pic_master_read(void *dev, uint64_t now, uint64_t offset, unsign
 	return chip_read(pic, &pic->chip[MASTER], offset);
 }
 
-static void pic_master_write(void *dev, uint64_t now, uint64_t offset, unsigned size,
-			     uint64_t value)
+static void pic_master_write(void *dev, uint64_t now, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct pic *pic = dev;
 
@@ -270,8 +269,7 @@ static uint64_t pic_slave_read(void *dev, uint64_t now, uint64_t offset, unsigne
 	return chip_read(pic, &pic->chip[SLAVE], offset);
 }
 
-static void pic_slave_write(void *dev, uint64_t now, uint64_t offset, unsigned size,
-			    uint64_t value)
+static void pic_slave_write(void *dev, uint64_t now, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct pic *pic = dev;
 
@@ -301,8 +299,9 @@ static void pic_reset(void *dev)
 	for (unsigned i = 0; i < 2; i++) {
 		struct pic_chip *c = &pic->chip[i];
 
-		*c = (struct pic_chip){ .lines = c->lines, .output = c->output, .imr = 0xff,
-					.lowest = 7 };
+		*c = (struct pic_chip){
+			.lines = c->lines, .output = c->output, .imr = 0xff, .lowest = 7
+		};
 	}
 	update(pic);
 }

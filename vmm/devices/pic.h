@@ -9,21 +9,21 @@
 #include "bus.h"
 
 struct pic_chip {
-	uint8_t lines;	/* levels of IR0..IR7 */
+	uint8_t lines; /* levels of IR0..IR7 */
 	uint8_t irr, isr, imr;
-	uint8_t elcr;	/* 1: level-triggered */
-	uint8_t base;	/* ICW2: vector of IR0 */
+	uint8_t elcr; /* 1: level-triggered */
+	uint8_t base; /* ICW2: vector of IR0 */
 	uint8_t icw3;
-	uint8_t lowest; /* IR with the lowest priority: 7 unless rotated */
+	uint8_t lowest;	  /* IR with the lowest priority: 7 unless rotated */
 	uint8_t icw_next; /* ICW expected at the odd port: 2, 3, 4; 0 when initialised */
-	bool ltim;	/* ICW1: all lines level-triggered */
+	bool ltim;	  /* ICW1: all lines level-triggered */
 	bool single;
 	bool need_icw4;
 	bool auto_eoi, rotate_on_aeoi;
 	bool special_mask, special_nested;
 	bool poll;
 	bool read_isr;
-	bool output;	/* the chip's INT pin */
+	bool output; /* the chip's INT pin */
 };
 
 struct pic {

@@ -416,8 +416,7 @@ static uint64_t pit_port61_read(void *dev, uint64_t now, uint64_t offset, unsign
 	return value;
 }
 
-static void pit_port61_write(void *dev, uint64_t now, uint64_t offset, unsigned size,
-			     uint64_t value)
+static void pit_port61_write(void *dev, uint64_t now, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct pit *pit = dev;
 	uint64_t t = run_to(pit, now);

@@ -20,13 +20,13 @@ struct pit_channel {
 	uint8_t access; /* 1 low byte, 2 high byte, 3 low then high */
 	bool bcd;
 	bool gate;
-	bool loaded;	/* the counting element holds a count (or will, at `start`) */
-	bool counting;	/* and is not stopped by the gate or half a written count */
-	bool out_before; /* OUT until `start`, and while nothing is loaded */
-	uint32_t count;	/* what was loaded, 1..65536 */
-	uint64_t start;	/* PIT tick at which it was loaded */
-	uint64_t held;	/* ticks since `start`, while not counting */
-	uint32_t next;	/* written, not yet loaded (modes 1, 2, 3, 5); 0: none */
+	bool loaded;	  /* the counting element holds a count (or will, at `start`) */
+	bool counting;	  /* and is not stopped by the gate or half a written count */
+	bool out_before;  /* OUT until `start`, and while nothing is loaded */
+	uint32_t count;	  /* what was loaded, 1..65536 */
+	uint64_t start;	  /* PIT tick at which it was loaded */
+	uint64_t held;	  /* ticks since `start`, while not counting */
+	uint32_t next;	  /* written, not yet loaded (modes 1, 2, 3, 5); 0: none */
 	uint64_t next_at; /* when it will be, without a trigger (modes 2, 3) */
 	/* access to the count, byte by byte */
 	bool write_high, read_high;
@@ -39,9 +39,9 @@ struct pit_channel {
 struct pit {
 	struct wire irq; /* OUT of channel 0 */
 	struct pit_channel channel[3];
-	uint8_t port61;	 /* its writable bits */
-	bool out;	 /* level on the wire */
-	uint64_t seen;	 /* PIT tick up to which channel 0's edges were delivered */
+	uint8_t port61; /* its writable bits */
+	bool out;	/* level on the wire */
+	uint64_t seen;	/* PIT tick up to which channel 0's edges were delivered */
 	uint64_t last_edge;
 };
 

@@ -9,8 +9,20 @@
 
 /* MC146818A, figures 7 and 12 */
 enum {
-	SECONDS = 0, SECONDS_ALARM, MINUTES, MINUTES_ALARM, HOURS, HOURS_ALARM,
-	WEEKDAY, DAY_OF_MONTH, MONTH, YEAR, REG_A, REG_B, REG_C, REG_D,
+	SECONDS = 0,
+	SECONDS_ALARM,
+	MINUTES,
+	MINUTES_ALARM,
+	HOURS,
+	HOURS_ALARM,
+	WEEKDAY,
+	DAY_OF_MONTH,
+	MONTH,
+	YEAR,
+	REG_A,
+	REG_B,
+	REG_C,
+	REG_D,
 };
 
 #define A_UIP 0x80
@@ -173,15 +185,19 @@ static void store_time(struct rtc *rtc, int64_t seconds)
 	r[RTC_CENTURY] = encode(rtc, d.year / 100);
 }
 
-/* The clock from the registers. What is no date becomes one: the guest's clock is its own affair. */
+/* The clock from the registers. What is no date becomes one: the clock is the guest's affair. */
 static int64_t load_time(const struct rtc *rtc)
 {
 	const uint8_t *r = rtc->cmos;
 	unsigned month = decode(rtc, r[MONTH]), day = decode(rtc, r[DAY_OF_MONTH]);
 	struct date d = {
 		.year = decode(rtc, r[RTC_CENTURY]) % 100 * 100 + decode(rtc, r[YEAR]) % 100,
-		.month = month < 1 ? 1 : month > 12 ? 12 : month,
-		.day = day < 1 ? 1 : day > 31 ? 31 : day,
+		.month = month < 1  ? 1 :
+			 month > 12 ? 12 :
+				      month,
+		.day = day < 1	? 1 :
+		       day > 31 ? 31 :
+				  day,
 		.hour = decode_hour(rtc, r[HOURS]) % 24,
 		.minute = decode(rtc, r[MINUTES]) % 60,
 		.second = decode(rtc, r[SECONDS]) % 60,
@@ -465,10 +481,10 @@ static void store_memory(struct rtc *rtc, uint64_t below_4g, uint64_t above_4g)
 	uint64_t extended = below_4g > mib ? below_4g - mib : 0;
 	uint64_t above_16m = below_4g > 16 * mib ? below_4g - 16 * mib : 0;
 
-	store_le(&rtc->cmos[0x15], at_most(below_4g >> 10, 640), 2);	 /* KiB */
-	store_le(&rtc->cmos[0x17], at_most(extended >> 10, 0xffff), 2);	 /* KiB from 1 MiB */
+	store_le(&rtc->cmos[0x15], at_most(below_4g >> 10, 640), 2);	/* KiB */
+	store_le(&rtc->cmos[0x17], at_most(extended >> 10, 0xffff), 2); /* KiB from 1 MiB */
 	store_le(&rtc->cmos[0x30], at_most(extended >> 10, 0xffff), 2);
-	store_le(&rtc->cmos[0x34], at_most(above_16m >> 16, 0xffff), 2); /* 64 KiB from 16 MiB */
+	store_le(&rtc->cmos[0x34], at_most(above_16m >> 16, 0xffff), 2);  /* 64 KiB from 16 MiB */
 	store_le(&rtc->cmos[0x5b], at_most(above_4g >> 16, 0xffffff), 3); /* 64 KiB from 4 GiB */
 }
 

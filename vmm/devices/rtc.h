@@ -15,12 +15,12 @@ struct rtc {
 	struct wire irq;
 	uint8_t cmos[RTC_CMOS_SIZE]; /* the time in it counts only while it stands still */
 	uint8_t index;
-	bool nmi_masked;   /* port 70h bit 7 */
+	bool nmi_masked; /* port 70h bit 7 */
 	/* wall time = base + (now + phase) / 10^9 seconds since 1970 */
 	int64_t base;
-	uint64_t phase;	   /* 0 .. 10^9 - 1 */
-	uint64_t second;   /* (now + phase) / 10^9 at the last look */
-	uint64_t period;   /* periodic ticks at the last look */
+	uint64_t phase;	 /* 0 .. 10^9 - 1 */
+	uint64_t second; /* (now + phase) / 10^9 at the last look */
+	uint64_t period; /* periodic ticks at the last look */
 	uint64_t now;
 };
 

@@ -5,10 +5,18 @@
 
 /* PC16550D section 8, table II */
 enum {
-	RBR = 0, THR = 0, DLL = 0,
-	IER = 1, DLM = 1,
-	IIR = 2, FCR = 2,
-	LCR = 3, MCR = 4, LSR = 5, MSR = 6, SCR = 7,
+	RBR = 0,
+	THR = 0,
+	DLL = 0,
+	IER = 1,
+	DLM = 1,
+	IIR = 2,
+	FCR = 2,
+	LCR = 3,
+	MCR = 4,
+	LSR = 5,
+	MSR = 6,
+	SCR = 7,
 };
 
 #define IER_ERBFI 0x01 /* received data */
@@ -127,7 +135,7 @@ static void fifo_push(struct serial *s, uint8_t byte, bool queued)
 	unsigned last;
 
 	if (s->fifo_count == fifo_depth(s)) {
-		/* 8.4: the FIFO keeps what it has; without it the new character replaces the old. */
+		/* 8.4: a FIFO keeps what it has; without it the new character replaces the old. */
 		s->overrun = true;
 		if (fifo_enabled(s))
 			return;
@@ -395,7 +403,7 @@ static uint64_t serial_deadline(void *dev)
 	return at;
 }
 
-/* PC16550D table III. The divisor and SCR are undefined after reset; 9,600 baud is as good as any. */
+/* PC16550D table III. Divisor and SCR are undefined after reset; 9,600 baud is as good as any. */
 static void serial_reset(void *dev)
 {
 	struct serial *s = dev;

@@ -57,7 +57,7 @@ struct serial {
 	uint8_t queue[SERIAL_QUEUE];
 	unsigned queue_head, queue_count;
 	bool queue_full; /* the sender was refused, and is owed a call of room() */
-	bool flow; /* the guest raised RTS, so the sender obeys it from then on */
+	bool flow;	 /* the guest raised RTS, so the sender obeys it from then on */
 	bool ended;
 	uint64_t eof_at;
 	uint64_t now; /* latest time seen */

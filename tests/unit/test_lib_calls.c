@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * The library's calls against a device made here: open(), ioctl() and mmap() of the library are
+ * diverted by the linker. What it asks of the kernel, what it refuses itself, and that no kick is lost.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "internal.h"
+
+static struct {
+	bool absent;
+	struct fermata_caps caps;
+	struct fermata_memory memory; /* the last one set */
+	struct fermata_run *run;
+	unsigned mappings;
+	int refuse; /* errno for the next VM or vCPU call */
+	uint32_t exit_reason;
+	bool guest_loops; /* FERMATA_RUN lasts until a signal */
+	uint32_t fault;
+} kernel;
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+void *__real_mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset);
+
+int __wrap_open(const char *path, int flags, ...)
+{
+	assert_string_equal(path, FERMATA_DEVICE);
+	if (kernel.absent) {
+		errno = ENOENT;
+		return -1;
+	}
+	return __real_open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+void *__wrap_mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	void *page =
+		__real_mmap(addr, size, prot, fd < 0 ? flags : MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (fd >= 0) {
+		assert_int_equal(offset, 0);
+		kernel.mappings++;
+		if (prot & PROT_WRITE)
+			kernel.run = page;
+	}
+	return page;
+}
+
+/* As the module does it: the flag is looked at with signals held back, the sleep lets them through. */
+static int run(void)
+{
+	sigset_t all, old;
+	int ret = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (__atomic_load_n(&kernel.run->immediate_exit, __ATOMIC_SEQ_CST)) {
+		errno = EINTR;
+		ret = -1;
+	} else if (kernel.guest_loops) {
+		struct timespec limit = { .tv_sec = 20 };
+
+		ret = ppoll(NULL, 0, &limit, &old);
+		if (!ret) /* the kick got lost */
+			errno = ETIMEDOUT;
+		ret = -1;
+	} else {
+		kernel.run->exit.reason = kernel.exit_reason;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ret;
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	struct fermata_translate *t;
+	struct fermata_state *state;
+	struct fermata_stats *stats;
+	va_list args;
+	void *arg;
+
+	va_start(args, request);
+	arg = va_arg(args, void *);
+	va_end(args);
+	if (kernel.refuse && request != FERMATA_GET_CAPS) {
+		errno = kernel.refuse;
+		return -1;
+	}
+	switch (request) {
+	case FERMATA_GET_CAPS:
+		*(struct fermata_caps *)arg = kernel.caps;
+		return 0;
+	case FERMATA_CREATE_VM:
+	case FERMATA_CREATE_VCPU:
+		return __real_open("/dev/null", O_RDWR);
+	case FERMATA_SET_MEMORY:
+		kernel.memory = *(struct fermata_memory *)arg;
+		return 0;
+	case FERMATA_RUN:
+		return run();
+	case FERMATA_TRANSLATE:
+		t = arg;
+		t->fault = kernel.fault;
+		t->code = 5;
+		t->gpa = t->linear & 0xffff;
+		return 0;
+	case FERMATA_GET_STATE:
+		state = arg;
+		state->segments.cs.attrib = 0xa9b;
+		state->control.cr0 = 0x80000011;
+		state->control.efer = 0x500;
+		return 0;
+	case FERMATA_GET_STATS:
+		stats = arg;
+		memset(stats, 0, sizeof(*stats));
+		stats->vendor = FERMATA_VENDOR_AMD;
+		stats->last = 2;
+		stats->last_exit[0].rip = 0x2222;
+		stats->last_exit[0].code = 0x72;
+		stats->last_exit[1].rip = 0x3333;
+		stats->last_exit[1].code = 0x400;
+		stats->last_exit[15].rip = 0x1111;
+		stats->last_exit[15].code = 0x7b;
+		return 0;
+	default:
+		errno = ENOTTY;
+		return -1;
+	}
+}
+
+static int setup(void **state)
+{
+	memset(&kernel, 0, sizeof(kernel));
+	kernel.caps = (struct fermata_caps){
+		.abi = FERMATA_ABI_VERSION,
+		.vendor = FERMATA_VENDOR_AMD,
+		.phys_bits = 40,
+	};
+	return 0;
+}
+
+static void expect_error(int got, int err, const char *text)
+{
+	assert_int_equal(got, -err);
+	if (!strstr(fermata_error(), text))
+		fail_msg("'%s' is not in '%s'", text, fermata_error());
+	assert_null(strchr(fermata_error(), '\n'));
+}
+
+/* ---------------------------------------------------------------- device and VM */
+
+static void test_no_device(void **state)
+{
+	struct fermata_caps caps;
+
+	kernel.absent = true;
+	expect_error(fermata_caps(&caps), ENOENT, "modprobe");
+	assert_null(fermata_vm_new());
+	assert_int_equal(errno, ENOENT);
+}
+
+static void test_other_abi(void **state)
+{
+	struct fermata_caps caps;
+
+	kernel.caps.abi = 77;
+	expect_error(fermata_caps(&caps), EPROTO, "77");
+	assert_null(fermata_vm_new());
+	assert_int_equal(errno, EPROTO);
+}
+
+static void test_blocked(void **state)
+{
+	static const struct {
+		uint32_t bit;
+		int err;
+		const char *text;
+	} expect[] = {
+		{ FERMATA_BLOCK_NO_VIRT, ENODEV, "AMD-V" },
+		{ FERMATA_BLOCK_FIRMWARE, ENODEV, "firmware" },
+		{ FERMATA_BLOCK_BUSY, EBUSY, "kvm_amd" },
+		{ FERMATA_BLOCK_NO_NESTED, ENODEV, "nested paging" },
+		{ FERMATA_BLOCK_NO_BACKEND, ENODEV, "backend" },
+		{ 1u << 30, ENODEV, "0x40000000" },
+	};
+
+	for (size_t i = 0; i < sizeof(expect) / sizeof(expect[0]); i++) {
+		kernel.caps.blocked = expect[i].bit;
+		assert_null(fermata_vm_new());
+		expect_error(-errno, expect[i].err, expect[i].text);
+	}
+}
+
+static void test_slots(void **state)
+{
+	fermata_vm *vm = fermata_vm_new();
+	uint8_t *memory = fermata_memory_alloc(5 << 20);
+
+	assert_non_null(vm);
+	assert_non_null(memory);
+	assert_int_equal((uintptr_t)memory % (2 << 20), 0);
+	assert_int_equal(memory[(5 << 20) - 1], 0);
+
+	assert_int_equal(fermata_map(vm, 0, 0x1000, 0x3000, memory, 0), 0);
+	assert_int_equal(kernel.memory.user_addr, (uintptr_t)memory);
+	assert_int_equal(kernel.memory.size, 0x3000);
+	assert_int_equal(fermata_map(vm, 31, 0x4000, 0x1000, memory + 0x3000,
+				     FERMATA_MEMORY_READONLY),
+			 0);
+	assert_int_equal(kernel.memory.flags, FERMATA_MEMORY_READONLY);
+
+	assert_ptr_equal(fermata_gpa(vm, 0x1000, 0x3000), memory);
+	assert_ptr_equal(fermata_gpa(vm, 0x3fff, 1), memory + 0x2fff);
+	assert_null(fermata_gpa(vm, 0x3fff, 2)); /* two slots */
+	assert_null(fermata_gpa(vm, 0xfff, 1));
+	assert_null(fermata_gpa(vm, 0x1000, UINT64_MAX));
+	assert_non_null(fermata_slot_address(vm, 0x4000, 8, false));
+	assert_null(fermata_slot_address(vm, 0x4000, 8, true));
+
+	expect_error(fermata_map(vm, 32, 0x10000, 0x1000, memory, 0), EINVAL, "slot 32");
+	expect_error(fermata_map(vm, 1, 0x10001, 0x1000, memory, 0), EINVAL, "4096");
+	expect_error(fermata_map(vm, 1, 0x10000, 0x1001, memory, 0), EINVAL, "4096");
+	expect_error(fermata_map(vm, 1, 0x10000, 0, memory, 0), EINVAL, "4096");
+	expect_error(fermata_map(vm, 1, 0x10000, 0x1000, memory + 1, 0), EINVAL, "4096");
+	expect_error(fermata_map(vm, 1, 1ull << 40, 0x1000, memory, 0), EINVAL, "40 bits");
+	expect_error(fermata_map(vm, 1, 0x1000, -0x1000ull, memory, 0), EINVAL, "40 bits");
+	expect_error(fermata_map(vm, 1, 0, 0x2000, memory, 0), EEXIST, "slot 0");
+	expect_error(fermata_map(vm, 1, 0x4000, 0x1000, memory, 0), EEXIST, "slot 31");
+	expect_error(fermata_map(vm, 0, 0x10000, 0x1000, memory, 0), EEXIST, "in use");
+
+	expect_error(fermata_unmap(vm, 5), ENOENT, "not in use");
+	assert_int_equal(fermata_unmap(vm, 0), 0);
+	assert_int_equal(kernel.memory.size, 0);
+	assert_null(fermata_gpa(vm, 0x1000, 1));
+	kernel.refuse = EFAULT;
+	expect_error(fermata_map(vm, 0, 0x1000, 0x1000, memory, 0), EFAULT, "0x1000");
+	assert_null(fermata_gpa(vm, 0x1000, 1)); /* what the kernel refused is not there */
+	kernel.refuse = 0;
+	fermata_vm_free(vm);
+	fermata_memory_free(memory, 5 << 20);
+}
+
+static void test_no_memory(void **state)
+{
+	assert_null(fermata_memory_alloc(0));
+	assert_null(fermata_memory_alloc(UINT64_MAX));
+	assert_null(fermata_memory_alloc(1ull << 60));
+	fermata_memory_free(NULL, 4096);
+	fermata_vm_free(NULL);
+}
+
+static void test_vcpus(void **state)
+{
+	fermata_vm *vm = fermata_vm_new();
+	fermata_vcpu *vcpu = fermata_vcpu_new(vm, 3);
+
+	assert_non_null(vcpu);
+	assert_ptr_equal(fermata_vcpu_page(vcpu), kernel.run);
+	assert_null(fermata_vcpu_new(vm, 3));
+	assert_int_equal(errno, EEXIST);
+	assert_null(fermata_vcpu_new(vm, FERMATA_MAX_VCPUS));
+	assert_int_equal(errno, EINVAL);
+	fermata_vcpu_free(vcpu);
+	kernel.refuse = EBUSY;
+	assert_null(fermata_vcpu_new(vm, 3));
+	assert_int_equal(errno, EBUSY);
+	kernel.refuse = 0;
+	assert_non_null(fermata_vcpu_new(vm, 3)); /* freed with its VM */
+	fermata_vm_free(vm);
+}
+
+static void test_translate(void **state)
+{
+	fermata_vm *vm = fermata_vm_new();
+	fermata_vcpu *vcpu = fermata_vcpu_new(vm, 0);
+	struct fermata_translate t = { .linear = 0xffff1234 };
+
+	assert_int_equal(fermata_translate(vcpu, &t), 0);
+	assert_int_equal(t.gpa, 0x1234);
+	kernel.fault = 1;
+	assert_int_equal(fermata_translate(vcpu, &t), -EFAULT);
+	assert_int_equal(t.code, 5);
+	kernel.refuse = EFAULT; /* the call itself failed: not the guest's fault */
+	assert_int_equal(fermata_translate(vcpu, &t), -EIO);
+	fermata_vm_free(vm);
+}
+
+/* ---------------------------------------------------------------- running and kicking */
+
+static void test_kick_before_run(void **state)
+{
+	fermata_vm *vm = fermata_vm_new();
+	fermata_vcpu *vcpu = fermata_vcpu_new(vm, 0);
+
+	kernel.exit_reason = FERMATA_EXIT_HALTED;
+	assert_int_equal(fermata_run(vcpu), 0);
+	fermata_kick(vcpu);
+	fermata_kick(vcpu);
+	assert_int_equal(fermata_run(vcpu), -EINTR);
+	assert_int_equal(fermata_run(vcpu), 0); /* once */
+	fermata_vm_free(vm);
+}
+
+static void *kicker(void *vcpu)
+{
+	fermata_kick(vcpu);
+	return NULL;
+}
+
+/* From another thread, at any moment of the run call: it always returns. */
+static void test_kick_running(void **state)
+{
+	fermata_vm *vm = fermata_vm_new();
+	fermata_vcpu *vcpu = fermata_vcpu_new(vm, 0);
+	sigset_t all, old;
+
+	kernel.guest_loops = true;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old); /* an application may block all it likes */
+	for (unsigned i = 0; i < 2000; i++) {
+		pthread_t thread;
+
+		assert_int_equal(pthread_create(&thread, NULL, kicker, vcpu), 0);
+		assert_int_equal(fermata_run(vcpu), -EINTR);
+		pthread_join(thread, NULL);
+		/* a signal that came late is absorbed here, so that each round starts alike */
+		__atomic_store_n(&kernel.run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	fermata_vm_free(vm);
+}
+
+static void test_run_errors(void **state)
+{
+	fermata_vm *vm = fermata_vm_new();
+	fermata_vcpu *vcpu = fermata_vcpu_new(vm, 7);
+
+	kernel.refuse = EBUSY;
+	expect_error(fermata_run(vcpu), EBUSY, "another thread");
+	kernel.refuse = EPERM;
+	expect_error(fermata_run(vcpu), EPERM, "fork");
+	kernel.refuse = EIO;
+	expect_error(fermata_run(vcpu), EIO, "vCPU 7 is dead");
+	fermata_vm_free(vm);
+}
+
+static void test_emulate(void **state)
+{
+	fermata_vm *vm = fermata_vm_new();
+	fermata_vcpu *vcpu = fermata_vcpu_new(vm, 0);
+	struct fermata_bus bus = { 0 };
+
+	kernel.run->exit.reason = FERMATA_EXIT_HALTED;
+	expect_error(fermata_emulate(vcpu, &bus), EINVAL, "HALTED");
+	fermata_vm_free(vm);
+}
+
+/* ---------------------------------------------------------------- the report */
+
+static void expect_in_order(const char *text, const char *const *parts)
+{
+	const char *at = text;
+
+	for (; *parts; parts++) {
+		at = strstr(at, *parts);
+		if (!at)
+			fail_msg("'%s' is missing, or not in its place, in:\n%s", *parts, text);
+	}
+}
+
+static void test_report(void **state)
+{
+	static const char *const parts[] = {
+		"vCPU 0: exit SHUTDOWN",
+		"(shutdown)",
+		"triple fault",
+		"RAX 00000000deadbeef",
+		"RIP ffffffff80001ffe",
+		" IF",
+		"CS ",
+		"code readable 64-bit",
+		"CR0",
+		" PE ET PG",
+		"EFER",
+		" LME LMA",
+		"ffffffff80001ffe",
+		"0f 20 c0",
+		"mov rax, cr0",
+		"f4",
+		"hlt",
+		"Last exits",
+		"1111",
+		"io",
+		"2222",
+		"cpuid",
+		"3333",
+		"npf",
+		NULL,
+	};
+	fermata_vm *vm = fermata_vm_new();
+	fermata_vcpu *vcpu = fermata_vcpu_new(vm, 0);
+	uint8_t *memory = fermata_memory_alloc(0x3000);
+	char *text;
+
+	assert_int_equal(fermata_map(vm, 0, 0, 0x3000, memory, 0), 0);
+	memcpy(memory + 0x1ffe, "\x0f\x20\xc0\xf4", 4); /* across a page */
+	kernel.run->rip = 0xffffffff80001ffe;
+	kernel.run->rflags = 0x202;
+	kernel.run->regs[FERMATA_RAX] = 0xdeadbeef;
+	kernel.run->exit.reason = FERMATA_EXIT_SHUTDOWN;
+	kernel.run->exit.hw_reason = 0x7f;
+	text = fermata_report(vcpu);
+	assert_non_null(text);
+	expect_in_order(text, parts);
+	free(text);
+
+	/* a kernel that answers nothing more: still a report */
+	kernel.refuse = EIO;
+	text = fermata_report(vcpu);
+	assert_non_null(strstr(text, "deadbeef"));
+	free(text);
+	fermata_vm_free(vm);
+	fermata_memory_free(memory, 0x3000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_no_device, setup),
+		cmocka_unit_test_setup(test_other_abi, setup),
+		cmocka_unit_test_setup(test_blocked, setup),
+		cmocka_unit_test_setup(test_slots, setup),
+		cmocka_unit_test_setup(test_no_memory, setup),
+		cmocka_unit_test_setup(test_vcpus, setup),
+		cmocka_unit_test_setup(test_translate, setup),
+		cmocka_unit_test_setup(test_kick_before_run, setup),
+		cmocka_unit_test_setup(test_kick_running, setup),
+		cmocka_unit_test_setup(test_run_errors, setup),
+		cmocka_unit_test_setup(test_emulate, setup),
+		cmocka_unit_test_setup(test_report, setup),
+	};
+
+	return cmocka_run_group_tests_name("the library's calls", tests, NULL, NULL);
+}
