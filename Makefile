@@ -19,7 +19,9 @@ mandir ?= $(prefix)/share/man
 top := $(CURDIR)
 build := build
 
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 IASL ?= iasl
 PROVE ?= prove
 
@@ -62,6 +64,7 @@ endef
 FORCE:
 $(eval $(call stamp,flags,$(CC) $(CFLAGS) DEBUG=$(DEBUG)))
 $(eval $(call stamp,libdir,$(libdir)))
+$(eval $(call stamp,release,$(kernel_release)))
 $(eval $(call stamp,install,$(VERSION) $(prefix) $(libdir) $(includedir)))
 
 # ---- sources: each folder lists its own
@@ -142,12 +145,12 @@ $(build)/fermata.pc: lib/fermata.pc.in $(build)/stamp/install
 kernel_files := $(shell find kernel include/uapi -type f)
 kernel_headers := /lib/modules/$(kernel_release)/build
 
-$(build)/kernel/fermata.ko: $(kernel_files) $(build)/stamp/flags $(build)/setup.mk
+$(build)/kernel/fermata.ko: $(kernel_files) $(build)/stamp/flags $(build)/stamp/release
 	$(call say,MODULE,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)find $(@D) -type l -delete
 	$(Q)cp -rs $(top)/kernel/. $(@D)/
-	$(Q)$(MAKE) $(if $(filter 0,$(V)),-s) -C $(kernel_headers) M=$(top)/$(@D) CC=gcc CFLAGS= CONFIG_DEBUG_INFO_BTF_MODULES= \
+	$(Q)flock $(build)/stamp/kernel.lock $(MAKE) $(if $(filter 0,$(V)),-s) -C $(kernel_headers) M=$(top)/$(@D) CC=gcc CFLAGS= CONFIG_DEBUG_INFO_BTF_MODULES= \
 		FERMATA_INCLUDE=$(top)/include FERMATA_DEBUG=$(DEBUG) modules
 	$(Q)touch $@
 

@@ -8,7 +8,7 @@ box_modules := virtio_pci virtio_console
 $(build)/obj/box/box.o: user_cflags += -DFERMATA_LIBDIR='"$(libdir)"'
 $(build)/obj/box/box.o: $(build)/stamp/libdir
 
-$(build)/box/vmlinuz: scripts/kernel-image $(build)/setup.mk
+$(build)/box/vmlinuz: scripts/kernel-image $(build)/stamp/release
 	$(call say,KERNEL,$@ ($(kernel_release)))
 	$(Q)scripts/kernel-image $(kernel_release) $(build)/box $(box_modules)
 

@@ -87,6 +87,8 @@ u32 host_guest_begin(struct host_thread *thread, u64 guest_xcr0, u64 guest_tsc_a
 void host_guest_end(struct host_thread *thread);
 /* In guest context: the guest changed one of the two. */
 void host_guest_xcr0(u64 xcr0);
+/* In guest context: XCR0 as it is in the CPU; 0 when the CPU has none. */
+u64 host_guest_xcr0_now(void);
 void host_guest_tsc_aux(u64 tsc_aux);
 void host_irq_disable(void);
 void host_irq_enable(void); /* pending host interrupts run here */

@@ -42,14 +42,19 @@ static const struct flag efer_names[] = {
 
 static void print_flags(FILE *out, uint64_t value, const struct flag *names)
 {
-	for (; names->name; names++)
-		if (value >> names->bit & 1)
-			fprintf(out, " %s", names->name);
+	const char *space = "  ";
+
+	for (; names->name; names++) {
+		if (!(value >> names->bit & 1))
+			continue;
+		fprintf(out, "%s%s", space, names->name);
+		space = " ";
+	}
 }
 
 static void print_flagged(FILE *out, const char *what, uint64_t value, const struct flag *names)
 {
-	fprintf(out, "  %-6s %016" PRIx64 " ", what, value);
+	fprintf(out, "  %-6s %016" PRIx64, what, value);
 	print_flags(out, value, names);
 	fputc('\n', out);
 }

@@ -4,8 +4,8 @@
  * them is one that a guest can use without us, or that we emulate. All others are hidden.
  */
 #include "core/cpuid.h"
+#include "core/exits.h"
 #include "core/processor.h"
-#include "core/vcpu.h"
 
 #define B(n) (1u << (n))
 
@@ -364,6 +364,7 @@ void cpuid_answer(struct vcpu *v)
 		r.edx = v->id;
 		break;
 	case 0xd:
+		vcpu_sync_xcr0(v);
 		if (subleaf == 0)
 			r.ebx = xsave_size(t, v->xcr0);
 		else if (subleaf == 1 && r.eax & B(1))

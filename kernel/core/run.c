@@ -276,6 +276,18 @@ static void give_page(struct vcpu *v)
 	v->page->rflags = where.rflags;
 }
 
+/*
+ * XSETBV exits on every CPU, but not in QEMU 7.2, which has no intercept for it: what the guest wrote
+ * there is found in the register. Bits that its CPUID does not offer are not kept.
+ */
+void vcpu_sync_xcr0(struct vcpu *v)
+{
+	u64 now = host_guest_xcr0_now();
+
+	if (unlikely(now != v->xcr0) && control_xcr0_valid(v->vm, now))
+		v->xcr0 = now;
+}
+
 /* Guest context from begin to end; what an exit left for outside is done after it. */
 static int one_stay(struct vcpu *v)
 {
@@ -286,6 +298,7 @@ static int one_stay(struct vcpu *v)
 	v->backend->load(v, cpu);
 	v->exit.kind = EXIT_NOTHING;
 	verdict = turns(v);
+	vcpu_sync_xcr0(v);
 	host_guest_end(v->thread);
 	if (verdict != LEAVE_FOR_HOST)
 		return verdict;

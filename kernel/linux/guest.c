@@ -95,6 +95,11 @@ void host_guest_xcr0(u64 xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, xcr0);
 }
 
+u64 host_guest_xcr0_now(void)
+{
+	return fpu_mask ? xgetbv(XCR_XFEATURE_ENABLED_MASK) : 0;
+}
+
 void host_guest_tsc_aux(u64 tsc_aux)
 {
 	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID))

@@ -341,10 +341,12 @@ static void test_lint_nmi(void **state)
 /* ------------------------------------------------------------------ other threads */
 
 #define POSTERS 3
-#define POSTS 20000
+#define POSTS 5000000
 
-static u32 posted_total, kicks;
+static u32 finished, kicks, posted;
+static u8 in_flight[256];
 
+/* Posts a vector again when the owner has had it, so that each post is one interrupt. */
 static void *poster(void *data)
 {
 	struct apic_message message = { .mode = LAPIC_MODE_FIXED, .assert = true };
@@ -352,17 +354,20 @@ static void *poster(void *data)
 
 	for (i = 0; i < POSTS; i++) {
 		message.vector = base + i % 0x40;
+		if (__atomic_exchange_n(&in_flight[message.vector], 1, __ATOMIC_SEQ_CST))
+			continue;
 		message.level = i & 1;
+		__atomic_fetch_add(&posted, 1, __ATOMIC_SEQ_CST);
 		if (apic_deliver(&apic, &message))
 			__atomic_fetch_add(&kicks, 1, __ATOMIC_SEQ_CST);
 	}
-	__atomic_fetch_add(&posted_total, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&finished, 1, __ATOMIC_SEQ_CST);
 	return NULL;
 }
 
 /*
  * The owner sleeps unless kicked, as a halted vCPU does: it may only look again after a kick it has
- * not answered yet. Nothing that was posted may be left over in the end.
+ * not answered yet. In the end it has had every one that was posted.
  */
 static void test_posters(void **state)
 {
@@ -371,17 +376,14 @@ static void test_posters(void **state)
 	bool done;
 	int vector;
 
-	posted_total = 0;
-	kicks = 0;
 	for (i = 0; i < POSTERS; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, poster, (void *)(uintptr_t)i), 0);
 	for (;;) {
-		done = __atomic_load_n(&posted_total, __ATOMIC_SEQ_CST) == POSTERS;
+		done = __atomic_load_n(&finished, __ATOMIC_SEQ_CST) == POSTERS;
 		seen = __atomic_load_n(&kicks, __ATOMIC_SEQ_CST);
 		if (seen == answered) {
 			if (done)
 				break;
-			sched_yield();
 			continue;
 		}
 		answered = seen;
@@ -389,14 +391,13 @@ static void test_posters(void **state)
 			apic_accept(&apic, vector);
 			write_reg(LAPIC_EOI, 0);
 			accepted++;
+			__atomic_store_n(&in_flight[vector], 0, __ATOMIC_SEQ_CST);
 		}
 	}
 	for (i = 0; i < POSTERS; i++)
 		pthread_join(thread[i], NULL);
-	assert_true(accepted >= 3 * 0x40);
+	assert_int_equal(accepted, posted);
 	assert_false(apic_attention(&apic));
-	for (i = 0; i < 4; i++)
-		assert_true(apic.posted[i] == 0 && apic.irr[i] == 0);
 }
 
 int main(void)

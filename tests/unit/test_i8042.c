@@ -83,6 +83,16 @@ static void controller(void **state)
 	put(f, 0x64, 0x65);
 	put(f, 0x60, 0x77);
 	assert_int_equal(ask(f, 0x25), 0x77);
+	put(f, 0x64, 0xa7);
+	assert_int_equal(ask(f, 0x20), 0x65);
+	put(f, 0x64, 0xa8);
+	assert_int_equal(ask(f, 0x20), 0x45);
+	put(f, 0x64, 0xa7);
+	assert_int_equal(ask(f, 0x20), 0x65);
+	assert_int_equal(get(f, 0x64) & 0x08, 0x08); /* the last write was a command */
+	put(f, 0x60, 0);
+	assert_int_equal(get(f, 0x64) & 0x08, 0x00);
+	get(f, 0x60);
 	assert_int_equal(ask(f, 0xd0), 0x03);
 	assert_int_equal(ask(f, 0xc0), 0x80);
 	assert_int_equal(f->events, 0);
@@ -122,6 +132,7 @@ static void resets(void **state)
 	put(f, 0x64, 0xd1);
 	put(f, 0x60, 0xde);
 	assert_int_equal(f->events, 2);
+	assert_int_equal(ask(f, 0xd0), 0xdf); /* the reset line came back up */
 	assert_int_equal(get(f, 0x92), 0x02);
 	put(f, 0x92, 0x02);
 	assert_int_equal(f->events, 2);

@@ -184,6 +184,23 @@ static void eoi_by_edge_mode(void **state)
 	assert_int_equal(f->messages, 2);
 }
 
+static void pins_do_not_disturb_each_other(void **state)
+{
+	struct fixture *f = *state;
+
+	route(f, 9, 0x8059, 0);
+	route(f, 10, 0x805a, 0);
+	ioapic_set_pin(&f->ioapic, 9, true);
+	ioapic_set_pin(&f->ioapic, 10, true);
+	ioapic_eoi(&f->ioapic, 0x59);
+	assert_int_equal(f->messages, 3);
+	ioapic_set_pin(&f->ioapic, 10, false);
+	ioapic_eoi(&f->ioapic, 0x5a);
+	assert_int_equal(f->messages, 3);
+	ioapic_eoi(&f->ioapic, 0x59);
+	assert_int_equal(f->messages, 4);
+}
+
 static void reset_masks(void **state)
 {
 	struct fixture *f = *state;

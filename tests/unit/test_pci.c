@@ -218,6 +218,9 @@ static void reset_control(void **state)
 	put(f, 0xcf9, 1, 0x00);
 	put(f, 0xcf9, 1, 0x0e);
 	assert_int_equal(f->resets, 2);
+	put(f, 0xcf9, 1, 0x00);
+	put(f, 0xcf9, 2, 0x0606); /* a word is not the register */
+	assert_int_equal(get(f, 0xcf9, 2), 0xffff);
 	put(f, 0xcf8, 4, 0x80000600); /* an address, no reset */
 	assert_int_equal(f->resets, 2);
 }

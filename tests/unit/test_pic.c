@@ -143,6 +143,20 @@ static void mask_register(void **state)
 	assert_int_equal(pic_acknowledge(&f->pic), 0x37); /* masked between INTR and INTA */
 }
 
+/* Number 0 is an input like any other. */
+static void input_0(void **state)
+{
+	struct fixture *f = *state;
+
+	pulse(f, 0);
+	assert_true(f->intr.level);
+	assert_int_equal(pic_acknowledge(&f->pic), 0x30);
+	put(f, 0x20, 0x20);
+	pulse(f, 0);
+	put(f, 0x20, 0x0c);
+	assert_int_equal(get(f, 0x20), 0x80);
+}
+
 static void cascade(void **state)
 {
 	struct fixture *f = *state;
@@ -376,6 +390,7 @@ int main(void)
 		T(level),
 		T(fixed_priorities),
 		T(mask_register),
+		T(input_0),
 		T(cascade),
 		T(spurious_15),
 		T(special_fully_nested),

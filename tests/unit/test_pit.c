@@ -173,6 +173,12 @@ static void mode_1(void **state)
 	assert_false(out2(f));
 	f->t += 1;
 	assert_true(out2(f));
+	put(f, 0x61, 0);
+	put(f, 0x61, 1);
+	f->t++;
+	put(f, 0x61, 0); /* a pulse ends without the gate, too */
+	f->t += 4;
+	assert_true(out2(f));
 	put16(f, 2, 2); /* for the next trigger */
 	f->t += 10;
 	assert_true(out2(f));
