@@ -198,6 +198,12 @@ check: $(build)/setup.mk
 system: all
 	$(Q)tests/run system
 
+bench-boot: all
+	$(Q)bench/boot
+
+kernel-release:
+	@echo $(kernel_release)
+
 format: $(build)/setup.mk
 	$(Q)find . -name build -prune -o -name "*.[ch]" -print | xargs clang-format -i --style=file
 
@@ -222,6 +228,6 @@ install-module: $(build)/kernel/fermata.ko
 clean:
 	rm -rf $(build)
 
-.PHONY: FORCE all run test units unit check system format install install-module clean
+.PHONY: FORCE all run test units unit check system format bench-boot kernel-release install install-module clean
 
 -include $(shell find $(build)/obj $(build)/unit/obj -name '*.d' 2>/dev/null)

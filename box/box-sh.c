@@ -22,6 +22,7 @@ static const char usage[] =
 	"  -l FILE     keep the box's kernel log\n"
 	"  -k OPTIONS  more of its kernel's command line\n"
 	"  -o OPTIONS  options of fermata.ko\n"
+	"  -i          time is the number of instructions executed; one processor\n"
 	"  -n          do not load fermata.ko\n"
 	"  -t SECONDS  end it after that time, default 300\n"
 	"Exit status: the script's; 124 when the time was up; 125 when the box failed.\n";
@@ -71,7 +72,7 @@ int main(int argc, char **argv)
 	int option, status = 0, ended = 0;
 	time_t limit;
 
-	while ((option = getopt(argc, argv, "m:c:l:k:o:nt:h")) != -1)
+	while ((option = getopt(argc, argv, "m:c:l:k:o:int:h")) != -1)
 		switch (option) {
 		case 'm':
 			request.guest_memory = (uint64_t)number(optarg) << 20;
@@ -87,6 +88,9 @@ int main(int argc, char **argv)
 			break;
 		case 'o':
 			request.module_options = optarg;
+			break;
+		case 'i':
+			request.count = true;
 			break;
 		case 'n':
 			request.no_module = true;

@@ -89,7 +89,8 @@ static bool find_images(char *dir, size_t size, char *error, size_t error_size)
 		if (images_in(dir, size, wanted, ""))
 			return true;
 		complain(error, error_size,
-			 "no box in FERMATA_BOX=%s: vmlinuz and initrd.cpio are expected there", wanted);
+			 "no box in FERMATA_BOX=%s: vmlinuz and initrd.cpio are expected there",
+			 wanted);
 		return false;
 	}
 	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -305,8 +306,8 @@ static void free_command(struct command *c)
 	"console=ttyS0 quiet panic=-1 oops=panic tsc=reliable no_timer_check nokaslr "             \
 	"mitigations=off random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 noresume"
 
-static void qemu_command(struct command *c, const char *dir, const struct box_request *r, int initrd,
-			 uint64_t initrd_size, int log, const int port[PORTS])
+static void qemu_command(struct command *c, const char *dir, const struct box_request *r,
+			 int initrd, uint64_t initrd_size, int log, const int port[PORTS])
 {
 	uint64_t memory = r->guest_memory + OVERHEAD + 2 * initrd_size;
 
@@ -321,11 +322,17 @@ static void qemu_command(struct command *c, const char *dir, const struct box_re
 	add(c, "-machine");
 	add(c, "q35,usb=off,sata=off,smbus=off,vmport=off");
 	add(c, "-accel");
-	add(c, "tcg,thread=multi");
+	add(c, r->count ? "tcg,thread=single" : "tcg,thread=multi");
+	if (r->count) {
+		add(c, "-icount");
+		add(c, "shift=0,sleep=off");
+		add(c, "-rtc");
+		add(c, "clock=vm");
+	}
 	add(c, "-cpu");
 	add(c, "max");
 	add(c, "-smp");
-	add(c, "%u", r->cpus ? r->cpus : 2);
+	add(c, "%u", r->count ? 1 : r->cpus ? r->cpus : 2);
 	add(c, "-m");
 	add(c, "%lluM", (unsigned long long)((memory + MIB - 1) / MIB));
 	add(c, "-kernel");

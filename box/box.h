@@ -20,8 +20,8 @@ struct box_file {
 };
 
 struct box_request {
-	const char *kind;	      /* "amd" */
-	char *const *argv;	      /* the command inside, NULL-terminated; argv[0]: "fermata", or any */
+	const char *kind;  /* "amd" */
+	char *const *argv; /* the command inside, NULL-terminated; argv[0]: "fermata", or any */
 	const struct box_file *files; /* NULL with file_count 0 */
 	size_t file_count;
 	uint64_t guest_memory;	    /* bytes the command will hand to its guests */
@@ -29,7 +29,8 @@ struct box_request {
 	const char *log_path;	    /* where the box's kernel log stays; NULL: nowhere */
 	const char *kernel_options; /* more of the box's kernel command line; NULL: none */
 	const char *module_options; /* for fermata.ko; NULL: none */
-	bool no_module;		    /* leave fermata.ko unloaded */
+	bool count; /* time is the number of instructions executed, one CPU: to measure; slower */
+	bool no_module; /* leave fermata.ko unloaded */
 };
 
 /*

@@ -116,6 +116,9 @@ static void unused_bits(void **state)
 	assert_int_equal(get(f, 0, 0x602, 2), 0x0721);
 	put(f, 0, 0x603, 1, 0);
 	assert_int_equal(get(f, 0, 0x602, 2), 0x0021);
+	put(f, 0, 0x603, 1, 0x01);
+	put(f, 0, 0x602, 1, 0x01); /* one byte leaves the other alone */
+	assert_int_equal(get(f, 0, 0x602, 2), 0x0101);
 	assert_int_equal(get(f, 0, 0x606, 2), 0);
 	put(f, 0, 0x608, 4, 0xffffffff);
 	assert_int_equal(get(f, 0, 0x608, 4), 0);

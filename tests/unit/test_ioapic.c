@@ -251,8 +251,9 @@ int main(void)
 		T(registers),	     T(an_edge_becomes_a_message),
 		T(message_fields),   T(masked),
 		T(level_until_eoi),  T(eoi_register),
-		T(eoi_by_edge_mode), T(reset_masks),
-		T(bad_pins),	     T(survives_noise),
+		T(eoi_by_edge_mode), T(pins_do_not_disturb_each_other),
+		T(reset_masks),	     T(bad_pins),
+		T(survives_noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -313,6 +313,7 @@ static void memory_and_nmi(void **state)
 	rtc_init(&f->rtc, probe_wire(&f->irq), 0, 2ull << 20, 0);
 	assert_int_equal(get(f, 0x17) | get(f, 0x18) << 8, 1024);
 	assert_int_equal(get(f, 0x34) | get(f, 0x35) << 8, 0);
+	assert_int_equal(get(f, 0x19) | get(f, 0x36) | get(f, 0x5e), 0);
 	assert_false(rtc_nmi_masked(&f->rtc));
 	put(f, 0x80 | 0x40, 0x5a); /* bit 7 is no part of the index */
 	assert_true(rtc_nmi_masked(&f->rtc));

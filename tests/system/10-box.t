@@ -1,0 +1,68 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR GPL-2.0
+# timeout: 240
+#
+# The box itself: streams, statuses, files, and that it ends, and leaves nothing, however it ends.
+cd "$(dirname "$0")/../.." || exit 1
+box=$PWD/build/box/box-sh
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+count=0
+ok() { # STATUS NAME
+	count=$((count + 1))
+	[ "$1" = 0 ] && echo "ok $count - $2" || echo "not ok $count - $2"
+}
+same() { # GOT WANTED NAME
+	[ "$1" = "$2" ]
+	ok $? "$3"
+	[ "$1" = "$2" ] || printf 'got: %s\nwanted: %s\n' "$1" "$2" | sed 's/^/# /'
+}
+script() { # TEXT: its file's name
+	printf '%s\n' "$1" >"$dir/script"
+	echo "$dir/script"
+}
+
+printf 'odd\n\0bytes' >"$dir/a file"
+got=$("$box" "$(script 'lsmod | grep -c "^fermata "; cat; od -An -c "/in/a file"; echo error >&2; exit 42')" "$dir/a file")
+same $? 42 'the status of the command is that of the box'
+same "$got" $'1\n   o   d   d  \\n  \\0   b   y   t   e   s\nerror' 'module, end of input, files, output and errors'
+
+same "$("$box" -n "$(script 'lsmod | grep -c "^fermata "; head -c 3000000 /dev/zero')" | wc -c)" 3000002 \
+	'much output arrives, and without its module'
+
+"$box" -n "$(script 'kill -9 $$')"
+same $? 137 'a killed command'
+
+got=$("$box" -n "$(script 'echo c >/proc/sysrq-trigger; sleep 60')" 2>&1)
+same $? 125 'a crash of the box is an error'
+grep -q 'Kernel panic' <<<"$got"
+ok $? 'and the error shows the end of the log'
+
+"$box" -n -t 4 "$(script 'sleep 600')" 2>/dev/null
+same $? 124 'the time limit'
+
+"$box" -n "$(script 'sleep 600')" &
+pid=$!
+# Its emulator is its only child.
+for _ in $(seq 100); do
+	child=$(pgrep -P $pid) && break
+	sleep 0.1
+done
+kill -9 $pid
+wait $pid 2>/dev/null
+for _ in $(seq 100); do
+	[ -n "$child" ] && [ ! -e "/proc/$child" ] && break
+	sleep 0.1
+done
+[ -n "$child" ] && [ ! -e "/proc/$child" ]
+ok $? 'the emulator dies with the one who started it'
+
+got=$("$box" -n "$dir/missing" 2>&1)
+same "$?: $got" "125: box-sh: cannot read $dir/missing: No such file or directory" 'a missing file'
+got=$(FERMATA_BOX=$dir "$box" -n "$dir/script" 2>&1)
+same "$?: $got" "125: box-sh: no box in FERMATA_BOX=$dir: vmlinuz and initrd.cpio are expected there" 'no images'
+got=$(PATH=/nowhere "$box" -n "$dir/script" 2>&1)
+same "$?: $got" "125: box-sh: the box needs QEMU and there is no qemu-system-x86_64 here; install it: apt-get install qemu-system-x86" \
+	'no QEMU'
+echo "1..$count"
