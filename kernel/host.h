@@ -13,6 +13,25 @@
 
 #include <host_types.h>
 
+/*
+ * ---- what every exit calls. A system may have these inline: it defines HOST_INLINES in
+ * <host_types.h> and brings them from there.
+ */
+#ifndef HOST_INLINES
+u64 host_tsc(void);
+void host_full_barrier(void);
+/* Readers of read-mostly pointers; writers wait for them in host_read_synchronize(). */
+void host_read_begin(void);
+void host_read_end(void);
+/* 8 bytes of guest RAM, at any alignment; see host_read_user() below. */
+int host_read_user_word(u64 *to, u64 user_addr);
+/* The guest's turn. Enabling runs what host interrupts are pending. */
+void host_irq_disable(void);
+void host_irq_enable(void);
+/* The thread must go back to the host: a signal, or another thread's turn. */
+bool host_must_leave(void);
+#endif
+
 /* ---- memory: pages are 4 KiB, zeroed, in the host's direct map. These may sleep. */
 void *host_page_alloc(void); /* NULL when there is no memory */
 void host_page_free(void *page);
@@ -53,9 +72,7 @@ void host_lock_init(struct host_lock *lock);
 void host_lock(struct host_lock *lock);
 void host_unlock(struct host_lock *lock);
 
-/* ---- read-mostly pointers: readers inside host_read_begin/end, writers wait out old readers */
-void host_read_begin(void);
-void host_read_end(void);
+/* ---- read-mostly pointers: a writer waits out the readers inside host_read_begin/end */
 void host_read_synchronize(void); /* sleeps */
 
 /* ---- atomic bit sets, shared between threads */
@@ -70,7 +87,6 @@ u32 host_cpu_count(void); /* CPU numbers are below this */
 u32 host_cpu(void);	  /* this one's; with preemption off */
 
 /* ---- time */
-u64 host_tsc(void);
 u32 host_tsc_khz(void);
 /* One-shot timer: fn runs once, from any context, delta_ns after arm. Re-arming replaces. */
 void host_timer_init(struct host_timer *timer, void (*fn)(struct host_timer *));
@@ -90,10 +106,6 @@ void host_guest_xcr0(u64 xcr0);
 /* In guest context: XCR0 as it is in the CPU; 0 when the CPU has none. */
 u64 host_guest_xcr0_now(void);
 void host_guest_tsc_aux(u64 tsc_aux);
-void host_irq_disable(void);
-void host_irq_enable(void); /* pending host interrupts run here */
-/* The thread must go back to the host: a signal, or another thread's turn. */
-bool host_must_leave(void);
 /* Lets the other threads run if they should; -EINTR when a signal is pending. */
 int host_leave(void);
 /* If the thread is in guest mode on `cpu`, makes it exit soon. */
@@ -104,7 +116,6 @@ int host_wait(struct host_thread *thread, bool (*wake)(void *arg), void *arg);
 void host_wake(struct host_thread *thread);
 /* The guest's XSAVE area, standard format, FERMATA_XSAVE_SIZE bytes. */
 void *host_xsave_area(struct host_thread *thread);
-void host_full_barrier(void);
 void host_restore_breakpoints(void); /* the thread's own DR0..DR3, after a guest used them */
 
 /* ---- messages: one line, no newline at its end */

@@ -130,34 +130,10 @@ void host_guest_end(struct host_thread *t)
 	kernel_fpu_end();
 }
 
-void host_irq_disable(void)
-{
-	local_irq_disable();
-}
-
-void host_irq_enable(void)
-{
-	local_irq_enable();
-}
-
-/*
- * TIF_NOTIFY_RESUME alone is not a reason: rseq sets it at every switch, and its work is for the way
- * back to user space. Task work (a descriptor's last close, for one) must not wait for that.
- */
-static bool user_work(void)
-{
-	return signal_pending(current) || task_work_pending(current);
-}
-
-bool host_must_leave(void)
-{
-	return need_resched() || user_work();
-}
-
 int host_leave(void)
 {
 	cond_resched();
-	return user_work() ? -EINTR : 0;
+	return host_user_work() ? -EINTR : 0;
 }
 
 void host_kick(u32 cpu)

@@ -125,16 +125,6 @@ void host_unlock(struct host_lock *lock)
 	spin_unlock(&lock->spin);
 }
 
-void host_read_begin(void)
-{
-	rcu_read_lock();
-}
-
-void host_read_end(void)
-{
-	rcu_read_unlock();
-}
-
 void host_read_synchronize(void)
 {
 	synchronize_rcu();
@@ -165,11 +155,6 @@ u64 host_exchange(u64 *word, u64 value)
 	return xchg(word, value);
 }
 
-void host_full_barrier(void)
-{
-	smp_mb();
-}
-
 void host_pause(void)
 {
 	cpu_relax();
@@ -185,11 +170,6 @@ u32 host_cpu_count(void)
 u32 host_cpu(void)
 {
 	return smp_processor_id();
-}
-
-u64 host_tsc(void)
-{
-	return rdtsc();
 }
 
 u32 host_tsc_khz(void)

@@ -11,10 +11,17 @@
 #include <linux/hrtimer.h>
 #include <linux/kernel.h>
 #include <linux/minmax.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/spinlock.h>
 #include <linux/stddef.h>
 #include <linux/string.h>
+#include <linux/task_work.h>
 #include <linux/types.h>
+#include <linux/uaccess.h>
+#include <asm/barrier.h>
+#include <asm/msr.h>
 
 struct host_lock {
 	spinlock_t spin;
@@ -24,5 +31,70 @@ struct host_timer {
 	struct hrtimer hrtimer;
 	void (*fn)(struct host_timer *timer);
 };
+
+
+#define HOST_INLINES
+
+static inline u64 host_tsc(void)
+{
+	return rdtsc();
+}
+
+static inline void host_full_barrier(void)
+{
+	smp_mb();
+}
+
+static inline void host_read_begin(void)
+{
+	rcu_read_lock();
+}
+
+static inline void host_read_end(void)
+{
+	rcu_read_unlock();
+}
+
+static inline int host_read_user_word(u64 *to, u64 user_addr)
+{
+	const u64 __user *from = (const u64 __user *)user_addr;
+
+	if (unlikely(!access_ok(from, sizeof(*from))))
+		return -EFAULT;
+	pagefault_disable();
+	__uaccess_begin_nospec();
+	unsafe_get_user(*to, from, fault);
+	__uaccess_end();
+	pagefault_enable();
+	return 0;
+fault:
+	__uaccess_end();
+	pagefault_enable();
+	return -EFAULT;
+}
+
+static inline void host_irq_disable(void)
+{
+	local_irq_disable();
+}
+
+static inline void host_irq_enable(void)
+{
+	local_irq_enable();
+}
+
+/*
+ * TIF_NOTIFY_RESUME alone is not a reason to leave: rseq sets it at every switch, and its work is for
+ * the way back to user space. Task work (a descriptor's last close, for one) must not wait for that.
+ */
+static inline bool host_user_work(void)
+{
+	return signal_pending(current) || task_work_pending(current);
+}
+
+static inline bool host_must_leave(void)
+{
+	return need_resched() || host_user_work();
+}
 
 #endif

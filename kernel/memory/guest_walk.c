@@ -366,17 +366,20 @@ static __always_inline bool fetch_entry(const struct slots *slots, const struct 
 		offset = table - other->gpa;
 	}
 	offset += linear >> (shift - 3) & 0xff8;
-	return likely(!host_read_user(entry, (*slot)->user_addr + offset, 8)) &&
+	return likely(!host_read_user_word(entry, (*slot)->user_addr + offset)) &&
 	       likely(*entry & PTE_P);
 }
 
 /* Unrolled, so that every shift is a constant: this runs at every exit that decodes. */
-static __always_inline bool fetch_walk(const struct slots *slots, const struct slot **slot, u64 cr3,
-				       u64 linear, u64 *gpa)
+static __always_inline bool fetch_walk(const struct slots *slots, const struct slot **slot,
+				       const struct guest_paging *paging, u64 linear, u64 *gpa)
 {
-	u64 entry, offset;
+	u64 entry = paging->cr3, offset;
 
-	if (!fetch_entry(slots, slot, cr3 & PTE_ADDRESS, linear, 39, &entry) || (entry & PTE_PS))
+	if (paging->cr4 & WALK_CR4_LA57 &&
+	    !fetch_entry(slots, slot, entry & PTE_ADDRESS, linear, 48, &entry))
+		return false;
+	if (!fetch_entry(slots, slot, entry & PTE_ADDRESS, linear, 39, &entry) || (entry & PTE_PS))
 		return false;
 	if (!fetch_entry(slots, slot, entry & PTE_ADDRESS, linear, 30, &entry))
 		return false;
@@ -397,7 +400,20 @@ static __always_inline bool fetch_walk(const struct slots *slots, const struct s
 
 static inline bool fetch_is_fast(const struct guest_paging *paging)
 {
-	return (paging->efer & WALK_EFER_LMA) && !(paging->cr4 & WALK_CR4_LA57);
+	return paging->efer & WALK_EFER_LMA;
+}
+
+/* Code is short and rarely near the end of its page: two words, whatever was asked for. */
+static __always_inline bool fetch_bytes(u64 user_addr, u8 *to, u32 size)
+{
+	u64 word[2];
+
+	if (unlikely(size > sizeof(word) || (user_addr & 0xfff) > 4096 - sizeof(word)))
+		return !host_read_user(to, user_addr, size);
+	if (host_read_user_word(&word[0], user_addr) || host_read_user_word(&word[1], user_addr + 8))
+		return false;
+	memcpy(to, word, size);
+	return true;
 }
 
 int guest_walk_fetch(struct guest_memory *memory, const struct guest_paging *paging, u64 linear,
@@ -412,7 +428,7 @@ int guest_walk_fetch(struct guest_memory *memory, const struct guest_paging *pag
 	host_read_begin();
 	slots = READ_ONCE(memory->slots);
 	slot = &slots->slot[slots->largest];
-	found = fetch_walk(slots, &slot, paging->cr3, linear, gpa);
+	found = fetch_walk(slots, &slot, paging, linear, gpa);
 	host_read_end();
 	return found ? 0 : -EFAULT;
 }
@@ -430,9 +446,10 @@ static bool fetch_fast(struct guest_memory *memory, const struct guest_paging *p
 	host_read_begin();
 	slots = READ_ONCE(memory->slots);
 	slot = &slots->slot[slots->largest];
-	if (likely(fetch_walk(slots, &slot, paging->cr3, linear, gpa))) {
-		slot = slots_find(slots, *gpa);
-		done = slot && !host_read_user(to, slot->user_addr + (*gpa - slot->gpa), size);
+	if (likely(fetch_walk(slots, &slot, paging, linear, gpa))) {
+		if (unlikely(*gpa - slot->gpa >= slot->size))
+			slot = slots_search(slots, *gpa);
+		done = slot && fetch_bytes(slot->user_addr + (*gpa - slot->gpa), to, size);
 	}
 	host_read_end();
 	return done;

@@ -238,6 +238,11 @@ int host_read_user(void *to, u64 user_addr, size_t size)
 	return 0;
 }
 
+int host_read_user_word(u64 *to, u64 user_addr)
+{
+	return host_read_user(to, user_addr, sizeof(*to));
+}
+
 int host_write_user(u64 user_addr, const void *from, size_t size)
 {
 	if (!user_ok(user_addr, size))
