@@ -303,8 +303,8 @@ static void free_command(struct command *c)
  * keeps what the kernel thinks is an error or worse; `dmesg` inside has all.
  */
 #define KERNEL_OPTIONS                                                                             \
-	"console=ttyS0 quiet panic=-1 oops=panic tsc=reliable no_timer_check nokaslr "             \
-	"mitigations=off random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 noresume"
+	"console=ttyS0 quiet panic=-1 oops=panic tsc=reliable no_timer_check nokaslr init_on_alloc=0 "             \
+	"random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 noresume"
 
 static void qemu_command(struct command *c, const char *dir, const struct box_request *r,
 			 int initrd, uint64_t initrd_size, int log, const int port[PORTS])

@@ -16,7 +16,7 @@ uint64_t board_enter(struct machine *machine)
 
 void board_leave(struct machine *machine)
 {
-	if (bus_deadline(&machine->board.bus) < machine->armed ||
+	if (bus_nearest(&machine->board.bus) < machine->armed ||
 	    machine->output.flush_at < machine->armed_flush)
 		pthread_cond_signal(&machine->timer_wake);
 	pthread_mutex_unlock(&machine->lock);

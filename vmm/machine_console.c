@@ -128,6 +128,7 @@ size_t machine_console_write(struct machine *machine, const void *bytes, size_t 
 	uint64_t now = board_enter(machine);
 
 	n = serial_input(&machine->board.com1, now, bytes, n);
+	bus_touch(&machine->board.bus, &machine->board.com1);
 	board_leave(machine);
 	return n;
 }
@@ -137,5 +138,6 @@ void machine_console_end(struct machine *machine)
 	uint64_t now = board_enter(machine);
 
 	serial_input_end(&machine->board.com1, now);
+	bus_touch(&machine->board.bus, &machine->board.com1);
 	board_leave(machine);
 }

@@ -4,36 +4,59 @@
 
 #include "bus.h"
 
-#define PORTS 0x10000ull
-
 void bus_init(struct bus *bus)
 {
 	memset(bus, 0, sizeof(*bus));
+	bus->nearest = NEVER;
 }
 
-/* Index of the first range that ends above addr. */
-static unsigned bus_search(const struct bus *bus, enum bus_kind kind, uint64_t addr)
+static bool covers(const struct bus_range *r, uint64_t addr)
 {
-	unsigned low = 0, high = bus->count[kind];
-
-	while (low < high) {
-		unsigned mid = (low + high) / 2;
-		const struct bus_range *r = &bus->range[kind][mid];
-
-		if (addr > r->base && addr - r->base >= r->size)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return addr - r->base < r->size;
 }
 
+/* Ports are looked up on nearly every exit of a guest, device memory hardly ever. */
 static struct bus_range *bus_find(struct bus *bus, enum bus_kind kind, uint64_t addr)
 {
-	unsigned i = bus_search(bus, kind, addr);
-	struct bus_range *r = &bus->range[kind][i];
+	struct bus_range *range = bus->range[kind];
 
-	return i < bus->count[kind] && addr >= r->base ? r : NULL;
+	if (kind == BUS_PORT)
+		return &range[bus->port[addr]];
+	if (covers(&range[bus->last], addr))
+		return &range[bus->last];
+	for (unsigned i = 1; i <= bus->count[kind]; i++) {
+		if (covers(&range[i], addr)) {
+			bus->last = i;
+			return &range[i];
+		}
+	}
+	return &range[0];
+}
+
+/* A device's deadline stands in the operations of one of its ranges, and changes with any of them. */
+static void share_deadline(struct bus *bus, const struct bus_range *new)
+{
+	for (unsigned kind = 0; kind < BUS_KINDS; kind++) {
+		for (unsigned i = 1; i <= bus->count[kind]; i++) {
+			struct bus_range *r = &bus->range[kind][i];
+
+			if (r->dev == new->dev && !r->deadline)
+				r->deadline = new->deadline;
+		}
+	}
+}
+
+static uint64_t (*find_deadline(const struct bus *bus, const void *dev))(void *)
+{
+	for (unsigned kind = 0; kind < BUS_KINDS; kind++) {
+		for (unsigned i = 1; i <= bus->count[kind]; i++) {
+			const struct bus_range *r = &bus->range[kind][i];
+
+			if (r->dev == dev && r->deadline)
+				return r->deadline;
+		}
+	}
+	return NULL;
 }
 
 int bus_add(struct bus *bus, enum bus_kind kind, uint64_t base, uint64_t size,
@@ -41,20 +64,30 @@ int bus_add(struct bus *bus, enum bus_kind kind, uint64_t base, uint64_t size,
 {
 	struct bus_range *range = bus->range[kind];
 	unsigned n = bus->count[kind];
-	unsigned i;
+	struct bus_range *r;
 
 	if (!size || base + size - 1 < base)
 		return -EINVAL;
-	if (kind == BUS_PORT && base + size - 1 >= PORTS)
+	if (kind == BUS_PORT && base + size - 1 >= BUS_PORTS)
 		return -EINVAL;
-	i = bus_search(bus, kind, base);
-	if (i < n && range[i].base <= base + size - 1)
-		return -EEXIST;
+	for (unsigned i = 1; i <= n; i++) {
+		if (covers(&range[i], base) || base + size - 1 - range[i].base < size)
+			return -EEXIST;
+	}
 	if (n == BUS_RANGES)
 		return -ENOSPC;
-	memmove(&range[i + 1], &range[i], (n - i) * sizeof(*range));
-	range[i] = (struct bus_range){ .base = base, .size = size, .ops = ops, .dev = dev };
-	bus->count[kind]++;
+	r = &range[++bus->count[kind]];
+	*r = (struct bus_range){
+		.base = base,
+		.size = size,
+		.ops = ops,
+		.dev = dev,
+		.width = ops->width ? ops->width : 8,
+		.deadline = ops->deadline ? ops->deadline : find_deadline(bus, dev),
+	};
+	share_deadline(bus, r);
+	if (kind == BUS_PORT)
+		memset(&bus->port[base], (int)bus->count[kind], size);
 	return 0;
 }
 
@@ -64,19 +97,37 @@ int bus_add(struct bus *bus, enum bus_kind kind, uint64_t base, uint64_t size,
  */
 static unsigned bus_piece(const struct bus_range *r, uint64_t addr, unsigned size)
 {
-	unsigned width = r->ops->width ? r->ops->width : 8;
-	unsigned line = width == 8 && size == 8 && !(addr & 7) ? 8 : 4;
+	unsigned line = r->width == 8 && size == 8 && !(addr & 7) ? 8 : 4;
 	uint64_t room = r->size - (addr - r->base);
 	unsigned n = 8;
 
-	while (n > size || n > width || n > room || n > line - (addr & (line - 1)))
+	while (n > size || n > r->width || n > room || n > line - (addr & (line - 1)))
 		n /= 2;
 	return n;
 }
 
+/* The piece is all there is, as nearly always: an aligned access inside r that r understands. */
+static bool bus_whole(const struct bus_range *r, uint64_t addr, unsigned size)
+{
+	return size <= r->width && !(size & (size - 1)) && !(addr & (size - 1)) &&
+	       addr - r->base <= r->size - size && size <= r->size;
+}
+
 static uint64_t bus_address(enum bus_kind kind, uint64_t addr)
 {
-	return kind == BUS_PORT ? addr & (PORTS - 1) : addr;
+	return kind == BUS_PORT ? addr & (BUS_PORTS - 1) : addr;
+}
+
+/* r has been accessed: its deadline may have come nearer. */
+static void bus_note(struct bus *bus, const struct bus_range *r)
+{
+	uint64_t at;
+
+	if (!r->deadline)
+		return;
+	at = r->deadline(r->dev);
+	if (at < bus->nearest)
+		bus->nearest = at;
 }
 
 static uint64_t ones(unsigned size)
@@ -84,23 +135,41 @@ static uint64_t ones(unsigned size)
 	return size >= 8 ? UINT64_MAX : (1ull << size * 8) - 1;
 }
 
+static uint64_t read_piece(struct bus *bus, const struct bus_range *r, uint64_t now, uint64_t addr,
+			   unsigned size)
+{
+	uint64_t value;
+
+	if (!r->size || !r->ops->read)
+		return ones(size);
+	value = r->ops->read(r->dev, now, addr - r->base, size) & ones(size);
+	bus_note(bus, r);
+	return value;
+}
+
+static void write_piece(struct bus *bus, const struct bus_range *r, uint64_t now, uint64_t addr,
+			unsigned size, uint64_t value)
+{
+	if (!r->size || !r->ops->write)
+		return;
+	r->ops->write(r->dev, now, addr - r->base, size, value & ones(size));
+	bus_note(bus, r);
+}
+
 uint64_t bus_read(struct bus *bus, enum bus_kind kind, uint64_t now, uint64_t addr, unsigned size)
 {
-	uint64_t value = 0;
-	unsigned done = 0;
+	uint64_t value = 0, at = bus_address(kind, addr);
+	struct bus_range *r = bus_find(bus, kind, at);
 
+	if (bus_whole(r, at, size))
+		return read_piece(bus, r, now, at, size);
 	if (size > 8)
 		size = 8;
-	while (done < size) {
-		uint64_t at = bus_address(kind, addr + done);
-		struct bus_range *r = bus_find(bus, kind, at);
-		unsigned n = r ? bus_piece(r, at, size - done) : 1;
-		uint64_t part = ones(n);
-
-		if (r && r->ops->read)
-			part &= r->ops->read(r->dev, now, at - r->base, n);
-		value |= part << done * 8;
-		done += n;
+	for (unsigned done = 0, n; done < size; done += n) {
+		at = bus_address(kind, addr + done);
+		r = bus_find(bus, kind, at);
+		n = r->size ? bus_piece(r, at, size - done) : 1;
+		value |= read_piece(bus, r, now, at, n) << done * 8;
 	}
 	return value;
 }
@@ -108,18 +177,32 @@ uint64_t bus_read(struct bus *bus, enum bus_kind kind, uint64_t now, uint64_t ad
 void bus_write(struct bus *bus, enum bus_kind kind, uint64_t now, uint64_t addr, unsigned size,
 	       uint64_t value)
 {
-	unsigned done = 0;
+	uint64_t at = bus_address(kind, addr);
+	struct bus_range *r = bus_find(bus, kind, at);
 
+	if (bus_whole(r, at, size)) {
+		write_piece(bus, r, now, at, size, value);
+		return;
+	}
 	if (size > 8)
 		size = 8;
-	while (done < size) {
-		uint64_t at = bus_address(kind, addr + done);
-		struct bus_range *r = bus_find(bus, kind, at);
-		unsigned n = r ? bus_piece(r, at, size - done) : 1;
+	for (unsigned done = 0, n; done < size; done += n) {
+		at = bus_address(kind, addr + done);
+		r = bus_find(bus, kind, at);
+		n = r->size ? bus_piece(r, at, size - done) : 1;
+		write_piece(bus, r, now, at, n, value >> done * 8);
+	}
+}
 
-		if (r && r->ops->write)
-			r->ops->write(r->dev, now, at - r->base, n, value >> done * 8 & ones(n));
-		done += n;
+void bus_touch(struct bus *bus, const void *dev)
+{
+	for (unsigned kind = 0; kind < BUS_KINDS; kind++) {
+		for (unsigned i = 1; i <= bus->count[kind]; i++) {
+			if (bus->range[kind][i].dev == dev) {
+				bus_note(bus, &bus->range[kind][i]);
+				return;
+			}
+		}
 	}
 }
 
@@ -128,7 +211,7 @@ uint64_t bus_deadline(struct bus *bus)
 	uint64_t first = NEVER;
 
 	for (unsigned kind = 0; kind < BUS_KINDS; kind++) {
-		for (unsigned i = 0; i < bus->count[kind]; i++) {
+		for (unsigned i = 1; i <= bus->count[kind]; i++) {
 			struct bus_range *r = &bus->range[kind][i];
 			uint64_t at = r->ops->deadline ? r->ops->deadline(r->dev) : NEVER;
 
@@ -136,13 +219,14 @@ uint64_t bus_deadline(struct bus *bus)
 				first = at;
 		}
 	}
+	bus->nearest = first;
 	return first;
 }
 
 void bus_tick(struct bus *bus, uint64_t now)
 {
 	for (unsigned kind = 0; kind < BUS_KINDS; kind++) {
-		for (unsigned i = 0; i < bus->count[kind]; i++) {
+		for (unsigned i = 1; i <= bus->count[kind]; i++) {
 			struct bus_range *r = &bus->range[kind][i];
 
 			if (r->ops->tick && (!r->ops->deadline || r->ops->deadline(r->dev) <= now))
@@ -154,11 +238,12 @@ void bus_tick(struct bus *bus, uint64_t now)
 void bus_reset(struct bus *bus)
 {
 	for (unsigned kind = 0; kind < BUS_KINDS; kind++) {
-		for (unsigned i = 0; i < bus->count[kind]; i++) {
+		for (unsigned i = 1; i <= bus->count[kind]; i++) {
 			struct bus_range *r = &bus->range[kind][i];
 
 			if (r->ops->reset)
 				r->ops->reset(r->dev);
 		}
 	}
+	bus_deadline(bus);
 }

@@ -8,6 +8,7 @@
 #include "device.h"
 
 #define BUS_RANGES 32
+#define BUS_PORTS 0x10000u
 
 enum bus_kind { BUS_PORT, BUS_MEMORY, BUS_KINDS };
 
@@ -16,12 +17,17 @@ struct bus_range {
 	uint64_t size;
 	const struct device_ops *ops;
 	void *dev;
+	unsigned width;			 /* the widest access, in bytes */
+	uint64_t (*deadline)(void *dev); /* dev's, whichever of its ranges has it; or NULL */
 };
 
-/* Ranges sorted by base, one table per kind. */
+/* Index 0 of each kind is where nobody answers. */
 struct bus {
-	struct bus_range range[BUS_KINDS][BUS_RANGES];
+	struct bus_range range[BUS_KINDS][BUS_RANGES + 1];
 	unsigned count[BUS_KINDS];
+	unsigned last;	  /* the memory range that was found last */
+	uint64_t nearest; /* see bus_nearest() */
+	uint8_t port[BUS_PORTS];
 };
 
 void bus_init(struct bus *bus);
@@ -41,6 +47,16 @@ void bus_write(struct bus *bus, enum bus_kind kind, uint64_t now, uint64_t addr,
 	       uint64_t value);
 /* The earliest deadline of any device; it may change with every read, write and input. */
 uint64_t bus_deadline(struct bus *bus);
+/*
+ * No deadline is earlier than this: what bus_deadline() last said, or that of a device which was
+ * accessed or touched since then. One comparison tells whether somebody has to be woken.
+ */
+static inline uint64_t bus_nearest(const struct bus *bus)
+{
+	return bus->nearest;
+}
+/* dev was changed by other means than bus_read() and bus_write(). */
+void bus_touch(struct bus *bus, const void *dev);
 void bus_tick(struct bus *bus, uint64_t now);
 void bus_reset(struct bus *bus);
 
