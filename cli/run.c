@@ -67,11 +67,12 @@ int command_run(int argc, char **argv)
 
 	if (!memory_size_valid(options.memory, host_memory_available(), problem, sizeof(problem)))
 		return fail("%s", problem);
-	if (machine_check(&config, problem, sizeof(problem)))
-		return fail("%s", problem);
 	if (name_claim(&claim, options.name, problem, sizeof(problem)))
 		return fail("%s", problem);
 	box = choose_place(options.place, &status);
+	/* Here, making the machine checks the same; a box is not started for what cannot work in it. */
+	if (status == STATUS_OK && box && machine_check(&config, problem, sizeof(problem)))
+		status = fail("%s", problem);
 	if (status == STATUS_OK)
 		status = box ? run_in_box(&options) : run_here(&options, &config);
 	name_release(&claim);

@@ -130,6 +130,11 @@ static int mismatch(struct emu *e, struct emu_retry *retry)
 			    exit->mmio.write ? "write" : "read", (unsigned long long)exit->mmio.gpa);
 }
 
+static bool port_size_valid(unsigned size)
+{
+	return size == 1 || size == 2 || size == 4;
+}
+
 /* IN and OUT without string: the exit says all, no bytes needed. */
 static int port(struct emu *e)
 {
@@ -170,7 +175,8 @@ static int perform(struct emu *e)
 	return ret == EMU_UNKNOWN ? emu_unknown(e) : ret;
 }
 
-int emu_run(struct emu *e, struct emu_retry *retry)
+/* All that needs the instruction itself, and what cannot be emulated. */
+static __attribute__((noinline)) int instruction(struct emu *e, struct emu_retry *retry)
 {
 	const struct fermata_exit *exit = &e->run->exit;
 	int ret;
@@ -179,12 +185,10 @@ int emu_run(struct emu *e, struct emu_retry *retry)
 	e->page[0].linear = 1;
 	e->page[1].linear = 1;
 	if (exit->reason == FERMATA_EXIT_IO) {
-		if (exit->io.size != 1 && exit->io.size != 2 && exit->io.size != 4)
+		if (!port_size_valid(exit->io.size))
 			return fermata_fail(EINVAL,
 					    "a port access of %u bytes: the exit record is damaged",
 					    exit->io.size);
-		if (!exit->io.string && exit->insn_len)
-			return port(e);
 	} else if (exit->reason != FERMATA_EXIT_MMIO) {
 		return fermata_fail(EINVAL, "nothing to emulate: the exit is %s, not IO or MMIO",
 				    fermata_exit_reason_name(exit->reason));
@@ -199,4 +203,15 @@ int emu_run(struct emu *e, struct emu_retry *retry)
 		return mismatch(e, retry);
 	retry->count = 0;
 	return ret == EMU_FAULT ? 0 : ret;
+}
+
+/* Most exits are plain IN and OUT: kept apart, they cost a few dozen instructions. */
+int emu_run(struct emu *e, struct emu_retry *retry)
+{
+	const struct fermata_exit *exit = &e->run->exit;
+
+	if (exit->reason == FERMATA_EXIT_IO && !exit->io.string && exit->insn_len &&
+	    port_size_valid(exit->io.size))
+		return port(e);
+	return instruction(e, retry);
 }

@@ -134,10 +134,10 @@ int fermata_run(fermata_vcpu *vcpu)
 	prepare_thread(vcpu, tid);
 	atomic_store(&vcpu->running, tid);
 	ret = ioctl(vcpu->fd, FERMATA_RUN, 0);
-	err = errno;
-	atomic_store(&vcpu->running, 0);
+	atomic_store(&vcpu->running, 0); /* leaves errno alone */
 	if (!ret)
 		return 0;
+	err = errno;
 	switch (err) {
 	case EINTR:
 		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);

@@ -41,9 +41,9 @@ static int load(const struct machine_config *config, uint8_t *ram, bool gigabyte
 	};
 	int result = -1;
 
-	if (boot_file_read(config->kernel, &request.kernel, error, error_size))
+	if (boot_file_open(config->kernel, &request.kernel, error, error_size))
 		goto out;
-	if (config->initrd && boot_file_read(config->initrd, &request.initrd, error, error_size))
+	if (config->initrd && boot_file_open(config->initrd, &request.initrd, error, error_size))
 		goto out;
 	request.rsdp = acpi_build(&request.memory, config->vcpus);
 	if (!request.rsdp) {
@@ -55,8 +55,8 @@ static int load(const struct machine_config *config, uint8_t *ram, bool gigabyte
 	}
 	result = boot_load(&request, entry, error, error_size);
 out:
-	boot_file_free(&request.kernel);
-	boot_file_free(&request.initrd);
+	boot_file_close(&request.kernel);
+	boot_file_close(&request.initrd);
 	return result;
 }
 

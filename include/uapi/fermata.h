@@ -360,7 +360,8 @@ struct fermata_stats {
 	__u64 tag_rollovers;  /* a CPU ran out of tags and started a generation */
 	__u64 halts;	      /* HLT that put the thread to sleep */
 	__u64 guest_cycles;   /* host TSC spent inside the guest */
-	__u64 reserved[5];
+	__u64 halt_cycles;    /* host TSC asleep in HLT; no exit's cost */
+	__u64 reserved[4];
 	struct fermata_exit_count exit[FERMATA_MAX_EXIT_CODES]; /* by fermata_exit_slot() */
 	struct fermata_last_exit last_exit[FERMATA_LAST_EXITS];
 };

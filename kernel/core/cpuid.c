@@ -198,8 +198,8 @@ static bool promises_too_much(const struct fermata_cpuid_entry *e, const struct 
 	struct cpu_words mask = NONE;
 
 	switch (e->leaf) {
-	case 1:
-		mask = MASK(0, 0, ALL, ALL);
+	case 1: /* HTT is topology, the caller's */
+		mask = MASK(0, 0, ALL, ALL & ~B(28));
 		break;
 	case 7:
 		mask = e->subleaf ? MASK(ALL, ALL, ALL, ALL) : MASK(0, ALL, ALL, ALL);
@@ -207,8 +207,8 @@ static bool promises_too_much(const struct fermata_cpuid_entry *e, const struct 
 	case 0xd:
 		mask = e->subleaf == 0 ? MASK(ALL, 0, 0, ALL) : e->subleaf == 1 ? MASK(ALL, 0, ALL, ALL) : NONE;
 		break;
-	case 0x80000001:
-		mask = MASK(0, 0, ALL, ALL);
+	case 0x80000001: /* so is CmpLegacy */
+		mask = MASK(0, 0, ALL & ~B(1), ALL);
 		break;
 	case 0x80000007:
 		mask = MASK(0, 0, 0, ALL);

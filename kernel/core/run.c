@@ -221,6 +221,7 @@ static void take_startup(struct vcpu *v)
 static int wait_for_work(struct vcpu *v)
 {
 	struct where where;
+	u64 asleep;
 	int err;
 
 	if (v->mp_state == FERMATA_MP_HALTED) {
@@ -233,7 +234,10 @@ static int wait_for_work(struct vcpu *v)
 		}
 		v->stats.halts++;
 	}
+	asleep = host_tsc();
+	account_cost(v, asleep);
 	err = host_wait(v->thread, should_wake, v);
+	v->stats.halt_cycles += host_tsc() - asleep;
 	if (err)
 		return err;
 	if (READ_ONCE(v->page->immediate_exit))

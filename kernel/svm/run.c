@@ -28,6 +28,22 @@ static void svm_load_breakpoints(struct vcpu *v)
 		cpu_write_dr(i, v->dr[i]);
 }
 
+/* Steps over an instruction that was done for the guest; with TF set that raises #DB (APM 2 13.1.4). */
+static void svm_advance(struct vcpu *v, struct vmcb *c)
+{
+	c->rip += v->advance;
+	c->int_state &= ~INT_STATE_SHADOW;
+	v->advance = 0;
+	if (likely(!(c->rflags & ARCH_RFLAGS_TF)))
+		return;
+	c->dr6 |= ARCH_DR6_BS;
+	c->clean &= ~CLEAN_DR;
+	if (c->eventinj & EVENT_VALID) /* what interrupts the guest now comes first, the trap after it */
+		vcpu_raise(v, ARCH_DB);
+	else
+		c->eventinj = ARCH_DB | EVENT_TYPE_EXCEPTION | EVENT_VALID;
+}
+
 void svm_run(struct vcpu *v)
 {
 	struct svm_vcpu *s = v->hw;
@@ -37,11 +53,8 @@ void svm_run(struct vcpu *v)
 
 	if (v->dirty)
 		svm_apply(v);
-	if (v->advance) {
-		c->rip += v->advance;
-		c->int_state &= ~INT_STATE_SHADOW;
-		v->advance = 0;
-	}
+	if (v->advance)
+		svm_advance(v, c);
 	if (tpr != (c->vintr & V_TPR_MASK)) {
 		c->vintr = (c->vintr & ~V_TPR_MASK) | tpr;
 		c->clean &= ~CLEAN_TPR;

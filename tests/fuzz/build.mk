@@ -2,7 +2,7 @@
 #
 # tests/fuzz/fuzz_NAME.c becomes build/unit/test_fuzz_NAME and runs with the unit tests: some
 # thousand mutations with a fixed seed. What it fuzzes, from the top of the tree:
-fuzz_bzimage := vmm/boot/bzimage.c vmm/boot/entry.c vmm/boot/layout.c
+fuzz_bzimage := vmm/boot/bzimage.c vmm/boot/entry.c vmm/boot/file.c vmm/boot/layout.c
 
 fuzz_names := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 unit_tests += $(fuzz_names:%=$(build)/unit/test_fuzz_%)

@@ -101,7 +101,7 @@ static int one_input(const uint8_t *data, size_t size)
 
 	copy = malloc(size ? size : 1);
 	memcpy(copy, data, size);
-	request.kernel = (struct boot_image){ copy, size };
+	request.kernel = (struct boot_image){ .data = copy, .size = size };
 	memset(cmdline, 'x', sizeof(cmdline));
 	cmdline[c.cmdline * 16] = 0;
 	request.cmdline = cmdline;
@@ -113,7 +113,7 @@ static int one_input(const uint8_t *data, size_t size)
 		request.memory.high = guarded(request.memory.high_size);
 	if (c.initrd) {
 		initrd[0] = 0x5a;
-		request.initrd = (struct boot_image){ initrd, (c.initrd % 64 + 1) * 65536 - 1 };
+		request.initrd = (struct boot_image){ .data = initrd, .size = (c.initrd % 64 + 1) * 65536 - 1 };
 	}
 
 	result = boot_load(&request, &entry, error, sizeof(error));

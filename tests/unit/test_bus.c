@@ -195,13 +195,54 @@ static void calls_who_is_due(void **state)
 	assert_int_equal(b.resets, 1);
 }
 
+/* One number says whether a deadline came nearer: by any range of the device, or when told. */
+static void the_nearest_is_remembered(void **state)
+{
+	struct recorder a = { .deadline = 50 }, b = { .deadline = 70 }, c = { 0 };
+	struct bus bus;
+
+	bus_init(&bus);
+	bus_add(&bus, BUS_PORT, 0x10, 1, &byte_ops, &a); /* before the range that has the deadline */
+	bus_add(&bus, BUS_PORT, 0x20, 1, &any_ops, &a);
+	bus_add(&bus, BUS_PORT, 0x30, 1, &byte_ops, &a); /* and after it */
+	bus_add(&bus, BUS_MEMORY, 0x40, 8, &any_ops, &b);
+	bus_add(&bus, BUS_PORT, 0x50, 1, &byte_ops, &c);
+	assert_int_equal(bus_deadline(&bus), 50);
+	assert_int_equal(bus_nearest(&bus), 50);
+	a.deadline = 40;
+	bus_read(&bus, BUS_PORT, 0, 0x50, 1); /* another device */
+	assert_int_equal(bus_nearest(&bus), 50);
+	bus_write(&bus, BUS_PORT, 0, 0x10, 1, 0);
+	assert_int_equal(bus_nearest(&bus), 40);
+	a.deadline = 30;
+	bus_read(&bus, BUS_PORT, 0, 0x30, 1);
+	assert_int_equal(bus_nearest(&bus), 30);
+	a.deadline = 90; /* later is news only to who asks */
+	bus_read(&bus, BUS_PORT, 0, 0x20, 1);
+	assert_int_equal(bus_nearest(&bus), 30);
+	assert_int_equal(bus_deadline(&bus), 70);
+	assert_int_equal(bus_nearest(&bus), 70);
+	b.deadline = 60;
+	bus_touch(&bus, &c);
+	assert_int_equal(bus_nearest(&bus), 70);
+	bus_touch(&bus, &b);
+	assert_int_equal(bus_nearest(&bus), 60);
+	b.deadline = 55;
+	bus_write(&bus, BUS_MEMORY, 0, 0x3e, 4, 0); /* in pieces, the last ones b's */
+	assert_int_equal(bus_nearest(&bus), 55);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(refuses_bad_ranges),	 cmocka_unit_test(is_full_at_its_capacity),
-		cmocka_unit_test(nobody_reads_as_ones),	 cmocka_unit_test(splits_what_is_too_wide),
-		cmocka_unit_test(splits_what_straddles), cmocka_unit_test(memory_takes_eight_bytes),
+		cmocka_unit_test(refuses_bad_ranges),
+		cmocka_unit_test(is_full_at_its_capacity),
+		cmocka_unit_test(nobody_reads_as_ones),
+		cmocka_unit_test(splits_what_is_too_wide),
+		cmocka_unit_test(splits_what_straddles),
+		cmocka_unit_test(memory_takes_eight_bytes),
 		cmocka_unit_test(calls_who_is_due),
+		cmocka_unit_test(the_nearest_is_remembered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,7 +47,7 @@ static int setup(void **state)
 	f->low = memory_new(LOW_SIZE);
 	f->request.memory.low = f->low;
 	f->request.memory.low_size = LOW_SIZE;
-	f->request.kernel = (struct boot_image){ f->image, sizeof(f->image) };
+	f->request.kernel = (struct boot_image){ .data = f->image, .size = sizeof(f->image) };
 	f->request.kernel_path = "vmlinuz";
 	f->request.initrd_path = "initrd.gz";
 	f->request.cmdline = "console=ttyS0 quiet";
@@ -281,7 +281,7 @@ static void initrd(void **state)
 	uint8_t data[5000];
 
 	memset(data, 0x5a, sizeof(data));
-	f->request.initrd = (struct boot_image){ data, sizeof(data) };
+	f->request.initrd = (struct boot_image){ .data = data, .size = sizeof(data) };
 	loads(f);
 	/* page-aligned, as high as it goes */
 	assert_int_equal(f->entry.initrd_base, LOW_SIZE - 8192);
@@ -321,7 +321,7 @@ static void initrd_above_4g(void **state)
 	uint8_t *high = memory_new(2 * size);
 	uint8_t *data = memory_new(size);
 
-	f->request.initrd = (struct boot_image){ data, size };
+	f->request.initrd = (struct boot_image){ .data = data, .size = size };
 	f->request.memory.high = high;
 	f->request.memory.high_size = 2 * size;
 	data[0] = 1;
@@ -453,14 +453,14 @@ static void every_length(void **state)
 	for (size = 0; size < IMAGE_SIZE; size += size < 0x300 ? 1 : 509) {
 		copy = malloc(size ? size : 1); /* of its own, so that the sanitizer sees its end */
 		memcpy(copy, f->image, size);
-		f->request.kernel = (struct boot_image){ copy, size };
+		f->request.kernel = (struct boot_image){ .data = copy, .size = size };
 		assert_int_equal(load(f), -1);
 		assert_non_null(strstr(f->error, size < 0x206 ? "no \"HdrS\"" : "truncated"));
 		free(copy);
 	}
 	copy = calloc(1, IMAGE_SIZE + 100);
 	memcpy(copy, f->image, IMAGE_SIZE);
-	f->request.kernel = (struct boot_image){ copy, IMAGE_SIZE + 100 };
+	f->request.kernel = (struct boot_image){ .data = copy, .size = IMAGE_SIZE + 100 };
 	loads(f);
 	free(copy);
 }
@@ -522,37 +522,42 @@ static void files(void **state)
 	struct fixture *f = *state;
 	struct boot_image image;
 	char dir[] = "/tmp/fermata-test-XXXXXX", path[64];
+	size_t head = IMAGE_SIZE < BOOT_IMAGE_HEAD ? IMAGE_SIZE : BOOT_IMAGE_HEAD;
 	int fd;
 
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/file", dir);
 
-	assert_int_equal(boot_file_read(path, &image, f->error, sizeof(f->error)), -1);
+	assert_int_equal(boot_file_open(path, &image, f->error, sizeof(f->error)), -1);
 	assert_non_null(strstr(f->error, "/file: No such file or directory"));
-	assert_int_equal(boot_file_read(dir, &image, f->error, sizeof(f->error)), -1);
+	assert_int_equal(boot_file_open(dir, &image, f->error, sizeof(f->error)), -1);
 	assert_non_null(strstr(f->error, "is a directory"));
-	boot_file_free(&image);
+	boot_file_close(&image);
 
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(boot_file_read(path, &image, f->error, sizeof(f->error)), -1);
+	assert_int_equal(boot_file_open(path, &image, f->error, sizeof(f->error)), -1);
 	assert_non_null(strstr(f->error, "not a regular file"));
 	assert_int_equal(unlink(path), 0);
 
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
 	assert_true(fd >= 0);
-	assert_int_equal(boot_file_read(path, &image, f->error, sizeof(f->error)), -1);
+	assert_int_equal(boot_file_open(path, &image, f->error, sizeof(f->error)), -1);
 	assert_non_null(strstr(f->error, "the file is empty"));
 	assert_int_equal(write(fd, f->image, IMAGE_SIZE), IMAGE_SIZE);
-	assert_int_equal(boot_file_read(path, &image, f->error, sizeof(f->error)), 0);
-	/* What happens to the file now is none of the image's business. */
-	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(boot_file_open(path, &image, f->error, sizeof(f->error)), 0);
 	assert_int_equal(image.size, IMAGE_SIZE);
-	assert_memory_equal(image.data, f->image, IMAGE_SIZE);
-	boot_file_free(&image);
+	assert_memory_equal(image.data, f->image, head);
+	f->request.kernel = image;
+	loads(f);
+	/* A file that shrinks after its header was checked is noticed. */
+	assert_int_equal(ftruncate(fd, IMAGE_SIZE - 1), 0);
+	assert_int_equal(boot_load(&f->request, &f->entry, f->error, sizeof(f->error)), -1);
+	assert_non_null(strstr(f->error, "it shrank while it was read"));
+	boot_file_close(&image);
 	assert_null(image.data);
 
 	assert_int_equal(ftruncate(fd, (4ll << 30) + 1), 0);
-	assert_int_equal(boot_file_read(path, &image, f->error, sizeof(f->error)), -1);
+	assert_int_equal(boot_file_open(path, &image, f->error, sizeof(f->error)), -1);
 	assert_non_null(strstr(f->error, "larger than 4 GiB"));
 	close(fd);
 	assert_int_equal(unlink(path), 0);
@@ -567,7 +572,7 @@ static void debian_kernel(void **state)
 	struct boot_image image;
 	uint64_t size = 512 * MIB;
 
-	if (boot_file_read(path, &image, f->error, sizeof(f->error)))
+	if (boot_file_open(path, &image, f->error, sizeof(f->error)))
 		skip();
 	f->request.kernel = image;
 	f->request.memory.low = memory_new(size);
@@ -580,7 +585,7 @@ static void debian_kernel(void **state)
 
 	f->request.memory = (struct boot_memory){ f->low, 32 * MIB, NULL, 0 };
 	refused(f, "the guest has 32 MiB below 3 GiB; give it more");
-	boot_file_free(&image);
+	boot_file_close(&image);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -14,7 +14,11 @@
 /* What cli/stats.c needs of its neighbours; the table itself needs only the names. */
 const char *fermata_exit_code_name(uint32_t vendor, uint32_t code)
 {
-	return code == 0x72 ? "cpuid" : code == 0x400 ? "npf" : code == 0x7b ? "io" : "?";
+	return code == 0x72  ? "cpuid" :
+	       code == 0x400 ? "npf" :
+	       code == 0x7b  ? "io" :
+	       code == 0x78  ? "hlt" :
+			       "?";
 }
 
 int fermata_caps(struct fermata_caps *caps)
@@ -70,6 +74,26 @@ static void sorted_with_shares(void **state)
 	free(stats);
 }
 
+/* The time a guest sleeps in HLT is nobody's cost. */
+static void sleep_is_idle(void **state)
+{
+	struct fermata_stats *stats = calloc(1, sizeof(*stats));
+	char *text;
+
+	stats->vendor = FERMATA_VENDOR_AMD;
+	stats->exit[fermata_exit_slot(0x72)] = (struct fermata_exit_count){ 50, 25000 };
+	stats->exit[fermata_exit_slot(0x78)] = (struct fermata_exit_count){ 50, 7000000 };
+	stats->guest_cycles = 75000;
+	text = table(stats, 2000000);
+	assert_non_null(
+		strstr(strstr(text, "cpuid"), " 50    50.00%  100.00%          500        250\n"));
+	assert_non_null(
+		strstr(strstr(text, "hlt"), " 50    50.00%     idle            -          -\n"));
+	assert_non_null(strstr(text, "in exits 25000 (25.00%), idle 7000000\n"));
+	free(text);
+	free(stats);
+}
+
 static void empty_and_without_frequency(void **state)
 {
 	struct fermata_stats *stats = calloc(1, sizeof(*stats));
@@ -88,6 +112,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sorted_with_shares),
+		cmocka_unit_test(sleep_is_idle),
 		cmocka_unit_test(empty_and_without_frequency),
 	};
 

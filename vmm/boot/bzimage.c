@@ -7,6 +7,7 @@
  * Everything is checked and placed before the first byte of guest memory is written.
  */
 #include <asm/bootparam.h>
+#include <errno.h>
 #include <string.h>
 
 #include "boot/bzimage.h"
@@ -40,7 +41,7 @@ struct plan {
 	const char *initrd;
 	struct setup_header header;
 	size_t header_size;  /* bytes of it that the file defines, from HEADER_START */
-	const uint8_t *code; /* the protected-mode part */
+	uint64_t code_offset; /* of the protected-mode part, in the image */
 	uint64_t code_size;
 	uint64_t kernel_base, kernel_size;
 	uint64_t initrd_base;
@@ -177,7 +178,7 @@ static int find_code(struct plan *plan)
 			    "%llu bytes of code); get the file again",
 			    plan->kernel, header->payload_length, header->payload_offset,
 			    (unsigned long long)code_size);
-	plan->code = image->data + setup_size;
+	plan->code_offset = setup_size;
 	plan->code_size = code_size;
 	return 0;
 }
@@ -339,6 +340,12 @@ static void write_zero_page(const struct plan *plan)
 	memcpy(request->memory.low + LAYOUT_ZERO_PAGE, &page, sizeof(page));
 }
 
+static int gave_out(struct plan *plan, const char *path)
+{
+	return fail(plan, "%s: %s", path,
+		    errno ? strerror(errno) : "it shrank while it was read; try again");
+}
+
 int boot_load(const struct boot_request *request, struct boot_entry *out, char *error,
 	      size_t error_size)
 {
@@ -356,10 +363,14 @@ int boot_load(const struct boot_request *request, struct boot_entry *out, char *
 		return -1;
 
 	memset(out, 0, sizeof(*out));
-	memcpy(memory->low + plan.kernel_base, plan.code, plan.code_size);
+	if (boot_image_copy(&request->kernel, plan.code_offset, memory->low + plan.kernel_base,
+			    plan.code_size))
+		return gave_out(&plan, plan.kernel);
 	if (plan.initrd_base) {
-		memcpy(layout_ram(memory, plan.initrd_base, request->initrd.size),
-		       request->initrd.data, request->initrd.size);
+		if (boot_image_copy(&request->initrd, 0,
+				    layout_ram(memory, plan.initrd_base, request->initrd.size),
+				    request->initrd.size))
+			return gave_out(&plan, plan.initrd);
 		out->initrd_base = plan.initrd_base;
 		out->initrd_size = request->initrd.size;
 	}

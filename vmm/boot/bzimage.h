@@ -6,11 +6,16 @@
 #include "boot/layout.h"
 #include "uapi/fermata.h"
 
-/* A file's bytes. boot_file_read() fills it with malloced memory. */
+/*
+ * A kernel or an initrd: bytes in memory, or a file of which boot_file_open() has read the beginning.
+ * The rest of a file is read once, straight into guest memory.
+ */
 struct boot_image {
 	const uint8_t *data; /* NULL: there is none */
-	size_t size;
+	size_t size;	     /* of the whole image */
+	int rest;	     /* descriptor + 1 of the file; 0: data holds all of the image */
 };
+#define BOOT_IMAGE_HEAD 65536 /* bytes of a file that data holds, if it has as many */
 
 struct boot_request {
 	struct boot_memory memory; /* zero-filled, as new guest memory is */
@@ -40,7 +45,7 @@ struct boot_entry {
 /*
  * Checks the image, then writes kernel, initrd, command line, zero page, page tables and GDT into
  * guest memory. 0, or -1 with one line in `error` (no newline, no "fermata: " prefix); guest memory
- * is untouched when it fails.
+ * is untouched when it fails, unless it is the file that gives out halfway.
  */
 int boot_load(const struct boot_request *request, struct boot_entry *out, char *error,
 	      size_t error_size);
@@ -52,10 +57,12 @@ int boot_load(const struct boot_request *request, struct boot_entry *out, char *
 int boot_state(const struct boot_entry *entry, struct fermata_state *state, uint32_t *mask);
 
 /*
- * Reads a whole file into memory of its own, so that a file changing meanwhile changes nothing.
- * 0, or -1 with one line in `error`. boot_file_free() may be called in both cases.
+ * Opens a file and reads its beginning. 0, or -1 with one line in `error`. boot_file_close() may be
+ * called in both cases.
  */
-int boot_file_read(const char *path, struct boot_image *image, char *error, size_t error_size);
-void boot_file_free(struct boot_image *image);
+int boot_file_open(const char *path, struct boot_image *image, char *error, size_t error_size);
+void boot_file_close(struct boot_image *image);
+/* [offset, offset + size) of the image, which lies inside it. -1, errno set: the file gave less. */
+int boot_image_copy(const struct boot_image *image, size_t offset, uint8_t *to, size_t size);
 
 #endif

@@ -22,11 +22,6 @@ enum { STATUS = 0, ENABLE = 2, CONTROL = 4, TIMER = 8 }; /* offsets */
 #define SLP_TYP 0x1c00
 #define SLP_EN 0x2000 /* reads as 0 */
 
-static uint64_t ticks(uint64_t now)
-{
-	return (unsigned __int128)now * ACPI_PM_HZ / SECOND;
-}
-
 static void update_sci(struct acpi_pm *pm)
 {
 	wire_set(&pm->sci, pm->status & pm->enable);
@@ -37,9 +32,11 @@ static void advance(struct acpi_pm *pm, uint64_t now)
 {
 	uint64_t flips;
 
-	if (now > pm->now)
+	if (now > pm->now) {
 		pm->now = now;
-	flips = ticks(pm->now) >> (pm->timer_bits - 1);
+		pm->ticks = (unsigned __int128)now * ACPI_PM_HZ / SECOND;
+	}
+	flips = pm->ticks >> (pm->timer_bits - 1);
 	if (flips == pm->flips)
 		return;
 	pm->flips = flips;
@@ -49,7 +46,7 @@ static void advance(struct acpi_pm *pm, uint64_t now)
 
 static uint32_t timer(const struct acpi_pm *pm)
 {
-	return ticks(pm->now) & ((1ull << pm->timer_bits) - 1);
+	return pm->ticks & ((1ull << pm->timer_bits) - 1);
 }
 
 static uint8_t read_byte(const struct acpi_pm *pm, uint64_t offset)
@@ -98,6 +95,8 @@ static uint64_t acpi_pm_read(void *dev, uint64_t now, uint64_t offset, unsigned 
 	uint64_t value = 0;
 
 	advance(pm, now);
+	if (offset == TIMER && size == 4)
+		return timer(pm);
 	for (unsigned i = 0; i < size; i++)
 		value |= (uint64_t)read_byte(pm, offset + i) << i * 8;
 	return value;

@@ -26,6 +26,7 @@ struct acpi_pm {
 	uint16_t status, enable, control;
 	uint64_t flips; /* changes of the timer's top bit that are in status already */
 	uint64_t now;
+	uint64_t ticks; /* of the timer at `now`, not cut to timer_bits */
 };
 
 /* timer_bits: 24, or 32 with the FADT's TMR_VAL_EXT. */

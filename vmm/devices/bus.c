@@ -106,7 +106,10 @@ static unsigned bus_piece(const struct bus_range *r, uint64_t addr, unsigned siz
 	return n;
 }
 
-/* The piece is all there is, as nearly always: an aligned access inside r that r understands. */
+/*
+ * The piece is all there is, as nearly always: an aligned access inside r that r understands. Both
+ * sizes of the range where nobody answers are 0.
+ */
 static bool bus_whole(const struct bus_range *r, uint64_t addr, unsigned size)
 {
 	return size <= r->width && !(size & (size - 1)) && !(addr & (size - 1)) &&
@@ -156,42 +159,59 @@ static void write_piece(struct bus *bus, const struct bus_range *r, uint64_t now
 	bus_note(bus, r);
 }
 
-uint64_t bus_read(struct bus *bus, enum bus_kind kind, uint64_t now, uint64_t addr, unsigned size)
+static __attribute__((noinline)) uint64_t read_pieces(struct bus *bus, enum bus_kind kind,
+						      uint64_t now, uint64_t addr, unsigned size)
 {
-	uint64_t value = 0, at = bus_address(kind, addr);
-	struct bus_range *r = bus_find(bus, kind, at);
+	uint64_t value = 0;
 
-	if (bus_whole(r, at, size))
-		return read_piece(bus, r, now, at, size);
 	if (size > 8)
 		size = 8;
 	for (unsigned done = 0, n; done < size; done += n) {
-		at = bus_address(kind, addr + done);
-		r = bus_find(bus, kind, at);
+		uint64_t at = bus_address(kind, addr + done);
+		const struct bus_range *r = bus_find(bus, kind, at);
+
 		n = r->size ? bus_piece(r, at, size - done) : 1;
 		value |= read_piece(bus, r, now, at, n) << done * 8;
 	}
 	return value;
 }
 
-void bus_write(struct bus *bus, enum bus_kind kind, uint64_t now, uint64_t addr, unsigned size,
-	       uint64_t value)
+uint64_t bus_read(struct bus *bus, enum bus_kind kind, uint64_t now, uint64_t addr, unsigned size)
 {
-	uint64_t at = bus_address(kind, addr);
-	struct bus_range *r = bus_find(bus, kind, at);
+	const struct bus_range *r;
 
-	if (bus_whole(r, at, size)) {
-		write_piece(bus, r, now, at, size, value);
-		return;
-	}
+	addr = bus_address(kind, addr);
+	r = bus_find(bus, kind, addr);
+	if (bus_whole(r, addr, size))
+		return read_piece(bus, r, now, addr, size);
+	return read_pieces(bus, kind, now, addr, size);
+}
+
+static __attribute__((noinline)) void write_pieces(struct bus *bus, enum bus_kind kind, uint64_t now,
+						   uint64_t addr, unsigned size, uint64_t value)
+{
 	if (size > 8)
 		size = 8;
 	for (unsigned done = 0, n; done < size; done += n) {
-		at = bus_address(kind, addr + done);
-		r = bus_find(bus, kind, at);
+		uint64_t at = bus_address(kind, addr + done);
+		const struct bus_range *r = bus_find(bus, kind, at);
+
 		n = r->size ? bus_piece(r, at, size - done) : 1;
 		write_piece(bus, r, now, at, n, value >> done * 8);
 	}
+}
+
+void bus_write(struct bus *bus, enum bus_kind kind, uint64_t now, uint64_t addr, unsigned size,
+	       uint64_t value)
+{
+	const struct bus_range *r;
+
+	addr = bus_address(kind, addr);
+	r = bus_find(bus, kind, addr);
+	if (bus_whole(r, addr, size))
+		write_piece(bus, r, now, addr, size, value);
+	else
+		write_pieces(bus, kind, now, addr, size, value);
 }
 
 void bus_touch(struct bus *bus, const void *dev)

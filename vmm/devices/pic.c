@@ -118,9 +118,9 @@ void pic_set_irq(struct pic *pic, unsigned irq, bool level)
 	struct pic_chip *c = &pic->chip[irq >> 3 & 1];
 	uint8_t bit = 1u << (irq & 7);
 
-	if (irq == CASCADE || irq > 15)
+	if (irq == CASCADE || irq > 15 || level == !!(c->lines & bit))
 		return;
-	if (level && !(c->lines & bit))
+	if (level)
 		c->irr |= bit;
 	c->lines = level ? c->lines | bit : c->lines & ~bit;
 	update(pic);

@@ -275,11 +275,16 @@ static int64_t next_alarm(const struct rtc *rtc, int64_t t)
 static void update_irq(struct rtc *rtc)
 {
 	uint8_t *c = &rtc->cmos[REG_C];
+	bool level;
 
 	*c &= C_SOURCES;
 	if (*c & rtc->cmos[REG_B])
 		*c |= C_IRQF;
-	wire_set(&rtc->irq, *c & C_IRQF);
+	level = *c & C_IRQF;
+	if (level == rtc->level)
+		return;
+	rtc->level = level;
+	wire_set(&rtc->irq, level);
 }
 
 /* Sets the flags of what happened since the last look. */

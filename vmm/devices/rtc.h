@@ -13,6 +13,7 @@
 
 struct rtc {
 	struct wire irq;
+	bool level;		     /* on the wire */
 	uint8_t cmos[RTC_CMOS_SIZE]; /* the time in it counts only while it stands still */
 	uint8_t index;
 	bool nmi_masked; /* port 70h bit 7 */

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0
+#
+# What tests/system/30-abuse.t carries into the box: the program, and modules that are not in its image.
+
+abuse_objects := $(patsubst %.c,$(build)/obj/%.o,$(wildcard tests/system/abuse/*.c))
+abuse_modules := kvm_amd zram
+
+$(build)/abuse/abuse: $(abuse_objects)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $^ -lpthread
+
+$(build)/abuse/modules.order: scripts/kernel-image $(build)/box/vmlinuz tests/system/abuse/build.mk
+	$(call say,KERNEL,$@ ($(abuse_modules)))
+	$(Q)mkdir -p $(@D)
+	$(Q)ln -sf ../box/$(notdir $(wildcard $(build)/box/linux-image-*.deb)) $(@D)/
+	$(Q)scripts/kernel-image $(kernel_release) $(@D) $(abuse_modules)
+	$(Q)rm -f $(@D)/vmlinuz
+	$(Q)cat $(abuse_modules:%=$(@D)/modules/%.order) | awk '!seen[$$0]++' >$@
+
+system test: $(build)/abuse/abuse $(build)/abuse/modules.order
