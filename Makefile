@@ -177,6 +177,7 @@ endef
 $(foreach n,$(unit_names),$(eval $(call unit_rule,$(n))))
 
 include tests/fuzz/build.mk
+include tests/system/abuse/build.mk
 
 # ---- running things
 

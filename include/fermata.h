@@ -82,6 +82,13 @@ int fermata_msi(fermata_vm *vm, uint64_t address, uint32_t data);
 /* The level of a wire into vCPU `vcpu`'s local APIC; line: FERMATA_LINE_*. -EINVAL: no such one. */
 int fermata_line(fermata_vm *vm, unsigned vcpu, unsigned line, bool level);
 
+/*
+ * Foretells what reads of a port give as time passes, so that they need no exit to the caller until
+ * the next call for that port; kind FERMATA_FORECAST_NONE takes it back. See struct fermata_forecast.
+ * -EINVAL: no such forecast; -ENOSPC: FERMATA_MAX_FORECASTS ports have one.
+ */
+int fermata_forecast(fermata_vm *vm, const struct fermata_forecast *forecast);
+
 /* The guest clock, read without a system call. */
 uint64_t fermata_now(const fermata_vm *vm);	/* ns of the guest since the VM was made */
 uint64_t fermata_tsc(const fermata_vm *vm);	/* ticks: what RDTSC would say in the guest */

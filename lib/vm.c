@@ -261,3 +261,13 @@ int fermata_line(fermata_vm *vm, unsigned vcpu, unsigned line, bool level)
 	}
 	return 0;
 }
+
+int fermata_forecast(fermata_vm *vm, const struct fermata_forecast *forecast)
+{
+	if (ioctl(vm->fd, FERMATA_SET_FORECAST, forecast)) {
+		int err = errno;
+
+		return fermata_fail(err, "forecast of port %#x: %s", forecast->port, strerror(err));
+	}
+	return 0;
+}

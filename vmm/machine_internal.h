@@ -33,6 +33,9 @@ struct board {
 	struct i8042 i8042;
 	struct debug_exit debug_exit;
 	bool intr; /* the level that LINT0 was last told */
+	/* Ports that the kernel part answers by itself now. */
+	uint16_t foretold[FERMATA_MAX_FORECASTS];
+	unsigned foretold_count;
 };
 
 /* Bytes from the guest that nobody has read yet; grows, but the guest waits beyond OUTPUT_LIMIT. */

@@ -114,6 +114,34 @@ struct fermata_line {
 #define FERMATA_LINE_LINT1 1 /* NMI */
 
 /*
+ * What reads of one port will give as time passes, until the caller says otherwise: the kernel part
+ * then answers them itself. For timers that guests read in a loop. With
+ *	ticks = guest ns * hz / 10^9, rounded down
+ * and ticks >= from (before that, and at other sizes, a read exits as ever):
+ *   COUNTER  value = (base + ticks, or base - ticks with `down`) & mask; with `halves`, single bytes:
+ *            the low byte and then the high byte, in turn
+ *   STEP     value = (ticks < at ? before : after) ^ (ticks / flip_ticks odd ? flip : 0)
+ */
+struct fermata_forecast {
+	__u16 port;
+	__u8 size;   /* of the reads it answers: 1, 2 or 4 bytes; 1 with halves */
+	__u8 kind;   /* FERMATA_FORECAST_* */
+	__u32 hz;    /* 1 .. 10^9; 0 with FERMATA_FORECAST_NONE */
+	__u64 from;  /* ticks */
+	__u64 base;  /* COUNTER */
+	__u64 at;    /* STEP: ticks */
+	__u32 mask;  /* COUNTER */
+	__u8 down, halves;	  /* COUNTER: 0 or 1 */
+	__u8 before, after, flip; /* STEP */
+	__u8 reserved[3];
+	__u32 flip_ticks; /* STEP: at least 1 */
+};
+#define FERMATA_FORECAST_NONE 0 /* forget what was said about this port */
+#define FERMATA_FORECAST_COUNTER 1
+#define FERMATA_FORECAST_STEP 2
+#define FERMATA_MAX_FORECASTS 8
+
+/*
  * The guest clock, mapped read-only at offset 0 of the VM descriptor, one page. Read seq (odd: being
  * written, try again), then the rest, then seq again. The guest's TSC is
  *	guest_tsc = host_tsc + tsc_offset
@@ -398,6 +426,7 @@ static inline __u32 fermata_exit_code(__u32 slot)
 #define FERMATA_CREATE_VCPU _IOW(FERMATA_IOC, 0x12, struct fermata_vcpu_config) /* returns a descriptor */
 #define FERMATA_SIGNAL_MSI _IOW(FERMATA_IOC, 0x13, struct fermata_msi)
 #define FERMATA_SET_LINE _IOW(FERMATA_IOC, 0x14, struct fermata_line)
+#define FERMATA_SET_FORECAST _IOW(FERMATA_IOC, 0x15, struct fermata_forecast)
 /* vCPU */
 #define FERMATA_RUN _IO(FERMATA_IOC, 0x20)
 #define FERMATA_GET_STATE _IOWR(FERMATA_IOC, 0x21, struct fermata_state)
@@ -416,6 +445,7 @@ FERMATA_LAYOUT(struct fermata_memory, 32);
 FERMATA_LAYOUT(struct fermata_vcpu_config, 32);
 FERMATA_LAYOUT(struct fermata_msi, 16);
 FERMATA_LAYOUT(struct fermata_line, 16);
+FERMATA_LAYOUT(struct fermata_forecast, 48);
 FERMATA_LAYOUT(struct fermata_clock, 64);
 FERMATA_LAYOUT(struct fermata_exit, 80);
 FERMATA_LAYOUT(struct fermata_run, 152 + 80);

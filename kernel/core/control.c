@@ -116,13 +116,16 @@ int control_set_efer(struct vcpu *v, u64 value)
 
 enum verdict control_cr_read(struct vcpu *v)
 {
+	u64 *reg;
+
 	if (!exit_length(v))
 		return GO_ON;
 	if (v->exit.mov.number != 0 || v->exit.mov.reg == INSN_NO_REG) {
 		exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
 		return LEAVE_FOR_USER;
 	}
-	v->page->regs[v->exit.mov.reg] = v->cr0;
+	reg = &v->page->regs[v->exit.mov.reg];
+	*reg = v->exit.mov.size == 2 ? (*reg & ~0xffffull) | (u16)v->cr0 : v->cr0;
 	v->advance = v->exit.length;
 	return GO_ON;
 }

@@ -46,6 +46,7 @@ static void fill_mov(struct vcpu *v, const struct insn *insn)
 	struct exit *x = &v->exit;
 
 	x->mov.reg = insn->rm;
+	x->mov.size = 8;
 	switch (insn->op) {
 	case INSN_MOV_TO_CR:
 	case INSN_MOV_FROM_CR:
@@ -62,8 +63,8 @@ static void fill_mov(struct vcpu *v, const struct insn *insn)
 		if (x->mov.by_value)
 			x->mov.value = (v->cr0 & ~0xeull) | (v->page->regs[insn->rm] & 0xf);
 		break;
-	case INSN_SMSW:
-		x->mov.reg = INSN_NO_REG;
+	case INSN_SMSW: /* bits 15:0 to memory or a 16-bit register; more of them to wider ones */
+		x->mov.size = insn->size;
 		break;
 	}
 }
@@ -121,10 +122,30 @@ static bool attach_code(struct vcpu *v)
 	return true;
 }
 
+/* IN from a timer whose course the caller has foretold. A 32-bit IN clears RAX's upper half. */
+static bool foretold(struct vcpu *v)
+{
+	const struct exit *x = &v->exit;
+	u64 *rax = &v->page->regs[FERMATA_RAX];
+	u64 mask = ~0ull << (8 * x->io.size);
+	u32 value;
+
+	if (!x->io.in || x->io.string || !x->length ||
+	    !forecast_read(&v->vm->forecasts, x->io.port, x->io.size,
+			   clock_ns(&v->vm->clock, clock_guest_tsc(&v->vm->clock, host_tsc())), &value))
+		return false;
+	*rax = (x->io.size == 4 ? 0 : *rax & mask) | value;
+	v->advance = x->length;
+	return true;
+}
+
 static enum verdict handle_io(struct vcpu *v)
 {
 	struct fermata_exit *out = &v->page->exit;
 	const struct exit *x = &v->exit;
+
+	if (foretold(v))
+		return GO_ON;
 
 	exit_to_user(v, FERMATA_EXIT_IO);
 	out->io.port = x->io.port;

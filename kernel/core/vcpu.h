@@ -11,6 +11,7 @@
 #include "core/arch.h"
 #include "core/backend.h"
 #include "core/cpuid.h"
+#include "core/forecast.h"
 #include "memory/nested.h"
 #include "memory/tags.h"
 #include "uapi/fermata.h"
@@ -57,6 +58,7 @@ struct exit {
 		struct {
 			u8 number;   /* which CR or DR */
 			u8 reg;	     /* general register; valid when decoded */
+			u8 size;     /* of it, bytes: SMSW writes 2, 4 or 8 */
 			bool decoded; /* else exit_length() finds it */
 			bool by_value; /* LMSW: value holds the source */
 			u64 value;
@@ -73,6 +75,7 @@ struct exit {
 struct vm {
 	struct guest_memory memory;
 	struct guest_clock clock;
+	struct forecasts forecasts;
 	struct fermata_clock *clock_page; /* shared with user space, read-only there */
 	struct cpuid_table cpuid;
 	struct fermata_cpuid *cpuid_supported;

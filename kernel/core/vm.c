@@ -11,6 +11,7 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 	vm->backend = backend;
 	vm->clock_page = clock_page;
 	host_lock_init(&vm->lock);
+	forecast_init(&vm->forecasts);
 	err = clock_init(&vm->clock, host_tsc(), caps->tsc_khz);
 	if (err)
 		return err;

@@ -124,6 +124,7 @@ static long vm_ioctl(struct file *file, unsigned int command, unsigned long addr
 {
 	struct linux_vm *l = file->private_data;
 	void __user *arg = (void __user *)address;
+	struct fermata_forecast forecast;
 	struct fermata_line line;
 	struct fermata_msi msi;
 
@@ -140,6 +141,8 @@ static long vm_ioctl(struct file *file, unsigned int command, unsigned long addr
 		return GET_ARG(msi, arg) ?: vm_signal_msi(&l->vm, &msi);
 	case FERMATA_SET_LINE:
 		return GET_ARG(line, arg) ?: vm_set_line(&l->vm, &line);
+	case FERMATA_SET_FORECAST:
+		return GET_ARG(forecast, arg) ?: forecast_set(&l->vm.forecasts, &forecast);
 	}
 	return -ENOTTY;
 }

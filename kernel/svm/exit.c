@@ -34,9 +34,11 @@ static void svm_mov_record(struct vcpu *v, const struct vmcb *c, u8 kind, u8 num
 {
 	struct exit *x = &v->exit;
 
+	svm_sync(v); /* what follows builds on CR0 and DR6, parts of which the guest writes without us */
 	x->kind = kind;
 	x->mov.number = number;
 	x->mov.by_value = false;
+	x->mov.size = 8;
 	/* With decode assists EXITINFO1 names the register; bit 63 sets MOV CR apart from LMSW and CLTS. */
 	x->mov.decoded = svm_features & SVM_FEATURE_DECODE_ASSISTS &&
 			 (kind >= EXIT_DR_READ || c->exitinfo1 >> 63);
@@ -146,6 +148,8 @@ void svm_exit_record(struct vcpu *v)
 		return;
 	case SVM_EXIT_MSR:
 		x->kind = c->exitinfo1 & 1 ? EXIT_MSR_WRITE : EXIT_MSR_READ;
+		if (x->kind == EXIT_MSR_WRITE) /* EFER is set together with CR0 */
+			svm_sync(v);
 		break;
 	case SVM_EXIT_IOIO:
 		svm_io_record(x, c);

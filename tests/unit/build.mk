@@ -61,3 +61,4 @@ unit_machine := $(addprefix vmm/,machine.c machine_board.c machine_console.c mac
 unit_lib_calls := $(emulator_sources) lib/answer.c lib/clock.c lib/device.c lib/report.c lib/vcpu.c lib/vm.c
 unit_lib_calls_libs := -lZydis -Wl,--wrap=open,--wrap=ioctl,--wrap=mmap
 unit_lib_calls_cflags := -Ilib
+unit_forecast := kernel/core/forecast.c vmm/devices/pit.c vmm/devices/acpi_pm.c vmm/devices/bus.c tests/unit/host/host.c

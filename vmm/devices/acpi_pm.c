@@ -137,6 +137,19 @@ static uint64_t acpi_pm_deadline(void *dev)
 	return at >= NEVER ? NEVER : at;
 }
 
+/* Reading the timer has no effect: TMR_STS is set by the deadline, if anybody wants to know. */
+static void acpi_pm_forecast(void *dev, uint64_t offset, struct forecast *forecast)
+{
+	const struct acpi_pm *pm = dev;
+
+	if (offset != TIMER)
+		return;
+	*forecast = (struct forecast){ .kind = FORECAST_COUNTER,
+				       .size = 4,
+				       .hz = ACPI_PM_HZ,
+				       .mask = (uint32_t)((1ull << pm->timer_bits) - 1) };
+}
+
 static void acpi_pm_reset(void *dev)
 {
 	struct acpi_pm *pm = dev;
@@ -153,6 +166,7 @@ const struct device_ops acpi_pm_ops = {
 	.tick = acpi_pm_tick,
 	.deadline = acpi_pm_deadline,
 	.reset = acpi_pm_reset,
+	.forecast = acpi_pm_forecast,
 };
 
 void acpi_pm_init(struct acpi_pm *pm, struct wire sci, const struct power *power,

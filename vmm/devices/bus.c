@@ -157,6 +157,8 @@ static void write_piece(struct bus *bus, const struct bus_range *r, uint64_t now
 		return;
 	r->ops->write(r->dev, now, addr - r->base, size, value & ones(size));
 	bus_note(bus, r);
+	if (r->ops->forecast)
+		bus->written = r->dev;
 }
 
 static __attribute__((noinline)) uint64_t read_pieces(struct bus *bus, enum bus_kind kind,
@@ -224,6 +226,25 @@ void bus_touch(struct bus *bus, const void *dev)
 			}
 		}
 	}
+}
+
+void bus_forecasts(struct bus *bus, const void *dev,
+		   void (*tell)(void *opaque, uint16_t port, const struct forecast *forecast),
+		   void *opaque)
+{
+	for (unsigned i = 1; i <= bus->count[BUS_PORT]; i++) {
+		const struct bus_range *r = &bus->range[BUS_PORT][i];
+
+		if (!r->ops->forecast || (dev && r->dev != dev))
+			continue;
+		for (uint64_t offset = 0; offset < r->size; offset++) {
+			struct forecast forecast = { .kind = FORECAST_NONE };
+
+			r->ops->forecast(r->dev, offset, &forecast);
+			tell(opaque, (uint16_t)(r->base + offset), &forecast);
+		}
+	}
+	bus->written = NULL;
 }
 
 uint64_t bus_deadline(struct bus *bus)

@@ -27,6 +27,7 @@ struct bus {
 	unsigned count[BUS_KINDS];
 	unsigned last;	  /* the memory range that was found last */
 	uint64_t nearest; /* see bus_nearest() */
+	const void *written; /* a device with forecasts, written since bus_forecasts() */
 	uint8_t port[BUS_PORTS];
 };
 
@@ -57,6 +58,13 @@ static inline uint64_t bus_nearest(const struct bus *bus)
 }
 /* dev was changed by other means than bus_read() and bus_write(). */
 void bus_touch(struct bus *bus, const void *dev);
+/*
+ * Tells what each port foretells, after a device with forecasts was written; dev NULL: at all. Kind
+ * FORECAST_NONE: nothing.
+ */
+void bus_forecasts(struct bus *bus, const void *dev,
+		   void (*tell)(void *opaque, uint16_t port, const struct forecast *forecast),
+		   void *opaque);
 void bus_tick(struct bus *bus, uint64_t now);
 void bus_reset(struct bus *bus);
 

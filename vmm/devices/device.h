@@ -27,6 +27,23 @@ static inline void wire_set(const struct wire *w, bool level)
 		w->set(w->opaque, w->line, level);
 }
 
+/*
+ * What reads of a register will give as time passes, as struct fermata_forecast describes it; there
+ * `ticks` is guest ns * hz / 10^9, rounded down.
+ */
+struct forecast {
+	enum { FORECAST_NONE, FORECAST_COUNTER, FORECAST_STEP } kind;
+	uint8_t size;
+	uint32_t hz;
+	uint64_t from; /* ticks; before that, the device wants to be asked */
+	uint64_t base; /* COUNTER: (base +- ticks) & mask; halves: low byte, then high byte, in turn */
+	uint32_t mask;
+	bool down, halves;
+	uint64_t at; /* STEP: before, then from tick `at` on after; every flip_ticks flip changes */
+	uint8_t before, after, flip;
+	uint32_t flip_ticks;
+};
+
 /* Operations of one device on its registers; offset is relative to the range it was placed at. */
 struct device_ops {
 	const char *name;
@@ -41,6 +58,11 @@ struct device_ops {
 	/* The next guest time at which tick() must be called, or NEVER. */
 	uint64_t (*deadline)(void *dev);
 	void (*reset)(void *dev);
+	/*
+	 * For registers that only time changes: what reads of offset give until the next write. Such a
+	 * read must have no effect on the device but to turn between halves, and a write turns back.
+	 */
+	void (*forecast)(void *dev, uint64_t offset, struct forecast *forecast);
 };
 
 #endif

@@ -445,6 +445,54 @@ static uint64_t pit_deadline(void *dev)
 	return time_of(at);
 }
 
+/*
+ * Counts that run down through their whole range, read as two bytes; and OUT of channel 2 in mode 0.
+ * These are what operating systems poll to learn how fast their processor is.
+ */
+static bool runs_freely(const struct pit_channel *c)
+{
+	return c->loaded && c->counting && !c->next && !c->bcd && !c->write_high;
+}
+
+static void pit_forecast(void *dev, uint64_t offset, struct forecast *forecast)
+{
+	const struct pit *pit = dev;
+	const struct pit_channel *c;
+
+	if (offset > 2)
+		return;
+	c = &pit->channel[offset];
+	if (!runs_freely(c) || (periodic(c) && (c->mode == 3 || c->count != 65536)) ||
+	    c->access != ACCESS_BOTH || c->latched || c->status_latched || c->read_high)
+		return;
+	*forecast = (struct forecast){ .kind = FORECAST_COUNTER,
+				       .size = 1,
+				       .hz = PIT_HZ,
+				       .from = c->start,
+				       .base = c->start + c->count,
+				       .mask = 0xffff,
+				       .down = true,
+				       .halves = true };
+}
+
+static void pit_port61_forecast(void *dev, uint64_t offset, struct forecast *forecast)
+{
+	const struct pit *pit = dev;
+	const struct pit_channel *c = &pit->channel[2];
+
+	if (!runs_freely(c) || c->mode != 0)
+		return;
+	*forecast = (struct forecast){ .kind = FORECAST_STEP,
+				       .size = 1,
+				       .hz = PIT_HZ,
+				       .from = c->start,
+				       .at = c->start + c->count,
+				       .before = pit->port61,
+				       .after = pit->port61 | PORT61_OUT2,
+				       .flip = PORT61_REFRESH,
+				       .flip_ticks = REFRESH_TICKS };
+}
+
 /* The chip's state is undefined after power-on. Here: silent, mode 0 without a count, OUT low. */
 static void pit_reset(void *dev)
 {
@@ -466,6 +514,7 @@ const struct device_ops pit_ops = {
 	.tick = pit_tick,
 	.deadline = pit_deadline,
 	.reset = pit_reset,
+	.forecast = pit_forecast,
 };
 
 const struct device_ops pit_port61_ops = {
@@ -473,6 +522,7 @@ const struct device_ops pit_port61_ops = {
 	.width = 1,
 	.read = pit_port61_read,
 	.write = pit_port61_write,
+	.forecast = pit_port61_forecast,
 };
 
 void pit_init(struct pit *pit, struct wire irq0)

@@ -202,7 +202,7 @@ void try_wrmsr(u32 msr, u64 value)
 	ATTEMPT("wrmsr", : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
 }
 
-static void user_pages(bool on)
+void user_pages(bool on)
 {
 	u64 *level[] = { table_entry(USER_BASE, 4), table_entry(USER_BASE, 3), table_entry(USER_BASE, 2) };
 

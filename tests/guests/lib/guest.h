@@ -98,6 +98,7 @@ bool check_no_fault(const char *name);
 /* Runs machine code at privilege 3 until INT 80h or a fault; what it met is in `fault`. */
 #define USER_BASE 0x1800000ull /* 2 MiB of RAM, user pages while it runs */
 #define USER_DONE 0x80
+void user_pages(bool on); /* the 2 MiB at USER_BASE become the user's */
 u64 user_run(const void *code, size_t size, u64 rdi);
 
 /* ---- the processor */

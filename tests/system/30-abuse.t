@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR GPL-2.0
+# timeout: 900
+#
+# Everything a process can do to /dev/fermata and to a host with guests: errors are the ones that are
+# promised, guests are not disturbed, nothing leaks, and the kernel has nothing to say about it. One
+# boot as Debian's kernel is, and one with more of its own checks, that ends with guests running.
+cd "$(dirname "$0")/../.." || exit 1
+box=$PWD/build/box/box-sh
+modules=$(sed 's,^,build/abuse/modules/,' build/abuse/modules.order)
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+count=0
+number() { # passes TAP on, numbered
+	while IFS= read -r line; do
+		case $line in
+		'ok - '* | 'not ok - '*)
+			count=$((count + 1))
+			echo "${line%% - *} $count - ${line#* - }"
+			;;
+		'# '*) echo "$line" ;;
+		'') ;;
+		*) echo "# $line" ;;
+		esac
+	done
+}
+ok() { # STATUS NAME
+	count=$((count + 1))
+	[ "$1" = 0 ] && echo "ok $count - $2" || echo "not ok $count - $2"
+}
+
+trouble='WARNING|BUG|Oops|general protection|stack segment|invalid opcode|divide error|Call Trace|scheduling while atomic|sleeping function|self-detected stall|detected stalls|soft lockup|hung_task|blocked for more|unchecked MSR|Bad page|bad pte|Bad rss|refcount_t|corruption|Poison overwritten|Redzone|Object padding|double fault|irq [0-9]+: nobody cared|INFO: task|rcu: INFO'
+
+cat >"$dir/abuse.sh" <<'END'
+# The groups as arguments of this script do not reach it: they are in /in/groups, each with its share.
+for module in $(cat /in/modules.order); do
+	insmod "/in/$module" || echo "not ok - insmod $module"
+done
+echo 256M >/sys/block/zram0/disksize && mkswap /dev/zram0 >/dev/null && swapon /dev/zram0 ||
+	echo 'not ok - no swap'
+chmod +x /in/abuse
+while read -r group percent; do
+	echo "# $group"
+	timeout -s KILL 150 /in/abuse "$group" "$percent" || echo "not ok - $group: ended with status $?"
+	dmesg -c >/tmp/log
+	cat /tmp/log >>/tmp/all
+	if grep -E "$(cat /in/trouble)" /tmp/log >/dev/null; then
+		echo "not ok - $group: the kernel log is clean"
+		sed 's/^/# /' /tmp/log | tail -n 60
+	else
+		echo "ok - $group: the kernel log is clean"
+	fi
+done </in/groups
+if [ -e /in/tainted ]; then
+	[ "$(cat /proc/sys/kernel/tainted)" = "$(cat /in/tainted)" ] && echo 'ok - the kernel is not tainted further'
+fi
+END
+printf '%s' "$trouble" >"$dir/trouble"
+
+boot() { # GROUPS OPTION...: one box with these groups
+	printf '%s\n' "$1" >"$dir/groups"
+	shift
+	# shellcheck disable=SC2086
+	"$box" -m 700 "$@" "$dir/abuse.sh" "$dir/groups" "$dir/trouble" build/abuse/abuse \
+		build/abuse/modules.order $modules >"$dir/out" 2>&1
+	status=$?
+	number <"$dir/out"
+}
+
+boot 'calls 100
+slots 100
+memory 100
+swap 100
+state 100
+code 100
+threads 100
+processes 100
+kill 100
+leaks 100
+cpus 100
+kvm 100
+module 100' -t 500 -l "$dir/log"
+ok "$status" 'the box lived through it'
+echo "1..$count"

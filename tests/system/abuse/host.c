@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* The host around the guests: its memory, its processors, its modules, its other hypervisor. */
+#include <linux/kvm.h>
+#include <sched.h>
+#include <sys/syscall.h>
+
+#include "abuse.h"
+
+/* ---- leaks */
+
+#define MAX_CACHES 400
+
+struct usage {
+	long unreclaimable, tables, stacks, percpu, vmalloc; /* kB */
+	unsigned caches;
+	struct {
+		char name[40];
+		long objects;
+	} cache[MAX_CACHES];
+};
+
+static void measure(struct usage *u)
+{
+	FILE *f = fopen("/proc/slabinfo", "re");
+	char text[300];
+
+	sync();
+	write_file("/proc/sys/vm/drop_caches", "3");
+	memset(u, 0, sizeof(*u));
+	u->unreclaimable = read_number("/proc/meminfo", "SUnreclaim:");
+	u->tables = read_number("/proc/meminfo", "PageTables:");
+	u->stacks = read_number("/proc/meminfo", "KernelStack:");
+	u->percpu = read_number("/proc/meminfo", "Percpu:");
+	u->vmalloc = read_number("/proc/meminfo", "VmallocUsed:");
+	while (f && fgets(text, sizeof(text), f) && u->caches < MAX_CACHES)
+		if (sscanf(text, "%39s %ld", u->cache[u->caches].name, &u->cache[u->caches].objects) == 2)
+			u->caches++;
+	if (f)
+		fclose(f);
+}
+
+static long available(void)
+{
+	return read_number("/proc/meminfo", "MemAvailable:");
+}
+
+static void cycle(void)
+{
+	struct guest g;
+	uint8_t *data = ram_new(MIB);
+
+	guest_new(&g, 2, MODE_LONG);
+	must(!slot_set(g.vm, 1, DATA_AT, MIB, data, 0), "SET_MEMORY");
+	count_setup(&g, 0, MIB);
+	count_setup(&g, 1, MIB);
+	must(!count_run(&g, 0, 1) && !count_run(&g, 1, 1), "count");
+	guest_end(&g);
+	munmap(data, MIB);
+}
+
+/* A leak of one object in each cycle is as many objects as cycles. */
+static bool grown(const struct usage *a, const struct usage *b, long memory, unsigned cycles, bool tell)
+{
+	long lost = memory - available();
+	bool more = b->unreclaimable - a->unreclaimable > (long)cycles || b->tables - a->tables > 256 ||
+		    b->stacks - a->stacks > 256 || b->percpu - a->percpu > 128 ||
+		    b->vmalloc - a->vmalloc > 256 || lost > 4l * cycles;
+
+	if (tell)
+		note("after %u cycles: SUnreclaim %+ld kB, PageTables %+ld, KernelStack %+ld, Percpu %+ld, "
+		     "VmallocUsed %+ld, MemAvailable %+ld",
+		     cycles, b->unreclaimable - a->unreclaimable, b->tables - a->tables,
+		     b->stacks - a->stacks, b->percpu - a->percpu, b->vmalloc - a->vmalloc, -lost);
+	for (unsigned i = 0; i < b->caches; i++)
+		for (unsigned k = 0; k < a->caches; k++) {
+			long objects = b->cache[i].objects - a->cache[k].objects;
+
+			if (strcmp(a->cache[k].name, b->cache[i].name) || objects < (long)cycles * 9 / 10)
+				continue;
+			more = true;
+			if (tell)
+				note("%s: %ld objects more", b->cache[i].name, objects);
+		}
+	return more;
+}
+
+void abuse_leaks(void)
+{
+	static struct usage before, after;
+	unsigned cycles = times(500);
+	bool more = true;
+	long memory;
+
+	for (unsigned i = 0; i < cycles / 4; i++)
+		cycle();
+	sleep_us(500000);
+	measure(&before);
+	memory = available();
+	for (unsigned i = 0; i < cycles; i++)
+		cycle();
+	/* What RCU and work queues still hold comes back in a while; a leak does not. */
+	for (unsigned try = 0; try < 20 && more; try++) {
+		sleep_us(300000);
+		measure(&after);
+		more = grown(&before, &after, memory, cycles, false);
+	}
+	ok(!grown(&before, &after, memory, cycles, true), "nothing is left of %u VMs", cycles);
+	ok(before.caches > 50, "slabinfo could be read: %u caches", before.caches);
+}
+
+/* ---- processors */
+
+static struct guest g;
+static uint8_t *data;
+static volatile bool stop;
+static int vcpu_tid[2];
+
+#define SIZE (4 * MIB)
+
+static void *counter(void *n)
+{
+	unsigned i = (uintptr_t)n;
+
+	vcpu_tid[i] = syscall(SYS_gettid);
+	return (void *)(intptr_t)count_run(&g, i, times(400));
+}
+
+static void *load(void *unused)
+{
+	while (!stop)
+		;
+	return NULL;
+}
+
+static void *migrate(void *unused)
+{
+	cpu_set_t set;
+
+	for (unsigned turn = 0; !stop; turn++) {
+		CPU_ZERO(&set);
+		CPU_SET(turn & 1, &set);
+		sched_setaffinity(vcpu_tid[turn >> 1 & 1], sizeof(set), &set);
+		sleep_us(1000);
+	}
+	return NULL;
+}
+
+static unsigned cpu_changes;
+
+static void *unplug(void *unused)
+{
+	while (!stop) {
+		cpu_changes += write_file("/sys/devices/system/cpu/cpu1/online", "0");
+		sleep_us(20000);
+		cpu_changes += write_file("/sys/devices/system/cpu/cpu1/online", "1");
+		sleep_us(20000);
+	}
+	return NULL;
+}
+
+static void counted_during(const char *name, void *(*disturb)(void *), unsigned threads)
+{
+	pthread_t vcpu[2], other[3];
+	void *result[2];
+
+	guest_new(&g, 2, MODE_LONG);
+	data = ram_new(SIZE);
+	must(!slot_set(g.vm, 1, DATA_AT, SIZE, data, 0), "SET_MEMORY");
+	stop = false;
+	for (uintptr_t i = 0; i < 2; i++) {
+		count_setup(&g, i, SIZE);
+		must(!pthread_create(&vcpu[i], NULL, counter, (void *)i), "pthread_create");
+	}
+	sleep_us(10000);
+	for (unsigned i = 0; i < threads; i++)
+		must(!pthread_create(&other[i], NULL, disturb, NULL), "pthread_create");
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(vcpu[i], &result[i]);
+	stop = true;
+	for (unsigned i = 0; i < threads; i++)
+		pthread_join(other[i], NULL);
+	ok(!result[0] && !result[1] && !count_wrong(data, SIZE, 2 * times(400)), "%s: the guest counts right",
+	   name);
+	guest_end(&g);
+	munmap(data, SIZE);
+}
+
+void abuse_cpus(void)
+{
+	ticks(10000);
+	counted_during("competing load", load, 3);
+	counted_during("a new processor each millisecond", migrate, 1);
+	counted_during("a processor goes and comes", unplug, 1);
+	ok(cpu_changes > 4, "it went and came %u times", cpu_changes);
+	write_file("/sys/devices/system/cpu/cpu1/online", "0");
+	guest_new(&g, 1, MODE_LONG);
+	guest_end(&g);
+	guest_new(&g, 1, MODE_LONG);
+	gives(write_file("/sys/devices/system/cpu/cpu1/online", "1") ? 0 : -1, 0,
+	      "a processor comes while a VM lives");
+	count_setup(&g, 0, PAGE);
+	for (unsigned cpu = 0; cpu < 2; cpu++) {
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+		must(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
+		ok(!ioctl(g.vcpu[0], FERMATA_RUN, 0) && g.page[0]->exit.reason == FERMATA_EXIT_MMIO,
+		   "a guest runs on processor %u", cpu);
+	}
+	guest_end(&g);
+}
+
+/* ---- the module */
+
+static int unload(void)
+{
+	return syscall(SYS_delete_module, "fermata", O_NONBLOCK);
+}
+
+static int load_module(void)
+{
+	int fd = open("/box/fermata.ko", O_RDONLY | O_CLOEXEC);
+	int result = syscall(SYS_finit_module, fd, "", 0), err = errno;
+
+	close(fd);
+	errno = err;
+	return result;
+}
+
+void abuse_module(void)
+{
+	unsigned good = 0;
+	int device;
+
+	for (unsigned try = 0; try < 50 && read_number("/sys/module/fermata/refcnt", "") > 0; try++)
+		sleep_us(100000);
+	ok(read_number("/sys/module/fermata/refcnt", "") == 0, "nobody holds the module");
+	device = device_open();
+	gives(unload(), EAGAIN, "unloading it under an open device");
+	close(device);
+	guest_new(&g, 1, MODE_LONG);
+	gives(unload(), EAGAIN, "unloading it under a VM");
+	close(g.vm);
+	munmap(g.page[0], PAGE);
+	gives(unload(), EAGAIN, "unloading it under a vCPU");
+	close(g.vcpu[0]);
+	munmap(g.low, g.low_size);
+	for (unsigned i = 0; i < 10; i++) {
+		if (unload() || load_module())
+			break;
+		guest_new(&g, 1, MODE_LONG);
+		guest_end(&g);
+		good++;
+	}
+	gives(good == 10 ? 0 : -1, 0, "unloaded and loaded again %u times, a VM each time", good);
+}
+
+/* ---- KVM has the processor */
+
+static unsigned blocked(void)
+{
+	struct fermata_caps caps;
+	int device = device_open();
+
+	must(!ioctl(device, FERMATA_GET_CAPS, &caps), "GET_CAPS");
+	close(device);
+	return caps.blocked;
+}
+
+/* One HLT in real mode. */
+static bool kvm_runs(int kvm, int vm)
+{
+	int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0), size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	uint8_t *code = ram_new(PAGE);
+	struct kvm_userspace_memory_region region = { .memory_size = PAGE,
+						      .userspace_addr = (uintptr_t)code };
+	struct kvm_regs regs = { .rflags = 2 };
+	struct kvm_sregs sregs;
+	struct kvm_run *run;
+	bool good;
+
+	code[0] = 0xf4;
+	run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	good = vcpu >= 0 && run != MAP_FAILED && !ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) &&
+	       !ioctl(vcpu, KVM_GET_SREGS, &sregs);
+	sregs.cs.base = sregs.cs.selector = 0;
+	good = good && !ioctl(vcpu, KVM_SET_SREGS, &sregs) && !ioctl(vcpu, KVM_SET_REGS, &regs) &&
+	       !ioctl(vcpu, KVM_RUN, 0) && run->exit_reason == KVM_EXIT_HLT;
+	munmap(run, size);
+	close(vcpu);
+	munmap(code, PAGE);
+	return good;
+}
+
+void abuse_kvm(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm;
+
+	if (!ok(kvm >= 0, "/dev/kvm"))
+		return;
+	ok(!blocked(), "KVM loaded and idle stands in nobody's way");
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	gives(vm, 0, "a KVM VM");
+	ok(blocked() == FERMATA_BLOCK_BUSY, "then caps say that another hypervisor holds the processor");
+	gives(vm_create(), EBUSY, "and CREATE_VM: EBUSY");
+	ok(kvm_runs(kvm, vm), "KVM's guest runs");
+	close(vm);
+	ok(!blocked(), "KVM's VM gone");
+	guest_new(&g, 1, MODE_LONG);
+	count_setup(&g, 0, PAGE);
+	gives(ioctl(kvm, KVM_CREATE_VM, 0), EBUSY, "KVM is refused while a VM of ours lives");
+	ok(!ioctl(g.vcpu[0], FERMATA_RUN, 0) && g.page[0]->exit.reason == FERMATA_EXIT_MMIO,
+	   "and ours runs on");
+	guest_end(&g);
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	ok(vm >= 0 && kvm_runs(kvm, vm), "afterwards KVM works");
+	close(vm);
+	close(kvm);
+}

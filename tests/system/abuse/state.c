@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* Register state that no processor was ever in. What SET_STATE takes, the processor must take too. */
+#include "abuse.h"
+
+static struct fermata_state good, tried;
+static unsigned exits[FERMATA_EXIT_REASONS], refused, taken, dead, interrupted;
+
+static void mangle_segment(struct fermata_segment *s)
+{
+	switch (below(5)) {
+	case 0:
+		s->selector = interesting();
+		break;
+	case 1:
+		s->attrib = interesting();
+		break;
+	case 2:
+		s->attrib ^= 1u << below(13);
+		break;
+	case 3:
+		s->limit = interesting();
+		break;
+	case 4:
+		s->base = interesting();
+		break;
+	}
+}
+
+/* A change that has a chance to be taken. */
+static void mangle(struct fermata_state *s)
+{
+	uint64_t *control = (uint64_t *)&s->control;
+
+	switch (below(14)) {
+	case 0:
+		s->regs.rip = interesting();
+		break;
+	case 1:
+		s->regs.rflags = interesting() & 0x3f7fd7;
+		break;
+	case 2:
+		s->regs.regs[below(FERMATA_REGS)] = interesting();
+		break;
+	case 3:
+	case 4:
+		mangle_segment(&(&s->segments.es)[below(8)]);
+		break;
+	case 5:
+		(below(2) ? &s->segments.gdt : &s->segments.idt)->base = interesting();
+		(below(2) ? &s->segments.gdt : &s->segments.idt)->limit = below(1 << 16);
+		break;
+	case 6:
+		control[below(sizeof(s->control) / 8)] = interesting();
+		break;
+	case 7:
+		control[below(sizeof(s->control) / 8)] ^= 1ull << below(32);
+		break;
+	case 8:
+		s->control.cr0 ^= 1u << 31;
+		s->control.efer ^= 1u << 10;
+		break;
+	case 9:
+		s->debug.dr7 = (uint32_t)interesting();
+		s->debug.dr6 = (uint32_t)interesting();
+		s->debug.dr[below(4)] = interesting();
+		break;
+	case 10:
+		((uint64_t *)&s->msrs)[below(13)] = interesting();
+		break;
+	case 11:
+		s->events.exception_pending = below(2);
+		s->events.exception_vector = below(33);
+		s->events.exception_has_code = below(2);
+		s->events.exception_code = interesting();
+		s->events.nmi_pending = below(2);
+		s->events.nmi_blocked = below(2);
+		s->events.interrupt_shadow = below(2);
+		s->events.mp_state = below(5);
+		break;
+	case 12:
+		s->apic.reg[below(64)] = interesting();
+		break;
+	case 13:
+		s->xsave.area[below(below(2) ? 600 : FERMATA_XSAVE_SIZE)] = chance();
+		break;
+	}
+}
+
+static void report(const struct fermata_run *page, uint64_t seed)
+{
+	note("seed %#llx: %s %#x: cr0 %#llx cr3 %#llx cr4 %#llx efer %#llx cs %#x ss %#x rflags %#llx "
+	     "event %d %d %d",
+	     (unsigned long long)seed, exit_name(page->exit.reason), page->exit.hw_reason,
+	     (unsigned long long)tried.control.cr0, (unsigned long long)tried.control.cr3,
+	     (unsigned long long)tried.control.cr4, (unsigned long long)tried.control.efer,
+	     tried.segments.cs.attrib, tried.segments.ss.attrib, (unsigned long long)tried.regs.rflags,
+	     tried.events.exception_pending, tried.events.exception_vector,
+	     tried.events.exception_has_code);
+}
+
+/* A few turns with whatever it is now. False: an entry that failed. */
+static bool run_it(struct guest *g, uint64_t seed)
+{
+	struct fermata_run *page = g->page[0];
+
+	for (unsigned turn = 0; turn < 4; turn++) {
+		unsigned reason;
+
+		if (ioctl(g->vcpu[0], FERMATA_RUN, 0)) {
+			if (errno == EIO) {
+				dead++;
+				return true;
+			}
+			if (errno != EINTR) {
+				note("seed %#llx: RUN: %s", (unsigned long long)seed, strerror(errno));
+				return false;
+			}
+			interrupted++;
+			return true;
+		}
+		reason = page->exit.reason;
+		if (reason >= FERMATA_EXIT_REASONS) {
+			note("exit %u", reason);
+			return false;
+		}
+		exits[reason]++;
+		if (reason == FERMATA_EXIT_FAIL_ENTRY || reason == FERMATA_EXIT_UNCLAIMED) {
+			report(page, seed);
+			return false;
+		}
+		page->advance = page->exit.insn_len;
+	}
+	return true;
+}
+
+/* What was set is what is read, where the two can be compared. */
+static bool same(struct guest *g, uint64_t seed)
+{
+	static struct fermata_state now;
+
+	now.mask = tried.mask & (FERMATA_STATE_REGS | FERMATA_STATE_EVENTS | FERMATA_STATE_XSAVE);
+	if (ioctl(g->vcpu[0], FERMATA_GET_STATE, &now))
+		return false;
+	if (now.mask & FERMATA_STATE_REGS &&
+	    (memcmp(now.regs.regs, tried.regs.regs, sizeof(now.regs.regs)) ||
+	     now.regs.rip != tried.regs.rip)) {
+		note("seed %#llx: registers read back differ", (unsigned long long)seed);
+		return false;
+	}
+	if (now.mask & FERMATA_STATE_EVENTS && now.events.mp_state != tried.events.mp_state) {
+		note("seed %#llx: mp_state reads back as %d", (unsigned long long)seed, now.events.mp_state);
+		return false;
+	}
+	return true;
+}
+
+static void one(struct guest *g, unsigned i, unsigned *bad)
+{
+	uint64_t seed = chance_seed;
+
+	/* Back to something that runs, most of the time. */
+	good.mask = FERMATA_STATE_ALL;
+	mode_state(&good, below(MODES));
+	good.mask = FERMATA_STATE_ALL;
+	if (below(8) && ioctl(g->vcpu[0], FERMATA_SET_STATE, &good)) {
+		note("the good state was refused: %s", strerror(errno));
+		++*bad;
+	}
+	tried = good;
+	if (!below(10))
+		chance_fill((char *)&tried + 8, below(sizeof(tried) - 8));
+	for (unsigned n = below(6); n--;)
+		mangle(&tried);
+	tried.mask = below(4) ? FERMATA_STATE_ALL : chance() & FERMATA_STATE_ALL;
+	if (!ioctl(g->vcpu[0], FERMATA_SET_STATE, &tried)) {
+		taken++;
+		*bad += !same(g, seed);
+	} else if (errno == EINVAL) {
+		refused++;
+	} else {
+		note("seed %#llx: SET_STATE: %s", (unsigned long long)seed, strerror(errno));
+		++*bad;
+	}
+	*bad += !run_it(g, seed);
+}
+
+void abuse_state(void)
+{
+	unsigned bad = 0, count = times(6000);
+	struct guest g;
+
+	for (unsigned i = 0; i < count && bad < 20; i++) {
+		if (i % 200 == 0) {
+			ticks(0);
+			if (i)
+				guest_end(&g);
+			guest_new(&g, 1, MODE_LONG);
+			count_setup(&g, 0, PAGE);
+			good.mask = FERMATA_STATE_ALL;
+			must(!ioctl(g.vcpu[0], FERMATA_GET_STATE, &good), "GET_STATE");
+			ticks(2000);
+		}
+		one(&g, i, &bad);
+	}
+	ticks(0);
+	guest_end(&g);
+	ok(!bad, "random states are refused, or the processor takes them");
+	ok(taken > count / 10 && refused > count / 10, "%u taken, %u refused", taken, refused);
+	for (unsigned i = 0; i < FERMATA_EXIT_REASONS; i++)
+		if (exits[i])
+			note("%s: %u", exit_name(i), exits[i]);
+	note("interrupted: %u, dead before: %u", interrupted, dead);
+}
