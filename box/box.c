@@ -5,12 +5,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -18,25 +16,21 @@
 #include <unistd.h>
 
 #include "cpio.h"
+#include "machine.h"
 
 #ifndef FERMATA_LIBDIR
 #define FERMATA_LIBDIR "/usr/local/lib"
 #endif
 
-#define QEMU "qemu-system-x86_64"
-#define MIB (1ull << 20)
 /* The box's own kernel and userland, and what the command needs beside its guests' memory. */
-#define OVERHEAD (224 * MIB)
+#define OVERHEAD (224ull << 20)
 #define LOG_TAIL 2000
 
-/* Three of each: the box's side and ours. */
-enum { INPUT, OUTPUT, STATUS, PORTS };
-static const char *const port_name[PORTS] = { "input", "output", "status" };
-
 struct box {
+	const struct box_machine *machine;
 	pid_t pid;
 	int port[PORTS];
-	int log; /* the box's kernel log, and what QEMU says */
+	int log; /* the box's kernel log, and what the emulator says */
 	bool keep_log;
 	bool booted;
 	bool ended;
@@ -46,17 +40,6 @@ struct box {
 	char *failure; /* what the agent said instead of a status */
 	char *error;
 };
-
-static void complain(char *error, size_t size, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-static void complain(char *error, size_t size, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(error, size, format, args);
-	va_end(args);
-}
 
 /* ---- where things are */
 
@@ -110,37 +93,36 @@ static bool find_images(char *dir, size_t size, char *error, size_t error_size)
 	return false;
 }
 
-static bool in_path(const char *name)
+static const struct box_machine *machine_of(const char *kind, char *error, size_t error_size)
 {
-	const char *path = getenv("PATH");
-	char candidate[4200];
+	static const struct box_machine *const machines[] = { &box_qemu, &box_bochs };
 
-	if (!path)
-		path = "/usr/bin:/bin";
-	while (*path) {
-		size_t n = strcspn(path, ":");
-
-		snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)n, path, name);
-		if (access(candidate, X_OK) == 0)
-			return true;
-		path += n + (path[n] == ':');
-	}
-	return false;
+	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++)
+		switch (machines[i]->takes(kind, error, error_size)) {
+		case 1:
+			return machines[i];
+		case -1:
+			return NULL;
+		}
+	complain(error, error_size, "no box of kind \"%s\"; there are: amd, intel, bochs:MODEL",
+		 kind);
+	return NULL;
 }
 
-static bool check(const char *kind, char *dir, size_t size, char *error, size_t error_size)
+static const struct box_machine *check(const char *kind, char *dir, size_t size, char *error,
+				       size_t error_size)
 {
-	if (strcmp(kind, "amd")) {
-		complain(error, error_size, "no box of kind \"%s\"; there is: amd", kind);
-		return false;
-	}
-	if (!in_path(QEMU)) {
-		complain(error, error_size,
-			 "the box needs QEMU and there is no " QEMU
-			 " here; install it: apt-get install qemu-system-x86");
-		return false;
-	}
-	return find_images(dir, size, error, error_size);
+	const struct box_machine *machine = machine_of(kind, error, error_size);
+
+	if (machine && machine->installed(error, error_size) &&
+	    find_images(dir, size, error, error_size))
+		return machine;
+	return NULL;
+}
+
+int box_kind(const char *kind, char *error, size_t error_size)
+{
+	return machine_of(kind, error, error_size) ? 0 : -1;
 }
 
 int box_check(const char *kind, char *error, size_t error_size)
@@ -184,7 +166,7 @@ static int put_command(int fd, const struct box_request *r)
 	return err;
 }
 
-static int put_options(int fd, const struct box_request *r)
+static int put_options(int fd, const struct box_request *r, const struct box_machine *machine)
 {
 	char *text = NULL;
 	size_t size;
@@ -193,6 +175,7 @@ static int put_options(int fd, const struct box_request *r)
 
 	if (!f)
 		return -ENOMEM;
+	fprintf(f, "export BOX_PORTS=%s\n", machine->ports);
 	fprintf(f, "module=%s\nmodule_options=", r->no_module ? "no" : "yes");
 	put_quoted(f, r->module_options ? r->module_options : "");
 	fputc('\n', f);
@@ -231,7 +214,8 @@ static int put_file(int fd, const struct box_file *file, char *error, size_t err
 }
 
 /* A file without a name, so that nothing is left behind however this ends. */
-static int make_initrd(const char *dir, const struct box_request *r, char *error, size_t size)
+static int make_initrd(const char *dir, const struct box_request *r,
+		       const struct box_machine *machine, char *error, size_t size)
 {
 	char path[4200];
 	int base, err, fd;
@@ -245,7 +229,7 @@ static int make_initrd(const char *dir, const struct box_request *r, char *error
 	}
 	err = cpio_append(fd, base);
 	if (!err)
-		err = put_options(fd, r);
+		err = put_options(fd, r, machine);
 	if (!err)
 		err = put_command(fd, r);
 	if (!err)
@@ -272,125 +256,7 @@ fail:
 	return -1;
 }
 
-/* ---- QEMU */
-
-#define MAX_ARGUMENTS 64
-
-struct command {
-	char *argv[MAX_ARGUMENTS];
-	unsigned int count;
-};
-
-static void add(struct command *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void add(struct command *c, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (c->count < MAX_ARGUMENTS - 1 && vasprintf(&c->argv[c->count], format, args) >= 0)
-		c->argv[++c->count] = NULL;
-	va_end(args);
-}
-
-static void free_command(struct command *c)
-{
-	while (c->count)
-		free(c->argv[--c->count]);
-}
-
-/*
- * Measured on a 2-core machine: see README.md for what each of the kernel's options saves. The log
- * keeps what the kernel thinks is an error or worse; `dmesg` inside has all.
- */
-#define KERNEL_OPTIONS                                                                             \
-	"console=ttyS0 quiet panic=-1 oops=panic tsc=reliable no_timer_check nokaslr init_on_alloc=0 "             \
-	"random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1 noresume"
-
-static void qemu_command(struct command *c, const char *dir, const struct box_request *r,
-			 int initrd, uint64_t initrd_size, int log, const int port[PORTS])
-{
-	uint64_t memory = r->guest_memory + OVERHEAD + 2 * initrd_size;
-
-	add(c, QEMU);
-	add(c, "-name");
-	add(c, "fermata-box");
-	add(c, "-nodefaults");
-	add(c, "-no-user-config");
-	add(c, "-display");
-	add(c, "none");
-	add(c, "-no-reboot");
-	add(c, "-machine");
-	add(c, "q35,usb=off,sata=off,smbus=off,vmport=off");
-	add(c, "-accel");
-	add(c, r->count ? "tcg,thread=single" : "tcg,thread=multi");
-	if (r->count) {
-		add(c, "-icount");
-		add(c, "shift=0,sleep=off");
-		add(c, "-rtc");
-		add(c, "clock=vm");
-	}
-	add(c, "-cpu");
-	add(c, "max");
-	add(c, "-smp");
-	add(c, "%u", r->count ? 1 : r->cpus ? r->cpus : 2);
-	add(c, "-m");
-	add(c, "%lluM", (unsigned long long)((memory + MIB - 1) / MIB));
-	add(c, "-kernel");
-	add(c, "%s/vmlinuz", dir);
-	add(c, "-initrd");
-	add(c, "/proc/self/fd/%d", initrd);
-	add(c, "-append");
-	add(c, KERNEL_OPTIONS "%s%s", r->kernel_options ? " " : "",
-	    r->kernel_options ? r->kernel_options : "");
-	add(c, "-chardev");
-	add(c, "file,id=log,append=on,path=/proc/self/fd/%d", log);
-	add(c, "-serial");
-	add(c, "chardev:log");
-	add(c, "-device");
-	add(c, "virtio-serial-pci,max_ports=%d", PORTS + 1);
-	for (int i = 0; i < PORTS; i++) {
-		add(c, "-chardev");
-		add(c, "socket,id=%s,fd=%d", port_name[i], port[i]);
-		add(c, "-device");
-		add(c, "virtserialport,chardev=%s,name=%s,nr=%d", port_name[i], port_name[i], i + 1);
-	}
-}
-
-static void keep_open(int fd)
-{
-	fcntl(fd, F_SETFD, 0);
-}
-
-static pid_t spawn(struct command *c, int initrd, int log, const int port[PORTS])
-{
-	pid_t parent = getpid();
-	pid_t pid = fork();
-	sigset_t none;
-	int null;
-
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	/* The terminal's signals are for the caller to act on. */
-	setsid();
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
-	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
-	keep_open(initrd);
-	keep_open(log);
-	for (int i = 0; i < PORTS; i++)
-		keep_open(port[i]);
-	null = open("/dev/null", O_RDWR);
-	dup2(null, 0);
-	dup2(null, 1);
-	dup2(log, 2);
-	execvp(c->argv[0], c->argv);
-	dprintf(2, "%s: %s\n", c->argv[0], strerror(errno));
-	_exit(127);
-}
+/* ---- its start */
 
 static void close_ports(int port[PORTS])
 {
@@ -435,14 +301,16 @@ static int open_log(const char *path)
 
 struct box *box_start(const struct box_request *r, char *error, size_t error_size)
 {
-	struct command command = { .count = 0 };
+	const struct box_machine *machine;
 	int theirs[PORTS] = { -1, -1, -1 };
+	struct box_boot boot;
 	struct box *box;
 	char dir[4096];
 	struct stat st;
 	int initrd;
 
-	if (!check(r->kind, dir, sizeof(dir), error, error_size))
+	machine = check(r->kind, dir, sizeof(dir), error, error_size);
+	if (!machine)
 		return NULL;
 	box = calloc(1, sizeof(*box));
 	if (!box) {
@@ -450,7 +318,8 @@ struct box *box_start(const struct box_request *r, char *error, size_t error_siz
 		return NULL;
 	}
 	box->log = -1;
-	initrd = make_initrd(dir, r, error, error_size);
+	box->machine = machine;
+	initrd = make_initrd(dir, r, machine, error, error_size);
 	if (initrd < 0 || fstat(initrd, &st) < 0)
 		goto fail;
 	box->keep_log = r->log_path;
@@ -464,13 +333,18 @@ struct box *box_start(const struct box_request *r, char *error, size_t error_siz
 		complain(error, error_size, "no sockets for the box: %s", strerror(errno));
 		goto fail;
 	}
-	qemu_command(&command, dir, r, initrd, st.st_size, box->log, theirs);
-	box->pid = spawn(&command, initrd, box->log, theirs);
-	free_command(&command);
-	if (box->pid < 0) {
-		complain(error, error_size, "cannot start the box: %s", strerror(errno));
+	boot = (struct box_boot){
+		.request = r,
+		.dir = dir,
+		.initrd = initrd,
+		.initrd_size = st.st_size,
+		.memory = r->guest_memory + OVERHEAD + 2 * st.st_size,
+		.log = box->log,
+		.port = theirs,
+	};
+	box->pid = machine->start(&boot, error, error_size);
+	if (box->pid < 0)
 		goto fail;
-	}
 	close_ports(theirs);
 	close(initrd);
 	return box;
@@ -585,14 +459,15 @@ static char *log_tail(struct box *box)
 
 static void explain(struct box *box)
 {
-	static const char qemu[] = QEMU ": ";
+	const char *prefix = box->machine->complaint;
 	char *tail = log_tail(box);
 	int n;
 
 	if (box->failure)
 		n = asprintf(&box->error, "the box could not start the command: %s", box->failure);
-	else if (tail && !box->booted && !strncmp(tail, qemu, strlen(qemu)))
-		n = asprintf(&box->error, "QEMU could not start the box: %s", tail + strlen(qemu));
+	else if (tail && !box->booted && !strncmp(tail, prefix, strlen(prefix)))
+		n = asprintf(&box->error, "%s could not start the box: %s", box->machine->name,
+			     tail + strlen(prefix));
 	else if (tail && *tail)
 		n = asprintf(&box->error,
 			     "the box ended before the command did; the end of its log:\n%s", tail);

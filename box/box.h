@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * The box: an emulated machine with AMD-V that boots Debian's kernel with fermata.ko in it and runs
- * one command there. It is a child process, dies with the thread that called box_start(), and leaves
+ * The box: an emulated machine with AMD-V or VT-x that boots Debian's kernel with fermata.ko in it and
+ * runs one command there. It is a child process, dies with the thread that called box_start(), and leaves
  * no files behind.
  */
 #ifndef BOX_H
@@ -20,12 +20,12 @@ struct box_file {
 };
 
 struct box_request {
-	const char *kind;  /* "amd" */
+	const char *kind;  /* "amd"; "intel"; "bochs:MODEL" */
 	char *const *argv; /* the command inside, NULL-terminated; argv[0]: "fermata", or any */
 	const struct box_file *files; /* NULL with file_count 0 */
 	size_t file_count;
 	uint64_t guest_memory;	    /* bytes the command will hand to its guests */
-	unsigned cpus;		    /* of the box; 0: two */
+	unsigned cpus;		    /* of the box; 0: two on QEMU, one on Bochs */
 	const char *log_path;	    /* where the box's kernel log stays; NULL: nowhere */
 	const char *kernel_options; /* more of the box's kernel command line; NULL: none */
 	const char *module_options; /* for fermata.ko; NULL: none */
@@ -33,9 +33,12 @@ struct box_request {
 	bool no_module; /* leave fermata.ko unloaded */
 };
 
+/* Whether there is a box of that name: 0, or -1 with the line that error[] then holds. */
+int box_kind(const char *kind, char *error, size_t error_size);
+
 /*
- * Says in one line, without newline, whether a box can be had at all: QEMU installed, images found.
- * 0, or -1 with error[] set.
+ * Says in one line, without newline, whether a box can be had at all: emulator installed, images
+ * found. 0, or -1 with error[] set.
  */
 int box_check(const char *kind, char *error, size_t error_size);
 

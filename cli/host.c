@@ -139,6 +139,8 @@ static void obstacles_of_module(struct host *host)
 		no_nested_paging(host);
 	if (blocked & FERMATA_BLOCK_BUSY)
 		held_by_kvm(host);
+	if (blocked & FERMATA_BLOCK_ENCRYPTED)
+		obstacle(host, "the host encrypts its memory (SME)", "boot it with mem_encrypt=off");
 	if (blocked && !host->obstacles) {
 		char what[80];
 

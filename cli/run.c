@@ -27,22 +27,20 @@ int status_of_console(const struct console *console, enum console_result result)
 	}
 }
 
-/* True: in the box. On failure *status is not STATUS_OK. */
-static bool choose_place(enum place wanted, int *status)
+/* What speaks against running here: the box, or not at all, whatever the user has allowed. */
+static int run_elsewhere(const struct run_options *options, const struct machine_config *config,
+			 const struct host_obstacle *obstacle)
 {
-	struct host host;
+	char problem[512];
 
-	*status = STATUS_OK;
-	if (wanted == PLACE_BOX)
-		return true;
-	host_probe(&host);
-	if (!host.obstacles)
-		return false;
-	if (wanted == PLACE_HERE)
-		*status = fail("%s; %s", host.obstacle[0].what, host.obstacle[0].remedy);
-	else
-		say("%s; running in the box", host.obstacle[0].what);
-	return true;
+	if (options->place == PLACE_HERE)
+		return fail("%s; %s", obstacle->what, obstacle->remedy);
+	/* A box is not started for what cannot work in it. */
+	if (machine_check(config, problem, sizeof(problem)))
+		return fail("%s", problem);
+	if (options->place == PLACE_AUTO)
+		say("%s; running in the box", obstacle->what);
+	return run_in_box(options);
 }
 
 int command_run(int argc, char **argv)
@@ -50,9 +48,9 @@ int command_run(int argc, char **argv)
 	struct machine_config config = { .vcpus = 1 };
 	struct run_options options;
 	struct name_claim claim;
+	struct host host;
 	char problem[512];
 	int status;
-	bool box;
 
 	if (!options_parse(&options, argc, argv))
 		return STATUS_FAILED;
@@ -69,12 +67,12 @@ int command_run(int argc, char **argv)
 		return fail("%s", problem);
 	if (name_claim(&claim, options.name, problem, sizeof(problem)))
 		return fail("%s", problem);
-	box = choose_place(options.place, &status);
-	/* Here, making the machine checks the same; a box is not started for what cannot work in it. */
-	if (status == STATUS_OK && box && machine_check(&config, problem, sizeof(problem)))
-		status = fail("%s", problem);
-	if (status == STATUS_OK)
-		status = box ? run_in_box(&options) : run_here(&options, &config);
+	if (options.place != PLACE_BOX)
+		host_probe(&host);
+	if (options.place == PLACE_BOX || host.obstacles)
+		status = run_elsewhere(&options, &config, &host.obstacle[0]);
+	else
+		status = run_here(&options, &config);
 	name_release(&claim);
 	return status;
 }

@@ -27,9 +27,14 @@ void say_block(const char *lines)
 
 static void say_list(const char *format, va_list list)
 {
-	char line[2048];
+	char line[2048], *c;
 
 	vsnprintf(line, sizeof(line), format, list);
+	/* One line it stays, whatever a file is called, and no commands to the terminal. */
+	for (c = line; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	}
 	fprintf(stderr, "fermata: %s%s\n", line, carriage_return || terminal_is_raw() ? "\r" : "");
 }
 

@@ -72,6 +72,11 @@ void host_lock_init(struct host_lock *lock);
 void host_lock(struct host_lock *lock);
 void host_unlock(struct host_lock *lock);
 
+/*
+ * host_index(index, count), a macro: index, which the caller has found to be below count, so that no
+ * speculation past that check reads beyond. For indices that guests and callers choose.
+ */
+
 /* ---- read-mostly pointers: a writer waits out the readers inside host_read_begin/end */
 void host_read_synchronize(void); /* sleeps */
 
@@ -116,6 +121,16 @@ int host_wait(struct host_thread *thread, bool (*wake)(void *arg), void *arg);
 void host_wake(struct host_thread *thread);
 /* The guest's XSAVE area, standard format, FERMATA_XSAVE_SIZE bytes. */
 void *host_xsave_area(struct host_thread *thread);
+/* Preemption off and on, for work on this CPU outside of guest context; they nest. */
+void host_stay(void);
+void host_move(void);
+/* Runs fn(arg) on that CPU with interrupts off, and waits; here with interrupts on. */
+void host_run_on(u32 cpu, void (*fn)(void *arg), void *arg);
+void host_cr4_change(u64 set, u64 clear);
+/* DS, ES, FS, GS of a thread; a selector that has become invalid loads as 0. */
+void host_load_segments(u16 ds, u16 es, u16 fs, u16 gs);
+/* On CPUs with the L1TF flaw, as the host's l1tf= option wants it: nothing of ours stays in the L1D. */
+void host_flush_l1d(void);
 void host_restore_breakpoints(void); /* the thread's own DR0..DR3, after a guest used them */
 
 /* ---- messages: one line, no newline at its end */

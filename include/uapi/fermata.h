@@ -10,6 +10,8 @@
  *  - every structure has the same layout for 32- and 64-bit callers; the assertions below check it;
  *  - reserved and padding fields must be zero, unknown flag bits are EINVAL;
  *  - an ioctl's number contains the size of its argument, so a wrong size is ENOTTY;
+ *  - they return 0, or a new descriptor (close-on-exec), or -1 with errno. EFAULT (the argument cannot
+ *    be read or written), ENOTTY and, where something is created, ENOMEM are not listed below;
  *  - an incompatible change raises FERMATA_ABI_VERSION.
  */
 #ifndef UAPI_FERMATA_H
@@ -41,6 +43,7 @@ enum fermata_vendor {
 #define FERMATA_BLOCK_BUSY (1u << 2)      /* another hypervisor (KVM) holds the CPU */
 #define FERMATA_BLOCK_NO_NESTED (1u << 3) /* no NPT/EPT, and no shadow paging in this build */
 #define FERMATA_BLOCK_NO_BACKEND (1u << 4) /* the CPU's vendor has no backend in this build */
+#define FERMATA_BLOCK_ENCRYPTED (1u << 5) /* the host encrypts its memory (SME) */
 
 /* AMD: CPUID 8000_000A EDX as it stands (APM 3, E.4.9); kept raw so that no bit is lost. */
 struct fermata_caps {
@@ -55,8 +58,15 @@ struct fermata_caps {
 	__u64 xcr0;	    /* out: XCR0 bits a guest may enable */
 	__u32 nested_levels; /* out: bit n set: a nested-paging leaf of level n (1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB) */
 	__u32 max_vcpus;    /* out: FERMATA_MAX_VCPUS of the module */
-	__u64 reserved[8];
+	/* Intel: what the capability MSRs grant, as Fermata sets it; 0 on AMD. By FERMATA_VMX_*. */
+	__u64 vmx[8];
 };
+#define FERMATA_VMX_PIN 0      /* pin-based controls (SDM 3C 25.6.1) */
+#define FERMATA_VMX_PROC 1     /* primary processor-based controls */
+#define FERMATA_VMX_PROC2 2    /* secondary processor-based controls */
+#define FERMATA_VMX_EXIT 3     /* VM-exit controls */
+#define FERMATA_VMX_ENTRY 4    /* VM-entry controls */
+#define FERMATA_VMX_EPT_VPID 5 /* IA32_VMX_EPT_VPID_CAP as it stands (SDM 3D A.10) */
 
 struct fermata_cpuid_entry {
 	__u32 leaf;
@@ -69,7 +79,7 @@ struct fermata_cpuid_entry {
 #define FERMATA_CPUID_SUBLEAF (1u << 0)
 
 struct fermata_cpuid {
-	__u32 count; /* in: room or entries given; out: entries filled in */
+	__u32 count; /* SET: entries given; GET: out, entries filled in */
 	__u32 reserved;
 	struct fermata_cpuid_entry entry[FERMATA_MAX_CPUID];
 };
@@ -416,18 +426,87 @@ static inline __u32 fermata_exit_code(__u32 slot)
 
 #define FERMATA_IOC 0xFE
 
-/* device */
+/*
+ * Device. GET_CAPS always succeeds, guests possible or not: look at `blocked`.
+ *
+ * GET_CPUID: the leaves and bits that guests may be shown on this host.
+ *	EINVAL	reserved not zero
+ *
+ * CREATE_VM returns the VM's descriptor; the VM has no memory and no vCPU, and its clock starts at 0.
+ *	EINVAL	flags or reserved fields not zero
+ *	EBUSY	another hypervisor holds a CPU (FERMATA_BLOCK_BUSY)
+ *	EACCES	disabled by the firmware (FERMATA_BLOCK_FIRMWARE)
+ *	ENODEV	the other FERMATA_BLOCK_*
+ *	EMFILE, ENFILE, EINTR
+ */
 #define FERMATA_GET_CAPS _IOR(FERMATA_IOC, 0x00, struct fermata_caps)
-#define FERMATA_GET_CPUID _IOWR(FERMATA_IOC, 0x01, struct fermata_cpuid) /* what guests may be shown */
-#define FERMATA_CREATE_VM _IOW(FERMATA_IOC, 0x02, struct fermata_vm_config) /* returns a descriptor */
-/* VM */
+#define FERMATA_GET_CPUID _IOWR(FERMATA_IOC, 0x01, struct fermata_cpuid)
+#define FERMATA_CREATE_VM _IOW(FERMATA_IOC, 0x02, struct fermata_vm_config)
+/*
+ * VM. EPERM: the caller is not the process that created it. Any thread of that process may call.
+ *
+ * SET_MEMORY: when the removal of a slot returns, no vCPU reaches its memory any more. A slot is changed
+ * by removing it and adding another.
+ *	EINVAL	slot out of range, unknown flag; gpa, size or user_addr unaligned; beyond caps.phys_bits, or
+ *		beyond the end of user addresses
+ *	EEXIST	the slot is in use, or the range overlaps another slot
+ *	ENOENT	size 0, and the slot is not in use
+ *
+ * SET_CPUID: what CPUID shows; replaces what was there, by default all of GET_CPUID. What depends on
+ * the vCPU (APIC IDs, OSXSAVE, sizes of the XSAVE area) is filled in when the guest asks.
+ *	EINVAL	count above FERMATA_MAX_CPUID, an unknown flag, a leaf or a feature bit that GET_CPUID lacks
+ *	EBUSY	a vCPU exists
+ *
+ * CREATE_VCPU returns the vCPU's descriptor. vCPU 0 is in the state after RESET (SDM 3A table 9-1), the
+ * others wait for INIT and SIPI. A vCPU whose descriptor is closed keeps its id until the VM ends.
+ *	EINVAL	id out of range, reserved fields not zero
+ *	EEXIST	there is a vCPU with that id
+ *	EMFILE, ENFILE
+ *
+ * SIGNAL_MSI: an interrupt that no APIC accepts is lost, as on a PC.
+ *	EINVAL	the address is not that of the local APICs, or a delivery mode that is reserved
+ *
+ * SET_LINE: setting a line to the level it has does nothing.
+ *	EINVAL	line, level or vcpu out of range, reserved not zero
+ *	ENOENT	no such vCPU
+ *
+ * SET_FORECAST: see struct fermata_forecast.
+ *	EINVAL	no such kind, size or hz; halves with a size other than 1; reserved not zero
+ *	ENOSPC	FERMATA_MAX_FORECASTS ports have one
+ */
 #define FERMATA_SET_MEMORY _IOW(FERMATA_IOC, 0x10, struct fermata_memory)
-#define FERMATA_SET_CPUID _IOW(FERMATA_IOC, 0x11, struct fermata_cpuid) /* before the first vCPU */
-#define FERMATA_CREATE_VCPU _IOW(FERMATA_IOC, 0x12, struct fermata_vcpu_config) /* returns a descriptor */
+#define FERMATA_SET_CPUID _IOW(FERMATA_IOC, 0x11, struct fermata_cpuid)
+#define FERMATA_CREATE_VCPU _IOW(FERMATA_IOC, 0x12, struct fermata_vcpu_config)
 #define FERMATA_SIGNAL_MSI _IOW(FERMATA_IOC, 0x13, struct fermata_msi)
 #define FERMATA_SET_LINE _IOW(FERMATA_IOC, 0x14, struct fermata_line)
 #define FERMATA_SET_FORECAST _IOW(FERMATA_IOC, 0x15, struct fermata_forecast)
-/* vCPU */
+/*
+ * vCPU. EPERM: as above. EBUSY: another thread is in an ioctl of this vCPU.
+ *
+ * RUN takes 0 as its argument and returns 0 with an exit record in the run page. RIP and RFLAGS there
+ * are right after every return; the record means nothing after an error.
+ *	EINTR	a signal, or immediate_exit; call again to go on
+ *	EINVAL	set or advance hold what they may not, the argument is not 0; nothing was run
+ *	EIO	the vCPU is dead: UNCLAIMED, SHUTDOWN or FAIL_ENTRY was its last exit
+ *
+ * GET_STATE fills in the groups of `mask`; the others come back as they were. SET_STATE sets them.
+ *	EINVAL	an unknown group, reserved not zero; SET: a state that no processor with this CPUID can be
+ *		in, and nothing has changed but perhaps the APIC's own registers
+ *
+ * INTERRUPT: the event goes in at the next entry at which the guest can take it.
+ *	EINVAL	kind or vector out of range, an exception with NMI's vector, reserved not zero
+ *	EBUSY	an event waits already (an NMI that waits takes another one in)
+ *
+ * TRANSLATE: a page fault is an answer (`fault`), not an error. Accessed and dirty bits are set as by
+ * an access.
+ *	EINVAL	an unknown bit in access
+ *	ENOENT	a table of the guest's lies outside every slot
+ *	EACCES	a table in a read-only slot would need its accessed or dirty bit set
+ *	EAGAIN	another vCPU keeps changing the tables
+ *	EFAULT	also: the caller's memory behind a table cannot be had
+ *
+ * GET_STATS: since the vCPU was created; see struct fermata_stats.
+ */
 #define FERMATA_RUN _IO(FERMATA_IOC, 0x20)
 #define FERMATA_GET_STATE _IOWR(FERMATA_IOC, 0x21, struct fermata_state)
 #define FERMATA_SET_STATE _IOW(FERMATA_IOC, 0x22, struct fermata_state)

@@ -59,6 +59,8 @@ struct backend {
 
 	/* On the CPU that will run v, after host_guest_begin(). */
 	void (*load)(struct vcpu *v, u32 cpu);
+	/* Before host_guest_end(). NULL: nothing of the host's is left to bring back. */
+	void (*unload)(struct vcpu *v);
 	/* Enters the guest; host interrupts are off before and after. Fills in v->exit. */
 	void (*run)(struct vcpu *v);
 
@@ -67,6 +69,9 @@ struct backend {
 	int (*set_state)(struct vcpu *v, const struct fermata_state *state, u32 mask);
 	/* Where the guest is, and the registers a page walk from there needs. */
 	void (*where)(struct vcpu *v, struct where *where);
+
+	/* An MSR of the guest's that is exchanged by hand and whose writes exit; NULL: no such MSR. */
+	u64 *(*msr)(struct vcpu *v, u32 msr);
 
 	/* Could the guest take an event of this kind at the next entry? */
 	bool (*can_take)(struct vcpu *v, u8 kind);
@@ -77,6 +82,6 @@ struct backend {
 	void (*flush)(struct vcpu *v);
 };
 
-extern const struct backend svm_backend;
+extern const struct backend svm_backend, vmx_backend;
 
 #endif

@@ -31,6 +31,17 @@ bool control_xcr0_valid(const struct vm *vm, u64 xcr0)
 	       (!avx512 || (avx512 == 0xe0 && xcr0 & 4));
 }
 
+/* Outside 64-bit mode MOV to and from these registers has operands of 32 bits (SDM 2B MOV). */
+static bool narrow(struct vcpu *v)
+{
+	struct where where;
+
+	if (!(v->efer & ARCH_EFER_LMA))
+		return true;
+	v->backend->where(v, &where);
+	return where.mode != FERMATA_MODE_LONG;
+}
+
 static enum verdict refuse(struct vcpu *v)
 {
 	vcpu_raise_code(v, ARCH_GP, 0);
@@ -120,12 +131,15 @@ enum verdict control_cr_read(struct vcpu *v)
 
 	if (!exit_length(v))
 		return GO_ON;
-	if (v->exit.mov.number != 0 || v->exit.mov.reg == INSN_NO_REG) {
+	if ((v->exit.mov.number != 0 && v->exit.mov.number != 8) || v->exit.mov.reg == INSN_NO_REG) {
 		exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
 		return LEAVE_FOR_USER;
 	}
 	reg = &v->page->regs[v->exit.mov.reg];
-	*reg = v->exit.mov.size == 2 ? (*reg & ~0xffffull) | (u16)v->cr0 : v->cr0;
+	if (v->exit.mov.number == 8)
+		*reg = apic_tpr(&v->apic);
+	else
+		*reg = v->exit.mov.size == 2 ? (*reg & ~0xffffull) | (u16)v->cr0 : v->cr0;
 	v->advance = v->exit.length;
 	return GO_ON;
 }
@@ -141,7 +155,7 @@ enum verdict control_cr_write(struct vcpu *v)
 	if (x->mov.by_value)
 		value = x->mov.value;
 	else if (x->mov.reg != INSN_NO_REG)
-		value = v->page->regs[x->mov.reg];
+		value = narrow(v) ? (u32)v->page->regs[x->mov.reg] : v->page->regs[x->mov.reg];
 	else
 		goto unclaimed;
 	switch (x->mov.number) {
@@ -149,6 +163,12 @@ enum verdict control_cr_write(struct vcpu *v)
 		return set_cr0(v, value);
 	case 4:
 		return set_cr4(v, value);
+	case 8:
+		if (value > 15)
+			return refuse(v);
+		apic_set_tpr(&v->apic, value);
+		v->advance = x->length;
+		return GO_ON;
 	}
 unclaimed:
 	exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
@@ -160,7 +180,7 @@ enum verdict control_dr(struct vcpu *v, bool write)
 {
 	struct exit *x = &v->exit;
 	u8 number = x->mov.number;
-	u64 *reg;
+	u64 *reg, value;
 
 	if (!exit_length(v))
 		return GO_ON;
@@ -179,24 +199,23 @@ enum verdict control_dr(struct vcpu *v, bool write)
 		return GO_ON;
 	}
 	reg = &v->page->regs[x->mov.reg & 15];
-	v->advance = x->length;
-	if (number < 4) {
-		if (write)
-			v->dr[number] = *reg;
-		else
-			*reg = v->dr[number];
-	} else if (!write) {
-		*reg = number == 6 ? v->dr6 : v->dr7;
-	} else if (*reg >> 32) {
-		v->advance = 0;
-		return refuse(v);
-	} else if (number == 6) {
-		v->dr6 = (*reg & 0xe00f) | ARCH_DR6_FIXED;
-	} else {
-		v->dr7 = (*reg & 0xffff2bff) | ARCH_DR7_FIXED;
+	if (!write) {
+		value = number < 4 ? v->dr[number] : number == 6 ? v->dr6 : v->dr7;
+		*reg = narrow(v) ? (u32)value : value;
+		v->advance = x->length;
+		return GO_ON;
 	}
-	if (write)
-		v->dirty |= DIRTY_DEBUG;
+	value = narrow(v) ? (u32)*reg : *reg;
+	if (number >= 4 && value >> 32)
+		return refuse(v);
+	v->advance = x->length;
+	if (number < 4)
+		v->dr[number] = value;
+	else if (number == 6)
+		v->dr6 = (value & 0xe00f) | ARCH_DR6_FIXED;
+	else
+		v->dr7 = (value & 0xffff2bff) | ARCH_DR7_FIXED;
+	v->dirty |= DIRTY_DEBUG;
 	return GO_ON;
 }
 

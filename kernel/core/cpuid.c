@@ -105,8 +105,8 @@ static void supported_xsave(struct fermata_cpuid *out, u64 xcr0)
 	put_masked(out, 0xd, 0, FERMATA_CPUID_SUBLEAF, MASK((u32)xcr0, ALL, ALL, (u32)(xcr0 >> 32)), NONE);
 	put_masked(out, 0xd, 1, FERMATA_CPUID_SUBLEAF, MASK(LEAFD_1_EAX, 0, 0, 0), NONE);
 	for (i = 2; i < 63; i++)
-		if (xcr0 & BIT_ULL(i))
-			put_masked(out, 0xd, i, FERMATA_CPUID_SUBLEAF, MASK(ALL, ALL, 0, 0), NONE);
+		if (xcr0 & BIT_ULL(i)) /* ECX: of the compacted form's alignment alone */
+			put_masked(out, 0xd, i, FERMATA_CPUID_SUBLEAF, MASK(ALL, ALL, B(1), 0), NONE);
 }
 
 static void supported_basic(struct fermata_cpuid *out, u64 xcr0)
@@ -210,6 +210,9 @@ static bool promises_too_much(const struct fermata_cpuid_entry *e, const struct 
 	case 0x80000001: /* so is CmpLegacy */
 		mask = MASK(0, 0, ALL & ~B(1), ALL);
 		break;
+	case 0x80000021:
+		mask = MASK(ALL, ALL, ALL, ALL);
+		break;
 	case 0x80000007:
 		mask = MASK(0, 0, 0, ALL);
 		break;
@@ -279,9 +282,9 @@ static void derive(struct cpuid_table *t, const struct fermata_cpuid *in)
 static u8 *index_of(struct cpuid_table *t, u32 leaf)
 {
 	if (leaf < CPUID_BASIC_LEAVES)
-		return &t->basic[leaf];
+		return &t->basic[host_index(leaf, CPUID_BASIC_LEAVES)];
 	if (leaf - 0x80000000 < CPUID_EXTENDED_LEAVES)
-		return &t->extended[leaf - 0x80000000];
+		return &t->extended[host_index(leaf - 0x80000000, CPUID_EXTENDED_LEAVES)];
 	return leaf == SIGNATURE_LEAF ? &t->hypervisor[0] : NULL;
 }
 
@@ -321,15 +324,32 @@ int cpuid_set(struct cpuid_table *t, const struct fermata_cpuid *wanted,
 	return 0;
 }
 
-/* The XSAVE area's size for the components that XCR0 enables now (SDM 1 13.4.3). */
-static u32 xsave_size(const struct cpuid_table *t, u64 xcr0)
+static const struct fermata_cpuid_entry *xsave_component(const struct cpuid_table *t, u32 number)
+{
+	u32 i = t->basic[0xd] ? t->basic[0xd] - 1u : t->count;
+
+	for (; i < t->count && t->entry[i].leaf == 0xd; i++)
+		if (t->entry[i].flags & FERMATA_CPUID_SUBLEAF && t->entry[i].subleaf == number)
+			return &t->entry[i];
+	return NULL;
+}
+
+/*
+ * The XSAVE area's size for the components in xcr0 (SDM 1 13.4.3). Compacted, they follow each other
+ * in their order, some aligned to 64 bytes: ECX[1].
+ */
+static u32 xsave_size(const struct cpuid_table *t, u64 xcr0, bool compacted)
 {
 	u32 size = 576, i;
 
-	for (i = 0; i < t->count; i++) {
-		const struct fermata_cpuid_entry *e = &t->entry[i];
+	for (i = 2; i < 63 && xcr0 >> i; i++) {
+		const struct fermata_cpuid_entry *e = xcr0 & BIT_ULL(i) ? xsave_component(t, i) : NULL;
 
-		if (e->leaf == 0xd && e->subleaf >= 2 && e->subleaf < 64 && xcr0 & BIT_ULL(e->subleaf))
+		if (!e)
+			continue;
+		if (compacted)
+			size = (e->ecx & B(1) ? (size + 63) & ~63u : size) + e->eax;
+		else
 			size = max(size, e->eax + e->ebx);
 	}
 	return size;
@@ -344,7 +364,7 @@ void cpuid_answer(struct vcpu *v)
 	const u8 *at = index_of(t, leaf);
 	u32 i;
 
-	for (i = at && *at ? *at - 1 : t->count; i < t->count && t->entry[i].leaf == leaf; i++) {
+	for (i = at && *at ? *at - 1u : t->count; i < t->count && t->entry[i].leaf == leaf; i++) {
 		const struct fermata_cpuid_entry *e = &t->entry[i];
 
 		if (e->flags & FERMATA_CPUID_SUBLEAF && e->subleaf != subleaf)
@@ -355,9 +375,11 @@ void cpuid_answer(struct vcpu *v)
 	/* The few words that depend on the vCPU and its registers. */
 	switch (leaf) {
 	case 1:
-		r.ebx |= v->id << 24;
+		r.ebx = (r.ebx & 0xffffff) | v->id << 24;
 		if (v->cr4 & ARCH_CR4_OSXSAVE)
 			r.ecx |= B(27);
+		if (!apic_enabled(&v->apic)) /* SDM 3A 11.4.3 */
+			r.edx &= ~B(9);
 		break;
 	case 0xb:
 		r.ecx = (r.ecx & ~0xffu) | (subleaf & 0xff);
@@ -365,10 +387,12 @@ void cpuid_answer(struct vcpu *v)
 		break;
 	case 0xd:
 		vcpu_sync_xcr0(v);
-		if (subleaf == 0)
-			r.ebx = xsave_size(t, v->xcr0);
-		else if (subleaf == 1 && r.eax & B(1))
-			r.ebx = xsave_size(t, v->xcr0);
+		if (subleaf == 0 && r.eax) {
+			r.ebx = xsave_size(t, v->xcr0, false);
+			r.ecx = xsave_size(t, t->xcr0_allowed, false);
+		} else if (subleaf == 1 && r.eax & B(1)) {
+			r.ebx = xsave_size(t, v->xcr0, true);
+		}
 		break;
 	case 0x8000001e:
 		r.eax = v->id;

@@ -131,6 +131,8 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 		return cpuid->amd ? 0 : -EINVAL;
 	}
 	slot = mtrr_slot(v, msr);
+	if (!slot && v->backend->msr)
+		slot = v->backend->msr(v, msr);
 	if (!slot)
 		return -EINVAL;
 	*value = *slot;
@@ -156,6 +158,21 @@ static int set_x2apic(struct vcpu *v, u32 msr, u64 value)
 	if (!err)
 		vcpu_apic_effects(v, &effects);
 	return err;
+}
+
+/* STAR, LSTAR, CSTAR, SFMASK where the backend exchanges them by hand: now they are in the CPU. */
+static int set_exchanged(struct vcpu *v, u32 msr, u64 value)
+{
+	u64 *slot = v->backend->msr ? v->backend->msr(v, msr) : NULL;
+
+	if (!slot || ((msr == ARCH_MSR_LSTAR || msr == ARCH_MSR_CSTAR) &&
+		      !arch_canonical(value, v->vm->cpuid.linear_bits)))
+		return -EINVAL;
+	if (msr == ARCH_MSR_SFMASK && value >> 32)
+		return -EINVAL;
+	*slot = value;
+	cpu_wrmsr(msr, value);
+	return 0;
 }
 
 int msr_write(struct vcpu *v, u32 msr, u64 value)
@@ -237,8 +254,9 @@ int msr_write(struct vcpu *v, u32 msr, u64 value)
 		return cpuid->amd ? 0 : -EINVAL;
 	}
 	slot = mtrr_slot(v, msr);
-	if (!slot || !mtrr_valid(v, msr, value))
-		return -EINVAL;
-	*slot = value;
-	return 0;
+	if (slot && mtrr_valid(v, msr, value)) {
+		*slot = value;
+		return 0;
+	}
+	return slot ? -EINVAL : set_exchanged(v, msr, value);
 }

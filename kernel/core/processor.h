@@ -32,6 +32,35 @@ static inline void cpu_wrmsr(u32 msr, u64 value)
 	asm volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
 }
 
+static inline u64 cpu_cr0(void)
+{
+	u64 value;
+
+	asm volatile("mov %%cr0, %0" : "=r"(value));
+	return value;
+}
+
+static inline u64 cpu_cr2(void)
+{
+	u64 value;
+
+	asm volatile("mov %%cr2, %0" : "=r"(value));
+	return value;
+}
+
+static inline void cpu_write_cr2(u64 value)
+{
+	asm volatile("mov %0, %%cr2" : : "r"(value));
+}
+
+static inline u64 cpu_cr3(void)
+{
+	u64 value;
+
+	asm volatile("mov %%cr3, %0" : "=r"(value));
+	return value;
+}
+
 static inline u64 cpu_cr4(void)
 {
 	u64 value;
@@ -56,6 +85,12 @@ static inline void cpu_write_dr(u32 number, u64 value)
 		asm volatile("mov %0, %%dr3" : : "r"(value));
 		break;
 	}
+}
+
+/* Hands an NMI that ended a guest's turn to the host's handler. */
+static inline void cpu_nmi(void)
+{
+	asm volatile("int $2" : : : "memory");
 }
 
 /* Hands a machine check that arrived while a guest ran to the host's handler. */

@@ -303,6 +303,8 @@ static int one_stay(struct vcpu *v)
 	v->exit.kind = EXIT_NOTHING;
 	verdict = turns(v);
 	vcpu_sync_xcr0(v);
+	if (v->backend->unload)
+		v->backend->unload(v);
 	host_guest_end(v->thread);
 	if (verdict != LEAVE_FOR_HOST)
 		return verdict;

@@ -36,7 +36,7 @@ static int check_control(const struct vm *vm, const struct fermata_state_control
 
 	if (c->cr8 > 15 || !control_xcr0_valid(vm, c->xcr0))
 		return -EINVAL;
-	if (c->efer & ARCH_EFER_LMA && c->cr3 & ~cr3_bits)
+	if (c->cr3 & ~cr3_bits)
 		return -EINVAL;
 	if (!(c->cr0 & ARCH_CR0_ET))
 		return -EINVAL;

@@ -36,9 +36,8 @@ static void reset_state(struct vcpu *v, struct fermata_state *state)
 
 void vcpu_reset(struct vcpu *v, bool init_signal)
 {
-	v->cr0 = RESET_CR0;
-	if (init_signal) /* INIT leaves the caches' mode alone */
-		v->cr0 = (v->cr0 & ~(ARCH_CR0_CD | ARCH_CR0_NW));
+	/* INIT leaves the caches' mode alone. */
+	v->cr0 = init_signal ? (v->cr0 & (ARCH_CR0_CD | ARCH_CR0_NW)) | ARCH_CR0_ET : RESET_CR0;
 	v->cr4 = 0;
 	v->efer = 0;
 	v->dr6 = ARCH_DR6_FIXED;

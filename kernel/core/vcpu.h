@@ -111,6 +111,7 @@ struct vcpu {
 
 	/* control registers as the guest sees them; the backend derives what the hardware gets */
 	u64 cr0, cr4, efer, xcr0, pat;
+	u64 cr2; /* where the hardware does not exchange it */
 	u64 dr[4], dr6, dr7;
 	u64 tsc_adjust, tsc_offset, tsc_aux; /* tsc_offset: against the VM's guest TSC */
 
@@ -173,11 +174,15 @@ static inline void vcpu_raise(struct vcpu *v, u8 vector)
 	v->event_valid = true;
 }
 
+/* Real mode pushes no error codes (SDM 3B 20.1.4); processors push what they are told. */
 static inline void vcpu_raise_code(struct vcpu *v, u8 vector, u32 code)
 {
-	v->event = (struct event){
-		.kind = EVENT_EXCEPTION, .vector = vector, .has_code = true, .code = code
-	};
+	bool has_code = v->cr0 & ARCH_CR0_PE;
+
+	v->event = (struct event){ .kind = EVENT_EXCEPTION,
+				   .vector = vector,
+				   .has_code = has_code,
+				   .code = has_code ? code : 0 };
 	v->event_valid = true;
 }
 

@@ -119,7 +119,7 @@ int vm_set_line(struct vm *vm, const struct fermata_line *line)
 	if (line->line > FERMATA_LINE_LINT1 || line->level > 1 || line->reserved ||
 	    line->vcpu >= FERMATA_MAX_VCPUS)
 		return -EINVAL;
-	v = READ_ONCE(vm->vcpu[line->vcpu]);
+	v = READ_ONCE(vm->vcpu[host_index(line->vcpu, (u32)FERMATA_MAX_VCPUS)]);
 	if (!v)
 		return -ENOENT;
 	if (apic_set_line(&v->apic, line->line, line->level))
@@ -152,7 +152,9 @@ static void flush_all_vcpus(struct vm *vm)
 			continue;
 		entries = READ_ONCE(v->stats.entries);
 		host_kick(READ_ONCE(v->cpu));
-		while (READ_ONCE(v->mode) == VCPU_IN_GUEST && READ_ONCE(v->stats.entries) == entries)
+		/* One that went out, moved to another CPU and came back has taken the request on its way. */
+		while (READ_ONCE(v->mode) == VCPU_IN_GUEST && READ_ONCE(v->stats.entries) == entries &&
+		       READ_ONCE(v->requests) & BIT(REQUEST_FLUSH))
 			host_pause();
 	}
 }

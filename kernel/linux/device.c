@@ -29,11 +29,16 @@ static long get_caps(void __user *arg)
 
 static long get_cpuid(void __user *arg)
 {
-	struct fermata_cpuid *cpuid = kzalloc(sizeof(*cpuid), GFP_KERNEL);
+	struct fermata_cpuid *cpuid = memdup_user(arg, sizeof(*cpuid));
 	long err;
 
-	if (!cpuid)
-		return -ENOMEM;
+	if (IS_ERR(cpuid))
+		return PTR_ERR(cpuid);
+	if (cpuid->reserved) {
+		kfree(cpuid);
+		return -EINVAL;
+	}
+	memset(cpuid, 0, sizeof(*cpuid));
 	cpuid_supported(cpuid, guest_fpu_mask());
 	err = copy_to_user(arg, cpuid, sizeof(*cpuid)) ? -EFAULT : 0;
 	kfree(cpuid);

@@ -17,6 +17,7 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
 #include <asm/processor.h>
+#include <asm/tlbflush.h>
 #include <asm/msr.h>
 
 #include "device.h"
@@ -153,6 +154,61 @@ int host_wait(struct host_thread *t, bool (*wake)(void *arg), void *arg)
 void host_wake(struct host_thread *t)
 {
 	rcuwait_wake_up(&t->wait);
+}
+
+/* ---- VT-x's wishes */
+
+void host_stay(void)
+{
+	preempt_disable();
+}
+
+void host_move(void)
+{
+	preempt_enable();
+}
+
+void host_run_on(u32 cpu, void (*fn)(void *arg), void *arg)
+{
+	smp_call_function_single(cpu, fn, arg, 1);
+}
+
+void host_cr4_change(u64 set, u64 clear)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	cr4_set_bits_irqsoff(set);
+	cr4_clear_bits_irqsoff(clear);
+	local_irq_restore(flags);
+}
+
+void host_load_segments(u16 ds, u16 es, u16 fs, u16 gs)
+{
+	loadsegment(ds, ds);
+	loadsegment(es, es);
+	loadsegment(fs, fs);
+	load_gs_index(gs);
+}
+
+/*
+ * As KVM's "cond" mode: before the first entry after anything else ran here. With the CPU's own
+ * command where it exists, else by reading 64 KiB, which is more than any L1D with this flaw.
+ */
+void host_flush_l1d(void)
+{
+	static const u8 fill[64 << 10] __aligned(PAGE_SIZE);
+	u32 i;
+
+	if (!boot_cpu_has_bug(X86_BUG_L1TF) || l1tf_mitigation == L1TF_MITIGATION_OFF)
+		return;
+	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
+		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+		return;
+	}
+	for (i = 0; i < sizeof(fill); i += 64)
+		READ_ONCE(*(volatile const u8 *)&fill[i]);
+	rmb();
 }
 
 void host_restore_breakpoints(void)

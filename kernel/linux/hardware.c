@@ -3,6 +3,7 @@
  * Which backend this CPU needs, and virtualization switched on while there are VMs: on every CPU that
  * is online, on those that come online later, and off before suspend, reboot and the last VM's end.
  */
+#include <linux/cc_platform.h>
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/mutex.h>
@@ -21,21 +22,25 @@ static u32 hardware_users; /* hardware_lock, and the CPU hotplug lock */
 static int hardware_hotplug_state;
 static atomic_t hardware_failed;
 
-static const struct backend *const backends[] = { &svm_backend };
+static const struct backend *const backends[] = { &svm_backend, &vmx_backend };
 
 void hardware_caps(struct fermata_caps *caps)
 {
 	u32 i;
 
 	memset(caps, 0, sizeof(*caps));
+	mutex_lock(&hardware_lock); /* a CPU that is ours, or being switched, is not somebody else's */
 	for (i = 0; i < ARRAY_SIZE(backends) && !caps->vendor; i++) {
 		caps->blocked = 0;
 		backends[i]->detect(caps);
 	}
-	if (!caps->vendor && boot_cpu_has(X86_FEATURE_VMX)) {
-		caps->vendor = FERMATA_VENDOR_INTEL;
-		caps->blocked = FERMATA_BLOCK_NO_BACKEND;
-	}
+	mutex_unlock(&hardware_lock);
+	/*
+	 * The processor would read our tables as they lie in memory, encrypted, unless every address in
+	 * them carried the C-bit (APM 2 7.10.4): a guest then sees memory that is not its own.
+	 */
+	if (cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT))
+		caps->blocked |= FERMATA_BLOCK_ENCRYPTED;
 	caps->abi = FERMATA_ABI_VERSION;
 	caps->tsc_khz = host_tsc_khz();
 	caps->phys_bits = min_t(u32, boot_cpu_data.x86_phys_bits, 48);
@@ -148,14 +153,17 @@ int hardware_init(void)
 {
 	struct fermata_caps caps;
 	int err = guest_fpu_setup();
+	u32 i;
 
 	if (err)
 		return err;
 	hardware_caps(&caps);
 	/* A blocked CPU still gets the device: `fermata caps` explains what stands in the way. */
-	if (caps.vendor != FERMATA_VENDOR_AMD)
+	for (i = 0; i < ARRAY_SIZE(backends); i++)
+		if (backends[i]->vendor == caps.vendor)
+			hardware_backend = backends[i];
+	if (!hardware_backend)
 		return 0;
-	hardware_backend = &svm_backend;
 	err = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "fermata:online", hotplug_online, hotplug_offline);
 	if (err < 0)
 		return err;

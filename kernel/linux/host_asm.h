@@ -7,15 +7,32 @@
 #include <linux/version.h>
 #include <asm/asm.h>
 #include <asm/nospec-branch.h>
+#include <asm/unwind_hints.h>
 
 #define HOST_FUNCTION(name) SYM_FUNC_START(name)
 #define HOST_FUNCTION_END(name) SYM_FUNC_END(name)
 #define HOST_RETURN RET
+/* Where the CPU comes back, in the middle of a function: an indirect branch in all but name. */
+#define HOST_LABEL(name) SYM_INNER_LABEL(name, SYM_L_GLOBAL)
+#define HOST_LEAVING UNWIND_HINT_SAVE
+#define HOST_LANDING                                                                               \
+	UNWIND_HINT_RESTORE;                                                                       \
+	ENDBR
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 #define HOST_UNTRAIN_RETURNS UNTRAIN_RET_VM
 #else
 #define HOST_UNTRAIN_RETURNS UNTRAIN_RET
+#endif
+
+/*
+ * What the CPU's buffers still hold of the host must not reach the guest (TSA, MDS). Clobbers ZF, and
+ * stands after the last load of a general register.
+ */
+#ifdef VM_CLEAR_CPU_BUFFERS
+#define HOST_CLEAR_BUFFERS VM_CLEAR_CPU_BUFFERS
+#else
+#define HOST_CLEAR_BUFFERS
 #endif
 
 /*

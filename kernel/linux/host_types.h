@@ -11,6 +11,7 @@
 #include <linux/hrtimer.h>
 #include <linux/kernel.h>
 #include <linux/minmax.h>
+#include <linux/nospec.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -22,6 +23,8 @@
 #include <linux/uaccess.h>
 #include <asm/barrier.h>
 #include <asm/msr.h>
+
+#define host_index(index, count) array_index_nospec(index, count)
 
 struct host_lock {
 	spinlock_t spin;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* The vCPU descriptor. */
 #include <linux/anon_inodes.h>
+#include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -129,32 +130,43 @@ void linux_vcpu_free(struct linux_vcpu *l)
 int linux_vcpu_create(struct linux_vm *owner, u32 id)
 {
 	struct linux_vcpu *l;
-	int err = -ENOMEM;
+	struct file *file;
+	int fd, err = -ENOMEM;
 
 	if (owner->vcpu[id])
 		return -EEXIST;
+	/* First, because a vCPU that other vCPUs may have seen cannot be taken back. */
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
 	l = kvzalloc(sizeof(*l), GFP_KERNEL_ACCOUNT);
 	if (!l)
-		return -ENOMEM;
+		goto no_vcpu;
 	mutex_init(&l->lock);
 	rcuwait_init(&l->thread.wait);
 	l->owner = owner;
 	l->run_page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	l->thread.xsave = kzalloc(sizeof(*l->thread.xsave), GFP_KERNEL_ACCOUNT);
 	if (!l->run_page || !l->thread.xsave)
-		goto fail;
+		goto no_parts;
 	guest_fpu_reset(&l->thread);
 	err = vcpu_init(&l->vcpu, &owner->vm, id, &l->thread, page_address(l->run_page));
 	if (err)
-		goto fail;
+		goto no_parts;
 	owner->vcpu[id] = l;
 	kref_get(&owner->refs);
-	err = anon_inode_getfd("fermata-vcpu", &vcpu_fops, l, O_RDWR | O_CLOEXEC);
-	if (err < 0)
+	file = anon_inode_getfile("fermata-vcpu", &vcpu_fops, l, O_RDWR);
+	if (IS_ERR(file)) {
 		linux_vm_put(owner); /* the vCPU exists, without a descriptor, until the VM ends */
-	return err;
+		err = PTR_ERR(file);
+		goto no_vcpu;
+	}
+	fd_install(fd, file);
+	return fd;
 
-fail:
+no_parts:
 	free_parts(l);
+no_vcpu:
+	put_unused_fd(fd);
 	return err;
 }

@@ -3,6 +3,7 @@
 #include <linux/anon_inodes.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -101,6 +102,7 @@ static long create_vcpu(struct linux_vm *l, void __user *arg)
 		return err;
 	if (config.id >= FERMATA_MAX_VCPUS || !all_zero(config.reserved, ARRAY_SIZE(config.reserved)))
 		return -EINVAL;
+	config.id = array_index_nospec(config.id, FERMATA_MAX_VCPUS);
 	mutex_lock(&l->lock);
 	err = linux_vcpu_create(l, config.id);
 	mutex_unlock(&l->lock);

@@ -58,6 +58,7 @@ HOST_FUNCTION(svm_enter)
 	clgi
 	sti
 	vmload %rax
+	HOST_CLEAR_BUFFERS
 	vmrun %rax
 	vmsave %rax
 

@@ -132,7 +132,7 @@ void svm_exit_record(struct vcpu *v)
 	struct svm_vcpu *s = v->hw;
 	const struct vmcb *c = s->vmcb;
 	struct exit *x = &v->exit;
-	u64 code = c->exitcode;
+	u64 code = (s32)c->exitcode; /* VMEXIT_INVALID is -1: QEMU writes 32 bits of it */
 
 	x->code = code;
 	x->rip = c->rip;

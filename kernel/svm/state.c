@@ -204,7 +204,7 @@ int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 
 	if (mask & FERMATA_STATE_REGS) {
 		c->rip = state->regs.rip;
-		c->rflags = state->regs.rflags;
+		c->rflags = state->regs.rflags | ARCH_RFLAGS_FIXED;
 	}
 	if (mask & FERMATA_STATE_SEGMENTS) {
 		segment_in(&c->es, &state->segments.es);

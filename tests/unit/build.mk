@@ -62,3 +62,20 @@ unit_lib_calls := $(emulator_sources) lib/answer.c lib/clock.c lib/device.c lib/
 unit_lib_calls_libs := -lZydis -Wl,--wrap=open,--wrap=ioctl,--wrap=mmap
 unit_lib_calls_cflags := -Ilib
 unit_forecast := kernel/core/forecast.c vmm/devices/pit.c vmm/devices/acpi_pm.c vmm/devices/bus.c tests/unit/host/host.c
+
+# kernel/core and kernel/svm. Their processor is tests/unit/fake_processor.c: privileged instructions
+# have no place in a user process.
+$(build)/unit/obj/kernel/core/%.o $(build)/unit/obj/kernel/svm/%.o: unit_extra := -iquote tests/unit/shadow
+core_sources := $(wildcard kernel/core/*.c kernel/memory/*.c) kernel/clock/clock.c
+core_sources += tests/unit/host/host.c tests/unit/fake_backend.c tests/unit/fake_processor.c
+unit_cpuid := $(core_sources)
+unit_msr := $(core_sources)
+unit_control := $(core_sources)
+unit_state := $(core_sources)
+unit_exits := $(core_sources)
+unit_run := $(core_sources)
+unit_vm := $(core_sources)
+svm_sources := $(filter-out tests/unit/fake_backend.c,$(core_sources)) $(wildcard kernel/svm/*.c)
+unit_svm_exit := $(svm_sources)
+unit_svm_run := $(svm_sources)
+unit_svm_state := $(svm_sources)

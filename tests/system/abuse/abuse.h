@@ -44,6 +44,9 @@ uint64_t chance(void);
 uint64_t below(uint64_t n);
 uint64_t interesting(void); /* a number at some edge, or any */
 void chance_fill(void *to, size_t size);
+/* In /tmp/seed, in case it is the last: now, and when this VM was made, to start again from there. */
+void remember_seed(uint64_t seed);
+void remember_start(uint64_t seed);
 
 /* ---- time */
 void sleep_us(unsigned us);

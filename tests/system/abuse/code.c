@@ -86,7 +86,9 @@ void abuse_code(void)
 		enum guest_mode mode = below(MODES);
 		uint64_t seed = chance_seed;
 
+		remember_seed(seed);
 		if (i % 500 == 0) {
+			remember_start(seed);
 			ticks(0);
 			if (i)
 				guest_end(&g);

@@ -212,6 +212,8 @@ static void written_from_outside(void)
 
 			good &= process_vm_writev(getppid(), &from, 1, &to, 1, 0) == sizeof(value);
 		}
+		if (!good)
+			note("process_vm_writev: %s", strerror(errno));
 		_exit(!good);
 	}
 	waitpid(pid, &status, 0);

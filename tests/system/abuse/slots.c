@@ -25,7 +25,8 @@ static void slot_arguments(void)
 	gives(slot_set(vm, 0, 0, 2 * PAGE, (void *)-PAGE, 0), EINVAL, "wrapping in the host");
 	gives(slot_set(vm, 0, 0, PAGE, (void *)0xffff888000000000, 0), EINVAL, "kernel memory");
 	gives(slot_set(vm, 0, 0, PAGE, (void *)0x8000000000000000, 0), EINVAL, "a non-canonical address");
-	gives(slot_set(vm, 0, 0, PAGE, (void *)0x7ffffffff000, 0), EINVAL, "across the end of user space");
+	gives(slot_set(vm, 0, 0, 2 * PAGE, (void *)0x7ffffffff000, 0), EINVAL,
+	      "across the end of user space");
 	gives(slot_set(vm, 0, 0, 0, NULL, 0), ENOENT, "removing an empty slot");
 	gives(slot_set(vm, 0, MIB, MIB, at, 0), 0, "a slot");
 	gives(slot_set(vm, 0, 4 * MIB, MIB, at, 0), EEXIST, "the same number again");

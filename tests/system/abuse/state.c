@@ -133,6 +133,19 @@ static bool run_it(struct guest *g, uint64_t seed)
 	return true;
 }
 
+/* With ABUSE_TELL set: each state before it is tried, as its difference from one that runs. */
+static void tell(uint64_t seed)
+{
+	const uint32_t *a = (const uint32_t *)&good, *b = (const uint32_t *)&tried;
+
+	if (!getenv("ABUSE_TELL"))
+		return;
+	note("seed %#llx", (unsigned long long)seed);
+	for (size_t i = 0; i < sizeof(tried) / 4; i++)
+		if (a[i] != b[i])
+			note("byte %zu: %#x, was %#x", i * 4, b[i], a[i]);
+}
+
 /* What was set is what is read, where the two can be compared. */
 static bool same(struct guest *g, uint64_t seed)
 {
@@ -158,6 +171,7 @@ static void one(struct guest *g, unsigned i, unsigned *bad)
 {
 	uint64_t seed = chance_seed;
 
+	remember_seed(seed);
 	/* Back to something that runs, most of the time. */
 	good.mask = FERMATA_STATE_ALL;
 	mode_state(&good, below(MODES));
@@ -172,6 +186,7 @@ static void one(struct guest *g, unsigned i, unsigned *bad)
 	for (unsigned n = below(6); n--;)
 		mangle(&tried);
 	tried.mask = below(4) ? FERMATA_STATE_ALL : chance() & FERMATA_STATE_ALL;
+	tell(seed);
 	if (!ioctl(g->vcpu[0], FERMATA_SET_STATE, &tried)) {
 		taken++;
 		*bad += !same(g, seed);
@@ -191,6 +206,7 @@ void abuse_state(void)
 
 	for (unsigned i = 0; i < count && bad < 20; i++) {
 		if (i % 200 == 0) {
+			remember_start(chance_seed);
 			ticks(0);
 			if (i)
 				guest_end(&g);

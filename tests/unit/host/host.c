@@ -435,6 +435,13 @@ void host_guest_xcr0(u64 xcr0)
 	in_guest->xcr0 = xcr0;
 }
 
+u64 host_guest_xcr0_now(void)
+{
+	if (!in_guest)
+		broken("host_guest_xcr0_now() outside of guest context");
+	return in_guest->xcr0;
+}
+
 void host_guest_tsc_aux(u64 tsc_aux)
 {
 	if (!in_guest)

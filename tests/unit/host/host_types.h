@@ -52,6 +52,13 @@ typedef long long s64;
 		max_a > max_b ? max_a : max_b;                                                     \
 	})
 
+/* As the kernel's: 0 instead of what is out of range. */
+#define host_index(index, count)                                                                   \
+	({                                                                                         \
+		__typeof__(index) at = (index);                                                    \
+		at < (count) ? at : 0;                                                             \
+	})
+
 struct host_lock {
 	pthread_mutex_t mutex;
 };

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "machine.h"
+
+void complain(char *error, size_t size, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error, size, format, args);
+	va_end(args);
+}
+
+bool in_path(const char *program)
+{
+	const char *path = getenv("PATH");
+	char candidate[4200];
+
+	if (!path)
+		path = "/usr/bin:/bin";
+	while (*path) {
+		size_t n = strcspn(path, ":");
+
+		snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)n, path, program);
+		if (access(candidate, X_OK) == 0)
+			return true;
+		path += n + (path[n] == ':');
+	}
+	return false;
+}
+
+pid_t fork_child(int log)
+{
+	pid_t parent = getpid();
+	pid_t pid = fork();
+	sigset_t none;
+	int null;
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	/* The terminal's signals are for the caller to act on. */
+	setsid();
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	dup2(null, 0);
+	dup2(null, 1);
+	dup2(log, 2);
+	return 0;
+}
+
+void keep_open(int fd)
+{
+	fcntl(fd, F_SETFD, 0);
+}
+
+void add(struct command *c, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (c->count < sizeof(c->argv) / sizeof(c->argv[0]) - 1 &&
+	    vasprintf(&c->argv[c->count], format, args) >= 0)
+		c->argv[++c->count] = NULL;
+	va_end(args);
+}
+
+void free_command(struct command *c)
+{
+	while (c->count)
+		free(c->argv[--c->count]);
+}
+
+void run_command(struct command *c)
+{
+	execvp(c->argv[0], c->argv);
+	dprintf(2, "%s: %s\n", c->argv[0], strerror(errno));
+	_exit(127);
+}

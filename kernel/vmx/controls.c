@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * The VM-execution, VM-exit and VM-entry controls as wishes: what must be 1, what would be nice.
+ * Everything else is 0 where the processor lets it be (SDM 3D A.3 to A.5).
+ */
+#include "vmx/vmx.h"
+#include "core/processor.h"
+
+#define MSR_VMX_BASIC 0x480
+#define MSR_VMX_PIN 0x481
+#define MSR_VMX_PROC 0x482
+#define MSR_VMX_EXIT 0x483
+#define MSR_VMX_ENTRY 0x484
+#define MSR_VMX_CR0_FIXED0 0x486
+#define MSR_VMX_CR0_FIXED1 0x487
+#define MSR_VMX_CR4_FIXED0 0x488
+#define MSR_VMX_CR4_FIXED1 0x489
+#define MSR_VMX_PROC2 0x48b
+#define MSR_VMX_EPT_VPID_CAP 0x48c
+#define MSR_VMX_TRUE_PIN 0x48d /* and PROC, EXIT, ENTRY behind it */
+#define BASIC_TRUE_CONTROLS BIT_ULL(55)
+#define BASIC_WRITE_BACK 6
+
+struct wish {
+	u32 msr, true_msr; /* true_msr 0: there is none */
+	u32 must, nice;
+	const char *name;
+};
+
+static const struct wish pin_wish = {
+	.msr = MSR_VMX_PIN,
+	.true_msr = MSR_VMX_TRUE_PIN,
+	.must = PIN_EXTERNAL_INTERRUPT | PIN_NMI,
+	.nice = PIN_VIRTUAL_NMIS,
+	.name = "pin-based",
+};
+
+static const struct wish proc_wish = {
+	.msr = MSR_VMX_PROC,
+	.true_msr = MSR_VMX_TRUE_PIN + 1,
+	.must = PROC_TSC_OFFSETTING | PROC_HLT | PROC_MWAIT | PROC_RDPMC | PROC_MOV_DR |
+		PROC_UNCONDITIONAL_IO | PROC_MSR_BITMAPS | PROC_MONITOR | PROC_SECONDARY,
+	.nice = PROC_TPR_SHADOW,
+	.name = "primary processor-based",
+};
+
+static const struct wish proc2_wish = {
+	.msr = MSR_VMX_PROC2,
+	.must = PROC2_EPT,
+	.nice = PROC2_VPID | PROC2_UNRESTRICTED_GUEST | PROC2_RDTSCP | PROC2_INVPCID | PROC2_WBINVD,
+	.name = "secondary processor-based",
+};
+
+static const struct wish exit_wish = {
+	.msr = MSR_VMX_EXIT,
+	.true_msr = MSR_VMX_TRUE_PIN + 2,
+	.must = EXIT_HOST_64BIT,
+	.nice = EXIT_LOAD_PAT | EXIT_LOAD_EFER,
+	.name = "VM-exit",
+};
+
+static const struct wish entry_wish = {
+	.msr = MSR_VMX_ENTRY,
+	.true_msr = MSR_VMX_TRUE_PIN + 3,
+	.nice = ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
+	.name = "VM-entry",
+};
+
+/* Low half: bits that must be 1; high half: bits that may be 1. */
+static int grant(const struct wish *wish, u64 basic, u32 *granted, const char **missing)
+{
+	u64 allowed = cpu_rdmsr(basic & BASIC_TRUE_CONTROLS && wish->true_msr ? wish->true_msr :
+										 wish->msr);
+	u32 must_be_one = allowed, may_be_one = allowed >> 32;
+
+	if (wish->must & ~may_be_one) {
+		*missing = wish->name;
+		return -ENODEV;
+	}
+	*granted = must_be_one | wish->must | (wish->nice & may_be_one);
+	return 0;
+}
+
+/* Controls that come in pairs: what is loaded at entry must be brought back at exit. */
+static void pair(struct vmx_controls *c)
+{
+	if (!(c->exit & EXIT_LOAD_EFER) || !(c->entry & ENTRY_LOAD_EFER)) {
+		c->exit &= ~EXIT_LOAD_EFER;
+		c->entry &= ~ENTRY_LOAD_EFER;
+	}
+	if (!(c->exit & EXIT_LOAD_PAT) || !(c->entry & ENTRY_LOAD_PAT)) {
+		c->exit &= ~EXIT_LOAD_PAT;
+		c->entry &= ~ENTRY_LOAD_PAT;
+	}
+	if (!(c->proc & PROC_TPR_SHADOW))
+		c->proc |= PROC_CR8_LOAD | PROC_CR8_STORE;
+	/* VPID is worth having only with a way to drop what is cached under it. */
+	if ((c->ept_vpid & (VPID_CAP_INVVPID | VPID_CAP_ALL)) != (VPID_CAP_INVVPID | VPID_CAP_ALL))
+		c->proc2 &= ~PROC2_VPID;
+}
+
+int vmx_resolve(struct vmx_controls *c, const char **missing)
+{
+	const u64 ept_needs = EPT_CAP_4_LEVELS | EPT_CAP_WRITE_BACK | EPT_CAP_INVEPT | EPT_CAP_INVEPT_ALL;
+	u64 basic = cpu_rdmsr(MSR_VMX_BASIC);
+	int err;
+
+	memset(c, 0, sizeof(*c));
+	c->revision = basic & 0x7fffffff;
+	if ((basic >> 50 & 15) != BASIC_WRITE_BACK) {
+		*missing = "a VMCS in write-back memory";
+		return -ENODEV;
+	}
+	err = grant(&pin_wish, basic, &c->pin, missing);
+	if (!err)
+		err = grant(&proc_wish, basic, &c->proc, missing);
+	if (!err)
+		err = grant(&proc2_wish, basic, &c->proc2, missing);
+	if (!err)
+		err = grant(&exit_wish, basic, &c->exit, missing);
+	if (!err)
+		err = grant(&entry_wish, basic, &c->entry, missing);
+	if (err)
+		return err;
+	/* CR3 is the guest's under EPT; on CPUs without TRUE controls these bits stay 1 and cost exits. */
+	c->ept_vpid = cpu_rdmsr(MSR_VMX_EPT_VPID_CAP);
+	if ((c->ept_vpid & ept_needs) != ept_needs) {
+		*missing = "EPT with four levels, write-back tables and INVEPT";
+		return -ENODEV;
+	}
+	pair(c);
+	c->cr0_fixed0 = cpu_rdmsr(MSR_VMX_CR0_FIXED0);
+	c->cr0_fixed1 = cpu_rdmsr(MSR_VMX_CR0_FIXED1);
+	c->cr4_fixed0 = cpu_rdmsr(MSR_VMX_CR4_FIXED0);
+	c->cr4_fixed1 = cpu_rdmsr(MSR_VMX_CR4_FIXED1);
+	return 0;
+}

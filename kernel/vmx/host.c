@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * The host's state around a guest's stay. A VM exit loads what the VMCS's host area says (SDM 3C 28.5)
+ * and leaves the rest as the guest had it, or in a fixed state: descriptor-table limits FFFFh, LDTR
+ * empty, the syscall MSRs and KernelGSBase the guest's.
+ */
+#include "vmx/vmx.h"
+#include "core/processor.h"
+
+#define SELECTOR(name)                                                                             \
+	static u16 get_##name(void)                                                                \
+	{                                                                                          \
+		u16 value;                                                                         \
+                                                                                                   \
+		asm volatile("mov %%" #name ", %0" : "=r"(value));                                 \
+		return value;                                                                      \
+	}
+SELECTOR(cs)
+SELECTOR(ss)
+SELECTOR(ds)
+SELECTOR(es)
+SELECTOR(fs)
+SELECTOR(gs)
+
+static u16 get_tr(void)
+{
+	u16 value;
+
+	asm volatile("str %0" : "=r"(value));
+	return value;
+}
+
+static u16 get_ldt(void)
+{
+	u16 value;
+
+	asm volatile("sldt %0" : "=r"(value));
+	return value;
+}
+
+/* The base of the TSS: a 16-byte system descriptor (SDM 3A 7.2.3). */
+static u64 tss_base(u64 gdt, u16 tr)
+{
+	const u8 *d = (const u8 *)gdt + (tr & ~7);
+	u64 low, high;
+
+	memcpy(&low, d, 8);
+	memcpy(&high, d + 8, 8);
+	return (low >> 16 & 0xffffff) | (low >> 32 & 0xff000000) | high << 32;
+}
+
+void vmx_host_constants(struct vmx_cpu *cpu)
+{
+	cpu->star = cpu_rdmsr(ARCH_MSR_STAR);
+	cpu->lstar = cpu_rdmsr(ARCH_MSR_LSTAR);
+	cpu->cstar = cpu_rdmsr(ARCH_MSR_CSTAR);
+	cpu->sfmask = cpu_rdmsr(ARCH_MSR_SFMASK);
+	cpu->gs_base = cpu_rdmsr(ARCH_MSR_GS_BASE);
+}
+
+static void save_tables(struct vmx_host *h)
+{
+	asm volatile("sgdt %0" : "=m"(h->gdt));
+	asm volatile("sidt %0" : "=m"(h->idt));
+}
+
+static void write_host_area(const struct vmx_cpu *cpu, struct vmx_host *h)
+{
+	u16 tr = get_tr();
+
+	vmwrite(VMCS_HOST_CR0, cpu_cr0());
+	vmwrite(VMCS_HOST_CR3, cpu_cr3());
+	vmwrite(VMCS_HOST_CR4, cpu_cr4());
+	/* Selectors must have TI and RPL 0; the data segments come back in vmx_host_restore(). */
+	vmwrite(VMCS_HOST_CS_SELECTOR, get_cs());
+	vmwrite(VMCS_HOST_SS_SELECTOR, get_ss());
+	vmwrite(VMCS_HOST_DS_SELECTOR, 0);
+	vmwrite(VMCS_HOST_ES_SELECTOR, 0);
+	vmwrite(VMCS_HOST_FS_SELECTOR, 0);
+	vmwrite(VMCS_HOST_GS_SELECTOR, 0);
+	vmwrite(VMCS_HOST_TR_SELECTOR, tr);
+	vmwrite(VMCS_HOST_FS_BASE, h->fs_base);
+	vmwrite(VMCS_HOST_GS_BASE, cpu->gs_base);
+	vmwrite(VMCS_HOST_TR_BASE, tss_base(h->gdt.base, tr));
+	vmwrite(VMCS_HOST_GDTR_BASE, h->gdt.base);
+	vmwrite(VMCS_HOST_IDTR_BASE, h->idt.base);
+	vmwrite(VMCS_HOST_SYSENTER_CS, cpu_rdmsr(ARCH_MSR_SYSENTER_CS));
+	vmwrite(VMCS_HOST_SYSENTER_ESP, cpu_rdmsr(ARCH_MSR_SYSENTER_ESP));
+	vmwrite(VMCS_HOST_SYSENTER_EIP, cpu_rdmsr(ARCH_MSR_SYSENTER_EIP));
+	if (vmx_controls.exit & EXIT_LOAD_PAT)
+		vmwrite(VMCS_HOST_PAT, cpu_rdmsr(ARCH_MSR_PAT));
+}
+
+/* At the begin of a stay; the thread's own FS base and KernelGSBase are in the CPU. */
+void vmx_host_load(struct vcpu *v)
+{
+	struct vmx_vcpu *s = v->hw;
+	struct vmx_host *h = &s->host;
+
+	h->es = get_es();
+	h->ds = get_ds();
+	h->fs = get_fs();
+	h->gs = get_gs();
+	h->ldt = get_ldt();
+	h->fs_base = cpu_rdmsr(ARCH_MSR_FS_BASE);
+	h->kernel_gs_base = cpu_rdmsr(ARCH_MSR_KERNEL_GS_BASE);
+	h->debugctl = cpu_rdmsr(ARCH_MSR_DEBUGCTL);
+	save_tables(h);
+	write_host_area(&vmx_cpus[host_cpu()], h);
+	cpu_wrmsr(ARCH_MSR_STAR, s->star);
+	cpu_wrmsr(ARCH_MSR_LSTAR, s->lstar);
+	cpu_wrmsr(ARCH_MSR_CSTAR, s->cstar);
+	cpu_wrmsr(ARCH_MSR_SFMASK, s->sfmask);
+	cpu_wrmsr(ARCH_MSR_KERNEL_GS_BASE, s->kernel_gs_base);
+}
+
+void vmx_host_restore(struct vcpu *v)
+{
+	struct vmx_vcpu *s = v->hw;
+	const struct vmx_cpu *cpu = &vmx_cpus[host_cpu()];
+	struct vmx_host *h = &s->host;
+
+	s->kernel_gs_base = cpu_rdmsr(ARCH_MSR_KERNEL_GS_BASE);
+	asm volatile("lgdt %0" : : "m"(h->gdt));
+	asm volatile("lidt %0" : : "m"(h->idt));
+	if (h->ldt)
+		asm volatile("lldt %0" : : "r"(h->ldt));
+	/* Loading FS or GS replaces its base, which is written again behind it. */
+	if (unlikely(h->ds | h->es | h->fs | h->gs)) {
+		host_load_segments(h->ds, h->es, h->fs, h->gs);
+		cpu_wrmsr(ARCH_MSR_FS_BASE, h->fs_base);
+	}
+	cpu_wrmsr(ARCH_MSR_KERNEL_GS_BASE, h->kernel_gs_base);
+	cpu_wrmsr(ARCH_MSR_STAR, cpu->star);
+	cpu_wrmsr(ARCH_MSR_LSTAR, cpu->lstar);
+	cpu_wrmsr(ARCH_MSR_CSTAR, cpu->cstar);
+	cpu_wrmsr(ARCH_MSR_SFMASK, cpu->sfmask);
+	if (h->debugctl)
+		cpu_wrmsr(ARCH_MSR_DEBUGCTL, h->debugctl);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* One turn of the guest, and what goes into it on the way. */
+#include "vmx/vmx.h"
+#include "core/processor.h"
+
+/* On the CPU that will run v, with preemption off from here until the guest's turn is over. */
+void vmx_load(struct vcpu *v, u32 cpu)
+{
+	struct vmx_vcpu *s = v->hw;
+
+	vmx_make_current(v);
+	v->cpu = cpu;
+	v->dirty |= DIRTY_ROOT;
+	vmx_host_load(v);
+	s->in_guest_context = true;
+	host_flush_l1d();
+}
+
+void vmx_unload(struct vcpu *v)
+{
+	struct vmx_vcpu *s = v->hw;
+
+	s->in_guest_context = false;
+	vmx_host_restore(v);
+}
+
+/* Steps over an instruction that was done for the guest; with TF set that raises #DB. */
+static void vmx_advance(struct vcpu *v, struct vmx_vcpu *s)
+{
+	s->rip += v->advance;
+	v->advance = 0;
+	vmwrite(VMCS_GUEST_RIP, s->rip);
+	if (likely(!(vmread(VMCS_GUEST_RFLAGS) & ARCH_RFLAGS_TF)))
+		return;
+	v->dr6 |= ARCH_DR6_BS;
+	if (vmread(VMCS_ENTRY_INTERRUPTION_INFO) & INTERRUPTION_VALID)
+		vcpu_raise(v, ARCH_DB); /* what interrupts the guest now comes first */
+	else
+		vmwrite(VMCS_ENTRY_INTERRUPTION_INFO,
+			ARCH_DB | INTERRUPTION_EXCEPTION | INTERRUPTION_VALID);
+}
+
+static void load_breakpoints(struct vcpu *v)
+{
+	u32 i;
+
+	for (i = 0; i < 4; i++)
+		cpu_write_dr(i, v->dr[i]);
+}
+
+void vmx_run(struct vcpu *v)
+{
+	struct vmx_vcpu *s = v->hw;
+	struct fermata_run *page = v->page;
+	u8 tpr = apic_tpr(&v->apic);
+	u32 failed;
+
+	if (v->dirty)
+		vmx_apply(v);
+	if (v->advance)
+		vmx_advance(v, s);
+	if (s->rsp_here) {
+		vmwrite(VMCS_GUEST_RSP, page->regs[FERMATA_RSP]);
+		s->rsp_here = false;
+	}
+	s->virtual_apic[0x80 / 4] = (u32)tpr << 4;
+	cpu_write_cr2(v->cr2);
+	if (unlikely(s->dr_loaded))
+		load_breakpoints(v);
+
+	failed = vmx_enter(page->regs, s->launched);
+
+	v->cr2 = cpu_cr2();
+	if (unlikely(s->dr_loaded))
+		host_restore_breakpoints();
+	if (likely(!failed))
+		s->launched = true;
+	if (unlikely((s->virtual_apic[0x80 / 4] & 0xff) >> 4 != tpr))
+		apic_set_tpr(&v->apic, (s->virtual_apic[0x80 / 4] & 0xff) >> 4);
+	vmx_exit_record(v, failed);
+}
+
+/*
+ * A step over an instruction that is still to be applied ends the shadow that was over it.
+ */
+bool vmx_can_take(struct vcpu *v, u8 kind)
+{
+	u32 blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+	if (!v->advance && blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))
+		return false;
+	if (kind == EVENT_NMI)
+		return !(blocking & BLOCKING_BY_NMI);
+	return vmread(VMCS_GUEST_RFLAGS) & ARCH_RFLAGS_IF;
+}
+
+/* SDM 3C 27.6. An event is not injected into a shadow, so the one of a finished instruction goes. */
+void vmx_inject(struct vcpu *v, const struct event *event)
+{
+	u32 info = event->vector | INTERRUPTION_VALID;
+
+	if (v->advance) {
+		u32 blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+		if (blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))
+			vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+				blocking & ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+	}
+	if (event->kind == EVENT_NMI)
+		info |= INTERRUPTION_NMI;
+	else if (event->kind == EVENT_EXCEPTION)
+		info |= INTERRUPTION_EXCEPTION;
+	/* No error codes in real mode (SDM 3C 27.2.1.3). */
+	if (event->has_code && v->cr0 & ARCH_CR0_PE) {
+		info |= INTERRUPTION_HAS_CODE;
+		vmwrite(VMCS_ENTRY_ERROR_CODE, event->code & 0x7fff);
+	}
+	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, info);
+}
+
+void vmx_window(struct vcpu *v, u32 kinds)
+{
+	struct vmx_vcpu *s = v->hw;
+	u32 proc = s->proc & ~(PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW);
+
+	if (kinds & BIT(EVENT_INTERRUPT))
+		proc |= PROC_INTERRUPT_WINDOW;
+	if (kinds & BIT(EVENT_NMI) && vmx_controls.pin & PIN_VIRTUAL_NMIS)
+		proc |= PROC_NMI_WINDOW;
+	if (proc == s->proc)
+		return;
+	s->proc = proc;
+	vmwrite(VMCS_PROC_CONTROLS, proc);
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* Between the neutral state and the VMCS. */
+#include "vmx/vmx.h"
+#include "core/processor.h"
+
+/* CR0 and CR4 bits that the guest writes without an exit: those that change nothing of ours. */
+#define CR0_DIRECT                                                                                  \
+	(ARCH_CR0_MP | ARCH_CR0_EM | ARCH_CR0_TS | ARCH_CR0_ET | ARCH_CR0_AM | ARCH_CR0_WP)
+#define CR4_DIRECT                                                                                  \
+	(ARCH_CR4_PVI | ARCH_CR4_TSD | ARCH_CR4_DE | ARCH_CR4_PCE | ARCH_CR4_PGE | ARCH_CR4_OSFXSR | \
+	 ARCH_CR4_OSXMMEXCPT)
+
+#define ACCESS_UNUSABLE BIT(16)
+
+/* In the order of the VMCS: ES CS SS DS FS GS LDTR TR. */
+static const size_t segment_at[] = {
+	offsetof(struct fermata_state_segments, es), offsetof(struct fermata_state_segments, cs),
+	offsetof(struct fermata_state_segments, ss), offsetof(struct fermata_state_segments, ds),
+	offsetof(struct fermata_state_segments, fs), offsetof(struct fermata_state_segments, gs),
+	offsetof(struct fermata_state_segments, ldt), offsetof(struct fermata_state_segments, tr),
+};
+
+static void init_controls(struct vcpu *v)
+{
+	struct vmx_vcpu *s = v->hw;
+
+	s->proc = vmx_controls.proc;
+	vmwrite(VMCS_PIN_CONTROLS, vmx_controls.pin);
+	vmwrite(VMCS_PROC_CONTROLS, s->proc);
+	vmwrite(VMCS_PROC2_CONTROLS, vmx_controls.proc2);
+	vmwrite(VMCS_EXIT_CONTROLS, vmx_controls.exit);
+	vmwrite(VMCS_ENTRY_CONTROLS, vmx_controls.entry);
+	/* The same three as under SVM, for the same reasons; see svm/state.c. */
+	vmwrite(VMCS_EXCEPTION_BITMAP, BIT(ARCH_DB) | BIT(ARCH_AC) | BIT(ARCH_MC));
+	vmwrite(VMCS_PF_ERROR_MASK, 0);
+	vmwrite(VMCS_PF_ERROR_MATCH, 0);
+	vmwrite(VMCS_CR3_TARGET_COUNT, 0);
+	vmwrite(VMCS_MSR_BITMAP, vmx_msr_bitmap_pa);
+	if (vmx_controls.proc & PROC_TPR_SHADOW) {
+		vmwrite(VMCS_VIRTUAL_APIC_PAGE, host_virt_to_phys(s->virtual_apic));
+		vmwrite(VMCS_TPR_THRESHOLD, 0);
+	}
+	vmwrite(VMCS_CR0_MASK, ~CR0_DIRECT);
+	vmwrite(VMCS_CR4_MASK, ~CR4_DIRECT);
+}
+
+/* Without "load IA32_EFER" the MSR areas exchange it (SDM 3C 27.4, 28.6). */
+static void init_msr_areas(struct vmx_vcpu *s)
+{
+	bool areas = !(vmx_controls.entry & ENTRY_LOAD_EFER);
+	u64 host_efer = cpu_rdmsr(ARCH_MSR_EFER);
+
+	vmwrite(VMCS_EXIT_MSR_STORE_COUNT, 0);
+	vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, areas);
+	vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, areas);
+	if (!areas) {
+		vmwrite(VMCS_HOST_EFER, host_efer);
+		return;
+	}
+	s->msr_area->guest = (struct vmx_msr_entry){ .index = ARCH_MSR_EFER };
+	s->msr_area->host = (struct vmx_msr_entry){ .index = ARCH_MSR_EFER, .value = host_efer };
+	vmwrite(VMCS_ENTRY_MSR_LOAD_ADDR, host_virt_to_phys(&s->msr_area->guest));
+	vmwrite(VMCS_EXIT_MSR_LOAD_ADDR, host_virt_to_phys(&s->msr_area->host));
+}
+
+void vmx_vmcs_init(struct vcpu *v)
+{
+	init_controls(v);
+	init_msr_areas(v->hw);
+	vmwrite(VMCS_HOST_RIP, (u64)vmx_exit_point);
+	vmwrite(VMCS_LINK_POINTER, ~0ull);
+	vmwrite(VMCS_GUEST_DEBUGCTL, 0);
+	vmwrite(VMCS_GUEST_ACTIVITY, 0);
+	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+	v->dirty = ~0u;
+}
+
+/* ---- apply */
+
+/*
+ * PAE paging keeps its four top entries in registers: the processor fills them at MOV CR3, VM entry
+ * takes them from the VMCS (SDM 3C 27.3.2.4), so turning paging on is ours to fill.
+ */
+static void apply_pdptes(struct vcpu *v)
+{
+	u64 pdpte[4], cr3 = vmread(VMCS_GUEST_CR3);
+	u32 i;
+
+	if (guest_memory_read(&v->vm->memory, cr3 & 0xffffffe0, pdpte, sizeof(pdpte)))
+		return; /* the tables are where nothing is: the entry's checks will say so */
+	for (i = 0; i < 4; i++)
+		vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pdpte[i]);
+}
+
+static void apply_control(struct vcpu *v)
+{
+	struct vmx_vcpu *s = v->hw;
+	u64 fixed = vmx_controls.cr0_fixed0;
+	u32 entry = vmx_controls.entry;
+
+	/* Unrestricted guests choose PE and PG themselves (SDM 3C 27.3.1.1). */
+	if (vmx_controls.proc2 & PROC2_UNRESTRICTED_GUEST)
+		fixed &= ~(ARCH_CR0_PE | ARCH_CR0_PG);
+	vmwrite(VMCS_GUEST_CR0, (v->cr0 & ~(ARCH_CR0_CD | ARCH_CR0_NW)) | fixed);
+	vmwrite(VMCS_CR0_SHADOW, v->cr0);
+	vmwrite(VMCS_GUEST_CR4, v->cr4 | vmx_controls.cr4_fixed0);
+	vmwrite(VMCS_CR4_SHADOW, v->cr4);
+	if (v->efer & ARCH_EFER_LMA)
+		entry |= ENTRY_IA32E_GUEST;
+	vmwrite(VMCS_ENTRY_CONTROLS, entry);
+	if (entry & ENTRY_LOAD_EFER)
+		vmwrite(VMCS_GUEST_EFER, v->efer);
+	else
+		s->msr_area->guest.value = v->efer;
+	if (v->cr0 & ARCH_CR0_PG && v->cr4 & ARCH_CR4_PAE && !(v->efer & ARCH_EFER_LMA))
+		apply_pdptes(v);
+}
+
+static void invept(u64 eptp)
+{
+	struct {
+		u64 eptp, zero;
+	} descriptor = { .eptp = eptp };
+	u64 type = vmx_controls.ept_vpid & EPT_CAP_INVEPT_SINGLE ? 1 : 2;
+
+	asm volatile("invept %0, %1" : : "m"(descriptor), "r"(type) : "cc", "memory");
+}
+
+static void invvpid_all(void)
+{
+	struct {
+		u64 vpid, linear;
+	} descriptor = { 0 };
+
+	asm volatile("invvpid %0, %1" : : "m"(descriptor), "r"(2ull) : "cc", "memory");
+}
+
+static void apply_root(struct vcpu *v)
+{
+	struct tag_pool *tags = &vmx_cpus[host_cpu()].tags;
+	u64 eptp = v->vm->memory.radix.root_phys | EPTP_WRITE_BACK | EPTP_LEVELS(4);
+
+	if (vmx_controls.ept_vpid & EPT_CAP_ACCESSED_DIRTY)
+		eptp |= EPTP_ACCESSED_DIRTY;
+	vmwrite(VMCS_EPT_POINTER, eptp);
+	if (!tag_get(tags, host_cpu(), &v->tag))
+		return;
+	v->stats.flushes++;
+	if (vmx_controls.proc2 & PROC2_VPID)
+		vmwrite(VMCS_VPID, v->tag.id);
+	if (tags->flush_all) {
+		tags->flush_all = false;
+		v->stats.tag_rollovers++;
+		if (vmx_controls.proc2 & PROC2_VPID)
+			invvpid_all();
+	}
+	/* A new tag on this CPU: it may have run an older version of this guest's tables. */
+	invept(eptp);
+}
+
+void vmx_apply(struct vcpu *v)
+{
+	struct vmx_vcpu *s = v->hw;
+	u32 dirty = v->dirty;
+
+	v->dirty = 0;
+	if (dirty & DIRTY_CONTROL)
+		apply_control(v);
+	if (dirty & DIRTY_CLOCK)
+		vmwrite(VMCS_TSC_OFFSET, v->vm->clock.tsc_offset + v->tsc_offset);
+	if (dirty & DIRTY_DEBUG) {
+		vmwrite(VMCS_GUEST_DR7, v->dr7);
+		s->dr_loaded = v->dr7 & ARCH_DR7_ENABLES;
+	}
+	if (dirty & DIRTY_PAT && vmx_controls.entry & ENTRY_LOAD_PAT)
+		vmwrite(VMCS_GUEST_PAT, v->pat);
+	if (dirty & DIRTY_ROOT)
+		apply_root(v);
+}
+
+/* ---- out */
+
+void vmx_sync(struct vcpu *v)
+{
+	if (v->dirty & DIRTY_CONTROL)
+		return;
+	v->cr0 = (v->cr0 & ~CR0_DIRECT) | (vmread(VMCS_GUEST_CR0) & CR0_DIRECT);
+	v->cr4 = (v->cr4 & ~CR4_DIRECT) | (vmread(VMCS_GUEST_CR4) & CR4_DIRECT);
+}
+
+void vmx_fetch_rsp(struct vcpu *v)
+{
+	struct vmx_vcpu *s = v->hw;
+
+	if (s->rsp_here)
+		return;
+	v->page->regs[FERMATA_RSP] = vmread(VMCS_GUEST_RSP);
+	s->rsp_here = true;
+}
+
+static u8 vmx_mode(const struct vcpu *v, u64 rflags)
+{
+	u32 access;
+
+	if (!(v->cr0 & ARCH_CR0_PE) || rflags & ARCH_RFLAGS_VM)
+		return FERMATA_MODE_REAL;
+	access = vmread(VMCS_GUEST_ES_ACCESS + 2);
+	if (v->efer & ARCH_EFER_LMA && access & BIT(13))
+		return FERMATA_MODE_LONG;
+	return access & BIT(14) ? FERMATA_MODE_PROT32 : FERMATA_MODE_PROT16;
+}
+
+void vmx_where(struct vcpu *v, struct where *where)
+{
+	struct vmx_vcpu *s = v->hw;
+	u32 i;
+
+	vmx_begin(v);
+	vmx_sync(v);
+	vmx_fetch_rsp(v);
+	where->rip = s->rip;
+	where->rflags = vmread(VMCS_GUEST_RFLAGS);
+	where->paging.cr0 = v->cr0;
+	where->paging.cr3 = vmread(VMCS_GUEST_CR3);
+	where->paging.cr4 = v->cr4;
+	where->paging.efer = v->efer;
+	where->paging.pkru = 0; /* CR4.PKE stays 0 */
+	where->paging.cpl = vmread(VMCS_GUEST_ES_ACCESS + 4) >> 5 & 3; /* SS.DPL (SDM 3C 25.4.1) */
+	where->paging.ac = where->rflags & ARCH_RFLAGS_AC;
+	where->paging.no_1g = false;
+	where->paging.has_pdptes = v->cr4 & ARCH_CR4_PAE && !(v->efer & ARCH_EFER_LMA);
+	for (i = 0; where->paging.has_pdptes && i < 4; i++)
+		where->paging.pdpte[i] = vmread(VMCS_GUEST_PDPTE0 + 2 * i);
+	where->mode = vmx_mode(v, where->rflags);
+	where->linear = where->mode == FERMATA_MODE_LONG ?
+				s->rip :
+				(u32)(vmread(VMCS_GUEST_CS_BASE) + s->rip);
+	vmx_end();
+}
+
+static void segment_out(struct fermata_segment *out, u32 n)
+{
+	u32 access = vmread(VMCS_GUEST_ES_ACCESS + 2 * n);
+
+	out->selector = vmread(VMCS_GUEST_ES_SELECTOR + 2 * n);
+	out->limit = vmread(VMCS_GUEST_ES_LIMIT + 2 * n);
+	out->base = vmread(VMCS_GUEST_ES_BASE + 2 * n);
+	out->attrib = (access & 0xff) | (access >> 4 & 0xf00);
+	if (access & ACCESS_UNUSABLE)
+		out->attrib |= FERMATA_SEG_UNUSABLE;
+}
+
+static void segment_in(const struct fermata_segment *in, u32 n)
+{
+	u32 access = (in->attrib & 0xff) | (in->attrib & 0xf00) << 4;
+
+	if (in->attrib & FERMATA_SEG_UNUSABLE)
+		access = ACCESS_UNUSABLE;
+	vmwrite(VMCS_GUEST_ES_SELECTOR + 2 * n, in->selector);
+	vmwrite(VMCS_GUEST_ES_LIMIT + 2 * n, in->limit);
+	vmwrite(VMCS_GUEST_ES_BASE + 2 * n, in->base);
+	vmwrite(VMCS_GUEST_ES_ACCESS + 2 * n, access);
+}
+
+static void get_segments(struct fermata_state_segments *out)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(segment_at); i++)
+		segment_out((struct fermata_segment *)((u8 *)out + segment_at[i]), i);
+	out->gdt.base = vmread(VMCS_GUEST_GDTR_BASE);
+	out->gdt.limit = vmread(VMCS_GUEST_GDTR_LIMIT);
+	out->idt.base = vmread(VMCS_GUEST_IDTR_BASE);
+	out->idt.limit = vmread(VMCS_GUEST_IDTR_LIMIT);
+	out->gdt.reserved = out->idt.reserved = 0;
+}
+
+/* The MSRs that change hands with the stay: in it they are in the CPU. */
+static u64 get_kernel_gs_base(const struct vmx_vcpu *s)
+{
+	return s->in_guest_context ? cpu_rdmsr(ARCH_MSR_KERNEL_GS_BASE) : s->kernel_gs_base;
+}
+
+void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
+{
+	struct vmx_vcpu *s = v->hw;
+
+	vmx_begin(v);
+	vmx_sync(v);
+	vmx_fetch_rsp(v);
+	if (mask & FERMATA_STATE_REGS) {
+		state->regs.rip = s->rip + v->advance;
+		state->regs.rflags = vmread(VMCS_GUEST_RFLAGS);
+	}
+	if (mask & FERMATA_STATE_SEGMENTS)
+		get_segments(&state->segments);
+	if (mask & FERMATA_STATE_CONTROL) {
+		state->control.cr2 = v->cr2;
+		state->control.cr3 = vmread(VMCS_GUEST_CR3);
+	}
+	if (mask & FERMATA_STATE_MSRS) {
+		state->msrs.star = s->star;
+		state->msrs.lstar = s->lstar;
+		state->msrs.cstar = s->cstar;
+		state->msrs.sfmask = s->sfmask;
+		state->msrs.kernel_gs_base = get_kernel_gs_base(s);
+		state->msrs.sysenter_cs = vmread(VMCS_GUEST_SYSENTER_CS);
+		state->msrs.sysenter_esp = vmread(VMCS_GUEST_SYSENTER_ESP);
+		state->msrs.sysenter_eip = vmread(VMCS_GUEST_SYSENTER_EIP);
+	}
+	if (mask & FERMATA_STATE_EVENTS) {
+		u32 blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+		state->events.interrupt_shadow = !v->advance &&
+						 blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+		state->events.nmi_blocked = !!(blocking & BLOCKING_BY_NMI);
+	}
+	vmx_end();
+}
+
+/* ---- in */
+
+static void set_segments(const struct fermata_state_segments *in)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(segment_at); i++)
+		segment_in((const struct fermata_segment *)((const u8 *)in + segment_at[i]), i);
+	vmwrite(VMCS_GUEST_GDTR_BASE, in->gdt.base);
+	vmwrite(VMCS_GUEST_GDTR_LIMIT, in->gdt.limit);
+	vmwrite(VMCS_GUEST_IDTR_BASE, in->idt.base);
+	vmwrite(VMCS_GUEST_IDTR_LIMIT, in->idt.limit);
+}
+
+int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
+{
+	struct vmx_vcpu *s = v->hw;
+	u32 blocking = 0;
+
+	vmx_begin(v);
+	s->rsp_here = true; /* the run page's RSP goes in at the next entry */
+	if (mask & FERMATA_STATE_REGS) {
+		s->rip = state->regs.rip;
+		vmwrite(VMCS_GUEST_RIP, s->rip);
+		vmwrite(VMCS_GUEST_RFLAGS, state->regs.rflags | ARCH_RFLAGS_FIXED);
+	}
+	if (mask & FERMATA_STATE_SEGMENTS)
+		set_segments(&state->segments);
+	if (mask & FERMATA_STATE_CONTROL) {
+		v->cr2 = state->control.cr2;
+		vmwrite(VMCS_GUEST_CR3, state->control.cr3);
+		v->dirty |= DIRTY_CONTROL;
+	}
+	if (mask & FERMATA_STATE_MSRS) {
+		s->star = state->msrs.star;
+		s->lstar = state->msrs.lstar;
+		s->cstar = state->msrs.cstar;
+		s->sfmask = state->msrs.sfmask;
+		s->kernel_gs_base = state->msrs.kernel_gs_base;
+		vmwrite(VMCS_GUEST_SYSENTER_CS, state->msrs.sysenter_cs);
+		vmwrite(VMCS_GUEST_SYSENTER_ESP, state->msrs.sysenter_esp);
+		vmwrite(VMCS_GUEST_SYSENTER_EIP, state->msrs.sysenter_eip);
+	}
+	if (mask & FERMATA_STATE_EVENTS) {
+		/* Blocking by STI needs IF = 1 (SDM 3C 27.3.1.5); without it, MOV SS says the same. */
+		if (state->events.interrupt_shadow)
+			blocking = vmread(VMCS_GUEST_RFLAGS) & ARCH_RFLAGS_IF ? BLOCKING_BY_STI :
+										BLOCKING_BY_MOV_SS;
+		if (state->events.nmi_blocked)
+			blocking |= BLOCKING_BY_NMI;
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking);
+	}
+	vmx_end();
+	return 0;
+}
+
+/* ---- STAR, LSTAR, CSTAR, SFMASK: written seldom, so writes exit and reads with them */
+
+u64 *vmx_msr(struct vcpu *v, u32 msr)
+{
+	struct vmx_vcpu *s = v->hw;
+
+	switch (msr) {
+	case ARCH_MSR_STAR:
+		return &s->star;
+	case ARCH_MSR_LSTAR:
+		return &s->lstar;
+	case ARCH_MSR_CSTAR:
+		return &s->cstar;
+	case ARCH_MSR_SFMASK:
+		return &s->sfmask;
+	}
+	return NULL;
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* VT-x: what the CPU offers, switching it on and off, and the life of a vCPU's hardware half. */
+#include "vmx/vmx.h"
+#include "core/processor.h"
+
+#define CPUID_VMX BIT(5) /* leaf 1 ECX */
+#define MSR_FEATURE_CONTROL 0x3a /* SDM 3C 24.7 */
+#define FEATURE_CONTROL_LOCKED BIT_ULL(0)
+#define FEATURE_CONTROL_VMX BIT_ULL(2)
+#define CR4_VMXE BIT_ULL(13)
+#define VPIDS 65536
+
+/* MSRs the guest reads and writes without an exit: the VMCS holds them, or the CPU while it runs. */
+static const u32 vmx_direct_msrs[] = {
+	ARCH_MSR_FS_BASE,      ARCH_MSR_GS_BASE,      ARCH_MSR_KERNEL_GS_BASE,
+	ARCH_MSR_SYSENTER_CS,  ARCH_MSR_SYSENTER_ESP, ARCH_MSR_SYSENTER_EIP,
+};
+
+struct vmx_controls vmx_controls;
+struct vmx_cpu *vmx_cpus;
+u64 vmx_msr_bitmap_pa;
+
+static u8 *vmx_msr_bitmap;
+
+/* ---- capabilities */
+
+static bool vmx_locked_off(void)
+{
+	u64 control = cpu_rdmsr(MSR_FEATURE_CONTROL);
+
+	return control & FEATURE_CONTROL_LOCKED && !(control & FEATURE_CONTROL_VMX);
+}
+
+static void vmx_detect(struct fermata_caps *caps)
+{
+	struct vmx_controls c;
+	const char *missing;
+
+	if (!(cpu_cpuid(1, 0).ecx & CPUID_VMX)) {
+		caps->blocked |= FERMATA_BLOCK_NO_VIRT;
+		return;
+	}
+	caps->vendor = FERMATA_VENDOR_INTEL;
+	if (vmx_locked_off()) {
+		caps->blocked |= FERMATA_BLOCK_FIRMWARE;
+		return;
+	}
+	if (!vmx_cpus && cpu_cr4() & CR4_VMXE)
+		caps->blocked |= FERMATA_BLOCK_BUSY;
+	if (vmx_resolve(&c, &missing)) {
+		caps->blocked |= FERMATA_BLOCK_NO_NESTED;
+		return;
+	}
+	caps->vmx[FERMATA_VMX_PIN] = c.pin;
+	caps->vmx[FERMATA_VMX_PROC] = c.proc;
+	caps->vmx[FERMATA_VMX_PROC2] = c.proc2;
+	caps->vmx[FERMATA_VMX_EXIT] = c.exit;
+	caps->vmx[FERMATA_VMX_ENTRY] = c.entry;
+	caps->vmx[FERMATA_VMX_EPT_VPID] = c.ept_vpid;
+	caps->tags = c.proc2 & PROC2_VPID ? VPIDS : 0;
+	caps->nested_levels = BIT(1) | (c.ept_vpid & EPT_CAP_2M ? BIT(2) : 0) |
+			      (c.ept_vpid & EPT_CAP_1G ? BIT(3) : 0);
+}
+
+static const struct radix_format *vmx_format(void)
+{
+	return &ept_format;
+}
+
+/* ---- maps */
+
+/* Read bits for 0..1FFFh and C0000000h.., then write bits; 1 exits (SDM 3C 25.6.9). Deny by default. */
+static void vmx_allow_msr(u32 msr)
+{
+	u32 base = msr < 0x2000 ? 0 : 1024, bit = msr & 0x1fff;
+
+	vmx_msr_bitmap[base + bit / 8] &= ~BIT(bit % 8);
+	vmx_msr_bitmap[2048 + base + bit / 8] &= ~BIT(bit % 8);
+}
+
+static int vmx_setup(void)
+{
+	const char *missing = NULL;
+	u32 i;
+	int err = vmx_resolve(&vmx_controls, &missing);
+
+	if (err) {
+		host_log("this CPU's VT-x lacks %s controls that Fermata needs", missing);
+		return err;
+	}
+	vmx_cpus = host_alloc(sizeof(*vmx_cpus) * host_cpu_count());
+	vmx_msr_bitmap = host_page_alloc();
+	if (!vmx_cpus || !vmx_msr_bitmap)
+		goto fail;
+	for (i = 0; i < host_cpu_count(); i++) {
+		vmx_cpus[i].vmxon = host_page_alloc();
+		if (!vmx_cpus[i].vmxon)
+			goto fail;
+		*(u32 *)vmx_cpus[i].vmxon = vmx_controls.revision;
+		tag_pool_init(&vmx_cpus[i].tags, VPIDS);
+	}
+	memset(vmx_msr_bitmap, 0xff, 4096);
+	for (i = 0; i < ARRAY_SIZE(vmx_direct_msrs); i++)
+		vmx_allow_msr(vmx_direct_msrs[i]);
+	vmx_msr_bitmap_pa = host_virt_to_phys(vmx_msr_bitmap);
+	return 0;
+
+fail:
+	vmx_backend.teardown();
+	return -ENOMEM;
+}
+
+static void vmx_teardown(void)
+{
+	u32 i;
+
+	for (i = 0; vmx_cpus && i < host_cpu_count(); i++)
+		host_page_free(vmx_cpus[i].vmxon);
+	host_free(vmx_cpus);
+	host_page_free(vmx_msr_bitmap);
+	vmx_cpus = NULL;
+	vmx_msr_bitmap = NULL;
+}
+
+/* ---- on and off: SDM 3C 24.7, 31.5 */
+
+static bool vmxon(u64 pa)
+{
+	bool failed;
+
+	asm volatile("vmxon %1" : "=@ccna"(failed) : "m"(pa) : "cc", "memory");
+	return !failed;
+}
+
+static int vmx_cpu_on(void)
+{
+	struct vmx_cpu *cpu = &vmx_cpus[host_cpu()];
+	u64 control = cpu_rdmsr(MSR_FEATURE_CONTROL);
+	struct vmx_controls here;
+	const char *missing;
+
+	if (cpu_cr4() & CR4_VMXE) /* whoever set it owns the CPU */
+		return -EBUSY;
+	/* Every CPU must offer what the first one did. */
+	if (vmx_resolve(&here, &missing) || memcmp(&here, &vmx_controls, sizeof(here)))
+		return -ENODEV;
+	if (!(control & FEATURE_CONTROL_LOCKED))
+		cpu_wrmsr(MSR_FEATURE_CONTROL, control | FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX);
+	else if (!(control & FEATURE_CONTROL_VMX))
+		return -EACCES;
+	host_cr4_change(CR4_VMXE, 0);
+	if (!vmxon(host_virt_to_phys(cpu->vmxon))) {
+		host_cr4_change(0, CR4_VMXE);
+		return -EBUSY;
+	}
+	cpu->on = true;
+	cpu->active = NULL;
+	cpu->tags.flush_all = true;
+	vmx_host_constants(cpu);
+	return 0;
+}
+
+/* ---- which CPU holds a VMCS: SDM 3C 25.11.1 */
+
+/* On the CPU that holds it, interrupts off. */
+static void vmx_clear(void *arg)
+{
+	struct vmx_vcpu *s = arg;
+	u32 cpu = host_cpu();
+
+	if (s->cpu != cpu)
+		return;
+	asm volatile("vmclear %0" : : "m"(s->vmcs_pa) : "cc", "memory");
+	if (vmx_cpus[cpu].active == s)
+		vmx_cpus[cpu].active = NULL;
+	if (s->link) {
+		*s->link = s->next;
+		if (s->next)
+			s->next->link = s->link;
+		s->link = NULL;
+		s->next = NULL;
+	}
+	s->launched = false;
+	s->cpu = ~0u;
+}
+
+static void vmx_cpu_off(void)
+{
+	struct vmx_cpu *cpu = &vmx_cpus[host_cpu()];
+
+	if (!cpu->on)
+		return;
+	while (cpu->loaded)
+		vmx_clear(cpu->loaded);
+	cpu->on = false;
+	asm volatile("vmxoff" : : : "cc", "memory");
+	host_cr4_change(0, CR4_VMXE);
+}
+
+/* Called on this CPU with interrupts off, like vmx_clear(): the list belongs to the CPU. */
+static void vmx_adopt(void *arg)
+{
+	struct vmx_vcpu *s = arg;
+	struct vmx_cpu *cpu = &vmx_cpus[host_cpu()];
+
+	s->cpu = host_cpu();
+	s->next = cpu->loaded;
+	s->link = &cpu->loaded;
+	if (s->next)
+		s->next->link = &s->next;
+	cpu->loaded = s;
+}
+
+void vmx_make_current(struct vcpu *v)
+{
+	struct vmx_vcpu *s = v->hw;
+	u32 cpu = host_cpu();
+
+	if (likely(s->cpu == cpu && vmx_cpus[cpu].active == s))
+		return;
+	if (s->cpu != cpu) {
+		if (s->cpu != ~0u)
+			host_run_on(s->cpu, vmx_clear, s);
+		host_run_on(cpu, vmx_adopt, s);
+		v->dirty |= DIRTY_ROOT;
+	}
+	asm volatile("vmptrld %0" : : "m"(s->vmcs_pa) : "cc", "memory");
+	vmx_cpus[cpu].active = s;
+}
+
+/* ---- a vCPU */
+
+static void vmx_vcpu_destroy(struct vcpu *v)
+{
+	struct vmx_vcpu *s = v->hw;
+
+	if (!s)
+		return;
+	host_stay();
+	if (s->cpu != ~0u)
+		host_run_on(s->cpu, vmx_clear, s);
+	host_move();
+	host_page_free(s->vmcs);
+	host_page_free(s->virtual_apic);
+	host_page_free(s->msr_area);
+	host_free(s);
+	v->hw = NULL;
+}
+
+static int vmx_vcpu_create(struct vcpu *v)
+{
+	struct vmx_vcpu *s = host_alloc(sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	v->hw = s;
+	s->cpu = ~0u;
+	s->vmcs = host_page_alloc();
+	s->virtual_apic = host_page_alloc();
+	s->msr_area = host_page_alloc();
+	if (!s->vmcs || !s->virtual_apic || !s->msr_area) {
+		vmx_vcpu_destroy(v);
+		return -ENOMEM;
+	}
+	s->vmcs[0] = vmx_controls.revision;
+	s->vmcs_pa = host_virt_to_phys(s->vmcs);
+	/* A region that was never used must be cleared before it is loaded (SDM 3C 25.11.3). */
+	host_stay();
+	s->cpu = host_cpu();
+	host_run_on(s->cpu, vmx_clear, s);
+	vmx_make_current(v);
+	vmx_vmcs_init(v);
+	host_move();
+	return 0;
+}
+
+/*
+ * A new VPID drops what was cached of the guest's own translations, INVEPT what was cached of the
+ * nested ones (SDM 3C 29.4.3). svm_flush() needs only the first: an ASID covers both.
+ */
+void vmx_flush(struct vcpu *v)
+{
+	tag_drop(&v->tag);
+	v->dirty |= DIRTY_ROOT;
+}
+
+const struct backend vmx_backend = {
+	.name = "vmx",
+	.vendor = FERMATA_VENDOR_INTEL,
+	.detect = vmx_detect,
+	.format = vmx_format,
+	.setup = vmx_setup,
+	.teardown = vmx_teardown,
+	.cpu_on = vmx_cpu_on,
+	.cpu_off = vmx_cpu_off,
+	.vcpu_create = vmx_vcpu_create,
+	.vcpu_destroy = vmx_vcpu_destroy,
+	.load = vmx_load,
+	.unload = vmx_unload,
+	.run = vmx_run,
+	.get_state = vmx_get_state,
+	.set_state = vmx_set_state,
+	.where = vmx_where,
+	.msr = vmx_msr,
+	.can_take = vmx_can_take,
+	.inject = vmx_inject,
+	.window = vmx_window,
+	.flush = vmx_flush,
+};

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What the files of kernel/vmx share. */
+#ifndef VMX_VMX_H
+#define VMX_VMX_H
+
+#include "core/vcpu.h"
+#include "vmx/vmcs.h"
+
+/* What the capability MSRs made of our wishes; the same on every CPU, or cpu_on() refuses. */
+struct vmx_controls {
+	u32 revision; /* of the VMCS */
+	u32 pin, proc, proc2, exit, entry;
+	u64 ept_vpid;
+	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
+};
+
+struct vmx_vcpu;
+
+struct vmx_cpu {
+	void *vmxon; /* the processor's own region */
+	struct vmx_vcpu *active;  /* whose VMCS is current here */
+	struct vmx_vcpu *loaded;  /* all whose VMCS this CPU may hold in its caches */
+	struct tag_pool tags;
+	u64 star, lstar, cstar, sfmask; /* the host's; constant */
+	u64 gs_base;
+	bool on;
+};
+
+/* The host's registers that a VM exit does not bring back as they were (SDM 3C 28.5). */
+struct vmx_host {
+	u16 es, ds, fs, gs, ldt;
+	u64 fs_base, kernel_gs_base, debugctl;
+	struct __attribute__((packed)) {
+		u16 limit;
+		u64 base;
+	} gdt, idt;
+};
+
+struct vmx_vcpu {
+	u32 *vmcs;
+	u64 vmcs_pa;
+	u32 *virtual_apic; /* TPR shadow: the byte at 80h */
+	struct vmx_msr_area *msr_area; /* without "load IA32_EFER": what entry and exit load */
+	u32 cpu; /* whose caches may hold the VMCS; ~0u: none's */
+	bool launched;
+	bool rsp_here; /* page->regs[RSP] was read from the VMCS and goes back at the next entry */
+	bool dr_loaded;
+	bool in_guest_context; /* between load() and unload() */
+	u32 proc; /* primary controls as they are in the VMCS */
+	u64 rip;  /* as in the VMCS */
+	u64 star, lstar, cstar, sfmask, kernel_gs_base; /* the guest's */
+	struct vmx_host host;
+	struct vmx_vcpu *next, **link; /* in vmx_cpu.loaded */
+};
+
+struct vmx_msr_entry {
+	u32 index, reserved;
+	u64 value;
+};
+
+struct vmx_msr_area {
+	struct vmx_msr_entry guest, host; /* IA32_EFER */
+};
+
+extern struct vmx_controls vmx_controls;
+extern struct vmx_cpu *vmx_cpus;
+extern u64 vmx_msr_bitmap_pa;
+
+/* ---- instructions. Failures of VMREAD and VMWRITE are bugs of ours: the debug build stops there. */
+static inline u64 vmread(u32 field)
+{
+	u64 value;
+
+	asm volatile("vmread %1, %0" : "=rm"(value) : "r"((u64)field) : "cc");
+	return value;
+}
+
+static inline void vmwrite(u32 field, u64 value)
+{
+	bool failed;
+
+	asm volatile("vmwrite %1, %2" : "=@ccna"(failed) : "rm"(value), "r"((u64)field) : "cc");
+#ifdef FERMATA_DEBUG
+	if (failed)
+		host_log("VMWRITE of %#llx to field %#x failed", value, field);
+#endif
+	(void)failed;
+}
+
+/* controls.c */
+int vmx_resolve(struct vmx_controls *controls, const char **missing);
+/* vmx.c */
+void vmx_make_current(struct vcpu *v); /* preemption is off */
+void vmx_flush(struct vcpu *v);
+/* host.c */
+void vmx_host_constants(struct vmx_cpu *cpu);
+void vmx_host_load(struct vcpu *v);
+void vmx_host_restore(struct vcpu *v);
+/* state.c */
+void vmx_vmcs_init(struct vcpu *v);
+void vmx_apply(struct vcpu *v);
+void vmx_sync(struct vcpu *v);
+void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
+int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);
+void vmx_where(struct vcpu *v, struct where *where);
+void vmx_fetch_rsp(struct vcpu *v);
+u64 *vmx_msr(struct vcpu *v, u32 msr);
+/* run.c */
+void vmx_load(struct vcpu *v, u32 cpu);
+void vmx_unload(struct vcpu *v);
+void vmx_run(struct vcpu *v);
+bool vmx_can_take(struct vcpu *v, u8 kind);
+void vmx_inject(struct vcpu *v, const struct event *event);
+void vmx_window(struct vcpu *v, u32 kinds);
+/* exit.c */
+void vmx_exit_record(struct vcpu *v, u32 failed);
+/* entry.S: 0, or which kind of VMfail: 1 valid (with an instruction error), 2 invalid */
+u32 vmx_enter(u64 *regs, bool launched);
+extern const char vmx_exit_point[]; /* HOST_RIP */
+
+/* For what runs outside of guest context too: the vCPU's VMCS is current in between. */
+static inline void vmx_begin(struct vcpu *v)
+{
+	host_stay();
+	vmx_make_current(v);
+}
+
+static inline void vmx_end(void)
+{
+	host_move();
+}
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fake_backend.h"
+#include "host_test.h"
+
+struct fake_script fake;
+
+static void check(bool good, const char *what)
+{
+	if (good)
+		return;
+	fprintf(stderr, "fake backend: %s\n", what);
+	abort();
+}
+
+void fake_reset(void)
+{
+	memset(&fake, 0, sizeof(fake));
+}
+
+struct exit *fake_exit(u8 kind, u8 length)
+{
+	struct exit *x = &fake.exit[fake.count];
+
+	check(fake.count < FAKE_EXITS, "the script is too long");
+	fake.count++;
+	*x = (struct exit){ .kind = kind, .length = length, .code = kind };
+	return x;
+}
+
+static void fake_detect(struct fermata_caps *caps)
+{
+	caps->vendor = FERMATA_VENDOR_AMD;
+}
+
+static const struct radix_format *fake_format(void)
+{
+	return &npt_format;
+}
+
+static int fake_vcpu_create(struct vcpu *v)
+{
+	v->hw = host_alloc(sizeof(struct fake_hw));
+	return v->hw ? 0 : -ENOMEM;
+}
+
+static void fake_vcpu_destroy(struct vcpu *v)
+{
+	host_free(v->hw);
+	v->hw = NULL;
+}
+
+static void fake_load(struct vcpu *v, u32 cpu)
+{
+	v->cpu = cpu;
+	fake.loads++;
+}
+
+static void fake_run(struct vcpu *v)
+{
+	struct fake_hw *hw = v->hw;
+	u32 turn = fake.played;
+
+	check(v->mode == VCPU_IN_GUEST, "run() while the mode says that the vCPU is outside");
+	check(v->exit.kind == EXIT_UNCLAIMED, "the exit record does not start as unclaimed");
+	check(turn < fake.count, "run() after the script's end");
+	check(v->advance <= 15, "a step of more than an instruction");
+	if (v->advance)
+		hw->shadow = false;
+	hw->rip += v->advance;
+	v->advance = 0;
+	v->dirty = 0;
+	fake.entry_rip[turn] = hw->rip;
+	v->exit = fake.exit[turn];
+	v->exit.rip = hw->rip;
+	fake.played++;
+	if (fake.guest)
+		fake.guest(v, turn);
+	if (fake.played == fake.count) {
+		host_test.must_leave = true;
+		host_test.leave_error = -EINTR;
+	}
+}
+
+static void fake_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
+{
+	const struct fake_hw *hw = v->hw;
+
+	if (mask & FERMATA_STATE_REGS) {
+		state->regs.rip = hw->rip + v->advance;
+		state->regs.rflags = hw->rflags;
+	}
+	if (mask & FERMATA_STATE_SEGMENTS)
+		state->segments = hw->segments;
+	if (mask & FERMATA_STATE_CONTROL) {
+		state->control.cr2 = hw->cr2;
+		state->control.cr3 = hw->cr3;
+	}
+	if (mask & FERMATA_STATE_MSRS)
+		state->msrs = hw->msrs;
+	if (mask & FERMATA_STATE_EVENTS) {
+		state->events.interrupt_shadow = hw->shadow;
+		state->events.nmi_blocked = hw->nmi_masked;
+	}
+}
+
+static int fake_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
+{
+	struct fake_hw *hw = v->hw;
+
+	if (mask & FERMATA_STATE_REGS) {
+		hw->rip = state->regs.rip;
+		hw->rflags = state->regs.rflags;
+	}
+	if (mask & FERMATA_STATE_SEGMENTS)
+		hw->segments = state->segments;
+	if (mask & FERMATA_STATE_CONTROL) {
+		hw->cr2 = state->control.cr2;
+		hw->cr3 = state->control.cr3;
+	}
+	if (mask & FERMATA_STATE_MSRS)
+		hw->msrs = state->msrs;
+	if (mask & FERMATA_STATE_EVENTS) {
+		hw->shadow = state->events.interrupt_shadow;
+		hw->nmi_masked = state->events.nmi_blocked;
+	}
+	return 0;
+}
+
+static void fake_where(struct vcpu *v, struct where *where)
+{
+	const struct fake_hw *hw = v->hw;
+
+	memset(where, 0, sizeof(*where));
+	where->paging.cr0 = v->cr0;
+	where->paging.cr3 = hw->cr3;
+	where->paging.cr4 = v->cr4;
+	where->paging.efer = v->efer;
+	where->paging.cpl = hw->cpl;
+	where->rip = hw->rip;
+	where->rflags = hw->rflags;
+	where->linear = hw->segments.cs.base + hw->rip;
+	where->mode = hw->mode;
+}
+
+static bool fake_can_take(struct vcpu *v, u8 kind)
+{
+	const struct fake_hw *hw = v->hw;
+
+	if (hw->shadow && !v->advance)
+		return false;
+	return kind == EVENT_NMI ? !hw->nmi_masked : hw->rflags & ARCH_RFLAGS_IF;
+}
+
+static void fake_inject(struct vcpu *v, const struct event *event)
+{
+	struct fake_hw *hw = v->hw;
+
+	check(event->kind != EVENT_NONE, "nothing was injected");
+	check(!fake.injections || fake.injected_turn[fake.injections - 1] != fake.played,
+	      "two events were injected at once");
+	check(fake.injections < FAKE_EVENTS, "too many events");
+	fake.injected[fake.injections] = *event;
+	fake.injected_turn[fake.injections++] = fake.played;
+	if (event->kind == EVENT_NMI)
+		hw->nmi_masked = true;
+}
+
+static void fake_window(struct vcpu *v, u32 kinds)
+{
+	fake_hw(v)->windows = kinds;
+	fake.windows++;
+	fake.asked_window += kinds != 0;
+}
+
+static void fake_flush(struct vcpu *v)
+{
+	fake.flushes++;
+}
+
+const struct backend fake_backend = {
+	.name = "fake",
+	.vendor = FERMATA_VENDOR_AMD,
+	.detect = fake_detect,
+	.format = fake_format,
+	.vcpu_create = fake_vcpu_create,
+	.vcpu_destroy = fake_vcpu_destroy,
+	.load = fake_load,
+	.run = fake_run,
+	.get_state = fake_get_state,
+	.set_state = fake_set_state,
+	.where = fake_where,
+	.can_take = fake_can_take,
+	.inject = fake_inject,
+	.window = fake_window,
+	.flush = fake_flush,
+};

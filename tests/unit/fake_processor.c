@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "shadow/core/processor.h"
+
+struct fake_processor fake_processor;
+
+void fake_processor_reset(void)
+{
+	memset(&fake_processor, 0, sizeof(fake_processor));
+}
+
+/* XSAVE's components as processors lay them out: AVX, the three of AVX-512, PKRU. */
+static struct cpu_words xsave_leaf(u32 subleaf)
+{
+	static const struct cpu_words component[] = {
+		[2] = { 256, 576, 0, 0 },   [5] = { 64, 1088, 0, 0 }, [6] = { 512, 1152, 0, 0 },
+		[7] = { 1024, 1664, 0, 0 }, [9] = { 8, 2688, 0, 0 },
+	};
+
+	if (subleaf == 0)
+		return (struct cpu_words){ 0x2e7, 2696, 2696, 0 };
+	if (subleaf == 1)
+		return (struct cpu_words){ ~0u, 2696, ~0u, ~0u };
+	return subleaf < ARRAY_SIZE(component) ? component[subleaf] : (struct cpu_words){ 0 };
+}
+
+struct cpu_words fake_cpuid(u32 leaf, u32 subleaf)
+{
+	static const struct cpu_words all = { ~0u, ~0u, ~0u, ~0u };
+
+	switch (leaf) {
+	case 0:
+		return (struct cpu_words){ 0x10, 0x68747541, 0x444d4163, 0x69746e65 };
+	case 1:
+		return (struct cpu_words){ 0x00830f10, 0x05100800, ~0u, ~0u };
+	case 7:
+		return subleaf == 0 ? (struct cpu_words){ 1, ~0u, ~0u, ~0u } :
+		       subleaf == 1 ? all :
+				      (struct cpu_words){ 0 };
+	case 0xd:
+		return xsave_leaf(subleaf);
+	case 0x80000000:
+		return (struct cpu_words){ 0x80000028, 0x68747541, 0x444d4163, 0x69746e65 };
+	case 0x80000008:
+		return (struct cpu_words){ 0x00003030, ~0u, 0x400f, 0 };
+	case 0x8000001d:
+		return subleaf < 4 ? (struct cpu_words){ 0x1c004121, 0x01c0003f, 63, 0 } :
+				     (struct cpu_words){ 0 };
+	case 0x80000001 ... 0x80000007:
+	case 0x80000009 ... 0x8000001c:
+	case 0x8000001e ... 0x80000028:
+		return all;
+	case 2 ... 6:
+	case 8 ... 0xc:
+	case 0xe ... 0x10:
+		return leaf == 4 ? (struct cpu_words){ 0 } : all;
+	}
+	return (struct cpu_words){ 0 };
+}
+
+struct cpu_words cpu_cpuid(u32 leaf, u32 subleaf)
+{
+	return fake_processor.cpuid ? fake_processor.cpuid(leaf, subleaf) : fake_cpuid(leaf, subleaf);
+}
+
+u64 *fake_msr(u32 number)
+{
+	u32 i;
+
+	for (i = 0; i < fake_processor.msrs; i++)
+		if (fake_processor.msr[i].number == number)
+			return &fake_processor.msr[i].value;
+	if (i == FAKE_MSRS) {
+		fprintf(stderr, "fake processor: too many MSRs\n");
+		abort();
+	}
+	fake_processor.msr[i].number = number;
+	fake_processor.msrs++;
+	return &fake_processor.msr[i].value;
+}
+
+u64 cpu_rdmsr(u32 msr)
+{
+	return *fake_msr(msr);
+}
+
+void cpu_wrmsr(u32 msr, u64 value)
+{
+	*fake_msr(msr) = value;
+	fake_processor.msr_writes++;
+}
+
+u64 cpu_cr4(void)
+{
+	return fake_processor.cr4;
+}
+
+void cpu_write_dr(u32 number, u64 value)
+{
+	fake_processor.dr[number] = value;
+	fake_processor.dr_writes++;
+}
+
+void cpu_machine_check(void)
+{
+	fake_processor.machine_checks++;
+}

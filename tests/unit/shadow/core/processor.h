@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Stands in for kernel/core/processor.h, which is found later along the quote path: the processor of
+ * the tests is a struct, and its privileged instructions are recorded.
+ */
+#ifndef CORE_PROCESSOR_H
+#define CORE_PROCESSOR_H
+
+#include "host.h"
+
+struct cpu_words {
+	u32 eax, ebx, ecx, edx;
+};
+
+#define FAKE_MSRS 16
+
+struct fake_processor {
+	/* CPUID; NULL: an AMD processor that has every feature bit there is */
+	struct cpu_words (*cpuid)(u32 leaf, u32 subleaf);
+	u64 cr4;
+	u64 dr[8];
+	struct {
+		u32 number;
+		u64 value;
+	} msr[FAKE_MSRS]; /* written so far, or set by the test */
+	u32 msrs;
+	u32 msr_writes, dr_writes, machine_checks;
+};
+extern struct fake_processor fake_processor;
+
+void fake_processor_reset(void);
+struct cpu_words fake_cpuid(u32 leaf, u32 subleaf); /* the default */
+u64 *fake_msr(u32 number);			     /* as it is; made, 0, when it is not there */
+
+struct cpu_words cpu_cpuid(u32 leaf, u32 subleaf);
+u64 cpu_rdmsr(u32 msr);
+void cpu_wrmsr(u32 msr, u64 value);
+u64 cpu_cr4(void);
+void cpu_write_dr(u32 number, u64 value);
+void cpu_machine_check(void);
+
+#endif

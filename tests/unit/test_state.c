@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* kernel/core/state.c: what comes out goes in again, and no absurd state gets in at all. */
+#include "core_fixture.h"
+
+static struct fermata_state s, t;
+
+static void get_all(struct fermata_state *out)
+{
+	memset(out, 0xa5, sizeof(*out));
+	out->mask = FERMATA_STATE_ALL;
+	out->reserved = 0;
+	assert_int_equal(vcpu_get_state(v, out), 0);
+}
+
+static int set(u32 mask)
+{
+	s.mask = mask;
+	return vcpu_set_state(v, &s);
+}
+
+static int begin(void **state)
+{
+	fresh(state);
+	get_all(&s);
+	return 0;
+}
+
+#define STATE_TEST(name) cmocka_unit_test_setup_teardown(name, begin, done)
+
+/* SDM 3A table 9-1. */
+static void after_reset(void **state)
+{
+	vcpu_reset(v, false);
+	get_all(&s);
+	assert_int_equal(s.regs.rip, 0xfff0);
+	assert_int_equal(s.regs.rflags, 2);
+	assert_int_equal(s.segments.cs.selector, 0xf000);
+	assert_int_equal(s.segments.cs.base, 0xffff0000);
+	assert_int_equal(s.segments.cs.attrib, 0x9b);
+	assert_int_equal(s.segments.ss.attrib, 0x93);
+	assert_int_equal(s.segments.ss.limit, 0xffff);
+	assert_int_equal(s.segments.tr.attrib, 0x8b);
+	assert_int_equal(s.segments.idt.limit, 0xffff);
+	assert_int_equal(s.control.cr0, 0x60000010);
+	assert_int_equal(s.control.cr2 | s.control.cr3 | s.control.cr4 | s.control.efer, 0);
+	assert_int_equal(s.control.xcr0, 1);
+	assert_int_equal(s.control.apic_base, 0xfee00900);
+	assert_int_equal(s.debug.dr6, 0xffff0ff0);
+	assert_int_equal(s.debug.dr7, 0x400);
+	assert_int_equal(s.msrs.pat, ARCH_PAT_RESET);
+	assert_int_equal(s.events.mp_state, FERMATA_MP_RUNNABLE);
+}
+
+/* INIT: the same, but for the caches' mode, XCR0, the MSRs and the FPU. */
+static void after_init(void **state)
+{
+	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_CD | ARCH_CR0_PG;
+	v->xcr0 = 7;
+	v->pat = 0;
+	v->dr7 = 0x401;
+	v->nmi_pending = true;
+	v->advance = 3;
+	fake_hw(v)->nmi_masked = fake_hw(v)->shadow = true;
+	vcpu_raise(v, ARCH_UD);
+	vcpu_reset(v, true);
+	get_all(&s);
+	assert_int_equal(s.control.cr0, ARCH_CR0_CD | ARCH_CR0_ET);
+	assert_int_equal(s.control.xcr0, 7);
+	assert_int_equal(s.msrs.pat, 0);
+	assert_int_equal(s.regs.rip, 0xfff0);
+	assert_int_equal(s.debug.dr7, 0x400);
+	assert_int_equal(s.events.exception_pending | s.events.nmi_pending, 0);
+	assert_int_equal(s.events.nmi_blocked | s.events.interrupt_shadow, 0);
+}
+
+static void round_trip(void **state)
+{
+	struct fermata_state_segments *g = &s.segments;
+	u32 i;
+
+	for (i = 0; i < FERMATA_REGS; i++)
+		s.regs.regs[i] = 0x1111111111111111ull * i;
+	s.regs.rip = 0xffffffff81000000;
+	s.regs.rflags = 0x246;
+	g->cs = (struct fermata_segment){ 0x10, 0x29b, 0xffffffff, 0 };
+	g->fs.base = 0x7fff12345000;
+	g->gs.base = 0xffff888000000000;
+	g->gdt = (struct fermata_table){ 0xfffffe0000001000, 0x7f, 0 };
+	s.control.cr0 = 0x80050033;
+	s.control.cr2 = 0x1234;
+	s.control.cr3 = 0x2000;
+	s.control.cr4 = ARCH_CR4_PAE | ARCH_CR4_PGE | ARCH_CR4_OSXSAVE;
+	s.control.cr8 = 5;
+	s.control.efer = ARCH_EFER_SCE | ARCH_EFER_LME | ARCH_EFER_LMA | ARCH_EFER_NXE;
+	s.control.xcr0 = 7;
+	s.debug.dr[3] = 0xffffffff81234567;
+	s.debug.dr6 = 0xffff4ff1;
+	s.debug.dr7 = 0x4c0;
+	s.msrs.lstar = 0xffffffff81800000;
+	s.msrs.kernel_gs_base = 0xffff888000000000;
+	s.msrs.star = 0x0023001000000000;
+	s.msrs.pat = 0x0407050600070106;
+	s.msrs.tsc = 0x123456789a;
+	s.msrs.tsc_adjust = 0x77;
+	s.msrs.tsc_aux = 9;
+	s.events.exception_pending = 1;
+	s.events.exception_vector = ARCH_PF;
+	s.events.exception_has_code = 1;
+	s.events.exception_code = 2;
+	s.events.interrupt_shadow = 1;
+	s.events.nmi_pending = 1;
+	s.events.nmi_blocked = 1;
+	s.events.mp_state = FERMATA_MP_HALTED;
+	for (i = 0; i < 512; i++)
+		s.xsave.area[i] = i;
+	memset(s.xsave.area + 24, 0, 4);
+	s.xsave.area[512] = 7;
+	s.apic.reg[LAPIC_TPR >> 4] = 0x50; /* is CR8 */
+	assert_int_equal(set(FERMATA_STATE_ALL), 0);
+	assert_true(fake.flushes >= 1);
+	assert_int_equal(v->dirty & (DIRTY_CONTROL | DIRTY_DEBUG | DIRTY_PAT | DIRTY_CLOCK),
+			 DIRTY_CONTROL | DIRTY_DEBUG | DIRTY_PAT | DIRTY_CLOCK);
+	get_all(&t);
+	t.mask = s.mask;
+	assert_memory_equal(&s.regs, &t.regs, sizeof(s.regs));
+	assert_memory_equal(&s.segments, &t.segments, sizeof(s.segments));
+	assert_memory_equal(&s.control, &t.control, sizeof(s.control));
+	assert_memory_equal(&s.debug, &t.debug, sizeof(s.debug));
+	assert_memory_equal(&s.msrs, &t.msrs, sizeof(s.msrs));
+	assert_memory_equal(&s.events, &t.events, sizeof(s.events));
+	assert_memory_equal(&s.xsave, &t.xsave, sizeof(s.xsave));
+}
+
+/* The caller's word about RIP ends a step that was pending. */
+static void pending_step(void **state)
+{
+	v->advance = 2;
+	get_all(&t);
+	assert_int_equal(t.regs.rip, 0x1002);
+	s.regs.rip = 0x5000;
+	assert_int_equal(set(FERMATA_STATE_REGS), 0);
+	assert_int_equal(v->advance, 0);
+	assert_int_equal(fake_hw(v)->rip, 0x5000);
+}
+
+/* An NMI that an exit interrupted on its way in is still to be delivered. */
+static void interrupted_exception(void **state)
+{
+	vcpu_raise_code(v, ARCH_PF, 2);
+	get_all(&t);
+	assert_int_equal(t.events.exception_pending, 1);
+	assert_int_equal(t.events.exception_vector, ARCH_PF);
+	assert_int_equal(t.events.exception_code, 2);
+	assert_int_equal(set(FERMATA_STATE_EVENTS), 0); /* s has none */
+	assert_false(v->event_valid);
+}
+
+#define REFUSED(group, change)                                                                     \
+	do {                                                                                       \
+		struct fermata_state before;                                                       \
+                                                                                                   \
+		begin_again();                                                                     \
+		get_all(&before);                                                                  \
+		change;                                                                            \
+		assert_int_equal(set(group), -EINVAL);                                             \
+		get_all(&t);                                                                       \
+		assert_memory_equal(&before, &t, sizeof(t)); /* nothing has changed */             \
+	} while (0)
+
+static void begin_again(void)
+{
+	get_all(&s);
+}
+
+static void absurd_control(void **state)
+{
+	REFUSED(FERMATA_STATE_CONTROL, s.control.cr0 |= 1ull << 40);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.cr0 &= ~ARCH_CR0_ET);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.cr0 = ARCH_CR0_ET | ARCH_CR0_PG);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.cr0 |= ARCH_CR0_NW);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.cr3 = 1ull << 63);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.cr3 = 1ull << vm.cpuid.phys_bits);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.cr4 = ARCH_CR4_PKE);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.cr4 = 1 << 13);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.cr4 = ARCH_CR4_PCIDE);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.cr8 = 16);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.efer = ARCH_EFER_SVME);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.efer = ARCH_EFER_LMA | ARCH_EFER_LME);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.efer = 1ull << 20);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.xcr0 = 0);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.xcr0 = 5);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.xcr0 = 0x207);
+	REFUSED(FERMATA_STATE_CONTROL, s.control.apic_base |= 1ull << 60);
+}
+
+static void absurd_rest(void **state)
+{
+	REFUSED(FERMATA_STATE_REGS, s.regs.rflags = 1 << 3);
+	REFUSED(FERMATA_STATE_REGS, s.regs.rflags = 1ull << 32);
+	REFUSED(FERMATA_STATE_SEGMENTS, s.segments.cs.attrib = FERMATA_SEG_UNUSABLE);
+	REFUSED(FERMATA_STATE_SEGMENTS, s.segments.tr.attrib = FERMATA_SEG_UNUSABLE);
+	REFUSED(FERMATA_STATE_SEGMENTS, s.segments.cs.attrib |= ARCH_SEG_L | ARCH_SEG_DB);
+	REFUSED(FERMATA_STATE_SEGMENTS, s.segments.ds.attrib = 0x2000);
+	REFUSED(FERMATA_STATE_SEGMENTS, s.segments.gs.base = 1ull << 60);
+	REFUSED(FERMATA_STATE_SEGMENTS, s.segments.gdt.limit = 0x10000);
+	REFUSED(FERMATA_STATE_SEGMENTS, s.segments.idt.base = 1ull << 60);
+	REFUSED(FERMATA_STATE_SEGMENTS, s.segments.idt.reserved = 1);
+	REFUSED(FERMATA_STATE_DEBUG, s.debug.dr6 = 1ull << 32);
+	REFUSED(FERMATA_STATE_DEBUG, s.debug.dr7 = 1ull << 32);
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.pat = 2);
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.tsc_aux = 1ull << 32);
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.lstar = 1ull << 60);
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.reserved[2] = 1);
+	REFUSED(FERMATA_STATE_EVENTS, s.events.exception_pending = 2);
+	REFUSED(FERMATA_STATE_EVENTS, s.events.exception_vector = 32);
+	REFUSED(FERMATA_STATE_EVENTS, (s.events.exception_pending = 1, s.events.exception_vector = 2));
+	REFUSED(FERMATA_STATE_EVENTS, s.events.mp_state = FERMATA_MP_DEAD);
+	REFUSED(FERMATA_STATE_EVENTS, s.events.nmi_blocked = 2);
+	REFUSED(FERMATA_STATE_EVENTS, s.events.reserved = 1);
+	REFUSED(FERMATA_STATE_ALL + 1, (void)0);
+	REFUSED(FERMATA_STATE_REGS, s.reserved = 1);
+}
+
+/* What XRSTOR would fault on in the host: SDM 1 13.8.1. */
+static void absurd_xsave(void **state)
+{
+	u32 i;
+
+	REFUSED(FERMATA_STATE_XSAVE, s.xsave.area[26] = 1); /* MXCSR[16] */
+	REFUSED(FERMATA_STATE_XSAVE, s.xsave.area[513] = 2); /* PKRU */
+	REFUSED(FERMATA_STATE_XSAVE, s.xsave.area[519] = 0x80);
+	for (i = 520; i < 576; i++)
+		REFUSED(FERMATA_STATE_XSAVE, s.xsave.area[i] = 1);
+}
+
+/* The exit of a vCPU in V86 mode or protected mode has an error code, in real mode there is none. */
+static void error_codes(void **state)
+{
+	vcpu_raise_code(v, ARCH_GP, 0x18);
+	assert_true(v->event.has_code);
+	assert_int_equal(v->event.code, 0x18);
+	v->cr0 &= ~ARCH_CR0_PE;
+	vcpu_raise_code(v, ARCH_GP, 0x18);
+	assert_int_equal(v->event.vector, ARCH_GP);
+	assert_false(v->event.has_code);
+	assert_int_equal(v->event.code, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STATE_TEST(after_reset),    STATE_TEST(after_init),  STATE_TEST(round_trip),
+		STATE_TEST(pending_step),   STATE_TEST(interrupted_exception),
+		STATE_TEST(absurd_control), STATE_TEST(absurd_rest), STATE_TEST(absurd_xsave),
+		STATE_TEST(error_codes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
