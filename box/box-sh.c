@@ -17,6 +17,7 @@
 static const char usage[] =
 	"usage: box-sh [OPTION...] SCRIPT [FILE...]\n"
 	"Boots the box and runs SCRIPT in it with sh; each FILE is there as /in/NAME.\n"
+	"  -b KIND     amd (default), intel, bochs:MODEL\n"
 	"  -m MIB      memory for guests, default 512\n"
 	"  -c N        processors of the box, default 2\n"
 	"  -l FILE     keep the box's kernel log\n"
@@ -72,8 +73,11 @@ int main(int argc, char **argv)
 	int option, status = 0, ended = 0;
 	time_t limit;
 
-	while ((option = getopt(argc, argv, "m:c:l:k:o:int:h")) != -1)
+	while ((option = getopt(argc, argv, "b:m:c:l:k:o:int:h")) != -1)
 		switch (option) {
+		case 'b':
+			request.kind = optarg;
+			break;
 		case 'm':
 			request.guest_memory = (uint64_t)number(optarg) << 20;
 			break;

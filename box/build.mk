@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 
-box_sources := box.c cpio.c
+box_sources := box.c bochs.c bochs_disk.c cpio.c process.c qemu.c wire.c
+box_objects := $(box_sources:%.c=$(build)/obj/box/%.o)
 box_libs :=
 
 box_modules := virtio_pci virtio_console
@@ -12,12 +13,23 @@ $(build)/box/vmlinuz: scripts/kernel-image $(build)/stamp/release
 	$(call say,KERNEL,$@ ($(kernel_release)))
 	$(Q)scripts/kernel-image $(kernel_release) $(build)/box $(box_modules)
 
-$(build)/box/agent: $(build)/obj/box/agent.o
+# For Bochs: the kernel unpacked, and the disk's first sector.
+$(build)/box/vmlinux: $(build)/box/vmlinuz scripts/unpack-kernel
+	$(call say,UNPACK,$@)
+	$(Q)scripts/unpack-kernel $< $@
+
+$(build)/box/boot: box/boot.S box/boot.h $(build)/stamp/flags
+	$(call say,AS,$<)
+	$(Q)$(CC) -m32 -c -o $@.o $<
+	$(Q)$(LD) -m elf_i386 -Ttext 0x7c00 --oformat binary -o $@ $@.o
+	$(Q)chmod -x $@
+
+$(build)/box/agent: $(patsubst %,$(build)/obj/box/%.o,agent agent_virtio agent_wire)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $^
 
-$(build)/box/box-sh: $(build)/obj/box/box-sh.o $(build)/obj/box/box.o $(build)/obj/box/cpio.o
+$(build)/box/box-sh: $(build)/obj/box/box-sh.o $(box_objects)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $^

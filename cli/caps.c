@@ -209,6 +209,7 @@ int command_caps(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	enum place place = PLACE_AUTO;
+	const char *kind = "amd";
 	struct host host;
 	bool json = false;
 	int option;
@@ -219,7 +220,7 @@ int command_caps(int argc, char **argv)
 			json = true;
 			break;
 		case 'b':
-			if (!parse_place(optarg, &place))
+			if (!parse_place(optarg, &place, &kind))
 				return STATUS_FAILED;
 			break;
 		case 'h':
@@ -229,7 +230,7 @@ int command_caps(int argc, char **argv)
 		}
 	}
 	if (place == PLACE_BOX)
-		return caps_in_box(json);
+		return caps_in_box(kind, json);
 	host_probe(&host);
 	if (json)
 		print_json(&host);

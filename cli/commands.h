@@ -11,7 +11,10 @@ int command_caps(int argc, char **argv);
 /* Where a command runs. */
 enum place { PLACE_AUTO, PLACE_HERE, PLACE_BOX };
 
-/* "auto", "none", "amd". False with a line said: unknown. */
-bool parse_place(const char *text, enum place *place);
+/*
+ * "auto", "none", or a kind of box (box/box.h), which *kind then is; the one that "auto" would take
+ * otherwise. False with a line said: unknown.
+ */
+bool parse_place(const char *text, enum place *place, const char **kind);
 
 #endif

@@ -2,22 +2,28 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "box/box.h"
 #include "commands.h"
 #include "help.h"
 #include "say.h"
 #include "terminal.h"
 
-bool parse_place(const char *text, enum place *place)
+bool parse_place(const char *text, enum place *place, const char **kind)
 {
+	char problem[1000];
+
+	*kind = "amd";
 	if (!strcmp(text, "auto"))
 		*place = PLACE_AUTO;
 	else if (!strcmp(text, "none"))
 		*place = PLACE_HERE;
-	else if (!strcmp(text, "amd"))
-		*place = PLACE_BOX;
 	else {
-		say("--box %s: there is no such box; give auto, amd or none", text);
-		return false;
+		*place = PLACE_BOX;
+		*kind = text;
+		if (box_kind(text, problem, sizeof(problem))) {
+			say("--box %s: %s", text, problem);
+			return false;
+		}
 	}
 	return true;
 }

@@ -91,6 +91,7 @@ bool options_parse(struct run_options *options, int argc, char **argv)
 
 	memset(options, 0, sizeof(*options));
 	options->append = DEFAULT_APPEND;
+	options->box = "amd";
 	options->memory = DEFAULT_MEMORY;
 	snprintf(options->name, sizeof(options->name), "guest-%d", getpid());
 	while (good && (option = options_next(argc, argv, list)) != -1) {
@@ -111,7 +112,7 @@ bool options_parse(struct run_options *options, int argc, char **argv)
 			good = parse_name(optarg, options->name, sizeof(options->name));
 			break;
 		case 'b':
-			good = parse_place(optarg, &options->place);
+			good = parse_place(optarg, &options->place, &options->box);
 			break;
 		case 'K':
 			good = parse_keys(optarg, &options->keys);

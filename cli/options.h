@@ -14,6 +14,7 @@ struct run_options {
 	char name[80];
 	uint64_t memory;
 	enum place place;
+	const char *box; /* its kind, if it is to be one */
 	enum console_keys keys;
 	bool stats, debug_exit, help;
 };

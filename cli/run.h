@@ -9,7 +9,7 @@
 int run_here(const struct run_options *options, const struct machine_config *config);
 int run_in_box(const struct run_options *options);
 /* `fermata caps` there */
-int caps_in_box(bool json);
+int caps_in_box(const char *kind, bool json);
 
 /* "Why the user's side ended" as an exit status. */
 int status_of_console(const struct console *console, enum console_result result);

@@ -11,7 +11,6 @@
 #include "say.h"
 #include "terminal.h"
 
-#define BOX_KIND "amd"
 #define BOX_END_MS 3000 /* what the command inside gets for ending its guest itself */
 
 struct box_link {
@@ -84,7 +83,7 @@ static struct box *start(const struct run_options *options, bool keys, char *pro
 	char memory[32], name[80], append[65536];
 	char *argv[24] = { "fermata", "run", "--box", "none", "--kernel", "/in/kernel" };
 	struct box_request request = {
-		.kind = BOX_KIND,
+		.kind = options->box,
 		.argv = argv,
 		.files = files,
 		.file_count = options->initrd ? 2 : 1,
@@ -181,10 +180,10 @@ int run_in_box(const struct run_options *options)
 	return status;
 }
 
-int caps_in_box(bool json)
+int caps_in_box(const char *kind, bool json)
 {
 	char *argv[] = { "fermata", "caps", json ? "--json" : NULL, NULL };
-	struct box_request request = { .kind = BOX_KIND, .argv = argv };
+	struct box_request request = { .kind = kind, .argv = argv };
 	enum console_result result;
 	struct console_link link;
 	struct console console;

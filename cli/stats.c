@@ -8,9 +8,6 @@
 #include "fermata.h"
 #include "say.h"
 
-#define SVM_HLT 0x78 /* APM 2 appendix C */
-#define VMX_HLT 12   /* SDM 3D appendix C */
-
 struct row {
 	uint32_t code;
 	uint64_t count, cycles;
@@ -26,12 +23,6 @@ static int by_count(const void *left, const void *right)
 	return a->code < b->code ? -1 : a->code > b->code;
 }
 
-/* From HLT to the next entry the processor sleeps: that is no cost of the exit. */
-static bool is_halt(uint32_t vendor, uint32_t code)
-{
-	return code == (vendor == FERMATA_VENDOR_AMD ? SVM_HLT : VMX_HLT);
-}
-
 static double percent(uint64_t part, uint64_t whole)
 {
 	return whole ? 100.0 * (double)part / (double)whole : 0;
@@ -40,7 +31,7 @@ static double percent(uint64_t part, uint64_t whole)
 void stats_format(const struct fermata_stats *stats, uint32_t tsc_khz, FILE *out)
 {
 	struct row row[FERMATA_MAX_EXIT_CODES];
-	uint64_t count = 0, cycles = 0, idle = 0;
+	uint64_t count = 0, cycles = 0;
 	unsigned rows = 0, i;
 
 	for (i = 0; i < FERMATA_MAX_EXIT_CODES; i++) {
@@ -50,7 +41,7 @@ void stats_format(const struct fermata_stats *stats, uint32_t tsc_khz, FILE *out
 		row[rows].count = stats->exit[i].count;
 		row[rows].cycles = stats->exit[i].cycles;
 		count += row[rows].count;
-		*(is_halt(stats->vendor, row[rows].code) ? &idle : &cycles) += row[rows].cycles;
+		cycles += row[rows].cycles;
 		rows++;
 	}
 	qsort(row, rows, sizeof(row[0]), by_count);
@@ -59,14 +50,9 @@ void stats_format(const struct fermata_stats *stats, uint32_t tsc_khz, FILE *out
 	for (i = 0; i < rows; i++) {
 		double mean = (double)row[i].cycles / (double)row[i].count;
 
-		fprintf(out, "%-24s %10" PRIu64 " %8.2f%%",
+		fprintf(out, "%-24s %10" PRIu64 " %8.2f%% %7.2f%% %12.0f",
 			fermata_exit_code_name(stats->vendor, row[i].code), row[i].count,
-			percent(row[i].count, count));
-		if (is_halt(stats->vendor, row[i].code)) {
-			fprintf(out, " %8s %12s %10s\n", "idle", "-", "-");
-			continue;
-		}
-		fprintf(out, " %7.2f%% %12.0f", percent(row[i].cycles, cycles), mean);
+			percent(row[i].count, count), percent(row[i].cycles, cycles), mean);
 		if (tsc_khz)
 			fprintf(out, " %10.0f\n", mean * 1e6 / tsc_khz);
 		else
@@ -78,8 +64,9 @@ void stats_format(const struct fermata_stats *stats, uint32_t tsc_khz, FILE *out
 	fprintf(out,
 		"nested page faults mapped %llu (%llu large), flushes %llu, tag generations %llu\n",
 		stats->nested_faults, stats->large_mappings, stats->flushes, stats->tag_rollovers);
-	fprintf(out, "cycles in the guest %llu, in exits %" PRIu64 " (%.2f%%), idle %" PRIu64 "\n",
-		stats->guest_cycles, cycles, percent(cycles, stats->guest_cycles + cycles), idle);
+	fprintf(out, "cycles in the guest %llu, in exits %" PRIu64 " (%.2f%%), idle in hlt %llu\n",
+		stats->guest_cycles, cycles, percent(cycles, stats->guest_cycles + cycles),
+		stats->halt_cycles);
 }
 
 void stats_print(struct machine *machine)

@@ -314,6 +314,7 @@ int machine_stats(struct machine *machine, struct fermata_stats *stats)
 		stats->flushes += one->flushes;
 		stats->tag_rollovers += one->tag_rollovers;
 		stats->halts += one->halts;
+		stats->halt_cycles += one->halt_cycles;
 		stats->guest_cycles += one->guest_cycles;
 		for (slot = 0; slot < FERMATA_MAX_EXIT_CODES; slot++) {
 			stats->exit[slot].count += one->exit[slot].count;

@@ -355,7 +355,7 @@ struct fermata_interrupt {
 };
 #define FERMATA_EVENT_EXTINT 0	       /* what the 8259 answered */
 #define FERMATA_EVENT_NMI 1	       /* vector ignored */
-#define FERMATA_EVENT_EXCEPTION 2      /* vector 0..31 without error code */
+#define FERMATA_EVENT_EXCEPTION 2      /* without error code: 0, 1, 3-8, 10-14, 16-21, 28-30 */
 #define FERMATA_EVENT_EXCEPTION_CODE 3 /* with error code */
 #define FERMATA_EVENT_NONE 4	       /* spurious: the 8259 withdrew its request */
 
@@ -494,7 +494,7 @@ static inline __u32 fermata_exit_code(__u32 slot)
  *		in, and nothing has changed but perhaps the APIC's own registers
  *
  * INTERRUPT: the event goes in at the next entry at which the guest can take it.
- *	EINVAL	kind or vector out of range, an exception with NMI's vector, reserved not zero
+ *	EINVAL	kind or vector out of range, no such exception, reserved not zero
  *	EBUSY	an event waits already (an NMI that waits takes another one in)
  *
  * TRANSLATE: a page fault is an answer (`fault`), not an error. Accessed and dirty bits are set as by

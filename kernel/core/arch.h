@@ -138,4 +138,10 @@ static inline bool arch_canonical(u64 address, u32 bits)
 	return (u64)((s64)(address << (64 - bits)) >> (64 - bits)) == address;
 }
 
+/* 0, 1, 3-8, 10-14, 16-21, 28-30 (APM 2 8.1): VMRUN refuses others as exceptions (APM 2 15.20). */
+static inline bool arch_is_exception(u32 vector)
+{
+	return vector < 32 && 0x703f7dfbu >> vector & 1;
+}
+
 #endif

@@ -9,9 +9,11 @@
 int control_check(const struct vm *vm, u64 cr0, u64 cr4, u64 efer)
 {
 	/* (a) reserved bits; (b) PG needs PE, NW needs CD; (c) long mode needs PAE; (d) LMA = LME and PG */
-	if (cr0 & ~ARCH_CR0_DEFINED || cr4 & ~vm->cpuid.cr4_allowed || efer & ~vm->cpuid.efer_allowed)
+	if (cr0 & ~ARCH_CR0_DEFINED || cr4 & ~vm->cpuid.cr4_allowed ||
+	    efer & ~vm->cpuid.efer_allowed)
 		return -EINVAL;
-	if ((cr0 & ARCH_CR0_PG && !(cr0 & ARCH_CR0_PE)) || (cr0 & ARCH_CR0_NW && !(cr0 & ARCH_CR0_CD)))
+	if ((cr0 & ARCH_CR0_PG && !(cr0 & ARCH_CR0_PE)) ||
+	    (cr0 & ARCH_CR0_NW && !(cr0 & ARCH_CR0_CD)))
 		return -EINVAL;
 	if (efer & ARCH_EFER_LMA && !(cr4 & ARCH_CR4_PAE))
 		return -EINVAL;
@@ -52,8 +54,8 @@ static void set_control(struct vcpu *v, u64 cr0, u64 cr4, u64 efer)
 {
 	/* Bits whose change drops the processor's translations (SDM 3A 4.10.4.1, APM 2 5.5.2). */
 	u64 cr0_flush = ARCH_CR0_PG | ARCH_CR0_WP | ARCH_CR0_PE;
-	u64 cr4_flush = ARCH_CR4_PGE | ARCH_CR4_PSE | ARCH_CR4_PAE | ARCH_CR4_PCIDE | ARCH_CR4_SMEP |
-			ARCH_CR4_SMAP | ARCH_CR4_LA57;
+	u64 cr4_flush = ARCH_CR4_PGE | ARCH_CR4_PSE | ARCH_CR4_PAE | ARCH_CR4_PCIDE |
+			ARCH_CR4_SMEP | ARCH_CR4_SMAP | ARCH_CR4_LA57;
 
 	if ((cr0 ^ v->cr0) & cr0_flush || (cr4 ^ v->cr4) & cr4_flush ||
 	    (efer ^ v->efer) & (ARCH_EFER_NXE | ARCH_EFER_LMA))

@@ -14,7 +14,7 @@
  * POPCNT 23, AES 25, XSAVE 26, AVX 28, F16C 29, RDRAND 30. Hidden: DTES64 2, MONITOR 3, VMX 5, SMX 6,
  * EST 7, TM2 8, PDCM 15, DCA 18, and OSXSAVE 27, which follows CR4.
  */
-#define LEAF1_ECX                                                                                   \
+#define LEAF1_ECX                                                                                  \
 	(B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) |      \
 	 B(26) | B(28) | B(29) | B(30))
 /* Emulated, whatever the host has: x2APIC 21, TSC-deadline 24; and the bit that says "a hypervisor". */
@@ -23,7 +23,7 @@
  * 1 EDX: FPU 0, VME 1, DE 2, PSE 3, TSC 4, MSR 5, PAE 6, MCE 7, CX8 8, APIC 9, SEP 11, MTRR 12, PGE 13,
  * MCA 14, CMOV 15, PAT 16, PSE36 17, CLFSH 19, MMX 23, FXSR 24, SSE 25, SSE2 26. HTT 28 is the caller's.
  */
-#define LEAF1_EDX                                                                                   \
+#define LEAF1_EDX                                                                                  \
 	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(12) |     \
 	 B(13) | B(14) | B(15) | B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | B(26) | B(28))
 /*
@@ -31,7 +31,7 @@
  * AVX512F 16, DQ 17, RDSEED 18, ADX 19, SMAP 20, IFMA 21, CLFLUSHOPT 23, CLWB 24, PF 26, ER 27, CD 28,
  * SHA 29, BW 30, VL 31. Hidden: SGX 2, RDT 12 and 15, MPX 14, PT 25.
  */
-#define LEAF7_EBX                                                                                   \
+#define LEAF7_EBX                                                                                  \
 	(B(0) | B(3) | B(5) | B(7) | B(8) | B(9) | B(10) | B(16) | B(17) | B(18) | B(19) | B(20) | \
 	 B(21) | B(23) | B(24) | B(26) | B(27) | B(28) | B(29) | B(30) | B(31))
 #define LEAF7_EBX_OURS B(1)
@@ -40,7 +40,7 @@
  * VPOPCNTDQ 14, LA57 16, RDPID 22, MOVDIRI 27, MOVDIR64B 28. Hidden: PKU 3 (PKRU would have to be
  * exchanged around every access of ours to guest memory), WAITPKG 5, CET 7.
  */
-#define LEAF7_ECX                                                                                   \
+#define LEAF7_ECX                                                                                  \
 	(B(1) | B(2) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) | B(14) | B(16) | B(22) |        \
 	 B(27) | B(28))
 /* 7.0 EDX: AVX512_4VNNIW 2, 4FMAPS 3, FSRM 4, VP2INTERSECT 8, SERIALIZE 14, AVX512_FP16 23 */
@@ -56,7 +56,7 @@
  */
 #define LEAFX1_ECX (B(0) | B(1) | B(5) | B(6) | B(7) | B(8) | B(11) | B(16) | B(21) | B(22))
 /* 8000_0001 EDX: as 1 EDX, and SYSCALL 11, NX 20, MMXEXT 22, FFXSR 25, 1G 26, RDTSCP 27, LM 29, 3DNOW 30, 31 */
-#define LEAFX1_EDX                                                                                  \
+#define LEAFX1_EDX                                                                                 \
 	((LEAF1_EDX & 0x0183f3ff & ~B(11)) | B(11) | B(20) | B(22) | B(25) | B(26) | B(27) |       \
 	 B(29) | B(30) | B(31))
 /* 8000_0008 EBX: CLZERO 0, XSAVEERPTR 2, WBNOINVD 9, IBPB 12 */
@@ -76,8 +76,13 @@ static struct fermata_cpuid_entry *put(struct fermata_cpuid *out, u32 leaf, u32 
 	if (out->count == FERMATA_MAX_CPUID)
 		return NULL;
 	out->count++;
-	*e = (struct fermata_cpuid_entry){ .leaf = leaf, .subleaf = subleaf, .flags = flags,
-					   .eax = r.eax, .ebx = r.ebx, .ecx = r.ecx, .edx = r.edx };
+	*e = (struct fermata_cpuid_entry){ .leaf = leaf,
+					   .subleaf = subleaf,
+					   .flags = flags,
+					   .eax = r.eax,
+					   .ebx = r.ebx,
+					   .ecx = r.ecx,
+					   .edx = r.edx };
 	return e;
 }
 
@@ -102,11 +107,13 @@ static void supported_xsave(struct fermata_cpuid *out, u64 xcr0)
 {
 	u32 i;
 
-	put_masked(out, 0xd, 0, FERMATA_CPUID_SUBLEAF, MASK((u32)xcr0, ALL, ALL, (u32)(xcr0 >> 32)), NONE);
+	put_masked(out, 0xd, 0, FERMATA_CPUID_SUBLEAF, MASK((u32)xcr0, ALL, ALL, (u32)(xcr0 >> 32)),
+		   NONE);
 	put_masked(out, 0xd, 1, FERMATA_CPUID_SUBLEAF, MASK(LEAFD_1_EAX, 0, 0, 0), NONE);
 	for (i = 2; i < 63; i++)
 		if (xcr0 & BIT_ULL(i)) /* ECX: of the compacted form's alignment alone */
-			put_masked(out, 0xd, i, FERMATA_CPUID_SUBLEAF, MASK(ALL, ALL, B(1), 0), NONE);
+			put_masked(out, 0xd, i, FERMATA_CPUID_SUBLEAF, MASK(ALL, ALL, B(1), 0),
+				   NONE);
 }
 
 static void supported_basic(struct fermata_cpuid *out, u64 xcr0)
@@ -129,8 +136,8 @@ static void supported_basic(struct fermata_cpuid *out, u64 xcr0)
 	if (max >= 6) /* ARAT: our APIC timer never stops */
 		put(out, 6, 0, 0, MASK(B(2), 0, 0, 0));
 	if (max >= 7) {
-		put_masked(out, 7, 0, FERMATA_CPUID_SUBLEAF, MASK(0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX),
-			   MASK(1, LEAF7_EBX_OURS, 0, 0));
+		put_masked(out, 7, 0, FERMATA_CPUID_SUBLEAF,
+			   MASK(0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX), MASK(1, LEAF7_EBX_OURS, 0, 0));
 		put_masked(out, 7, 1, FERMATA_CPUID_SUBLEAF, MASK(LEAF7_1_EAX, 0, 0, 0), NONE);
 	}
 	if (max >= 0xb)
@@ -163,7 +170,8 @@ static void supported_extended(struct fermata_cpuid *out)
 		r = cpu_cpuid(0x8000001d, i);
 		if (!(r.eax & 0x1f))
 			break;
-		put_masked(out, 0x8000001d, i, FERMATA_CPUID_SUBLEAF, MASK(0x3ff, ALL, ALL, ALL), NONE);
+		put_masked(out, 0x8000001d, i, FERMATA_CPUID_SUBLEAF, MASK(0x3ff, ALL, ALL, ALL),
+			   NONE);
 	}
 	if (max >= 0x8000001e)
 		put(out, 0x8000001e, 0, 0, NONE);
@@ -176,7 +184,8 @@ void cpuid_supported(struct fermata_cpuid *out, u64 host_xcr0)
 	memset(out, 0, sizeof(*out));
 	supported_basic(out, host_xcr0);
 	/* The signature of a hypervisor without paravirtual leaves. */
-	put(out, SIGNATURE_LEAF, 0, 0, MASK(SIGNATURE_LEAF, 0x6d726546, 0x46617461, 0x61746d72)); /* "FermataFrmta" */
+	put(out, SIGNATURE_LEAF, 0, 0,
+	    MASK(SIGNATURE_LEAF, 0x6d726546, 0x46617461, 0x61746d72)); /* "FermataFrmta" */
 	supported_extended(out);
 }
 
@@ -185,14 +194,15 @@ static const struct fermata_cpuid_entry *find(const struct fermata_cpuid *in, u3
 	u32 i;
 
 	for (i = 0; i < in->count; i++)
-		if (in->entry[i].leaf == leaf &&
-		    (!(in->entry[i].flags & FERMATA_CPUID_SUBLEAF) || in->entry[i].subleaf == subleaf))
+		if (in->entry[i].leaf == leaf && (!(in->entry[i].flags & FERMATA_CPUID_SUBLEAF) ||
+						  in->entry[i].subleaf == subleaf))
 			return &in->entry[i];
 	return NULL;
 }
 
 /* Leaves whose words are feature bits: a bit more than is supported would be a promise we break. */
-static bool promises_too_much(const struct fermata_cpuid_entry *e, const struct fermata_cpuid *supported)
+static bool promises_too_much(const struct fermata_cpuid_entry *e,
+			      const struct fermata_cpuid *supported)
 {
 	const struct fermata_cpuid_entry *s = find(supported, e->leaf, e->subleaf);
 	struct cpu_words mask = NONE;
@@ -205,7 +215,9 @@ static bool promises_too_much(const struct fermata_cpuid_entry *e, const struct 
 		mask = e->subleaf ? MASK(ALL, ALL, ALL, ALL) : MASK(0, ALL, ALL, ALL);
 		break;
 	case 0xd:
-		mask = e->subleaf == 0 ? MASK(ALL, 0, 0, ALL) : e->subleaf == 1 ? MASK(ALL, 0, ALL, ALL) : NONE;
+		mask = e->subleaf == 0 ? MASK(ALL, 0, 0, ALL) :
+		       e->subleaf == 1 ? MASK(ALL, 0, ALL, ALL) :
+					 NONE;
 		break;
 	case 0x80000001: /* so is CmpLegacy */
 		mask = MASK(0, 0, ALL & ~B(1), ALL);
@@ -223,7 +235,8 @@ static bool promises_too_much(const struct fermata_cpuid_entry *e, const struct 
 		return e->eax | e->ebx | e->ecx | e->edx;
 	}
 	if (!s)
-		return (e->eax & mask.eax) | (e->ebx & mask.ebx) | (e->ecx & mask.ecx) | (e->edx & mask.edx);
+		return (e->eax & mask.eax) | (e->ebx & mask.ebx) | (e->ecx & mask.ecx) |
+		       (e->edx & mask.edx);
 	if (e->leaf == 0x80000008 && ((e->eax & 0xff) > (s->eax & 0xff) || (e->eax & 0xff) < 32))
 		return true;
 	return (e->eax & mask.eax & ~s->eax) | (e->ebx & mask.ebx & ~s->ebx) |
@@ -256,8 +269,10 @@ static u64 cr4_from(u32 c1, u32 d1, u32 b7, u32 c7)
 static void derive(struct cpuid_table *t, const struct fermata_cpuid *in)
 {
 	static const struct fermata_cpuid_entry none;
-	const struct fermata_cpuid_entry *l0 = find(in, 0, 0) ?: &none, *l1 = find(in, 1, 0) ?: &none;
-	const struct fermata_cpuid_entry *l7 = find(in, 7, 0) ?: &none, *ld = find(in, 0xd, 0) ?: &none;
+	const struct fermata_cpuid_entry *l0 = find(in, 0, 0) ?: &none,
+					 *l1 = find(in, 1, 0) ?: &none;
+	const struct fermata_cpuid_entry *l7 = find(in, 7, 0) ?: &none,
+					 *ld = find(in, 0xd, 0) ?: &none;
 	const struct fermata_cpuid_entry *x1 = find(in, 0x80000001, 0) ?: &none;
 	const struct fermata_cpuid_entry *x8 = find(in, 0x80000008, 0) ?: &none;
 
@@ -343,7 +358,8 @@ static u32 xsave_size(const struct cpuid_table *t, u64 xcr0, bool compacted)
 	u32 size = 576, i;
 
 	for (i = 2; i < 63 && xcr0 >> i; i++) {
-		const struct fermata_cpuid_entry *e = xcr0 & BIT_ULL(i) ? xsave_component(t, i) : NULL;
+		const struct fermata_cpuid_entry *e = xcr0 & BIT_ULL(i) ? xsave_component(t, i) :
+									  NULL;
 
 		if (!e)
 			continue;

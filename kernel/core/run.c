@@ -45,20 +45,6 @@ static void timer_due(struct vcpu *v)
 
 /* ---- before an entry */
 
-/* An INTA cycle is due at the 8259, which lives with the caller. */
-static bool ask_extint(struct vcpu *v)
-{
-	if (!apic_extint_pending(&v->apic))
-		return false;
-	if (!v->backend->can_take(v, EVENT_INTERRUPT)) {
-		v->backend->window(v, BIT(EVENT_INTERRUPT));
-		return false;
-	}
-	apic_extint_accept(&v->apic);
-	exit_to_user(v, FERMATA_EXIT_INTACK);
-	return true;
-}
-
 static void inject(struct vcpu *v, const struct event *event)
 {
 	v->backend->inject(v, event);
@@ -71,7 +57,7 @@ static void inject(struct vcpu *v, const struct event *event)
  */
 static enum verdict deliver(struct vcpu *v)
 {
-	bool injected = false;
+	bool injected = false, extint;
 	int vector;
 
 	if (v->event_valid) {
@@ -89,16 +75,19 @@ static enum verdict deliver(struct vcpu *v)
 		injected = true;
 	}
 	vector = apic_pending(&v->apic);
-	if (!injected && ask_extint(v))
-		return LEAVE_FOR_USER;
-	if (vector < 0)
-		return GO_ON;
-	if (!injected && v->backend->can_take(v, EVENT_INTERRUPT)) {
+	extint = apic_extint_pending(&v->apic);
+	if ((vector >= 0 || extint) && !injected && v->backend->can_take(v, EVENT_INTERRUPT)) {
+		if (extint) { /* the INTA cycle goes to the 8259, which lives with the caller */
+			apic_extint_accept(&v->apic);
+			exit_to_user(v, FERMATA_EXIT_INTACK);
+			return LEAVE_FOR_USER;
+		}
 		apic_accept(&v->apic, vector);
 		inject(v, &(struct event){ .kind = EVENT_INTERRUPT, .vector = vector });
 		vector = apic_pending(&v->apic);
 	}
-	v->backend->window(v, vector >= 0 ? BIT(EVENT_INTERRUPT) : 0);
+	v->backend->window(v, (vector >= 0 || extint ? BIT(EVENT_INTERRUPT) : 0) |
+				      (v->nmi_pending ? BIT(EVENT_NMI) : 0));
 	return GO_ON;
 }
 

@@ -156,8 +156,7 @@ int vcpu_interrupt(struct vcpu *v, const struct fermata_interrupt *event)
 		break;
 	case FERMATA_EVENT_EXCEPTION:
 	case FERMATA_EVENT_EXCEPTION_CODE:
-		/* VMRUN refuses NMI's vector and those above 31 as exceptions (APM 2 15.20). */
-		if (event->vector > 31 || event->vector == ARCH_NMI)
+		if (!arch_is_exception(event->vector))
 			return -EINVAL;
 		v->event = (struct event){ .kind = EVENT_EXCEPTION, .vector = event->vector,
 					   .has_code = event->kind == FERMATA_EVENT_EXCEPTION_CODE,

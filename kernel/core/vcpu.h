@@ -32,12 +32,12 @@ enum exit_kind {
 	EXIT_XSETBV,
 	EXIT_HYPERCALL,
 	EXIT_NESTED_FAULT,
-	EXIT_EXCEPTION,	   /* to be given to the guest as it is */
-	EXIT_WINDOW,	   /* the guest can take what waits for it */
-	EXIT_CACHE,	   /* INVD, WBINVD: caches are coherent for a guest; nothing to do */
-	EXIT_IDLE_HINT,	   /* PAUSE, MONITOR, MWAIT */
-	EXIT_UNDEFINED,	   /* an instruction this guest's CPU does not have */
-	EXIT_PROTECTED,	   /* an instruction that gets #GP(0) here */
+	EXIT_EXCEPTION, /* to be given to the guest as it is */
+	EXIT_WINDOW,	/* the guest can take what waits for it */
+	EXIT_CACHE,	/* INVD, WBINVD: caches are coherent for a guest; nothing to do */
+	EXIT_IDLE_HINT, /* PAUSE, MONITOR, MWAIT */
+	EXIT_UNDEFINED, /* an instruction this guest's CPU does not have */
+	EXIT_PROTECTED, /* an instruction that gets #GP(0) here */
 	EXIT_SHUTDOWN,
 	EXIT_FAIL_ENTRY,
 	EXIT_KINDS,
@@ -56,10 +56,10 @@ struct exit {
 			bool in, string, rep;
 		} io;
 		struct {
-			u8 number;   /* which CR or DR */
-			u8 reg;	     /* general register; valid when decoded */
-			u8 size;     /* of it, bytes: SMSW writes 2, 4 or 8 */
-			bool decoded; /* else exit_length() finds it */
+			u8 number;     /* which CR or DR */
+			u8 reg;	       /* general register; valid when decoded */
+			u8 size;       /* of it, bytes: SMSW writes 2, 4 or 8 */
+			bool decoded;  /* else exit_length() finds it */
 			bool by_value; /* LMSW: value holds the source */
 			u64 value;
 		} mov;
@@ -80,7 +80,7 @@ struct vm {
 	struct cpuid_table cpuid;
 	struct fermata_cpuid *cpuid_supported;
 	const struct backend *backend;
-	struct host_lock lock;		       /* vcpu[], count */
+	struct host_lock lock;		      /* vcpu[], count */
 	struct vcpu *vcpu[FERMATA_MAX_VCPUS]; /* by APIC ID; set once, stays until the VM dies */
 	u32 vcpu_count;
 };
@@ -101,10 +101,10 @@ struct vcpu {
 	u32 mode; /* enum vcpu_mode; written by the vCPU's thread, read by kickers */
 	u32 cpu;  /* where it runs, or ran last */
 	u32 dirty;
-	u8 advance;   /* step RIP over this many bytes at the next entry */
-	u8 mp_state;  /* FERMATA_MP_* */
+	u8 advance;  /* step RIP over this many bytes at the next entry */
+	u8 mp_state; /* FERMATA_MP_* */
 	bool nmi_pending;
-	bool event_valid; /* `event` waits to be injected */
+	bool event_valid;   /* `event` waits to be injected */
 	struct event event; /* an exception, or what an exit interrupted on its way in */
 	struct exit exit;
 	u64 exit_tsc;

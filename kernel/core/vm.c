@@ -153,7 +153,8 @@ static void flush_all_vcpus(struct vm *vm)
 		entries = READ_ONCE(v->stats.entries);
 		host_kick(READ_ONCE(v->cpu));
 		/* One that went out, moved to another CPU and came back has taken the request on its way. */
-		while (READ_ONCE(v->mode) == VCPU_IN_GUEST && READ_ONCE(v->stats.entries) == entries &&
+		while (READ_ONCE(v->mode) == VCPU_IN_GUEST &&
+		       READ_ONCE(v->stats.entries) == entries &&
 		       READ_ONCE(v->requests) & BIT(REQUEST_FLUSH))
 			host_pause();
 	}

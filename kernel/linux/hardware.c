@@ -29,7 +29,8 @@ void hardware_caps(struct fermata_caps *caps)
 	u32 i;
 
 	memset(caps, 0, sizeof(*caps));
-	mutex_lock(&hardware_lock); /* a CPU that is ours, or being switched, is not somebody else's */
+	mutex_lock(
+		&hardware_lock); /* a CPU that is ours, or being switched, is not somebody else's */
 	for (i = 0; i < ARRAY_SIZE(backends) && !caps->vendor; i++) {
 		caps->blocked = 0;
 		backends[i]->detect(caps);
@@ -164,7 +165,8 @@ int hardware_init(void)
 			hardware_backend = backends[i];
 	if (!hardware_backend)
 		return 0;
-	err = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "fermata:online", hotplug_online, hotplug_offline);
+	err = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "fermata:online", hotplug_online,
+				hotplug_offline);
 	if (err < 0)
 		return err;
 	hardware_hotplug_state = err;

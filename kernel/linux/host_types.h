@@ -35,7 +35,6 @@ struct host_timer {
 	void (*fn)(struct host_timer *timer);
 };
 
-
 #define HOST_INLINES
 
 static inline u64 host_tsc(void)

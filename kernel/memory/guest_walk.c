@@ -116,8 +116,9 @@ static u64 reserved_bits(const struct walk *walk, u8 level, bool leaf)
 			return 0;
 		return bits < 40 ? BITS(21, bits - 19) : BIT_ULL(21);
 	}
+	/* Bit 5 is reserved too, but QEMU's processor sets it, as if it were A. */
 	if (walk->kind == WALK_PAE && level == 3)
-		return walk->reserved | PTE_NX | BITS(8, 5) | BITS(2, 1);
+		return walk->reserved | PTE_NX | BITS(8, 6) | BITS(2, 1);
 	if (leaf && level > 1)
 		return walk->reserved | BITS(walk_shift(walk, level) - 1, 13);
 	if (level > 2)

@@ -58,6 +58,12 @@ void svm_apply(struct vcpu *v)
 		c->cr0 = v->cr0 & ~hidden;
 		c->cr4 = v->cr4;
 		c->efer = v->efer | ARCH_EFER_SVME;
+		/*
+		 * Without PG the bit does nothing, and setting PG exits. QEMU 7.2 cannot restore the host's
+		 * CR0 after a guest with LME and without PAE: it checks the two against each other.
+		 */
+		if (!(v->cr0 & ARCH_CR0_PG))
+			c->efer &= ~ARCH_EFER_LME;
 		c->intercept[VMCB_CR] &= ~(CR_READ(0) | CR_WRITE(0));
 		if (v->cr0 & hidden)
 			c->intercept[VMCB_CR] |= CR_READ(0) | CR_WRITE(0);

@@ -62,6 +62,7 @@ static const struct wish exit_wish = {
 static const struct wish entry_wish = {
 	.msr = MSR_VMX_ENTRY,
 	.true_msr = MSR_VMX_TRUE_PIN + 3,
+	.must = ENTRY_LOAD_DEBUG, /* DR7 */
 	.nice = ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
 	.name = "VM-entry",
 };

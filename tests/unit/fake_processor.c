@@ -62,7 +62,8 @@ struct cpu_words fake_cpuid(u32 leaf, u32 subleaf)
 
 struct cpu_words cpu_cpuid(u32 leaf, u32 subleaf)
 {
-	return fake_processor.cpuid ? fake_processor.cpuid(leaf, subleaf) : fake_cpuid(leaf, subleaf);
+	return fake_processor.cpuid ? fake_processor.cpuid(leaf, subleaf) :
+				      fake_cpuid(leaf, subleaf);
 }
 
 u64 *fake_msr(u32 number)

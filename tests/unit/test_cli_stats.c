@@ -82,14 +82,13 @@ static void sleep_is_idle(void **state)
 
 	stats->vendor = FERMATA_VENDOR_AMD;
 	stats->exit[fermata_exit_slot(0x72)] = (struct fermata_exit_count){ 50, 25000 };
-	stats->exit[fermata_exit_slot(0x78)] = (struct fermata_exit_count){ 50, 7000000 };
-	stats->guest_cycles = 75000;
+	stats->exit[fermata_exit_slot(0x78)] = (struct fermata_exit_count){ 50, 25000 };
+	stats->guest_cycles = 150000;
+	stats->halt_cycles = 7000000;
 	text = table(stats, 2000000);
 	assert_non_null(
-		strstr(strstr(text, "cpuid"), " 50    50.00%  100.00%          500        250\n"));
-	assert_non_null(
-		strstr(strstr(text, "hlt"), " 50    50.00%     idle            -          -\n"));
-	assert_non_null(strstr(text, "in exits 25000 (25.00%), idle 7000000\n"));
+		strstr(strstr(text, "hlt"), " 50    50.00%   50.00%          500        250\n"));
+	assert_non_null(strstr(text, "in exits 50000 (25.00%), idle in hlt 7000000\n"));
 	free(text);
 	free(stats);
 }

@@ -327,7 +327,8 @@ static void set_xcr0(u32 number, u64 value)
 static void xsetbv(void **state)
 {
 	static const u64 good[] = { 1, 3, 7, 0xe7 };
-	static const u64 bad[] = { 0, 2, 5, 6, 0x20, 0x27, 0x67, 0xa7, 0xe3, 0x207, 1ull << 62 | 7, 0xf };
+	static const u64 bad[] = { 0,	 2,    5,    6,	    0x20,	    0x27,
+				   0x67, 0xa7, 0xe3, 0x207, 1ull << 62 | 7, 0xf };
 	u32 i;
 
 	long_mode();
@@ -357,9 +358,15 @@ static void xsetbv(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CONTROL_TEST(cr0),	   CONTROL_TEST(into_long_mode),  CONTROL_TEST(narrow_operands),
-		CONTROL_TEST(cr4),	   CONTROL_TEST(older_ways),	  CONTROL_TEST(cr0_read),
-		CONTROL_TEST(debug_registers), CONTROL_TEST(general_detect), CONTROL_TEST(xsetbv),
+		CONTROL_TEST(cr0),
+		CONTROL_TEST(into_long_mode),
+		CONTROL_TEST(narrow_operands),
+		CONTROL_TEST(cr4),
+		CONTROL_TEST(older_ways),
+		CONTROL_TEST(cr0_read),
+		CONTROL_TEST(debug_registers),
+		CONTROL_TEST(general_detect),
+		CONTROL_TEST(xsetbv),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

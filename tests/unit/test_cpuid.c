@@ -44,7 +44,8 @@ static struct cpu_words ask(struct vcpu *who, u32 leaf, u32 subleaf)
 	cpuid_answer(who);
 	host_guest_end(who->thread);
 	/* 32-bit results clear the upper halves */
-	assert_int_equal((r[FERMATA_RAX] | r[FERMATA_RBX] | r[FERMATA_RCX] | r[FERMATA_RDX]) >> 32, 0);
+	assert_int_equal((r[FERMATA_RAX] | r[FERMATA_RBX] | r[FERMATA_RCX] | r[FERMATA_RDX]) >> 32,
+			 0);
 	return (struct cpu_words){ r[FERMATA_RAX], r[FERMATA_RBX], r[FERMATA_RCX], r[FERMATA_RDX] };
 }
 
@@ -54,17 +55,19 @@ static void hidden(void **state)
 	static const struct {
 		u32 leaf, subleaf, reg, bit;
 	} never[] = {
-		{ 1, 0, 2, 2 },	      { 1, 0, 2, 3 },	   { 1, 0, 2, 5 },	{ 1, 0, 2, 6 },
-		{ 1, 0, 2, 15 },      { 1, 0, 2, 27 },	   { 1, 0, 3, 18 },	{ 1, 0, 3, 21 },
-		{ 1, 0, 3, 22 },      { 1, 0, 3, 29 },	   { 7, 0, 1, 2 },	{ 7, 0, 1, 12 },
-		{ 7, 0, 1, 14 },      { 7, 0, 1, 15 },	   { 7, 0, 1, 25 },	{ 7, 0, 2, 3 },
-		{ 7, 0, 2, 4 },	      { 7, 0, 2, 5 },	   { 7, 0, 2, 7 },	{ 7, 0, 2, 13 },
-		{ 7, 0, 3, 20 },      { 7, 0, 3, 24 },	   { 7, 0, 3, 26 },	{ 7, 0, 3, 27 },
-		{ 7, 0, 3, 29 },      { 7, 0, 3, 31 },	   { 0xd, 1, 0, 3 },	{ 0xd, 1, 0, 4 },
-		{ 0x80000001, 0, 2, 2 }, { 0x80000001, 0, 2, 10 }, { 0x80000001, 0, 2, 12 },
-		{ 0x80000001, 0, 2, 15 }, { 0x80000001, 0, 2, 23 }, { 0x80000001, 0, 2, 29 },
-		{ 0x80000007, 0, 3, 9 }, { 0x80000008, 0, 1, 3 }, { 0x80000008, 0, 1, 14 },
-		{ 0x80000021, 0, 0, 8 },
+		{ 1, 0, 2, 2 },		  { 1, 0, 2, 3 },	    { 1, 0, 2, 5 },
+		{ 1, 0, 2, 6 },		  { 1, 0, 2, 15 },	    { 1, 0, 2, 27 },
+		{ 1, 0, 3, 18 },	  { 1, 0, 3, 21 },	    { 1, 0, 3, 22 },
+		{ 1, 0, 3, 29 },	  { 7, 0, 1, 2 },	    { 7, 0, 1, 12 },
+		{ 7, 0, 1, 14 },	  { 7, 0, 1, 15 },	    { 7, 0, 1, 25 },
+		{ 7, 0, 2, 3 },		  { 7, 0, 2, 4 },	    { 7, 0, 2, 5 },
+		{ 7, 0, 2, 7 },		  { 7, 0, 2, 13 },	    { 7, 0, 3, 20 },
+		{ 7, 0, 3, 24 },	  { 7, 0, 3, 26 },	    { 7, 0, 3, 27 },
+		{ 7, 0, 3, 29 },	  { 7, 0, 3, 31 },	    { 0xd, 1, 0, 3 },
+		{ 0xd, 1, 0, 4 },	  { 0x80000001, 0, 2, 2 },  { 0x80000001, 0, 2, 10 },
+		{ 0x80000001, 0, 2, 12 }, { 0x80000001, 0, 2, 15 }, { 0x80000001, 0, 2, 23 },
+		{ 0x80000001, 0, 2, 29 }, { 0x80000007, 0, 3, 9 },  { 0x80000008, 0, 1, 3 },
+		{ 0x80000008, 0, 1, 14 }, { 0x80000021, 0, 0, 8 },
 	};
 	u32 i;
 
@@ -186,9 +189,9 @@ static void promises(void **state)
 	static const struct {
 		u32 leaf, subleaf, reg, bit;
 	} feature[] = {
-		{ 1, 0, 2, 5 },		  { 1, 0, 3, 18 },	   { 7, 0, 1, 2 },
-		{ 7, 0, 2, 3 },		  { 7, 0, 3, 26 },	   { 7, 1, 0, 17 },
-		{ 0xd, 0, 0, 9 },	  { 0xd, 0, 3, 30 },	   { 0xd, 1, 0, 3 },
+		{ 1, 0, 2, 5 },		  { 1, 0, 3, 18 },	    { 7, 0, 1, 2 },
+		{ 7, 0, 2, 3 },		  { 7, 0, 3, 26 },	    { 7, 1, 0, 17 },
+		{ 0xd, 0, 0, 9 },	  { 0xd, 0, 3, 30 },	    { 0xd, 1, 0, 3 },
 		{ 0x80000001, 0, 2, 2 },  { 0x80000001, 0, 3, 10 }, { 0x80000007, 0, 3, 9 },
 		{ 0x80000008, 0, 1, 14 }, { 0x80000021, 0, 0, 8 },
 	};
@@ -325,9 +328,9 @@ static void derived(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CPUID_TEST(hidden),	 CPUID_TEST(what_is_ours),	 CPUID_TEST(signature),
-		CPUID_TEST(of_the_vcpu), CPUID_TEST(xsave_sizes),	 CPUID_TEST(aligned_components),
-		CPUID_TEST(promises),	 CPUID_TEST(malformed),		 CPUID_TEST(order),
+		CPUID_TEST(hidden),	 CPUID_TEST(what_is_ours), CPUID_TEST(signature),
+		CPUID_TEST(of_the_vcpu), CPUID_TEST(xsave_sizes),  CPUID_TEST(aligned_components),
+		CPUID_TEST(promises),	 CPUID_TEST(malformed),	   CPUID_TEST(order),
 		CPUID_TEST(derived),
 	};
 

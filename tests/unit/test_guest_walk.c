@@ -153,7 +153,7 @@ static struct reference ref_walk(const struct guest_paging *p, u32 maxphyaddr, u
 				reserved |= any_bit(entry, m - 19, 21);
 			}
 		} else if (pdpte) {
-			reserved |= any_bit(entry, 1, 2) || any_bit(entry, 5, 8) ||
+			reserved |= any_bit(entry, 1, 2) || any_bit(entry, 6, 8) ||
 				    any_bit(entry, (int)maxphyaddr, 63);
 		} else {
 			leaf |= ps && (level == 2 || (level == 3 && !p->no_1g));
@@ -285,7 +285,7 @@ static void check_fast_fetch(const struct guest_paging *p, u64 linear, u32 acces
 	u64 gpa;
 
 	err = guest_walk_fetch(&memory, p, linear, &gpa);
-	if (!(p->efer & EFER_LMA) || (p->cr4 & CR4_LA57)) {
+	if (!(p->efer & EFER_LMA)) {
 		assert_int_equal(err, -EFAULT);
 	} else if ((access & FETCH) && !expected->err && !expected->fault) {
 		assert_int_equal(err, 0);

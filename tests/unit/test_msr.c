@@ -63,7 +63,7 @@ static void unknown(void **state)
 
 static void by_cpuid(void **state)
 {
-	static const u32 amd[] = { ARCH_MSR_HWCR, ARCH_MSR_SYSCFG, ARCH_MSR_INT_PENDING,
+	static const u32 amd[] = { ARCH_MSR_HWCR,   ARCH_MSR_SYSCFG, ARCH_MSR_INT_PENDING,
 				   ARCH_MSR_DC_CFG, ARCH_MSR_DE_CFG, ARCH_MSR_VM_CR };
 	struct cpuid_table *c = &vm.cpuid;
 	u32 i;

@@ -213,7 +213,8 @@ static void absurd_rest(void **state)
 	REFUSED(FERMATA_STATE_MSRS, s.msrs.reserved[2] = 1);
 	REFUSED(FERMATA_STATE_EVENTS, s.events.exception_pending = 2);
 	REFUSED(FERMATA_STATE_EVENTS, s.events.exception_vector = 32);
-	REFUSED(FERMATA_STATE_EVENTS, (s.events.exception_pending = 1, s.events.exception_vector = 2));
+	REFUSED(FERMATA_STATE_EVENTS,
+		(s.events.exception_pending = 1, s.events.exception_vector = 2));
 	REFUSED(FERMATA_STATE_EVENTS, s.events.mp_state = FERMATA_MP_DEAD);
 	REFUSED(FERMATA_STATE_EVENTS, s.events.nmi_blocked = 2);
 	REFUSED(FERMATA_STATE_EVENTS, s.events.reserved = 1);
@@ -226,7 +227,7 @@ static void absurd_xsave(void **state)
 {
 	u32 i;
 
-	REFUSED(FERMATA_STATE_XSAVE, s.xsave.area[26] = 1); /* MXCSR[16] */
+	REFUSED(FERMATA_STATE_XSAVE, s.xsave.area[26] = 1);  /* MXCSR[16] */
 	REFUSED(FERMATA_STATE_XSAVE, s.xsave.area[513] = 2); /* PKRU */
 	REFUSED(FERMATA_STATE_XSAVE, s.xsave.area[519] = 0x80);
 	for (i = 520; i < 576; i++)
@@ -249,9 +250,14 @@ static void error_codes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		STATE_TEST(after_reset),    STATE_TEST(after_init),  STATE_TEST(round_trip),
-		STATE_TEST(pending_step),   STATE_TEST(interrupted_exception),
-		STATE_TEST(absurd_control), STATE_TEST(absurd_rest), STATE_TEST(absurd_xsave),
+		STATE_TEST(after_reset),
+		STATE_TEST(after_init),
+		STATE_TEST(round_trip),
+		STATE_TEST(pending_step),
+		STATE_TEST(interrupted_exception),
+		STATE_TEST(absurd_control),
+		STATE_TEST(absurd_rest),
+		STATE_TEST(absurd_xsave),
 		STATE_TEST(error_codes),
 	};
 

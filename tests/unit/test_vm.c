@@ -120,8 +120,11 @@ static void messages(void **state)
 /* Lowest priority, to everyone: one of them gets it, and not the busiest. */
 static void lowest_priority(void **state)
 {
-	struct apic_message message = { .destination = 0xff, .logical = true, .mode = LAPIC_MODE_LOWEST,
-					.vector = 0x61, .assert = true };
+	struct apic_message message = { .destination = 0xff,
+					.logical = true,
+					.mode = LAPIC_MODE_LOWEST,
+					.vector = 0x61,
+					.assert = true };
 	struct apic_effects effects;
 	u32 i, got = 0;
 
@@ -186,8 +189,9 @@ static void events(void **state)
 	assert_int_equal(vcpu_interrupt(v, &e), 0);
 	assert_true(v->nmi_pending);
 	v->event_valid = false;
-	e = (struct fermata_interrupt){ .vector = ARCH_PF, .kind = FERMATA_EVENT_EXCEPTION_CODE,
-					.code = 6, .cr2 = 0xdead000 };
+	e = (struct fermata_interrupt){
+		.vector = ARCH_PF, .kind = FERMATA_EVENT_EXCEPTION_CODE, .code = 6, .cr2 = 0xdead000
+	};
 	fake_hw(v)->cr3 = 0x3000;
 	assert_int_equal(vcpu_interrupt(v, &e), 0);
 	assert_int_equal(fake_hw(v)->cr2, 0xdead000);
@@ -270,7 +274,9 @@ static void map_something(void)
 	enum flush owed;
 	u8 level;
 
-	assert_int_equal(guest_memory_fault(&vm.memory, 0x5000, RADIX_READ, &v->cache, &owed, &level), 0);
+	assert_int_equal(guest_memory_fault(&vm.memory, 0x5000, RADIX_READ, &v->cache, &owed,
+					    &level),
+			 0);
 }
 
 static void nothing_to_flush(void **state)
@@ -347,10 +353,18 @@ static void clock_of_the_caller(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(first_states), TEST(no_memory),	    TEST(cpuid_before_vcpus),
-		TEST(messages),	    TEST(lowest_priority),  TEST(lines),
-		TEST(kicks),	    TEST(events),	    TEST(translate),
-		TEST(nothing_to_flush), TEST(flush_waits_for_exit), TEST(slot_removal_flushes),
+		TEST(first_states),
+		TEST(no_memory),
+		TEST(cpuid_before_vcpus),
+		TEST(messages),
+		TEST(lowest_priority),
+		TEST(lines),
+		TEST(kicks),
+		TEST(events),
+		TEST(translate),
+		TEST(nothing_to_flush),
+		TEST(flush_waits_for_exit),
+		TEST(slot_removal_flushes),
 		TEST(clock_of_the_caller),
 	};
 

@@ -30,7 +30,7 @@ extern struct fake_processor fake_processor;
 
 void fake_processor_reset(void);
 struct cpu_words fake_cpuid(u32 leaf, u32 subleaf); /* the default */
-u64 *fake_msr(u32 number);			     /* as it is; made, 0, when it is not there */
+u64 *fake_msr(u32 number);			    /* as it is; made, 0, when it is not there */
 
 struct cpu_words cpu_cpuid(u32 leaf, u32 subleaf);
 u64 cpu_rdmsr(u32 msr);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* The ways out of the box; which one there is, the starter says in /box/options. */
+#ifndef BOX_AGENT_H
+#define BOX_AGENT_H
+
+#include <sys/types.h>
+
+struct channel {
+	const char *name;
+	void (*connect)(void);
+	/* A line without newline for the starter; it has left when this returns. */
+	void (*report)(const char *line);
+	/* The ends that the command gets. */
+	void (*streams)(int *input, int *output);
+	/* Carries them until the child has ended and all that it wrote has left; its wait status. */
+	int (*serve)(pid_t child);
+};
+
+extern const struct channel virtio_channel, wire_channel;
+
+void sleep_ms(long ms);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Bochs: out by the parallel port, driven from here, in by the serial line (wire.h). The command has
+ * pipes, and the agent stands between.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/io.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "agent.h"
+#include "wire.h"
+
+#define LINE "/dev/ttyS0"
+/* IEEE 1284, the "compatibility mode" of the first PCs' printer port. */
+#define DATA 0x378
+#define CONTROL 0x37a
+#define STROBE 0x01
+#define SELECTED 0x0c /* the printer is selected and not being reset */
+
+static struct {
+	int line;
+	int to_command, from_command;
+	unsigned char input[WIRE_WINDOW]; /* for the command, not yet taken by its pipe */
+	size_t input_size;
+	size_t frame_left;
+	bool input_ended;
+} wire;
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "agent: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void put(const unsigned char *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		outb(bytes[i], DATA);
+		outb(SELECTED | STROBE, CONTROL);
+		outb(SELECTED, CONTROL);
+	}
+}
+
+static void send_head(unsigned char kind, size_t n)
+{
+	unsigned char head[WIRE_OUT_HEAD] = { kind, n & 0xff, n >> 8 };
+
+	put(head, sizeof(head));
+}
+
+static void send_frame(unsigned char kind, const void *bytes, size_t n)
+{
+	send_head(kind, n);
+	put(bytes, n);
+}
+
+static void connect_wire(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (ioperm(DATA, 3, 1) < 0)
+		fail("ioperm");
+	outb(SELECTED, CONTROL);
+}
+
+static void report(const char *text)
+{
+	char line[1024];
+
+	send_frame(WIRE_STATUS, line, snprintf(line, sizeof(line), "%s\n", text));
+}
+
+static void streams(int *input, int *output)
+{
+	int in[2], out[2];
+	struct termios raw;
+
+	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
+		fail("pipe");
+	wire.line = open(LINE, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	if (wire.line < 0 || tcgetattr(wire.line, &raw) < 0)
+		fail(LINE);
+	cfmakeraw(&raw);
+	raw.c_cflag |= CLOCAL | CREAD;
+	raw.c_cflag &= ~CRTSCTS;
+	cfsetspeed(&raw, B115200);
+	if (tcsetattr(wire.line, TCSANOW, &raw) < 0)
+		fail(LINE);
+	wire.to_command = in[1];
+	wire.from_command = out[0];
+	fcntl(wire.to_command, F_SETFL, O_NONBLOCK);
+	fcntl(wire.from_command, F_SETFL, O_NONBLOCK);
+	*input = in[0];
+	*output = out[1];
+	send_head(WIRE_ROOM, WIRE_WINDOW);
+}
+
+static void take(const unsigned char *bytes, size_t n)
+{
+	for (; n && !wire.input_ended; n--, bytes++) {
+		if (wire.frame_left) {
+			wire.frame_left--;
+			/* The starter knows the room; without that, the excess would be lost here. */
+			if (wire.input_size < sizeof(wire.input))
+				wire.input[wire.input_size++] = *bytes;
+		} else {
+			wire.frame_left = *bytes;
+			wire.input_ended = *bytes == 0;
+		}
+	}
+}
+
+static void read_line(void)
+{
+	unsigned char bytes[512];
+	ssize_t n;
+
+	while ((n = read(wire.line, bytes, sizeof(bytes))) > 0)
+		take(bytes, n);
+}
+
+static void close_input(void)
+{
+	close(wire.to_command);
+	wire.to_command = -1;
+}
+
+static void feed_command(void)
+{
+	ssize_t n = 0;
+
+	if (wire.to_command < 0)
+		return;
+	if (wire.input_size)
+		n = write(wire.to_command, wire.input, wire.input_size);
+	if (n < 0 && errno == EPIPE) {
+		/* Nobody reads: what comes is thrown away. */
+		n = wire.input_size;
+		close_input();
+	}
+	if (n > 0) {
+		wire.input_size -= n;
+		memmove(wire.input, wire.input + n, wire.input_size);
+		send_head(WIRE_ROOM, n);
+	}
+	if (wire.to_command >= 0 && wire.input_ended && !wire.input_size)
+		close_input();
+}
+
+/* False: there is no more for now, or at all. */
+static bool pass_output(void)
+{
+	static unsigned char bytes[1 << 14];
+	ssize_t n = read(wire.from_command, bytes, sizeof(bytes));
+
+	if (n > 0)
+		send_frame(WIRE_OUTPUT, bytes, n);
+	if (n == 0) {
+		close(wire.from_command);
+		wire.from_command = -1;
+	}
+	return n > 0;
+}
+
+static int serve(pid_t child)
+{
+	int end = syscall(SYS_pidfd_open, child, 0), result = 0;
+
+	if (end < 0)
+		fail("pidfd_open");
+	for (;;) {
+		struct pollfd p[] = {
+			{ .fd = wire.from_command, .events = POLLIN },
+			{ .fd = wire.to_command < 0 ? -1 : wire.line, .events = POLLIN },
+			{ .fd = wire.input_size ? wire.to_command : -1, .events = POLLOUT },
+			{ .fd = end, .events = POLLIN },
+		};
+
+		if (poll(p, 4, -1) < 0)
+			continue;
+		if (p[1].revents)
+			read_line();
+		if (p[1].revents || p[2].revents)
+			feed_command();
+		if (p[0].revents)
+			pass_output();
+		if (p[3].revents)
+			break;
+	}
+	while (wire.from_command >= 0 && pass_output())
+		;
+	while (waitpid(child, &result, 0) < 0 && errno == EINTR)
+		;
+	return result;
+}
+
+const struct channel wire_channel = {
+	.name = "wire",
+	.connect = connect_wire,
+	.report = report,
+	.streams = streams,
+	.serve = serve,
+};

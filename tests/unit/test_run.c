@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* kernel/core/run.c: the order of events, their windows, sleep and wake, INIT and SIPI, the run page. */
+#include "core_fixture.h"
+
+static struct fermata_run *const page = &pages[0];
+
+static void script(u32 turns)
+{
+	while (turns--)
+		fake_exit(EXIT_NOTHING, 0);
+}
+
+/* Until the script is over. */
+static void run(void)
+{
+	assert_int_equal(vcpu_run(v), -EINTR);
+	assert_int_equal(fake.played, fake.count);
+	assert_int_equal(v->mode, VCPU_OUTSIDE);
+	assert_false(v->thread->in_guest);
+	host_test.must_leave = false;
+	host_test.leave_error = 0;
+}
+
+static void enable_apic(struct vcpu *who)
+{
+	struct apic_effects effects;
+
+	apic_write(&who->apic, LAPIC_SVR, 0x1ff, &vm.clock, 0, &effects);
+}
+
+static void post(u8 vector)
+{
+	struct fermata_msi msi = { .address = 0xfee00000, .data = vector };
+
+	assert_int_equal(vm_signal_msi(&vm, &msi), 0);
+}
+
+static void was_injected(u32 n, u8 kind, u8 vector, u32 turn)
+{
+	assert_true(fake.injections > n);
+	assert_int_equal(fake.injected[n].kind, kind);
+	assert_int_equal(fake.injected[n].vector, vector);
+	assert_int_equal(fake.injected_turn[n], turn);
+}
+
+static void plain(void **state)
+{
+	script(3);
+	run();
+	assert_int_equal(v->stats.entries, 3);
+	assert_int_equal(fake.loads, 1);
+	assert_int_equal(fake.injections, 0);
+	assert_int_equal(fake.windows, 0);
+	assert_int_equal(page->rip, 0x1000);
+	assert_int_equal(page->rflags, 0x202);
+}
+
+/* An exception first, then the NMI, then the APIC's vectors, one a turn. */
+static void order_of_events(void **state)
+{
+	enable_apic(v);
+	post(0x41);
+	post(0x81);
+	v->nmi_pending = true;
+	vcpu_raise_code(v, ARCH_PF, 3);
+	script(4);
+	run();
+	was_injected(0, EVENT_EXCEPTION, ARCH_PF, 0);
+	was_injected(1, EVENT_NMI, ARCH_NMI, 1);
+	was_injected(2, EVENT_INTERRUPT, 0x81, 2);
+	assert_int_equal(fake.injections, 3); /* 41h is below what is in service */
+	assert_int_equal(v->stats.injected, 3);
+	assert_true(fake.asked_window >= 1);
+}
+
+/* With IF = 0 or in an interrupt's shadow a window is asked for, and taken back when it is used. */
+static void open_later(struct vcpu *who, u32 turn)
+{
+	if (turn == 1)
+		fake_hw(who)->rflags |= ARCH_RFLAGS_IF;
+}
+
+static void interrupt_window(void **state)
+{
+	enable_apic(v);
+	post(0x41);
+	fake_hw(v)->rflags &= ~ARCH_RFLAGS_IF;
+	fake.guest = open_later;
+	fake_exit(EXIT_NOTHING, 0);
+	fake_exit(EXIT_WINDOW, 0);
+	script(1);
+	run();
+	assert_int_equal(fake.injections, 1);
+	was_injected(0, EVENT_INTERRUPT, 0x41, 2);
+	assert_true(fake.asked_window >= 1);
+	assert_int_equal(fake_hw(v)->windows, 0);
+}
+
+static void shadow(void **state)
+{
+	enable_apic(v);
+	post(0x41);
+	fake_hw(v)->shadow = true;
+	script(1);
+	run();
+	assert_int_equal(fake.injections, 0);
+	assert_int_equal(fake_hw(v)->windows, BIT(EVENT_INTERRUPT));
+	/* A step over an instruction ends the shadow. */
+	v->advance = 1;
+	fake.count = fake.played = 0;
+	script(1);
+	run();
+	was_injected(0, EVENT_INTERRUPT, 0x41, 0);
+}
+
+/* A second NMI waits for the first one's IRET. */
+static void iret(struct vcpu *who, u32 turn)
+{
+	if (turn == 0)
+		who->nmi_pending = true;
+	if (turn == 2)
+		fake_hw(who)->nmi_masked = false;
+}
+
+static void nmi(void **state)
+{
+	struct fermata_line line = { .line = FERMATA_LINE_LINT1, .level = 1 };
+
+	assert_int_equal(vm_set_line(&vm, &line), 0);
+	fake.guest = iret;
+	script(4);
+	run();
+	was_injected(0, EVENT_NMI, ARCH_NMI, 0);
+	was_injected(1, EVENT_NMI, ARCH_NMI, 3);
+	assert_int_equal(fake.injections, 2);
+	assert_false(v->nmi_pending);
+}
+
+/* What a device posts while the guest runs goes in with the next turn. */
+static void device(struct vcpu *who, u32 turn)
+{
+	if (turn == 0)
+		post(0x55);
+	assert_int_equal(host_test.kicks, 1); /* it was in the guest */
+}
+
+static void posted_meanwhile(void **state)
+{
+	enable_apic(v);
+	fake.guest = device;
+	script(2);
+	run();
+	was_injected(0, EVENT_INTERRUPT, 0x55, 1);
+}
+
+/* LINT0 as ExtINT: the caller asks its 8259, and the answer goes in. */
+static void extint(void **state)
+{
+	struct fermata_line line = { .line = FERMATA_LINE_LINT0, .level = 1 };
+	struct fermata_interrupt answer = { .vector = 0x20, .kind = FERMATA_EVENT_EXTINT };
+
+	assert_int_equal(vm_set_line(&vm, &line), 0);
+	script(1);
+	assert_int_equal(vcpu_run(v), 0);
+	assert_int_equal(page->exit.reason, FERMATA_EXIT_INTACK);
+	assert_int_equal(fake.played, 0);
+	assert_int_equal(vcpu_interrupt(v, &answer), 0);
+	line.level = 0;
+	assert_int_equal(vm_set_line(&vm, &line), 0);
+	run();
+	was_injected(0, EVENT_INTERRUPT, 0x20, 0);
+	/* Not while the guest has interrupts off. */
+	fake_hw(v)->rflags &= ~ARCH_RFLAGS_IF;
+	line.level = 1;
+	assert_int_equal(vm_set_line(&vm, &line), 0);
+	fake.count = fake.played = 0;
+	script(1);
+	run();
+	assert_int_equal(fake_hw(v)->windows, BIT(EVENT_INTERRUPT));
+}
+
+static void eoi(void **state)
+{
+	struct fermata_msi msi = { .address = 0xfee00000, .data = 0xc041 }; /* level */
+	struct exit *x;
+
+	enable_apic(v);
+	assert_int_equal(vm_signal_msi(&vm, &msi), 0);
+	memcpy(ram + 0x1000, "\x89\x08", 2); /* mov %ecx, (%rax) */
+	x = fake_exit(EXIT_NESTED_FAULT, 0);
+	x->fault.gpa = LAPIC_BASE_DEFAULT + LAPIC_EOI;
+	x->fault.access = RADIX_WRITE;
+	script(1);
+	assert_int_equal(vcpu_run(v), 0);
+	was_injected(0, EVENT_INTERRUPT, 0x41, 0);
+	assert_int_equal(page->exit.reason, FERMATA_EXIT_EOI);
+	assert_int_equal(page->exit.eoi.vector, 0x41);
+	assert_int_equal(page->rip, 0x1002);
+	run();
+	assert_int_equal(fake.entry_rip[1], 0x1002);
+}
+
+/* ---- sleep */
+
+static void halt_and_wake(void **state)
+{
+	struct apic_effects effects;
+
+	enable_apic(v);
+	apic_write(&v->apic, LAPIC_LVT_TIMER, 0x31, &vm.clock, 0, &effects);
+	apic_write(&v->apic, LAPIC_TIMER_DIVIDE, 0xb, &vm.clock, 0, &effects);
+	apic_write(&v->apic, LAPIC_TIMER_INITIAL, 5000, &vm.clock, 0, &effects);
+	vcpu_apic_effects(v, &effects);
+	fake_exit(EXIT_HLT, 1);
+	fake_exit(EXIT_HLT, 1);
+	/* Nothing is due: it sleeps until the signal. */
+	host_test.must_leave = false;
+	fake.count = 1;
+	assert_int_equal(vcpu_run(v), -EINTR);
+	assert_int_equal(v->mp_state, FERMATA_MP_HALTED);
+	assert_int_equal(page->rip, 0x1001);
+	host_test.must_leave = false;
+	host_test.leave_error = 0;
+	fake.count = 2;
+	assert_int_equal(vcpu_run(v), -EINTR);
+	assert_int_equal(fake.played, 1);
+	assert_true(v->stats.halts >= 1);
+	host_test.must_leave = false;
+	host_test.leave_error = 0;
+	/* The timer wakes it, and its interrupt is what it runs. */
+	host_test_advance(6000);
+	assert_true(host_test.wakes >= 1);
+	run();
+	was_injected(0, EVENT_INTERRUPT, 0x31, 1);
+	assert_int_equal(fake.entry_rip[1], 0x1001);
+}
+
+/* HLT with IF = 0: an interrupt does not end it, an NMI does; alone, nothing is left to. */
+static void halt_for_good(void **state)
+{
+	enable_apic(v);
+	fake_hw(v)->rflags &= ~ARCH_RFLAGS_IF;
+	post(0x41);
+	v->mp_state = FERMATA_MP_HALTED;
+	script(1);
+	assert_int_equal(vcpu_run(v), 0);
+	assert_int_equal(page->exit.reason, FERMATA_EXIT_HALTED);
+	assert_int_equal(v->mp_state, FERMATA_MP_HALTED);
+	v->nmi_pending = true;
+	run();
+	was_injected(0, EVENT_NMI, ARCH_NMI, 0);
+	/* With another vCPU about, it only sleeps. */
+	add_vcpu();
+	v->mp_state = FERMATA_MP_HALTED;
+	assert_int_equal(vcpu_run(v), -EINTR);
+	assert_int_equal(v->mp_state, FERMATA_MP_HALTED);
+}
+
+/* ---- INIT and SIPI */
+
+static void ipi(u8 mode, u8 vector)
+{
+	struct apic_message message = {
+		.destination = 1, .mode = mode, .vector = vector, .assert = true
+	};
+
+	vm_send(&vm, &message, &v->apic);
+}
+
+static void startup(void **state)
+{
+	struct vcpu *ap = &vcpus[1];
+	struct fake_hw *hw;
+
+	add_vcpu();
+	hw = fake_hw(ap);
+	script(1);
+	/* Neither interrupts nor NMIs wake it; a kick does. */
+	ipi(LAPIC_MODE_NMI, 0);
+	assert_int_equal(vcpu_run(ap), -EINTR);
+	assert_int_equal(ap->mp_state, FERMATA_MP_WAIT_FOR_SIPI);
+	ipi(LAPIC_MODE_INIT, 0);
+	ipi(LAPIC_MODE_SIPI, 0x9a);
+	assert_int_equal(vcpu_run(ap), -EINTR);
+	assert_int_equal(fake.played, 1);
+	assert_int_equal(ap->mp_state, FERMATA_MP_RUNNABLE);
+	assert_int_equal(hw->segments.cs.selector, 0x9a00);
+	assert_int_equal(hw->segments.cs.base, 0x9a000);
+	assert_int_equal(fake.entry_rip[0], 0);
+	host_test.must_leave = false;
+	host_test.leave_error = 0;
+	/* A second SIPI is no news. */
+	hw->rip = 0x123;
+	ipi(LAPIC_MODE_SIPI, 0x10);
+	fake.count = fake.played = 0;
+	script(1);
+	assert_int_equal(vcpu_run(ap), -EINTR);
+	assert_int_equal(fake.entry_rip[0], 0x123);
+	assert_int_equal(hw->segments.cs.base, 0x9a000);
+	/* INIT takes it out of whatever it does. */
+	host_test.must_leave = false;
+	host_test.leave_error = 0;
+	fake.count = fake.played = 0;
+	ap->nmi_pending = true;
+	vcpu_raise(ap, ARCH_UD);
+	ipi(LAPIC_MODE_INIT, 0);
+	assert_int_equal(vcpu_run(ap), -EINTR);
+	assert_int_equal(ap->mp_state, FERMATA_MP_WAIT_FOR_SIPI);
+	assert_int_equal(fake.played, 0);
+	assert_false(ap->event_valid || ap->nmi_pending);
+}
+
+/* INIT to the boot processor starts it anew. */
+static void init_of_the_boot_processor(void **state)
+{
+	struct apic_message message = { .mode = LAPIC_MODE_INIT, .assert = true };
+
+	vm_send(&vm, &message, NULL);
+	script(1);
+	run();
+	assert_int_equal(v->mp_state, FERMATA_MP_RUNNABLE);
+	assert_int_equal(fake.entry_rip[0], 0xfff0);
+}
+
+/* ---- the run page */
+
+static void run_page(void **state)
+{
+	page->set = 4;
+	assert_int_equal(vcpu_run(v), -EINVAL);
+	page->set = 0;
+	page->advance = 16;
+	assert_int_equal(vcpu_run(v), -EINVAL);
+	page->advance = 15;
+	script(1);
+	run();
+	assert_int_equal(fake.entry_rip[0], 0x100f);
+	assert_int_equal(page->advance, 0);
+	assert_int_equal(page->rip, 0x100f);
+	page->rip = 0xffffffff80000000;
+	page->rflags = ~0ull;
+	page->set = FERMATA_RUN_SET_RIP;
+	v->advance = 3;
+	fake.count = fake.played = 0;
+	script(1);
+	run();
+	assert_int_equal(fake.entry_rip[0], 0xffffffff80000000);
+	assert_int_equal(page->set, 0);
+	assert_int_equal(page->rflags, 0x202);
+	page->rflags = ~0ull;
+	page->set = FERMATA_RUN_SET_RFLAGS;
+	fake.count = fake.played = 0;
+	script(1);
+	run();
+	assert_int_equal(page->rflags, ARCH_RFLAGS_DEFINED);
+}
+
+static void immediate_exit(void **state)
+{
+	page->immediate_exit = 1;
+	assert_int_equal(vcpu_run(v), -EINTR);
+	assert_int_equal(fake.loads, 0);
+	v->mp_state = FERMATA_MP_HALTED;
+	assert_int_equal(vcpu_run(v), -EINTR);
+	v->mp_state = FERMATA_MP_WAIT_FOR_SIPI;
+	assert_int_equal(vcpu_run(v), -EINTR);
+}
+
+static void death(void **state)
+{
+	static const struct {
+		u8 kind, reason;
+	} end[] = {
+		{ EXIT_UNCLAIMED, FERMATA_EXIT_UNCLAIMED },
+		{ EXIT_SHUTDOWN, FERMATA_EXIT_SHUTDOWN },
+		{ EXIT_FAIL_ENTRY, FERMATA_EXIT_FAIL_ENTRY },
+	};
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(end); i++) {
+		v->mp_state = FERMATA_MP_RUNNABLE;
+		fake.count = fake.played = 0;
+		fake_exit(end[i].kind, 0);
+		script(1);
+		assert_int_equal(vcpu_run(v), 0);
+		assert_int_equal(page->exit.reason, end[i].reason);
+		assert_int_equal(v->mp_state, FERMATA_MP_DEAD);
+		assert_int_equal(vcpu_run(v), -EIO);
+		assert_int_equal(fake.played, 1);
+	}
+}
+
+/* A flush that was asked for is paid before the next entry, once. */
+static void flush(void **state)
+{
+	host_set_bit(REQUEST_FLUSH, &v->requests);
+	script(2);
+	run();
+	assert_int_equal(fake.flushes, 1);
+	assert_int_equal(v->requests, 0);
+}
+
+/* A nested fault is answered outside guest context, and the guest goes on where it was. */
+static void fault(void **state)
+{
+	struct exit *x = fake_exit(EXIT_NESTED_FAULT, 0);
+	struct radix_leaf leaf;
+
+	x->fault.gpa = 0x6000;
+	x->fault.access = RADIX_WRITE;
+	script(1);
+	run();
+	assert_int_equal(fake.loads, 2);
+	assert_int_equal(fake.entry_rip[1], 0x1000);
+	assert_true(radix_lookup(&vm.memory.radix, 0x6000, &leaf));
+}
+
+static void statistics(void **state)
+{
+	u32 i;
+
+	for (i = 0; i < 20; i++)
+		fake_exit(EXIT_CPUID, 2);
+	run();
+	assert_int_equal(v->stats.exit[EXIT_CPUID].count, 20);
+	assert_int_equal(v->stats.entries, 20);
+	/* The oldest of the last 16 is the fifth. */
+	assert_int_equal(v->stats.last_exit[v->stats.last].rip, 0x1000 + 2 * 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(plain),
+		TEST(order_of_events),
+		TEST(interrupt_window),
+		TEST(shadow),
+		TEST(nmi),
+		TEST(posted_meanwhile),
+		TEST(extint),
+		TEST(eoi),
+		TEST(halt_and_wake),
+		TEST(halt_for_good),
+		TEST(startup),
+		TEST(init_of_the_boot_processor),
+		TEST(run_page),
+		TEST(immediate_exit),
+		TEST(death),
+		TEST(flush),
+		TEST(fault),
+		TEST(statistics),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* kernel/svm/exit.c: from every EXITCODE of APM 2 appendix C to the neutral record. */
+#include "svm_fixture.h"
+
+static void exits(u64 code, u64 info1, u64 info2)
+{
+	c->exitcode = code;
+	c->exitinfo1 = info1;
+	c->exitinfo2 = info2;
+	memset(&v->exit, 0xa5, sizeof(v->exit));
+	v->exit.kind = EXIT_UNCLAIMED;
+	v->event_valid = false;
+	svm_exit_record(v);
+	assert_int_equal(v->exit.code, (u32)code);
+	assert_int_equal(v->exit.rip, c->rip);
+	assert_int_equal(v->exit.info1, info1);
+	assert_int_equal(v->exit.info2, info2);
+}
+
+/* The kind every code should have; what is not intercepted must not come and is nobody's. */
+static u8 wanted(u32 code)
+{
+	static const u8 kind[0x90] = {
+		[0x60] = EXIT_NOTHING,	 [0x61] = EXIT_NOTHING,	  [0x62] = EXIT_NOTHING,
+		[0x63] = EXIT_NOTHING,	 [0x64] = EXIT_WINDOW,	  [0x65] = EXIT_CR_WRITE,
+		[0x6f] = EXIT_PROTECTED, [0x72] = EXIT_CPUID,	  [0x74] = EXIT_NOTHING,
+		[0x76] = EXIT_CACHE,	 [0x77] = EXIT_IDLE_HINT, [0x78] = EXIT_HLT,
+		[0x7a] = EXIT_UNDEFINED, [0x7b] = EXIT_IO,	  [0x7c] = EXIT_MSR_READ,
+		[0x7f] = EXIT_SHUTDOWN,	 [0x80] = EXIT_UNDEFINED, [0x81] = EXIT_HYPERCALL,
+		[0x82] = EXIT_UNDEFINED, [0x83] = EXIT_UNDEFINED, [0x84] = EXIT_UNDEFINED,
+		[0x85] = EXIT_UNDEFINED, [0x86] = EXIT_UNDEFINED, [0x89] = EXIT_CACHE,
+		[0x8a] = EXIT_UNDEFINED, [0x8b] = EXIT_UNDEFINED, [0x8c] = EXIT_UNDEFINED,
+		[0x8d] = EXIT_XSETBV,	 [0x8e] = EXIT_UNDEFINED,
+	};
+
+	if (code < 0x10)
+		return EXIT_CR_READ;
+	if (code < 0x20)
+		return EXIT_CR_WRITE;
+	if (code < 0x30)
+		return EXIT_DR_READ;
+	if (code < 0x40)
+		return EXIT_DR_WRITE;
+	if (code == 0x41 || code == 0x51)
+		return EXIT_EXCEPTION;
+	if (code == 0x52)
+		return EXIT_NOTHING;
+	if (code == 0x400)
+		return EXIT_NESTED_FAULT;
+	return code < ARRAY_SIZE(kind) ? kind[code] : EXIT_UNCLAIMED;
+}
+
+static void every_code(void **state)
+{
+	u32 code;
+
+	for (code = 0; code < 0x500; code++) {
+		exits(code, 0, 0);
+		assert_int_equal(v->exit.kind, wanted(code));
+	}
+	exits(SVM_EXIT_INVALID, 0, 0);
+	assert_int_equal(v->exit.kind, EXIT_FAIL_ENTRY);
+	exits(0xffffffff, 0, 0); /* as QEMU writes it */
+	assert_int_equal(v->exit.kind, EXIT_FAIL_ENTRY);
+}
+
+/* What is intercepted can come, so it must have a kind. */
+static void intercepts_are_claimed(void **state)
+{
+	u32 word, bit;
+
+	for (word = 0; word < VMCB_INTERCEPTS; word++) {
+		for (bit = 0; bit < 32; bit++) {
+			if (!(c->intercept[word] & BIT(bit)))
+				continue;
+			assert_int_not_equal(wanted(word * 32 + bit), EXIT_UNCLAIMED);
+		}
+	}
+	/* The host's safety. */
+	assert_int_equal(~c->intercept[VMCB_MISC1] &
+				 (INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT |
+				  INTERCEPT_MSR | INTERCEPT_IOIO | INTERCEPT_SHUTDOWN |
+				  INTERCEPT_INVLPGA),
+			 0);
+	assert_int_equal(~c->intercept[VMCB_MISC2] &
+				 (INTERCEPT_VMRUN | INTERCEPT_VMLOAD | INTERCEPT_VMSAVE |
+				  INTERCEPT_STGI | INTERCEPT_CLGI | INTERCEPT_SKINIT |
+				  INTERCEPT_XSETBV | INTERCEPT_MWAIT),
+			 0);
+	assert_int_equal(~c->intercept[VMCB_EXCEPTION] &
+				 (BIT(ARCH_MC) | BIT(ARCH_AC) | BIT(ARCH_DB)),
+			 0);
+	assert_true(c->vintr & V_INTR_MASKING);
+	assert_int_equal(c->nested_ctl, NP_ENABLE);
+}
+
+static u32 intercepted(u32 msr, bool write)
+{
+	const u8 *map = host_phys_to_virt(svm_msrpm_pa);
+	u32 at = msr < 0x2000 ? 0 : msr < 0xc0010000 ? 0x800 : 0x1000;
+
+	return map[at + (msr & 0x1fff) / 4] >> ((msr & 3) * 2 + write) & 1;
+}
+
+static void permission_maps(void **state)
+{
+	static const u32 direct[] = { 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100,
+				      0xc0000101, 0xc0000102, 0x174,	  0x175,      0x176 };
+	static const u32 base[] = { 0, 0xc0000000, 0xc0010000 };
+	const u8 *io = host_phys_to_virt(svm_iopm_pa);
+	u32 i, n, open = 0;
+
+	for (i = 0; i < ARRAY_SIZE(direct); i++)
+		assert_int_equal(intercepted(direct[i], false) + intercepted(direct[i], true), 0);
+	for (i = 0; i < ARRAY_SIZE(base); i++)
+		for (n = 0; n < 0x2000; n++)
+			open += !intercepted(base[i] + n, false) + !intercepted(base[i] + n, true);
+	assert_int_equal(open, 2 * ARRAY_SIZE(direct));
+	for (i = 0; i < 3 * 4096; i++)
+		assert_int_equal(io[i], 0xff);
+}
+
+static void io(void **state)
+{
+	c->rip = 0x1000;
+	exits(SVM_EXIT_IOIO, 0x03f8ull << 16 | IOIO_IN | 1 << 4, 0x1002);
+	assert_int_equal(v->exit.io.port, 0x3f8);
+	assert_int_equal(v->exit.io.size, 1);
+	assert_true(v->exit.io.in);
+	assert_false(v->exit.io.string || v->exit.io.rep);
+	assert_int_equal(v->exit.length, 2);
+	exits(SVM_EXIT_IOIO, 0xffffull << 16 | IOIO_STRING | IOIO_REP | 4 << 4, 0x1003);
+	assert_int_equal(v->exit.io.port, 0xffff);
+	assert_int_equal(v->exit.io.size, 4);
+	assert_false(v->exit.io.in);
+	assert_true(v->exit.io.string && v->exit.io.rep);
+	assert_int_equal(v->exit.length, 3);
+}
+
+static void msr(void **state)
+{
+	exits(SVM_EXIT_MSR, 0, 0);
+	assert_int_equal(v->exit.kind, EXIT_MSR_READ);
+	exits(SVM_EXIT_MSR, 1, 0);
+	assert_int_equal(v->exit.kind, EXIT_MSR_WRITE);
+}
+
+static void nested_fault(void **state)
+{
+	exits(SVM_EXIT_NPF, NPF_USER | NPF_FINAL, 0x123456789);
+	assert_int_equal(v->exit.fault.gpa, 0x123456789);
+	assert_int_equal(v->exit.fault.access, RADIX_READ);
+	assert_false(v->exit.fault.table);
+	exits(SVM_EXIT_NPF, NPF_USER | NPF_FINAL | NPF_WRITE | NPF_PRESENT, 0);
+	assert_int_equal(v->exit.fault.access, RADIX_WRITE);
+	exits(SVM_EXIT_NPF, NPF_USER | NPF_FINAL | NPF_FETCH, 0);
+	assert_int_equal(v->exit.fault.access, RADIX_EXEC);
+	exits(SVM_EXIT_NPF, NPF_USER | NPF_TABLE | NPF_WRITE, 0);
+	assert_true(v->exit.fault.table);
+}
+
+static void moves(void **state)
+{
+	svm_features = 0;
+	exits(SVM_EXIT_WRITE_CR0 + 4, 1ull << 63 | 11, 0);
+	assert_int_equal(v->exit.mov.number, 4);
+	assert_false(v->exit.mov.decoded);
+	svm_features = SVM_FEATURE_DECODE_ASSISTS;
+	exits(SVM_EXIT_WRITE_CR0 + 4, 1ull << 63 | 11, 0);
+	assert_true(v->exit.mov.decoded);
+	assert_int_equal(v->exit.mov.reg, FERMATA_R11);
+	exits(SVM_EXIT_CR0_SEL_WRITE, 3, 0); /* LMSW, CLTS: no register named */
+	assert_int_equal(v->exit.mov.number, 0);
+	assert_false(v->exit.mov.decoded);
+	exits(SVM_EXIT_READ_DR0 + 7, 5, 0);
+	assert_true(v->exit.mov.decoded);
+	assert_int_equal(v->exit.mov.number, 7);
+	assert_int_equal(v->exit.mov.reg, 5);
+	svm_features = 0;
+}
+
+/* TS, MP and DR6 change without an exit: a handler that builds on them must see what is. */
+static void synchronized(void **state)
+{
+	v->dirty = 0;
+	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
+	c->cr0 = v->cr0 | ARCH_CR0_TS | ARCH_CR0_MP;
+	c->dr6 = ARCH_DR6_FIXED | ARCH_DR6_BS;
+	exits(SVM_EXIT_WRITE_CR0 + 4, 0, 0);
+	assert_int_equal(v->cr0, c->cr0);
+	assert_int_equal(v->dr6, c->dr6);
+	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
+	exits(SVM_EXIT_MSR, 1, 0);
+	assert_int_equal(v->cr0, c->cr0);
+}
+
+static void lengths(void **state)
+{
+	c->rip = 0x1000;
+	c->next_rip = 0x1002;
+	svm_features = 0;
+	exits(SVM_EXIT_CPUID, 0, 0);
+	assert_int_equal(v->exit.length, 0);
+	svm_features = SVM_FEATURE_NRIPS;
+	exits(SVM_EXIT_CPUID, 0, 0);
+	assert_int_equal(v->exit.length, 2);
+	c->next_rip = 0x1010; /* no instruction is that long */
+	exits(SVM_EXIT_CPUID, 0, 0);
+	assert_int_equal(v->exit.length, 0);
+	c->next_rip = 0;
+	exits(SVM_EXIT_CPUID, 0, 0);
+	assert_int_equal(v->exit.length, 0);
+	svm_features = 0;
+}
+
+static void exceptions(void **state)
+{
+	exits(SVM_EXIT_EXCP_BASE + ARCH_DB, 0, 0);
+	assert_int_equal(v->exit.exception.kind, EVENT_EXCEPTION);
+	assert_int_equal(v->exit.exception.vector, ARCH_DB);
+	assert_false(v->exit.exception.has_code);
+	exits(SVM_EXIT_EXCP_BASE + ARCH_AC, 0, 0);
+	assert_int_equal(v->exit.exception.vector, ARCH_AC);
+	assert_true(v->exit.exception.has_code);
+	assert_int_equal(v->exit.exception.code, 0);
+	assert_int_equal(fake_processor.machine_checks, 0);
+	exits(SVM_EXIT_EXCP_BASE + ARCH_MC, 0, 0); /* the host's, not the guest's */
+	assert_int_equal(fake_processor.machine_checks, 1);
+	assert_false(v->event_valid);
+}
+
+/* APM 2 15.7.2: what an exit interrupted goes in again, but for what runs again by itself. */
+static void interrupted_events(void **state)
+{
+	static const struct {
+		u64 info;
+		bool again;
+		u8 kind, vector;
+		bool has_code;
+		u32 code;
+	} row[] = {
+		{ EVENT_VALID | EVENT_TYPE_INTR | 0x41, true, EVENT_INTERRUPT, 0x41, false, 0 },
+		{ EVENT_VALID | EVENT_TYPE_NMI | 2, true, EVENT_NMI, 2, false, 0 },
+		{ EVENT_VALID | EVENT_TYPE_EXCEPTION | ARCH_UD, true, EVENT_EXCEPTION, ARCH_UD,
+		  false, 0 },
+		{ 6ull << 32 | EVENT_VALID | EVENT_HAS_CODE | EVENT_TYPE_EXCEPTION | ARCH_PF, true,
+		  EVENT_EXCEPTION, ARCH_PF, true, 6 },
+		{ EVENT_VALID | EVENT_TYPE_EXCEPTION | ARCH_BP, false, 0, 0, false, 0 },
+		{ EVENT_VALID | EVENT_TYPE_EXCEPTION | 4, false, 0, 0, false, 0 },
+		{ EVENT_VALID | EVENT_TYPE_SOFT | 0x80, false, 0, 0, false, 0 },
+		{ EVENT_TYPE_INTR | 0x41, false, 0, 0, false, 0 },
+	};
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(row); i++) {
+		s->nmi_masked = true;
+		c->exitintinfo = row[i].info;
+		exits(SVM_EXIT_NPF, 0, 0);
+		assert_int_equal(v->event_valid, row[i].again);
+		assert_int_equal(s->nmi_masked, row[i].kind != EVENT_NMI);
+		if (!row[i].again)
+			continue;
+		assert_int_equal(v->event.kind, row[i].kind);
+		assert_int_equal(v->event.vector, row[i].vector);
+		assert_int_equal(v->event.has_code, row[i].has_code);
+		assert_int_equal(v->event.code, row[i].code);
+	}
+	c->exitintinfo = 0;
+}
+
+static void iret(void **state)
+{
+	s->nmi_masked = true;
+	c->intercept[VMCB_MISC1] |= INTERCEPT_IRET;
+	c->clean = CLEAN_ALL;
+	exits(SVM_EXIT_IRET, 0, 0);
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	assert_false(s->nmi_masked);
+	assert_false(c->intercept[VMCB_MISC1] & INTERCEPT_IRET);
+	assert_false(c->clean & CLEAN_INTERCEPTS);
+	/* The IRET has not run: nothing goes in before it. */
+	assert_false(svm_can_take(v, EVENT_NMI));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(every_code),
+		TEST(intercepts_are_claimed),
+		TEST(permission_maps),
+		TEST(io),
+		TEST(msr),
+		TEST(nested_fault),
+		TEST(moves),
+		TEST(synchronized),
+		TEST(lengths),
+		TEST(exceptions),
+		TEST(interrupted_events),
+		TEST(iret),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* kernel/svm/run.c and svm.c: one turn as the VMCB sees it, events, windows, tags. */
+#include "svm_fixture.h"
+
+static struct vmcb seen; /* at VMRUN */
+static u64 dr_seen[4];
+
+static void look(u64 *regs)
+{
+	seen = *c;
+	memcpy(dr_seen, fake_processor.dr, sizeof(dr_seen));
+	c->exitcode = SVM_EXIT_INTR;
+}
+
+static void turn(void)
+{
+	host_guest_begin(v->thread, 1, 0);
+	svm_run(v);
+	host_guest_end(v->thread);
+}
+
+static int begin(void **state)
+{
+	fresh(state);
+	guest = look;
+	return 0;
+}
+
+#define RUN_TEST(name) cmocka_unit_test_setup_teardown(name, begin, done)
+
+static void changes_rax(u64 *regs)
+{
+	look(regs);
+	c->rax = 0x55;
+	c->rsp = 0x66;
+	regs[FERMATA_RCX] = 0x77;
+}
+
+static void registers(void **state)
+{
+	page.regs[FERMATA_RAX] = 1;
+	page.regs[FERMATA_RSP] = 2;
+	guest = changes_rax;
+	turn();
+	assert_int_equal(seen.rax, 1);
+	assert_int_equal(seen.rsp, 2);
+	assert_int_equal(page.regs[FERMATA_RAX], 0x55);
+	assert_int_equal(page.regs[FERMATA_RSP], 0x66);
+	assert_int_equal(page.regs[FERMATA_RCX], 0x77);
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	assert_int_equal(v->dirty, 0);
+}
+
+static void what_the_hardware_gets(void **state)
+{
+	turn();
+	assert_int_equal(seen.cr0, ARCH_CR0_ET); /* CD and NW stay between us */
+	assert_true(seen.intercept[VMCB_CR] & CR_READ(0));
+	assert_true(seen.intercept[VMCB_CR] & CR_WRITE(0));
+	assert_int_equal(seen.efer, ARCH_EFER_SVME);
+	assert_int_equal(seen.n_cr3, vm.memory.radix.root_phys);
+	assert_int_equal(seen.g_pat, ARCH_PAT_RESET);
+	assert_int_equal(seen.tsc_offset, (u64)-1000);
+	assert_int_equal(seen.dr6, ARCH_DR6_FIXED);
+	assert_int_equal(seen.dr7, ARCH_DR7_FIXED);
+	assert_int_equal(seen.rip, 0xfff0);
+	assert_int_equal(seen.rflags, 2);
+	assert_true(seen.guest_asid >= 1);
+	assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL); /* whoever had the CPU before us */
+	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
+	v->dirty |= DIRTY_CONTROL;
+	turn();
+	assert_false(seen.intercept[VMCB_CR] & (CR_READ(0) | CR_WRITE(0)));
+	assert_int_equal(seen.tlb_control, TLB_NOTHING);
+}
+
+/* A clean bit promises that its group did not change: APM 2 15.15. */
+static void clean_bits(void **state)
+{
+	static const struct {
+		u32 dirty, groups;
+	} row[] = {
+		{ 0, 0 },
+		{ DIRTY_CONTROL, CLEAN_CR | CLEAN_INTERCEPTS },
+		{ DIRTY_CLOCK, CLEAN_INTERCEPTS },
+		{ DIRTY_DEBUG, CLEAN_DR },
+		{ DIRTY_PAT, CLEAN_NESTED },
+		{ DIRTY_ROOT, CLEAN_NESTED | CLEAN_ASID },
+	};
+	u32 i;
+
+	turn();
+	assert_int_equal(seen.clean, 0);
+	turn();
+	assert_int_equal(seen.clean, 0); /* no such feature */
+	svm_features |= SVM_FEATURE_VMCB_CLEAN;
+	turn();
+	for (i = 0; i < ARRAY_SIZE(row); i++) {
+		v->dirty |= row[i].dirty;
+		turn();
+		assert_int_equal(seen.clean & row[i].groups, 0);
+		assert_int_equal(seen.clean | row[i].groups, CLEAN_ALL);
+	}
+	apic_set_tpr(&v->apic, 3);
+	turn();
+	assert_int_equal(seen.clean, CLEAN_ALL & ~CLEAN_TPR);
+	svm_window(v, BIT(EVENT_INTERRUPT));
+	turn();
+	assert_int_equal(seen.clean, CLEAN_ALL & ~(CLEAN_TPR | CLEAN_INTERCEPTS));
+	svm_inject(v, &(struct event){ .kind = EVENT_NMI, .vector = 2 });
+	turn();
+	assert_int_equal(seen.clean, CLEAN_ALL & ~CLEAN_INTERCEPTS);
+	svm_features &= ~SVM_FEATURE_VMCB_CLEAN;
+}
+
+static void step(void **state)
+{
+	c->int_state = INT_STATE_SHADOW;
+	turn();
+	assert_int_equal(seen.rip, 0xfff0);
+	assert_true(seen.int_state & INT_STATE_SHADOW);
+	v->advance = 3;
+	turn();
+	assert_int_equal(seen.rip, 0xfff3);
+	assert_false(seen.int_state & INT_STATE_SHADOW);
+	assert_int_equal(v->advance, 0);
+	assert_int_equal(seen.eventinj, 0);
+}
+
+/* TF: stepping over an instruction for the guest traps as executing it would. */
+static void single_step(void **state)
+{
+	turn();
+	c->rflags |= ARCH_RFLAGS_TF;
+	v->advance = 2;
+	turn();
+	assert_int_equal(seen.eventinj, EVENT_VALID | EVENT_TYPE_EXCEPTION | ARCH_DB);
+	assert_true(seen.dr6 & ARCH_DR6_BS);
+	turn();
+	assert_int_equal(seen.eventinj, 0);
+}
+
+static void sets_cr8(u64 *regs)
+{
+	look(regs);
+	c->vintr = (c->vintr & ~V_TPR_MASK) | 9;
+}
+
+static void task_priority(void **state)
+{
+	apic_set_tpr(&v->apic, 5);
+	guest = sets_cr8;
+	turn();
+	assert_int_equal(seen.vintr & V_TPR_MASK, 5);
+	assert_int_equal(apic_tpr(&v->apic), 9);
+	guest = look;
+	turn();
+	assert_int_equal(seen.vintr & V_TPR_MASK, 9);
+}
+
+/* The breakpoint registers are the host's until the guest arms one, and again afterwards. */
+static void breakpoints(void **state)
+{
+	u32 i;
+
+	for (i = 0; i < 4; i++)
+		v->dr[i] = 0x1000 + i;
+	turn();
+	assert_int_equal(fake_processor.dr_writes, 0);
+	v->dr7 = ARCH_DR7_FIXED | 1;
+	v->dirty |= DIRTY_DEBUG;
+	turn();
+	for (i = 0; i < 4; i++)
+		assert_int_equal(dr_seen[i], 0x1000 + i);
+	v->dr7 = ARCH_DR7_FIXED;
+	v->dirty |= DIRTY_DEBUG;
+	i = fake_processor.dr_writes;
+	turn();
+	assert_int_equal(fake_processor.dr_writes, i);
+}
+
+static void can_take(void **state)
+{
+	u32 row;
+
+	for (row = 0; row < 16; row++) {
+		bool open = row & 1, shadow = row & 2, advance = row & 4, masked = row & 8;
+
+		c->rflags = 2 | (open ? ARCH_RFLAGS_IF : 0);
+		c->int_state = shadow ? INT_STATE_SHADOW : 0;
+		v->advance = advance ? 2 : 0;
+		s->nmi_masked = masked;
+		assert_int_equal(svm_can_take(v, EVENT_INTERRUPT), open && (!shadow || advance));
+		assert_int_equal(svm_can_take(v, EVENT_NMI), !masked && (!shadow || advance));
+	}
+	v->advance = 0;
+}
+
+/* EVENTINJ: APM 2 15.20, figure 15-4. */
+static void inject(void **state)
+{
+	static const struct {
+		struct event event;
+		u64 eventinj;
+	} row[] = {
+		{ { .kind = EVENT_INTERRUPT, .vector = 0xef }, 0x800000ef },
+		{ { .kind = EVENT_NMI, .vector = 2 }, 0x80000202 },
+		{ { .kind = EVENT_EXCEPTION, .vector = 6 }, 0x80000306 },
+		{ { .kind = EVENT_EXCEPTION, .vector = 13, .has_code = true, .code = 0xfff8 },
+		  0xfff880000b0d },
+	};
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(row); i++) {
+		svm_inject(v, &row[i].event);
+		assert_int_equal(c->eventinj, row[i].eventinj);
+		turn();
+		assert_int_equal(seen.eventinj, row[i].eventinj);
+		assert_int_equal(c->eventinj, 0); /* once */
+		assert_int_equal(s->nmi_masked, i >= 1);
+	}
+	assert_true(c->intercept[VMCB_MISC1] & INTERCEPT_IRET);
+}
+
+static void window(void **state)
+{
+	u64 vintr = c->vintr;
+	u32 misc1 = c->intercept[VMCB_MISC1];
+
+	svm_window(v, BIT(EVENT_INTERRUPT));
+	assert_int_equal(c->vintr, vintr | V_IRQ | V_IGN_TPR | 0xf0000);
+	assert_int_equal(c->intercept[VMCB_MISC1], misc1 | INTERCEPT_VINTR);
+	c->clean = CLEAN_ALL;
+	svm_window(v, BIT(EVENT_INTERRUPT)); /* no news */
+	assert_int_equal(c->clean, CLEAN_ALL);
+	svm_window(v, 0);
+	assert_int_equal(c->vintr, vintr);
+	assert_int_equal(c->intercept[VMCB_MISC1], misc1);
+}
+
+/* A flush is a new ASID; when they run out, all are flushed once. */
+static void tags(void **state)
+{
+	u32 i, last, all = 0;
+
+	turn();
+	last = seen.guest_asid;
+	turn();
+	assert_int_equal(seen.guest_asid, last);
+	for (i = 0; i < 40; i++) {
+		svm_flush(v);
+		turn();
+		assert_int_not_equal(seen.guest_asid, last);
+		assert_in_range(seen.guest_asid, 1, 15);
+		if (seen.tlb_control == TLB_FLUSH_ALL)
+			all++;
+		else
+			assert_int_equal(seen.guest_asid, last + 1);
+		last = seen.guest_asid;
+	}
+	assert_in_range(all, 2, 3);
+}
+
+/* APM 2 15.4, 15.30: who has the CPU, and what stands in the way. */
+static void detect(void **state)
+{
+	struct fermata_caps caps = { 0 };
+
+	assert_true(*fake_msr(ARCH_MSR_EFER) & ARCH_EFER_SVME);
+	assert_int_not_equal(*fake_msr(ARCH_MSR_VM_HSAVE_PA), 0);
+	svm_backend.cpu_off();
+	assert_false(*fake_msr(ARCH_MSR_EFER) & ARCH_EFER_SVME);
+	assert_int_equal(*fake_msr(ARCH_MSR_VM_HSAVE_PA), 0);
+	/* Somebody else's. */
+	*fake_msr(ARCH_MSR_EFER) = ARCH_EFER_SVME;
+	assert_int_equal(svm_backend.cpu_on(), -EBUSY);
+	svm_backend.cpu_off(); /* not ours to switch off */
+	assert_true(*fake_msr(ARCH_MSR_EFER) & ARCH_EFER_SVME);
+	*fake_msr(ARCH_MSR_EFER) = 0;
+	*fake_msr(ARCH_MSR_VM_CR) = 1 << 4;
+	svm_backend.detect(&caps);
+	assert_int_equal(caps.blocked, FERMATA_BLOCK_FIRMWARE);
+	assert_int_equal(caps.tags, 16);
+	assert_int_equal(caps.nested_levels, BIT(1) | BIT(2) | BIT(3));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RUN_TEST(registers),   RUN_TEST(what_the_hardware_gets),
+		RUN_TEST(clean_bits),  RUN_TEST(step),
+		RUN_TEST(single_step), RUN_TEST(task_priority),
+		RUN_TEST(breakpoints), RUN_TEST(can_take),
+		RUN_TEST(inject),      RUN_TEST(window),
+		RUN_TEST(tags),	       RUN_TEST(detect),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* kernel/svm/state.c: the neutral state and the VMCB, there and back. */
+#include "svm_fixture.h"
+
+static struct fermata_state in, out;
+
+static void fill(struct fermata_segment *segment, u32 n)
+{
+	*segment = (struct fermata_segment){ .selector = 8 * n,
+					     .attrib = 0x80 | (n & 15) | (n & 1) << 11 | ARCH_SEG_S,
+					     .limit = 0x1000 * n,
+					     .base = 0x7000000000 + n };
+}
+
+static void round_trip(void **state)
+{
+	const u32 mask = FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS | FERMATA_STATE_CONTROL |
+			 FERMATA_STATE_MSRS | FERMATA_STATE_EVENTS;
+	struct fermata_state_segments *g = &in.segments;
+
+	memset(&in, 0, sizeof(in));
+	memset(&out, 0, sizeof(out));
+	in.regs.rip = 0xffffffff81000000;
+	in.regs.rflags = 0x246;
+	fill(&g->es, 1);
+	fill(&g->cs, 2);
+	fill(&g->ss, 3);
+	fill(&g->ds, 4);
+	fill(&g->fs, 5);
+	fill(&g->gs, 6);
+	fill(&g->ldt, 7);
+	fill(&g->tr, 8);
+	g->gdt = (struct fermata_table){ 0x1234, 0x7f, 0 };
+	g->idt = (struct fermata_table){ 0x5678, 0xfff, 0 };
+	in.control.cr2 = 1;
+	in.control.cr3 = 0x2000;
+	in.msrs.star = 1;
+	in.msrs.lstar = 2;
+	in.msrs.cstar = 3;
+	in.msrs.sfmask = 4;
+	in.msrs.kernel_gs_base = 5;
+	in.msrs.sysenter_cs = 6;
+	in.msrs.sysenter_esp = 7;
+	in.msrs.sysenter_eip = 8;
+	in.events.interrupt_shadow = 1;
+	in.events.nmi_blocked = 1;
+	c->clean = CLEAN_ALL;
+	assert_int_equal(svm_set_state(v, &in, mask), 0);
+	/* Whatever the processor may remember of the VMCB has changed. */
+	assert_int_equal(c->clean & (CLEAN_SEG | CLEAN_DT | CLEAN_CR | CLEAN_CR2 | CLEAN_INTERCEPTS),
+			 0);
+	assert_true(c->intercept[VMCB_MISC1] & INTERCEPT_IRET);
+	svm_get_state(v, &out, mask);
+	assert_memory_equal(&in, &out, sizeof(in));
+	in.events.nmi_blocked = 0;
+	assert_int_equal(svm_set_state(v, &in, FERMATA_STATE_EVENTS), 0);
+	assert_false(c->intercept[VMCB_MISC1] & INTERCEPT_IRET);
+}
+
+/* A group that was not asked for stays what it was. */
+static void masks(void **state)
+{
+	u32 bit;
+
+	for (bit = 0; bit < 8; bit++) {
+		memset(&out, 0xa5, sizeof(out));
+		svm_get_state(v, &out, BIT(bit));
+		memset(&in, 0xa5, sizeof(in));
+		if (!(BIT(bit) & FERMATA_STATE_REGS))
+			assert_memory_equal(&in.regs, &out.regs, sizeof(in.regs));
+		if (!(BIT(bit) & FERMATA_STATE_SEGMENTS))
+			assert_memory_equal(&in.segments, &out.segments, sizeof(in.segments));
+		if (!(BIT(bit) & FERMATA_STATE_CONTROL))
+			assert_memory_equal(&in.control, &out.control, sizeof(in.control));
+		if (!(BIT(bit) & FERMATA_STATE_MSRS))
+			assert_memory_equal(&in.msrs, &out.msrs, sizeof(in.msrs));
+		if (!(BIT(bit) & FERMATA_STATE_EVENTS))
+			assert_memory_equal(&in.events, &out.events, sizeof(in.events));
+	}
+}
+
+/* A VMCB knows no "unusable": a segment is not present instead. */
+static void unusable(void **state)
+{
+	memset(&in, 0, sizeof(in));
+	fill(&in.segments.ds, 4);
+	in.segments.ds.attrib |= FERMATA_SEG_UNUSABLE;
+	in.segments.ss.attrib = 0xf3; /* DPL 3 */
+	svm_set_state(v, &in, FERMATA_STATE_SEGMENTS);
+	assert_int_equal(c->ds.attrib, 0);
+	assert_int_equal(c->cpl, 3);
+	svm_get_state(v, &out, FERMATA_STATE_SEGMENTS);
+	assert_true(out.segments.ds.attrib & FERMATA_SEG_UNUSABLE);
+	assert_int_equal(out.segments.ss.attrib, 0xf3);
+}
+
+static void flags_and_step(void **state)
+{
+	memset(&in, 0, sizeof(in));
+	in.regs.rip = 0x1000;
+	svm_set_state(v, &in, FERMATA_STATE_REGS);
+	assert_int_equal(c->rflags, ARCH_RFLAGS_FIXED);
+	v->advance = 2;
+	c->int_state = INT_STATE_SHADOW;
+	svm_get_state(v, &out, FERMATA_STATE_REGS | FERMATA_STATE_EVENTS);
+	assert_int_equal(out.regs.rip, 0x1002);
+	assert_int_equal(out.events.interrupt_shadow, 0); /* it ends with the step */
+	v->advance = 0;
+}
+
+/* CR0.TS, CR0.MP and DR6 are the guest's without an exit, unless we are about to change them. */
+static void sync(void **state)
+{
+	v->dirty = 0;
+	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_CD;
+	c->cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_TS;
+	c->dr6 = ARCH_DR6_FIXED | ARCH_DR6_BS;
+	svm_sync(v);
+	assert_int_equal(v->cr0, ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_CD | ARCH_CR0_TS);
+	assert_int_equal(v->dr6, ARCH_DR6_FIXED | ARCH_DR6_BS);
+	v->dirty = DIRTY_CONTROL | DIRTY_DEBUG;
+	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
+	v->dr6 = ARCH_DR6_FIXED;
+	svm_sync(v);
+	assert_int_equal(v->cr0, ARCH_CR0_PE | ARCH_CR0_ET);
+	assert_int_equal(v->dr6, ARCH_DR6_FIXED);
+}
+
+static void modes(void **state)
+{
+	static const struct {
+		u64 cr0, efer, rflags;
+		u16 cs;
+		u8 mode;
+		u64 linear;
+	} row[] = {
+		{ 0, 0, 2, 0x9b, FERMATA_MODE_REAL, 0xfffffff0 },
+		{ ARCH_CR0_PE, 0, 2, 0x9b, FERMATA_MODE_PROT16, 0xfffffff0 },
+		{ ARCH_CR0_PE, 0, 2, 0x49b, FERMATA_MODE_PROT32, 0xfffffff0 },
+		{ ARCH_CR0_PE, 0, 2 | ARCH_RFLAGS_VM, 0xfb, FERMATA_MODE_REAL, 0xfffffff0 },
+		{ ARCH_CR0_PE | ARCH_CR0_PG, ARCH_EFER_LMA | ARCH_EFER_LME, 2, 0x29b,
+		  FERMATA_MODE_LONG, 0x1234fff0 },
+		{ ARCH_CR0_PE | ARCH_CR0_PG, ARCH_EFER_LMA | ARCH_EFER_LME, 2, 0x49b,
+		  FERMATA_MODE_PROT32, 0x1233fff0 },
+		/* L means nothing outside long mode. */
+		{ ARCH_CR0_PE, 0, 2, 0x29b, FERMATA_MODE_PROT16, 0x1233fff0 },
+	};
+	struct where where;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(row); i++) {
+		v->cr0 = row[i].cr0;
+		v->efer = row[i].efer;
+		c->rflags = row[i].rflags | ARCH_RFLAGS_AC;
+		c->cs.attrib = row[i].cs;
+		c->cs.base = 0xffff0000;
+		c->rip = i < 4 ? 0xfff0 : 0x1234fff0;
+		c->cpl = 3;
+		c->cr3 = 0x5000;
+		svm_where(v, &where);
+		assert_int_equal(where.mode, row[i].mode);
+		assert_int_equal(where.linear, row[i].linear);
+		assert_int_equal(where.paging.cr3, 0x5000);
+		assert_int_equal(where.paging.cpl, 3);
+		assert_true(where.paging.ac);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(round_trip),     TEST(masks), TEST(unusable),
+		TEST(flags_and_step), TEST(sync),  TEST(modes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
