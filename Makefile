@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 #
 # make            everything, into build/
-# make run        a Debian kernel as a guest, its shell on this terminal
+# make run        BOX=amd|intel|bochs:MODEL; a Debian kernel as a guest, its shell on this terminal
 # make test       all tests; unit, check (style, include directions), system (boots) are parts of it
 # make install    DESTDIR, prefix, libdir, includedir, mandir; the module by install-module
 # make clean
@@ -87,6 +87,7 @@ cli_objects := $(call objects,$(call in,cli) $(call in,vmm) $(call in,box))
 
 all: $(build)/fermata $(build)/libfermata.a $(build)/libfermata.so $(build)/fermata.pc
 all: $(build)/kernel/fermata.ko $(examples)
+all: $(build)/box/vmlinux $(build)/box/boot
 all: $(build)/box/vmlinuz $(build)/box/initrd.cpio $(build)/box/box-sh $(build)/guest/initrd.cpio.gz
 
 $(lib_objects): user_cflags += -fPIC
@@ -183,11 +184,19 @@ include tests/system/abuse/build.mk
 
 units: $(unit_tests)
 
-run: all
-	$(Q)$(build)/fermata run --kernel $(build)/box/vmlinuz \
+# BOX=amd|intel|bochs:MODEL: in that box, whatever this computer can.
+run: all $(if $(filter intel bochs:%,$(BOX)),bochs)
+	$(Q)$(build)/fermata run $(if $(BOX),--box $(BOX)) --kernel $(build)/box/vmlinuz \
 		--initrd $(build)/guest/initrd.cpio.gz --append 'console=ttyS0 quiet'
 
-test: all units
+# What only the box on Bochs needs; more than all the rest together, so not before it is asked for.
+bochs: $(build)/stamp/bochs
+$(build)/stamp/bochs: scripts/setup
+	$(Q)mkdir -p $(@D)
+	$(Q)scripts/setup --bochs
+	$(Q)touch $@
+
+test: all units bochs
 	$(Q)tests/run unit check system
 
 unit: units
@@ -196,7 +205,7 @@ unit: units
 check: $(build)/setup.mk
 	$(Q)tests/run check
 
-system: all
+system: all bochs
 	$(Q)tests/run system
 
 bench-boot: all
@@ -217,7 +226,7 @@ install: all
 	install -m 644 $(build)/fermata.pc $(DESTDIR)$(libdir)/pkgconfig/
 	install -m 644 include/fermata.h $(DESTDIR)$(includedir)/
 	install -m 644 include/uapi/fermata.h $(DESTDIR)$(includedir)/uapi/
-	install -m 644 $(build)/box/vmlinuz $(build)/box/initrd.cpio $(DESTDIR)$(libdir)/fermata/box/
+	install -m 644 $(addprefix $(build)/box/,vmlinuz vmlinux boot initrd.cpio) $(DESTDIR)$(libdir)/fermata/box/
 	$(if $(wildcard docs/*.1),install -m 644 $(wildcard docs/*.1) $(DESTDIR)$(mandir)/man1/)
 	$(if $(wildcard docs/*.3),install -m 644 $(wildcard docs/*.3) $(DESTDIR)$(mandir)/man3/)
 
@@ -229,6 +238,6 @@ install-module: $(build)/kernel/fermata.ko
 clean:
 	rm -rf $(build)
 
-.PHONY: FORCE all run test units unit check system format bench-boot kernel-release install install-module clean
+.PHONY: FORCE all run bochs test units unit check system format bench-boot kernel-release install install-module clean
 
 -include $(shell find $(build)/obj $(build)/unit/obj -name '*.d' 2>/dev/null)

@@ -78,7 +78,7 @@ static int takes(const char *kind, char *error, size_t error_size)
 		strcat(list, " ");
 		strcat(list, models[i].name);
 	}
-	complain(error, error_size, "Bochs has no model \"%s\"; it has:%s", name, list);
+	complain(error, error_size, "Bochs has no such model; it has:%s", list);
 	return -1;
 }
 

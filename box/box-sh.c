@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
  * box-sh [OPTION...] SCRIPT [FILE...]: boots the box, runs a shell script in it with the files in
- * /in, and ends with its exit status. For tests. Standard input is not carried in.
+ * /in, and ends with its exit status. For tests.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -25,6 +25,7 @@ static const char usage[] =
 	"  -o OPTIONS  options of fermata.ko\n"
 	"  -i          time is the number of instructions executed; one processor\n"
 	"  -n          do not load fermata.ko\n"
+	"  -s          the script's standard input is this command's; else it is at its end\n"
 	"  -t SECONDS  end it after that time, default 300\n"
 	"Exit status: the script's; 124 when the time was up; 125 when the box failed.\n";
 
@@ -62,18 +63,50 @@ static bool pass_on(int fd)
 	return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
+struct input {
+	bool open;
+	char bytes[1 << 12];
+	size_t size, sent;
+};
+
+static int wants_to_read(const struct input *in)
+{
+	return in->open && in->sent == in->size ? 0 : -1;
+}
+
+/* Reads when all that was read before is sent. */
+static void carry_input(struct input *in, struct box *box)
+{
+	ssize_t n;
+
+	if (in->sent == in->size) {
+		n = read(0, in->bytes, sizeof(in->bytes));
+		if (n <= 0) {
+			in->open = false;
+			box_close_input(box);
+			return;
+		}
+		in->size = n;
+		in->sent = 0;
+	}
+	n = write(box_input(box), in->bytes + in->sent, in->size - in->sent);
+	if (n > 0)
+		in->sent += n;
+}
+
 int main(int argc, char **argv)
 {
 	struct box_request request = { .kind = "amd", .guest_memory = 512ull << 20 };
 	char *inside[] = { "sh", NULL, NULL };
 	char script[300], error[1000];
+	struct input input = { .open = false };
 	struct box_file *files;
 	long seconds = 300;
 	struct box *box;
 	int option, status = 0, ended = 0;
 	time_t limit;
 
-	while ((option = getopt(argc, argv, "b:m:c:l:k:o:int:h")) != -1)
+	while ((option = getopt(argc, argv, "b:m:c:l:k:o:inst:h")) != -1)
 		switch (option) {
 		case 'b':
 			request.kind = optarg;
@@ -98,6 +131,9 @@ int main(int argc, char **argv)
 			break;
 		case 'n':
 			request.no_module = true;
+			break;
+		case 's':
+			input.open = true;
 			break;
 		case 't':
 			seconds = number(optarg);
@@ -130,15 +166,20 @@ int main(int argc, char **argv)
 		fprintf(stderr, "box-sh: %s\n", error);
 		return 125;
 	}
-	box_close_input(box);
+	if (!input.open)
+		box_close_input(box);
 	limit = time(NULL) + seconds;
 	while (!ended) {
 		struct pollfd p[] = {
 			{ .fd = box_output(box), .events = POLLIN },
 			{ .fd = box_events(box), .events = POLLIN },
+			{ .fd = wants_to_read(&input), .events = POLLIN },
+			{ .fd = input.sent < input.size ? box_input(box) : -1, .events = POLLOUT },
 		};
 
-		poll(p, 2, 1000);
+		poll(p, 4, 1000);
+		if (p[2].revents || p[3].revents)
+			carry_input(&input, box);
 		if (!pass_on(box_output(box)))
 			break;
 		ended = box_wait(box, 0, &status);

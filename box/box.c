@@ -104,8 +104,7 @@ static const struct box_machine *machine_of(const char *kind, char *error, size_
 		case -1:
 			return NULL;
 		}
-	complain(error, error_size, "no box of kind \"%s\"; there are: amd, intel, bochs:MODEL",
-		 kind);
+	complain(error, error_size, "there is no such box; give amd, intel or bochs:MODEL");
 	return NULL;
 }
 

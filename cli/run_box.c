@@ -13,10 +13,42 @@
 
 #define BOX_END_MS 3000 /* what the command inside gets for ending its guest itself */
 
+#define PROGRESS_MS 1000
+
 struct box_link {
 	struct box *box;
 	bool ended;
+	bool progress; /* the terminal's line shows it */
 };
+
+/* While the box starts, the user sees that it does. */
+static void show_progress(struct box_link *l, int seconds)
+{
+	fprintf(stderr, "\rfermata: the box starts, %d s", seconds);
+	l->progress = true;
+}
+
+static void clear_progress(struct box_link *l)
+{
+	if (l->progress)
+		fputs("\r\033[K", stderr);
+	l->progress = false;
+}
+
+static enum console_result pump(struct console *console, struct box_link *l)
+{
+	enum console_result result = CONSOLE_TIMEOUT;
+	bool shown = isatty(2);
+
+	for (int seconds = 1; shown && result == CONSOLE_TIMEOUT; seconds++) {
+		result = console_pump(console, PROGRESS_MS);
+		shown = !box_booted(l->box);
+		if (shown && result == CONSOLE_TIMEOUT)
+			show_progress(l, seconds);
+	}
+	clear_progress(l);
+	return result == CONSOLE_TIMEOUT ? console_pump(console, -1) : result;
+}
 
 static ssize_t read_box(void *opaque, void *bytes, size_t n)
 {
@@ -28,6 +60,8 @@ static ssize_t read_box(void *opaque, void *bytes, size_t n)
 	if (!l->ended)
 		l->ended = box_wait(l->box, 0, &status);
 	got = read(box_output(l->box), bytes, n);
+	if (got > 0)
+		clear_progress(l);
 	if (got > 0)
 		return got;
 	return got < 0 && (errno == EAGAIN || errno == EINTR) && !l->ended ? 0 : -1;
@@ -68,6 +102,7 @@ static void link_box(struct console_link *link, struct box_link *l, struct box *
 {
 	l->box = box;
 	l->ended = false;
+	l->progress = false;
 	link->event_fd[0] = box_output(box);
 	link->event_fd[1] = box_events(box);
 	link->write_fd = box_input(box);
@@ -163,7 +198,7 @@ int run_in_box(const struct run_options *options)
 	link_box(&link, &l, box);
 	if (console.escape.enabled)
 		terminal_raw();
-	result = console_pump(&console, -1);
+	result = pump(&console, &l);
 	if (result == CONSOLE_ENDED) {
 		terminal_restore();
 		status = status_of_box(box);
@@ -202,7 +237,7 @@ int caps_in_box(const char *kind, bool json)
 	}
 	link_box(&link, &l, box);
 	console.muted = true;
-	result = console_pump(&console, -1);
+	result = pump(&console, &l);
 	status = result == CONSOLE_ENDED ? status_of_box(box) : status_of_console(&console, result);
 	box_free(box);
 	console_close(&console);

@@ -129,6 +129,8 @@ void host_run_on(u32 cpu, void (*fn)(void *arg), void *arg);
 void host_cr4_change(u64 set, u64 clear);
 /* DS, ES, FS, GS of a thread; a selector that has become invalid loads as 0. */
 void host_load_segments(u16 ds, u16 es, u16 fs, u16 gs);
+/* TR's limit is 67h now; the kernel must know before a thread with an I/O bitmap runs. */
+void host_tss_limit_lost(void);
 /* On CPUs with the L1TF flaw, as the host's l1tf= option wants it: nothing of ours stays in the L1D. */
 void host_flush_l1d(void);
 void host_restore_breakpoints(void); /* the thread's own DR0..DR3, after a guest used them */

@@ -28,6 +28,8 @@
 #define FERMATA_MAX_CPUID 128
 #define FERMATA_MAX_EXIT_CODES 192
 #define FERMATA_LAST_EXITS 16
+#define FERMATA_AUDIT_LINES 8
+#define FERMATA_AUDIT_TEXT 160
 
 /* ---------------------------------------------------------------- device */
 
@@ -405,6 +407,16 @@ struct fermata_stats {
 };
 
 /*
+ * Why the processor refused to enter the guest: the rules of its manual that the guest's state, the
+ * host's or the controls broke, each as "rule; section of the manual; field = value".
+ */
+struct fermata_audit {
+	__u32 count; /* out: rules broken; may be more than there are lines */
+	__u32 reserved;
+	char line[FERMATA_AUDIT_LINES][FERMATA_AUDIT_TEXT]; /* out: each ends with a 0 byte */
+};
+
+/*
  * SVM's codes 400h..40Eh are folded down behind 0..AFh so that one small array holds all of them; the
  * last slot counts every other code.
  */
@@ -506,6 +518,9 @@ static inline __u32 fermata_exit_code(__u32 slot)
  *	EFAULT	also: the caller's memory behind a table cannot be had
  *
  * GET_STATS: since the vCPU was created; see struct fermata_stats.
+ *
+ * GET_AUDIT: for after FERMATA_EXIT_FAIL_ENTRY. A count of 0 there means that the processor found
+ * something that the audit does not look for; earlier it means nothing.
  */
 #define FERMATA_RUN _IO(FERMATA_IOC, 0x20)
 #define FERMATA_GET_STATE _IOWR(FERMATA_IOC, 0x21, struct fermata_state)
@@ -513,6 +528,7 @@ static inline __u32 fermata_exit_code(__u32 slot)
 #define FERMATA_INTERRUPT _IOW(FERMATA_IOC, 0x23, struct fermata_interrupt)
 #define FERMATA_TRANSLATE _IOWR(FERMATA_IOC, 0x24, struct fermata_translate)
 #define FERMATA_GET_STATS _IOR(FERMATA_IOC, 0x25, struct fermata_stats)
+#define FERMATA_GET_AUDIT _IOR(FERMATA_IOC, 0x26, struct fermata_audit)
 
 #ifndef __cplusplus
 #define FERMATA_LAYOUT(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " is part of the ABI")
@@ -535,6 +551,7 @@ FERMATA_LAYOUT(struct fermata_state_events, 16);
 FERMATA_LAYOUT(struct fermata_state, 8 + 144 + 160 + 64 + 48 + 128 + 16 + 256 + 4096);
 FERMATA_LAYOUT(struct fermata_interrupt, 24);
 FERMATA_LAYOUT(struct fermata_translate, 32);
+FERMATA_LAYOUT(struct fermata_audit, 8 + FERMATA_AUDIT_LINES * FERMATA_AUDIT_TEXT);
 FERMATA_LAYOUT(struct fermata_stats, 120 + 16 * FERMATA_MAX_EXIT_CODES + 32 * FERMATA_LAST_EXITS);
 #endif
 

@@ -42,13 +42,20 @@
 #define ARCH_CR4_SMEP BIT_ULL(20)
 #define ARCH_CR4_SMAP BIT_ULL(21)
 #define ARCH_CR4_PKE BIT_ULL(22)
+#define ARCH_CR4_CET BIT_ULL(23)
 
 #define ARCH_EFER_SCE BIT_ULL(0)
 #define ARCH_EFER_LME BIT_ULL(8)
 #define ARCH_EFER_LMA BIT_ULL(10)
 #define ARCH_EFER_NXE BIT_ULL(11)
 #define ARCH_EFER_SVME BIT_ULL(12)
+#define ARCH_EFER_LMSLE BIT_ULL(13)
 #define ARCH_EFER_FFXSR BIT_ULL(14)
+#define ARCH_EFER_TCE BIT_ULL(15)
+#define ARCH_EFER_MCOMMIT BIT_ULL(17)
+#define ARCH_EFER_INTWB BIT_ULL(18)
+#define ARCH_EFER_UAIE BIT_ULL(20)
+#define ARCH_EFER_AIBRSE BIT_ULL(21)
 
 #define ARCH_RFLAGS_FIXED BIT_ULL(1)
 #define ARCH_RFLAGS_TF BIT_ULL(8)
@@ -132,6 +139,12 @@ enum arch_vector {
 #define ARCH_MSR_DE_CFG 0xc0011029
 
 #define ARCH_PAT_RESET 0x0007040600070406ull
+
+/* UC, WC, WT, WP, WB, UC- (SDM 3A 12.12.2, APM 2 7.8.1) */
+static inline bool arch_pat_type_valid(u8 type)
+{
+	return type < 8 && type != 2 && type != 3;
+}
 
 static inline bool arch_canonical(u64 address, u32 bits)
 {

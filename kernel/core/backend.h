@@ -11,6 +11,7 @@
 
 struct vm;
 struct vcpu;
+struct audit_finding;
 
 /* An exception, interrupt or NMI on its way into the guest. */
 struct event {
@@ -63,6 +64,11 @@ struct backend {
 	void (*unload)(struct vcpu *v);
 	/* Enters the guest; host interrupts are off before and after. Fills in v->exit. */
 	void (*run)(struct vcpu *v);
+	/*
+	 * Makes the processor's checks of what run() entered with, or is about to; in guest context.
+	 * How many rules are broken, with findings for the first `room` of them.
+	 */
+	u32 (*audit)(struct vcpu *v, struct audit_finding *out, u32 room);
 
 	/* REGS (rip, rflags), SEGMENTS, CONTROL, DEBUG, MSRS, EVENTS: the parts that the hardware holds. */
 	void (*get_state)(struct vcpu *v, struct fermata_state *state, u32 mask);

@@ -336,6 +336,8 @@ enum verdict exit_handle(struct vcpu *v)
 		exit_to_user(v, FERMATA_EXIT_SHUTDOWN);
 		return LEAVE_FOR_USER;
 	case EXIT_FAIL_ENTRY:
+		if (!v->audit.count)
+			vcpu_audit(v);
 		exit_to_user(v, FERMATA_EXIT_FAIL_ENTRY);
 		return LEAVE_FOR_USER;
 	case EXIT_UNCLAIMED:

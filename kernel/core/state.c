@@ -71,7 +71,8 @@ static int check_events(const struct fermata_state_events *e)
 	if (e->exception_pending > 1 || e->exception_has_code > 1 || e->interrupt_shadow > 1 ||
 	    e->nmi_pending > 1 || e->nmi_blocked > 1 || e->reserved)
 		return -EINVAL;
-	if (e->exception_vector > 31 || (e->exception_pending && !arch_is_exception(e->exception_vector)))
+	if (e->exception_vector > 31 ||
+	    (e->exception_pending && !arch_is_exception(e->exception_vector)))
 		return -EINVAL;
 	return e->mp_state > FERMATA_MP_WAIT_FOR_SIPI ? -EINVAL : 0;
 }

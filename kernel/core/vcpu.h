@@ -9,6 +9,7 @@
 #include "clock/clock.h"
 #include "core/apic.h"
 #include "core/arch.h"
+#include "core/audit.h"
 #include "core/backend.h"
 #include "core/cpuid.h"
 #include "core/forecast.h"
@@ -131,6 +132,7 @@ struct vcpu {
 
 	struct fermata_state *scratch; /* too large for a stack; the vCPU's thread uses it */
 	struct fermata_stats stats;
+	struct audit audit; /* of the entry that failed; in debug builds of the last one that was new */
 };
 
 /* ---- vm.c */

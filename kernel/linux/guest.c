@@ -14,6 +14,7 @@
 #include <linux/smp.h>
 #include <linux/task_work.h>
 #include <asm/debugreg.h>
+#include <asm/desc.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
 #include <asm/processor.h>
@@ -189,6 +190,11 @@ void host_load_segments(u16 ds, u16 es, u16 fs, u16 gs)
 	loadsegment(es, es);
 	loadsegment(fs, fs);
 	load_gs_index(gs);
+}
+
+void host_tss_limit_lost(void)
+{
+	invalidate_tss_limit();
 }
 
 /*

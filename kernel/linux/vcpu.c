@@ -52,6 +52,19 @@ static long interrupt(struct linux_vcpu *l, void __user *arg)
 	return GET_ARG(event, arg) ?: vcpu_interrupt(&l->vcpu, &event);
 }
 
+static long get_audit(struct linux_vcpu *l, void __user *arg)
+{
+	struct fermata_audit *audit = kzalloc(sizeof(*audit), GFP_KERNEL);
+	long err;
+
+	if (!audit)
+		return -ENOMEM;
+	vcpu_get_audit(&l->vcpu, audit);
+	err = PUT_ARG(*audit, arg);
+	kfree(audit);
+	return err;
+}
+
 static long vcpu_ioctl_locked(struct linux_vcpu *l, unsigned int command, void __user *arg)
 {
 	switch (command) {
@@ -67,6 +80,8 @@ static long vcpu_ioctl_locked(struct linux_vcpu *l, unsigned int command, void _
 		return translate(l, arg);
 	case FERMATA_GET_STATS:
 		return PUT_ARG(l->vcpu.stats, arg);
+	case FERMATA_GET_AUDIT:
+		return get_audit(l, arg);
 	}
 	return -ENOTTY;
 }

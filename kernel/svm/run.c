@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* One turn of the guest, and what goes into it on the way. */
 #include "svm/svm.h"
+#include "svm/audit.h"
 #include "core/processor.h"
 
 /* On the CPU that will run v, with preemption off from here until the guest's turn is over. */
@@ -17,7 +18,10 @@ void svm_load(struct vcpu *v, u32 cpu)
 	v->cpu = cpu;
 	s->cpu = here;
 	v->dirty |= DIRTY_ROOT;
-	asm volatile("vmsave %%rax" : : "a"(here->host_pa) : "memory");
+	host_irq_disable();
+	if (likely(here->on))
+		asm volatile("vmsave %%rax" : : "a"(here->host_pa) : "memory");
+	host_irq_enable();
 }
 
 static void svm_load_breakpoints(struct vcpu *v)
@@ -44,14 +48,32 @@ static void svm_advance(struct vcpu *v, struct vmcb *c)
 		c->eventinj = ARCH_DB | EVENT_TYPE_EXCEPTION | EVENT_VALID;
 }
 
+/* The guest writes CR8 without an exit, unless that may let in an interrupt that the TPR holds back. */
+static inline void svm_watch_tpr(const struct vcpu *v, struct vmcb *c, u8 tpr)
+{
+	bool watch = v->apic.irr_highest && v->apic.irr_highest >> 4 <= tpr;
+
+	if (likely(watch == !!(c->intercept[VMCB_CR] & CR_WRITE(8))))
+		return;
+	c->intercept[VMCB_CR] ^= CR_WRITE(8);
+	c->clean &= ~CLEAN_INTERCEPTS;
+}
+
 void svm_run(struct vcpu *v)
 {
 	struct svm_vcpu *s = v->hw;
 	struct vmcb *c = s->vmcb;
 	struct fermata_run *page = v->page;
 	u8 tpr = apic_tpr(&v->apic);
+	u32 dirty = v->dirty;
 
-	if (v->dirty)
+	/* The host is going down, and has switched SVM off on this CPU: the thread waits for its end. */
+	if (unlikely(!s->cpu->on)) {
+		v->exit.kind = EXIT_NOTHING;
+		v->exit.code = SVM_EXIT_INTR;
+		return;
+	}
+	if (dirty)
 		svm_apply(v);
 	if (v->advance)
 		svm_advance(v, c);
@@ -59,10 +81,13 @@ void svm_run(struct vcpu *v)
 		c->vintr = (c->vintr & ~V_TPR_MASK) | tpr;
 		c->clean &= ~CLEAN_TPR;
 	}
+	svm_watch_tpr(v, c, tpr);
 	c->rax = page->regs[FERMATA_RAX];
 	c->rsp = page->regs[FERMATA_RSP];
 	if (unlikely(s->dr_loaded))
 		svm_load_breakpoints(v);
+	s->eventinj = c->eventinj;
+	audit_before_entry(v, dirty);
 
 	svm_enter(page->regs, s->vmcb_pa, s->cpu->host_pa);
 

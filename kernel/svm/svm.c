@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* AMD-V: what the CPU offers, switching it on and off, and the life of a vCPU's hardware half. */
 #include "svm/svm.h"
+#include "svm/audit.h"
 #include "core/processor.h"
 
 #define VM_CR_SVMDIS BIT_ULL(4) /* APM 2 15.30.1 */
@@ -82,6 +83,7 @@ static int svm_setup(void)
 
 	svm_features = r.edx;
 	svm_asids = r.ebx;
+	svm_audit_setup();
 	svm_cpus = host_alloc(sizeof(*svm_cpus) * host_cpu_count());
 	svm_msrpm = host_pages_alloc(1); /* 8 KiB and 12 KiB, contiguous */
 	svm_iopm = host_pages_alloc(2);
@@ -196,6 +198,7 @@ const struct backend svm_backend = {
 	.vcpu_destroy = svm_vcpu_destroy,
 	.load = svm_load,
 	.run = svm_run,
+	.audit = svm_audit_vcpu,
 	.get_state = svm_get_state,
 	.set_state = svm_set_state,
 	.where = svm_where,

@@ -26,6 +26,7 @@ struct svm_vcpu {
 	struct vmcb *vmcb;
 	u64 vmcb_pa;
 	struct svm_cpu *cpu;
+	u64 eventinj;	 /* as at the last entry; an exit clears the VMCB's */
 	bool nmi_masked; /* an NMI was delivered and its IRET has not come */
 	bool dr_loaded;	 /* the CPU's DR0..DR3 must be the guest's at the next entry */
 };

@@ -58,7 +58,7 @@ struct vmcb {
 	u64 cr4, cr3, cr0, dr7, dr6, rflags, rip; /* 548 */
 	u8 reserved_580[0x5d8 - 0x580];
 	u64 rsp; /* 5d8 */
-	u8 reserved_5e0[0x5f8 - 0x5e0];
+	u64 s_cet, ssp, isst_addr; /* 5e0 */
 	u64 rax; /* 5f8 */
 	u64 star, lstar, cstar, sfmask, kernel_gs_base; /* 600 */
 	u64 sysenter_cs, sysenter_esp, sysenter_eip, cr2; /* 628 */
@@ -83,6 +83,7 @@ VMCB_AT(efer, 0x4d0);
 VMCB_AT(cr4, 0x548);
 VMCB_AT(rip, 0x578);
 VMCB_AT(rsp, 0x5d8);
+VMCB_AT(s_cet, 0x5e0);
 VMCB_AT(rax, 0x5f8);
 VMCB_AT(cr2, 0x640);
 VMCB_AT(g_pat, 0x668);

@@ -6,21 +6,6 @@
 #include "vmx/vmx.h"
 #include "core/processor.h"
 
-#define MSR_VMX_BASIC 0x480
-#define MSR_VMX_PIN 0x481
-#define MSR_VMX_PROC 0x482
-#define MSR_VMX_EXIT 0x483
-#define MSR_VMX_ENTRY 0x484
-#define MSR_VMX_CR0_FIXED0 0x486
-#define MSR_VMX_CR0_FIXED1 0x487
-#define MSR_VMX_CR4_FIXED0 0x488
-#define MSR_VMX_CR4_FIXED1 0x489
-#define MSR_VMX_PROC2 0x48b
-#define MSR_VMX_EPT_VPID_CAP 0x48c
-#define MSR_VMX_TRUE_PIN 0x48d /* and PROC, EXIT, ENTRY behind it */
-#define BASIC_TRUE_CONTROLS BIT_ULL(55)
-#define BASIC_WRITE_BACK 6
-
 struct wish {
 	u32 msr, true_msr; /* true_msr 0: there is none */
 	u32 must, nice;

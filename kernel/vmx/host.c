@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
  * The host's state around a guest's stay. A VM exit loads what the VMCS's host area says (SDM 3C 28.5)
- * and leaves the rest as the guest had it, or in a fixed state: descriptor-table limits FFFFh, LDTR
- * empty, the syscall MSRs and KernelGSBase the guest's.
+ * and leaves the rest as the guest had it, or in a fixed state: descriptor-table limits FFFFh, TR's 67h,
+ * LDTR empty, the syscall MSRs and KernelGSBase the guest's.
  */
 #include "vmx/vmx.h"
 #include "core/processor.h"
@@ -123,6 +123,7 @@ void vmx_host_restore(struct vcpu *v)
 	s->kernel_gs_base = cpu_rdmsr(ARCH_MSR_KERNEL_GS_BASE);
 	asm volatile("lgdt %0" : : "m"(h->gdt));
 	asm volatile("lidt %0" : : "m"(h->idt));
+	host_tss_limit_lost();
 	if (h->ldt)
 		asm volatile("lldt %0" : : "r"(h->ldt));
 	/* Loading FS or GS replaces its base, which is written again behind it. */

@@ -205,7 +205,8 @@ static void user_protection(void)
 	if (seven.b >> 20 & 1) {
 		write_cr4(old | CR4_SMAP);
 		ATTEMPT("mov (%0), %%eax", : : "r"(USER_BASE) : "rax", "memory");
-		check_fault(PF, 1, "under SMAP a supervisor does not read user pages (SDM 3A 4.6.1)");
+		check_fault(PF, 1,
+			    "under SMAP a supervisor does not read user pages (SDM 3A 4.6.1)");
 		ATTEMPT("stac\n\tmov (%0), %%eax\n\tclac", : : "r"(USER_BASE) : "rax", "memory");
 		check_no_fault("but with AC it does");
 		write_cr4(old);
@@ -237,8 +238,8 @@ static void try_xcr0(u32 index, u64 value)
 
 static void xcr0(void)
 {
-	static const u8 from_user[] = { 0x31, 0xc9, 0x31, 0xd2, 0xb8, 1, 0, 0, 0,
-					0x0f, 0x01, 0xd1, 0xcd, USER_DONE };
+	static const u8 from_user[] = { 0x31, 0xc9, 0x31, 0xd2, 0xb8, 1,    0,
+					0,    0,    0x0f, 0x01, 0xd1, 0xcd, USER_DONE };
 	u64 supported;
 
 	if (!(cpuid(1, 0).c >> 26 & 1)) {

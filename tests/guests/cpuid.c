@@ -16,14 +16,17 @@ static void hidden(void)
 	check(has(one.c, 31), "a hypervisor is announced (APM 3 E.3.2)");
 	check(!has(one.c, 5), "VMX is hidden");
 	check(!has(one.c, 3), "MONITOR is hidden");
-	check(!has(one.c, 2) && !has(one.c, 4) && !has(one.c, 15), "DTES64, DS-CPL and PDCM are hidden");
+	check(!has(one.c, 2) && !has(one.c, 4) && !has(one.c, 15),
+	      "DTES64, DS-CPL and PDCM are hidden");
 	check(has(one.c, 21) && has(one.c, 24), "x2APIC and TSC-deadline are there");
 	check_eq(one.b >> 24, 0, "the initial APIC ID is the vCPU's");
 	check(!has(seven.c, 3) && !has(seven.c, 4), "PKU and OSPKE are hidden");
-	check(!has(seven.c, 5) && !has(seven.c, 7) && !has(seven.d, 20), "WAITPKG and CET are hidden");
+	check(!has(seven.c, 5) && !has(seven.c, 7) && !has(seven.d, 20),
+	      "WAITPKG and CET are hidden");
 	check(!has(seven.b, 2) && !has(seven.b, 12) && !has(seven.b, 14) && !has(seven.b, 25),
 	      "SGX, RDT, MPX and PT are hidden");
-	check(!has(extended.c, 2) && !has(extended.c, 10) && !has(extended.c, 12), "SVM, IBS, SKINIT are hidden");
+	check(!has(extended.c, 2) && !has(extended.c, 10) && !has(extended.c, 12),
+	      "SVM, IBS, SKINIT are hidden");
 	check(has(extended.d, 29), "long mode is there");
 	check_eq(cpuid(0xa, 0).a & 0xff, 0, "no performance monitoring in leaf Ah (SDM 2A CPUID)");
 	check_eq(cpuid(5, 0).a | cpuid(5, 0).b, 0, "no MONITOR lines in leaf 5");
@@ -47,7 +50,8 @@ static void unavailable(void)
 	ATTEMPT(".byte 0x0f,0x01,0xdd", : : : "memory");
 	check_fault(UD, 0, "CLGI: #UD");
 	ATTEMPT(".byte 0x0f,0x01,0xc1", : : : "memory", "rax");
-	check(fault.vector == UD || fault.vector == NO_FAULT, "VMCALL is an unknown instruction or a call");
+	check(fault.vector == UD || fault.vector == NO_FAULT,
+	      "VMCALL is an unknown instruction or a call");
 	ATTEMPT(".byte 0x0f,0x01,0xfd", : : "c"(0) : "rax", "rdx", "memory");
 	check_fault(UD, 0, "RDPRU: #UD");
 	ATTEMPT(".byte 0x0f,0x01,0xee", : : "c"(0) : "rax", "rdx", "memory");
@@ -82,7 +86,8 @@ static void follows_state(void)
 		check_eq(xgetbv(), 7, "XGETBV reads what XSETBV wrote");
 		asm volatile("xsetbv" : : "c"(0), "a"(3), "d"(0));
 	}
-	check(cpuid(0xd, 0).c >= cpuid(0xd, 0).b, "ECX is the size for everything that could be enabled");
+	check(cpuid(0xd, 0).c >= cpuid(0xd, 0).b,
+	      "ECX is the size for everything that could be enabled");
 	write_cr4(read_cr4() & ~CR4_OSXSAVE);
 }
 
@@ -103,7 +108,8 @@ static void prefixed(const char *name, const u8 *bytes, size_t size, u64 at)
 }
 
 #define PREFIXED(name, at, ...)                                                                    \
-	prefixed(name, (const u8[]){ __VA_ARGS__, 0x0f, 0xa2 }, sizeof((u8[]){ __VA_ARGS__ }) + 2, at)
+	prefixed(name, (const u8[]){ __VA_ARGS__, 0x0f, 0xa2 }, sizeof((u8[]){ __VA_ARGS__ }) + 2, \
+		 at)
 
 static void prefixes(void)
 {
@@ -116,8 +122,8 @@ static void prefixes(void)
 	PREFIXED("REX.W CPUID", 0x700000, 0x48);
 	PREFIXED("67 CPUID", 0x700000, 0x67);
 	PREFIXED("66 2E REX.WRXB CPUID", 0x700000, 0x66, 0x2e, 0x4f);
-	PREFIXED("13 prefixes before CPUID: the longest instruction (SDM 2A 2.3.11)", 0x700000, 0x66, 0x66,
-		 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x48);
+	PREFIXED("13 prefixes before CPUID: the longest instruction (SDM 2A 2.3.11)", 0x700000,
+		 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x48);
 	prefixed("CPUID across a page's end", plain, 2, 0x700fff);
 	PREFIXED("66 REX CPUID across a large page's end", 0x7fffff - 1, 0x66, 0x48);
 }

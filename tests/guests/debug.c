@@ -62,7 +62,8 @@ static void aliases(void)
 	u64 value = 0;
 
 	ATTEMPT("mov %%dr4, %0", : "=r"(value) : : "memory");
-	check(fault.vector == NO_FAULT && value == read_dr6(), "DR4 is DR6 while CR4.DE is 0 (SDM 3B 17.2.2)");
+	check(fault.vector == NO_FAULT && value == read_dr6(),
+	      "DR4 is DR6 while CR4.DE is 0 (SDM 3B 17.2.2)");
 	ATTEMPT("mov %%dr5, %0", : "=r"(value) : : "memory");
 	check(fault.vector == NO_FAULT && value == read_dr7(), "DR5 is DR7 while CR4.DE is 0");
 	write_cr4(read_cr4() | CR4_DE);
@@ -129,10 +130,13 @@ static bool instruction_breakpoint(void)
 
 	steps = 0;
 	asm volatile("lea 1f(%%rip), %0\n\tmov %0, %%dr0\n\tmov %1, %%dr7\n\tnop\n1:\tnop\n\tmov %2, %%dr7"
-		     : "=&r"(at) : "r"(DR7_CLEAR | 1), "r"(DR7_CLEAR) : "memory");
+		     : "=&r"(at)
+		     : "r"(DR7_CLEAR | 1), "r"(DR7_CLEAR)
+		     : "memory");
 	if (!breakpoints_work())
 		return false;
-	check(steps == 1 && step_rip[0] == at, "an instruction breakpoint is a fault at it (SDM 3B 17.3.1.1)");
+	check(steps == 1 && step_rip[0] == at,
+	      "an instruction breakpoint is a fault at it (SDM 3B 17.3.1.1)");
 	check_eq(step_dr6[0], DR6_CLEAR | 1, "DR6.B0 says which");
 	if (steps != 1)
 		say("# %u times, at %lx, wanted %lx\n", steps, step_rip[0], at);
@@ -150,7 +154,8 @@ static void data_breakpoints(void)
 	asm volatile("mov %0, %%rax" : : "m"(cell) : "rax", "memory");
 	check_eq(steps, 0, "a write breakpoint lets reads pass");
 	asm volatile("movl $1, %1\n1:\tlea 1b(%%rip), %0" : "=&r"(behind), "=m"(cell) : : "memory");
-	check(steps == 1 && step_rip[0] == behind, "a write to it is a trap behind it (SDM 3B 17.3.1.2)");
+	check(steps == 1 && step_rip[0] == behind,
+	      "a write to it is a trap behind it (SDM 3B 17.3.1.2)");
 	check_eq(step_dr6[0], DR6_CLEAR | 2, "DR6.B1 says which");
 	write_dr7(DR7_CLEAR | BIT(2) | 3ull << 20 | 2ull << 22); /* reads and writes */
 	cpuid(0, 0);
@@ -165,40 +170,45 @@ static void data_breakpoints(void)
 }
 
 /* Steps through `text`; `lengths` are those of its instructions, each of which must trap once. */
-#define STEP(name, text, count, ...)                                                               \
-	do {                                                                                       \
-		static const u8 length[] = { __VA_ARGS__ };                                        \
-		u64 first, at;                                                                     \
-		bool good;                                                                         \
-                                                                                                   \
-		steps = 0;                                                                         \
-		asm volatile("pushfq\n\torl $0x100, (%%rsp)\n\tlea 1f(%%rip), %0\n\tpopfq\n1:\t"   \
-			     text "\n\tpushfq\n\tandl $0xfffffeff, (%%rsp)\n\tpopfq"              \
-			     : "=&b"(first) : : "rax", "rcx", "rdx", "r8", "memory");             \
-		at = first;                                                                        \
-		good = steps >= count;                                                             \
-		for (u32 i = 0; i < count && good; i++) {                                          \
-			at += length[i];                                                           \
-			good = step_rip[i] == at && step_dr6[i] == (DR6_CLEAR | BIT(14));          \
-		}                                                                                  \
-		check(good, name);                                                                 \
-		for (u32 i = 0; !good && i < steps && i < count + 2; i++)                          \
-			say("# step %u: at +%x, dr6 %lx\n", i, (u32)(step_rip[i] - first),         \
-			    step_dr6[i]);                                                          \
+#define STEP(name, text, count, ...)                                                                  \
+	do {                                                                                          \
+		static const u8 length[] = { __VA_ARGS__ };                                           \
+		u64 first, at;                                                                        \
+		bool good;                                                                            \
+                                                                                                      \
+		steps = 0;                                                                            \
+		asm volatile("pushfq\n\torl $0x100, (%%rsp)\n\tlea 1f(%%rip), %0\n\tpopfq\n1:\t" text \
+			     "\n\tpushfq\n\tandl $0xfffffeff, (%%rsp)\n\tpopfq"                       \
+			     : "=&b"(first)                                                           \
+			     :                                                                        \
+			     : "rax", "rcx", "rdx", "r8", "memory");                                  \
+		at = first;                                                                           \
+		good = steps >= count;                                                                \
+		for (u32 i = 0; i < count && good; i++) {                                             \
+			at += length[i];                                                              \
+			good = step_rip[i] == at && step_dr6[i] == (DR6_CLEAR | BIT(14));             \
+		}                                                                                     \
+		check(good, name);                                                                    \
+		for (u32 i = 0; !good && i < steps && i < count + 2; i++)                             \
+			say("# step %u: at +%x, dr6 %lx\n", i, (u32)(step_rip[i] - first),            \
+			    step_dr6[i]);                                                             \
 	} while (0)
 
 static void single_steps(void)
 {
 	STEP("TF steps through NOPs (SDM 3B 17.3.1.4)", "nop\n\tnop\n\tnop", 3, 1, 1, 1);
 	STEP("TF steps through CPUID, which the kernel part emulates",
-	     "mov %%rbx, %%r8\n\txor %%eax, %%eax\n\tcpuid\n\tnop\n\tmov %%r8, %%rbx", 5, 3, 2, 2, 1, 3);
+	     "mov %%rbx, %%r8\n\txor %%eax, %%eax\n\tcpuid\n\tnop\n\tmov %%r8, %%rbx", 5, 3, 2, 2,
+	     1, 3);
 	STEP("TF steps through RDMSR", "mov $0x277, %%ecx\n\trdmsr\n\tnop", 3, 5, 2, 1);
 	STEP("TF steps through VMMCALL", "vmmcall\n\tnop", 2, 3, 1);
-	STEP("TF steps through MOV from CR4 and to CR4", "mov %%cr4, %%rax\n\tmov %%rax, %%cr4\n\tnop", 3, 3, 3, 1);
+	STEP("TF steps through MOV from CR4 and to CR4",
+	     "mov %%cr4, %%rax\n\tmov %%rax, %%cr4\n\tnop", 3, 3, 3, 1);
 	STEP("TF steps through IN and OUT, which user space answers",
 	     "mov $0x500, %%edx\n\tin %%dx, %%al\n\tout %%al, %%dx\n\tnop", 4, 5, 1, 1, 1);
-	STEP("TF steps through MMIO", "mov $0xd0000000, %%eax\n\tmov (%%rax), %%ecx\n\tmov %%ecx, (%%rax)\n\tnop", 4,
-	     5, 2, 2, 1);
+	STEP("TF steps through MMIO",
+	     "mov $0xd0000000, %%eax\n\tmov (%%rax), %%ecx\n\tmov %%ecx, (%%rax)\n\tnop", 4, 5, 2,
+	     2, 1);
 }
 
 void guest_main(u32 run)

@@ -27,7 +27,8 @@ static void simple(void)
 	/* The stack it complains of is no place for its frame. QEMU 7.2 raises #GP instead of #SS. */
 	idt[SS].ist = idt[GP].ist = 1;
 	ATTEMPT("mov %0, %%rsp\n\tpush %%rax", : : "r"(0x0000900000000000) : "memory");
-	check((fault.vector == SS || fault.vector == GP) && !fault.code, "#SS by a non-canonical stack");
+	check((fault.vector == SS || fault.vector == GP) && !fault.code,
+	      "#SS by a non-canonical stack");
 	idt[SS].ist = idt[GP].ist = 0;
 	ATTEMPT("mov (%0), %%eax", : : "r"(0x0000900000000000) : "rax", "memory");
 	check_fault(GP, 0, "#GP by a non-canonical address");
@@ -38,7 +39,8 @@ static void simple(void)
 /* The error code names the gate: index, IDT bit (SDM 3A 6.13). QEMU 7.2 counts gates of 16 bytes. */
 static void check_gate_fault(u64 vector, u64 gate, const char *name)
 {
-	bool good = fault.vector == vector && (fault.code == gate * 8 + 2 || fault.code == gate * 16 + 2);
+	bool good = fault.vector == vector &&
+		    (fault.code == gate * 8 + 2 || fault.code == gate * 16 + 2);
 
 	if (!check(good, name))
 		say("# got vector %u code %lx\n", (u32)fault.vector, fault.code);
@@ -70,7 +72,9 @@ static void user(void)
 	static const u8 hlt[] = { 0xf4 };
 	static const u8 supervisor[] = { 0x8b, 0x07, 0xcd, USER_DONE }; /* mov (%rdi), %eax */
 	static const u8 unaligned[] = { /* pushfq; orl $0x40000, (%rsp); popfq; mov 1(%rsp), %eax */
-					0x9c, 0x81, 0x0c, 0x24, 0, 0, 4, 0, 0x9d, 0x8b, 0x44, 0x24, 1, 0xcd, USER_DONE };
+					0x9c, 0x81, 0x0c, 0x24, 0, 0,	 4,	   0,
+					0x9d, 0x8b, 0x44, 0x24, 1, 0xcd, USER_DONE
+	};
 
 	user_run(done, sizeof(done), 77);
 	check_fault(USER_DONE, 0, "privilege 3 and back");
@@ -120,7 +124,8 @@ static void page_faults(void)
 	ATTEMPT("mov (%0), %%al", : : "r"(base + 0x4000) : "rax", "memory");
 	/* P is set together with RSVD; QEMU 7.2 forgets it. */
 	if (cpuid(0x80000008, 0).a % 256 < 52)
-		check(fault.vector == PF && (fault.code | 1) == 9, "#PF by a reserved bit in a page table (SDM 3A 4.7)");
+		check(fault.vector == PF && (fault.code | 1) == 9,
+		      "#PF by a reserved bit in a page table (SDM 3A 4.7)");
 	asm volatile("mov %0, %%cr2" : : "r"(0x123456789abc));
 	cpuid(0, 0);
 	check_eq(read_cr2(), 0x123456789abc, "CR2 can be written, and survives an exit");
@@ -132,11 +137,16 @@ static void floating_point(void)
 	u32 mxcsr = 0x1d80;  /* the same */
 	u32 quiet = 0x1f80;
 
-	ATTEMPT("fninit\n\tfldcw %0\n\tfldz\n\tfld1\n\tfdivp\n\tfwait", : : "m"(control) : "memory");
+	ATTEMPT("fninit\n\tfldcw %0\n\tfldz\n\tfld1\n\tfdivp\n\tfwait",
+		:
+		: "m"(control)
+		: "memory");
 	check_fault(MF, 0, "#MF (CR0.NE)");
 	asm volatile("fnclex\n\tfninit");
 	ATTEMPT("ldmxcsr %0\n\tmov $1, %%eax\n\tcvtsi2ss %%eax, %%xmm0\n\txorps %%xmm1, %%xmm1\n\tdivss %%xmm1, %%xmm0",
-		: : "m"(mxcsr) : "rax", "memory");
+		:
+		: "m"(mxcsr)
+		: "rax", "memory");
 	/* QEMU's TCG raises no SIMD exceptions. */
 	if (fault.vector == NO_FAULT)
 		skip("#XM", "this processor raises none");

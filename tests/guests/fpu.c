@@ -9,7 +9,6 @@ GUEST(.runs = 2, .flags = GUEST_TWINS | GUEST_MIGRATE, .seconds = 60);
 
 #define TICK 0x71
 
-
 static u8 area[4096] __attribute__((aligned(64)));
 static bool avx;
 static u64 mask;
@@ -94,7 +93,8 @@ static u32 wrong(u32 iteration)
 	bad += *(u32 *)(area + 24) != (0x1f80 | (iteration % 4) << 13);
 	for (u32 r = 0; r < 8; r++)
 		for (u32 b = 0; b < 10; b++)
-			bad += area[32 + 16 * r + b] != (pattern(iteration, r + 40, b) | (b == 7 ? 0x80 : 0));
+			bad += area[32 + 16 * r + b] !=
+			       (pattern(iteration, r + 40, b) | (b == 7 ? 0x80 : 0));
 	for (u32 r = 0; r < 16; r++)
 		for (u32 b = 0; b < 16; b++) {
 			bad += area[160 + 16 * r + b] != pattern(iteration, r, b);

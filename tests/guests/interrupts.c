@@ -40,7 +40,8 @@ static void basics(void)
 {
 	forget();
 	self(LOW);
-	check(apic_bit(APIC_IRR, LOW) && !apic_bit(APIC_ISR, LOW), "a self-IPI waits in IRR while IF is 0 (SDM 3A 10.8.4)");
+	check(apic_bit(APIC_IRR, LOW) && !apic_bit(APIC_ISR, LOW),
+	      "a self-IPI waits in IRR while IF is 0 (SDM 3A 10.8.4)");
 	check_eq(seen_count, 0, "... and is not taken");
 	irq_on();
 	irq_off();
@@ -48,7 +49,8 @@ static void basics(void)
 	check(isr_in_handler, "its ISR bit is set in the handler");
 	check_eq(ppr_in_handler & 0xf0, LOW & 0xf0, "PPR is its class there (SDM 3A 10.8.3.1)");
 	check(!tmr_in_handler, "its TMR bit is not: edge");
-	check(!apic_bit(APIC_IRR, LOW) && !apic_bit(APIC_ISR, LOW), "after EOI neither IRR nor ISR has it");
+	check(!apic_bit(APIC_IRR, LOW) && !apic_bit(APIC_ISR, LOW),
+	      "after EOI neither IRR nor ISR has it");
 	forget();
 	apic_icr(0, ICR_ASSERT | MIDDLE);
 	irq_on();
@@ -123,7 +125,8 @@ static void nesting(void)
 	irq_off();
 	check_eq(inside_before, 1, "in a handler with IF, a lower vector waits");
 	check_eq(inside_after, 2, "a higher one comes in");
-	check(seen_count == 4 && seen[0] == MIDDLE && seen[1] == HIGH && seen[2] == 1 && seen[3] == LOW - 16,
+	check(seen_count == 4 && seen[0] == MIDDLE && seen[1] == HIGH && seen[2] == 1 &&
+		      seen[3] == LOW - 16,
 	      "the lower one comes after EOI");
 	set_handler(MIDDLE, plain);
 }
@@ -146,7 +149,10 @@ static void shadows(void)
 	check_eq(seen_count, 1, "and so does a CPUID");
 	forget();
 	self(LOW);
-	asm volatile("mov %%ss, %%eax\n\tpushfq\n\torl $0x200, (%%rsp)\n\tpopfq\n\tcli" : : : "rax", "memory");
+	asm volatile("mov %%ss, %%eax\n\tpushfq\n\torl $0x200, (%%rsp)\n\tpopfq\n\tcli"
+		     :
+		     :
+		     : "rax", "memory");
 	check_eq(seen_count, 1, "POPF has no shadow");
 }
 
@@ -157,7 +163,8 @@ static void halt(void)
 	forget();
 	self(LOW);
 	asm volatile("sti\n\thlt\n1:\tcli\n\tlea 1b(%%rip), %0" : "=r"(behind) : : "memory");
-	check(seen_count == 1 && last_rip == behind, "STI; HLT with one pending: it is taken behind the HLT");
+	check(seen_count == 1 && last_rip == behind,
+	      "STI; HLT with one pending: it is taken behind the HLT");
 	for (u32 i = 0; i < 5; i++) {
 		forget();
 		call_runner(CALL_DELAYED_MSI, HIGH);
@@ -180,7 +187,8 @@ static void level(void)
 	call_runner(CALL_MSI, MIDDLE);
 	irq_on();
 	irq_off();
-	check(seen_count == 1 && call_runner(CALL_EOI_COUNT, 0) == before, "an edge MSI's EOI is nobody's business");
+	check(seen_count == 1 && call_runner(CALL_EOI_COUNT, 0) == before,
+	      "an edge MSI's EOI is nobody's business");
 	forget();
 	call_runner(CALL_LEVEL_MSI, MIDDLE);
 	irq_on();
@@ -243,7 +251,9 @@ static void fresh_stack(void)
 		nmis = 2;
 		self(LOW);
 		asm volatile("mov %%rsp, %%rbx\n\tmov %0, %%rsp\n\tsti\n\tnop\n\tcli\n\tmov %%rbx, %%rsp"
-			     : : "r"(stack) : "rbx", "memory");
+			     :
+			     : "r"(stack)
+			     : "rbx", "memory");
 		good &= seen_count == 1;
 	}
 	check(good, "an interrupt whose stack is not there yet is delivered once");
@@ -263,8 +273,10 @@ static void fresh_stack(void)
 	nmis = 2;
 	asm volatile("mov %%rsp, %%rbx\n\tmov %0, %%rsp\n\tmov %1, %%ecx\n\txor %%edx, %%edx\n\tmov %2, %%eax\n\t"
 		     "test %3, %3\n\tjz 1f\n\twrmsr\n\tjmp 2f\n1:\tmov %%eax, (%4)\n2:\tnop\n\tmov %%rbx, %%rsp"
-		     : : "r"(stack), "i"(0x830), "i"(ICR_NMI | ICR_ASSERT), "r"((u32)apic_x2),
-		     "r"(APIC_BASE_ADDRESS + APIC_ICR) : "rbx", "rax", "rcx", "rdx", "memory");
+		     :
+		     : "r"(stack), "i"(0x830), "i"(ICR_NMI | ICR_ASSERT), "r"((u32)apic_x2),
+		       "r"(APIC_BASE_ADDRESS + APIC_ICR)
+		     : "rbx", "rax", "rcx", "rdx", "memory");
 	check_eq(nmis, 3, "and an NMI");
 	call_runner(CALL_SLOT_REMOVE, 0);
 }
@@ -280,7 +292,8 @@ static void errors(void)
 	apic_write(APIC_ESR, 0);
 	check_eq(apic_read(APIC_ESR) & 0x20, 0, "... until ESR is written again");
 	apic_write(APIC_SVR, 0xff);
-	check(apic_read(APIC_LVT_TIMER) & APIC_MASKED, "LVTs are masked while the APIC is disabled (SDM 3A 10.4.7.2)");
+	check(apic_read(APIC_LVT_TIMER) & APIC_MASKED,
+	      "LVTs are masked while the APIC is disabled (SDM 3A 10.4.7.2)");
 	apic_write(APIC_LVT_TIMER, LOW);
 	check(apic_read(APIC_LVT_TIMER) & APIC_MASKED, "... and stay so");
 	apic_write(APIC_SVR, 0x1ff);

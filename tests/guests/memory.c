@@ -36,7 +36,8 @@ static void all_of_it(void)
 	check_eq(call_runner(CALL_MMIO_COUNT, 0), 2, "the byte behind it comes out");
 	/* Half of this is RAM, half is nothing: the access is emulated in two parts. */
 	*(volatile u32 *)(HIGH_BASE + HIGH_SIZE - 2) = 0xaabbccdd;
-	check_eq(*(volatile u16 *)(HIGH_BASE + HIGH_SIZE - 2), 0xccdd, "an access over the end of RAM");
+	check_eq(*(volatile u16 *)(HIGH_BASE + HIGH_SIZE - 2), 0xccdd,
+		 "an access over the end of RAM");
 }
 
 static void coming_and_going(void)
@@ -111,7 +112,10 @@ static void churn(void)
 		for (u64 n = 0; n < PAGES; n++) {
 			bad += *page(EXTRA_BASE, n) != n + rounds;
 			*page(EXTRA_BASE, n) = n + rounds + 1;
-			asm volatile("lock; incq (%0)" : : "r"(page(EXTRA_BASE, n) + 1) : "memory", "cc");
+			asm volatile("lock; incq (%0)"
+				     :
+				     : "r"(page(EXTRA_BASE, n) + 1)
+				     : "memory", "cc");
 		}
 		rounds++;
 	}

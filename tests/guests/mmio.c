@@ -73,18 +73,35 @@ static void arithmetic(void)
 	u8 carry;
 
 	D32(32) = 0xfffffffe;
-	asm volatile("addl $3, (%1)\n\tsetc %0" : "=r"(carry) : "r"(DEVICE_BASE + 32) : "memory", "cc");
+	asm volatile("addl $3, (%1)\n\tsetc %0"
+		     : "=r"(carry)
+		     : "r"(DEVICE_BASE + 32)
+		     : "memory", "cc");
 	check(D32(32) == 1 && carry == 1, "ADD to memory, and its carry");
 	asm volatile("lock; subl %2, (%1)\n\tpushfq\n\tpop %0"
-		     : "=r"(flags) : "r"(DEVICE_BASE + 32), "r"(2) : "memory", "cc");
+		     : "=r"(flags)
+		     : "r"(DEVICE_BASE + 32), "r"(2)
+		     : "memory", "cc");
 	check(D32(32) == ~0u && (flags & 0x8d5) == 0x95, "SUB with LOCK: CF, SF, AF, PF");
-	asm volatile("orb $1, (%0)\n\tandw $0xf, (%0)\n\txorq $-1, (%0)" : : "r"(DEVICE_BASE + 32) : "memory", "cc");
+	asm volatile("orb $1, (%0)\n\tandw $0xf, (%0)\n\txorq $-1, (%0)"
+		     :
+		     : "r"(DEVICE_BASE + 32)
+		     : "memory", "cc");
 	check_eq(D64(32), 0xffffffff0000fff0, "OR, AND, XOR");
-	asm volatile("incl (%0)\n\tnotb 2(%0)\n\tnegw 4(%0)\n\tdecb 6(%0)" : : "r"(DEVICE_BASE + 32) : "memory", "cc");
+	asm volatile("incl (%0)\n\tnotb 2(%0)\n\tnegw 4(%0)\n\tdecb 6(%0)"
+		     :
+		     : "r"(DEVICE_BASE + 32)
+		     : "memory", "cc");
 	check_eq(D64(32), 0xfffe000100fffff1, "INC, NOT, NEG, DEC");
-	asm volatile("cmpl $0xfffff1, (%1)\n\tpushfq\n\tpop %0" : "=r"(flags) : "r"(DEVICE_BASE + 32) : "cc");
+	asm volatile("cmpl $0xfffff1, (%1)\n\tpushfq\n\tpop %0"
+		     : "=r"(flags)
+		     : "r"(DEVICE_BASE + 32)
+		     : "cc");
 	check(flags & 0x40, "CMP with memory");
-	asm volatile("testb $0x0e, (%1)\n\tpushfq\n\tpop %0" : "=r"(flags) : "r"(DEVICE_BASE + 32) : "cc");
+	asm volatile("testb $0x0e, (%1)\n\tpushfq\n\tpop %0"
+		     : "=r"(flags)
+		     : "r"(DEVICE_BASE + 32)
+		     : "cc");
 	check(flags & 0x40, "TEST with memory");
 	rax = 5;
 	asm volatile("addl (%1), %k0" : "+r"(rax) : "r"(DEVICE_BASE + 36) : "cc");
@@ -94,22 +111,37 @@ static void arithmetic(void)
 	check(rax == 0xf1 && D8(32) == 0x77, "XCHG");
 	D32(40) = 10;
 	rax = 10;
-	asm volatile("lock; cmpxchgl %2, (%1)" : "+a"(rax) : "r"(DEVICE_BASE + 40), "r"(11) : "memory", "cc");
+	asm volatile("lock; cmpxchgl %2, (%1)"
+		     : "+a"(rax)
+		     : "r"(DEVICE_BASE + 40), "r"(11)
+		     : "memory", "cc");
 	check(rax == 10 && D32(40) == 11, "CMPXCHG that matches");
-	asm volatile("lock; cmpxchgl %2, (%1)" : "+a"(rax) : "r"(DEVICE_BASE + 40), "r"(12) : "memory", "cc");
+	asm volatile("lock; cmpxchgl %2, (%1)"
+		     : "+a"(rax)
+		     : "r"(DEVICE_BASE + 40), "r"(12)
+		     : "memory", "cc");
 	check(rax == 11 && D32(40) == 11, "CMPXCHG that does not");
 	rax = 4;
 	asm volatile("lock; xaddl %k0, (%1)" : "+r"(rax) : "r"(DEVICE_BASE + 40) : "memory", "cc");
 	check(rax == 11 && D32(40) == 15, "XADD");
-	asm volatile("btsl $5, (%1)\n\tsetc %0" : "=r"(carry) : "r"(DEVICE_BASE + 40) : "memory", "cc");
+	asm volatile("btsl $5, (%1)\n\tsetc %0"
+		     : "=r"(carry)
+		     : "r"(DEVICE_BASE + 40)
+		     : "memory", "cc");
 	check(D32(40) == 47 && !carry, "BTS");
 	asm volatile("shll $4, (%0)" : : "r"(DEVICE_BASE + 40) : "memory", "cc");
 	check_eq(D32(40), 47 << 4, "SHL");
 	asm volatile("pushq (%1)\n\tpop %0" : "=r"(rax) : "r"(DEVICE_BASE + 32));
 	check_eq(rax, D64(32), "PUSH from memory");
-	asm volatile("push %0\n\tpopq (%1)" : : "r"(0x1122334455667788), "r"(DEVICE_BASE + 48) : "memory");
+	asm volatile("push %0\n\tpopq (%1)"
+		     :
+		     : "r"(0x1122334455667788), "r"(DEVICE_BASE + 48)
+		     : "memory");
 	check_eq(D64(48), 0x1122334455667788, "POP to memory");
-	asm volatile("cmp %0, %0\n\tsete (%1)" : : "r"(rax), "r"(DEVICE_BASE + 48) : "memory", "cc");
+	asm volatile("cmp %0, %0\n\tsete (%1)"
+		     :
+		     : "r"(rax), "r"(DEVICE_BASE + 48)
+		     : "memory", "cc");
 	check_eq(D8(48), 1, "SETcc");
 }
 
@@ -119,11 +151,17 @@ static void wide(void)
 
 	D64(64) = 0x0123456789abcdef;
 	D64(72) = 0xfedcba9876543210;
-	asm volatile("movups (%0), %%xmm0\n\tmovups %%xmm0, (%1)" : : "r"(DEVICE_BASE + 64), "r"(got) : "memory");
+	asm volatile("movups (%0), %%xmm0\n\tmovups %%xmm0, (%1)"
+		     :
+		     : "r"(DEVICE_BASE + 64), "r"(got)
+		     : "memory");
 	check(got[0] == 0x0123456789abcdef && got[1] == 0xfedcba9876543210, "a 16-byte load");
 	asm volatile("movups %%xmm0, (%0)" : : "r"(DEVICE_BASE + 88) : "memory");
 	check(D64(88) == got[0] && D64(96) == got[1], "a 16-byte store");
-	asm volatile("movq (%0), %%xmm1\n\tmovq %%xmm1, (%1)" : : "r"(DEVICE_BASE + 72), "r"(got) : "memory");
+	asm volatile("movq (%0), %%xmm1\n\tmovq %%xmm1, (%1)"
+		     :
+		     : "r"(DEVICE_BASE + 72), "r"(got)
+		     : "memory");
 	check_eq(got[0], 0xfedcba9876543210, "MOVQ");
 }
 
@@ -136,7 +174,8 @@ static void strings(void)
 	for (u32 i = 0; i < 5000; i++)
 		ram[i] = i * 11 + (i >> 8);
 	asm volatile("rep movsb" : "+D"(rdi), "+S"(rsi), "+c"(rcx) : : "memory");
-	check(rdi == DEVICE_BASE + 0x100 + 1000 && rsi == RAM + 1000 && !rcx, "REP MOVSB to the device");
+	check(rdi == DEVICE_BASE + 0x100 + 1000 && rsi == RAM + 1000 && !rcx,
+	      "REP MOVSB to the device");
 	for (u32 i = 0; i < 1000; i++)
 		good &= D8(0x100 + i) == ram[i];
 	check(good, "... arrived");
@@ -144,7 +183,8 @@ static void strings(void)
 	rdi = RAM + 0x2ffd; /* across a page */
 	rcx = 250;
 	asm volatile("rep movsl" : "+D"(rdi), "+S"(rsi), "+c"(rcx) : : "memory");
-	check(!rcx && !memcmp(ram, ram + 0x2ffd, 1000), "REP MOVSL from the device, over a page's end in RAM");
+	check(!rcx && !memcmp(ram, ram + 0x2ffd, 1000),
+	      "REP MOVSL from the device, over a page's end in RAM");
 	rdi = DEVICE_BASE + 0xf80;
 	rsi = RAM;
 	rcx = 64;
@@ -156,7 +196,8 @@ static void strings(void)
 	rdi = DEVICE_BASE + 0x2000;
 	rcx = 100;
 	asm volatile("rep stosl" : "+D"(rdi), "+c"(rcx) : "a"(0xa5a5a5a5) : "memory");
-	check(D32(0x2000) == 0xa5a5a5a5 && D32(0x218c) == 0xa5a5a5a5 && D32(0x2190) == 0, "REP STOSL");
+	check(D32(0x2000) == 0xa5a5a5a5 && D32(0x218c) == 0xa5a5a5a5 && D32(0x2190) == 0,
+	      "REP STOSL");
 	rsi = DEVICE_BASE + 0x100;
 	rdi = DEVICE_BASE + 0x3000;
 	rcx = 16;
@@ -213,7 +254,8 @@ static void read_only(void)
 	check_eq(call_runner(CALL_ROM_WRITES, 0), 1, "a write to it comes out");
 	check_eq(rom[5], ROM_BYTE(5), "... and changes nothing");
 	asm volatile("rep movsb" : "+D"(rdi), "+S"(rsi), "+c"(rcx) : : "memory");
-	check(!rcx && rom[100] == ROM_BYTE(100) && rom[119] == ROM_BYTE(119), "REP MOVSB to it changes nothing");
+	check(!rcx && rom[100] == ROM_BYTE(100) && rom[119] == ROM_BYTE(119),
+	      "REP MOVSB to it changes nothing");
 	asm volatile("lock; addl $1, (%0)" : : "r"(ROM_BASE + 200) : "memory", "cc");
 	check_eq(rom[200], ROM_BYTE(200), "ADD to it changes nothing");
 	rsi = ROM_BASE + 300;

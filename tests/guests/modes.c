@@ -291,7 +291,8 @@ void guest_main(u32 run)
 	check_eq(*result(0x04), vendor, "CPUID with a prefix there");
 	check_eq(*result(0x08), 0x31323334, "OUT and IN there");
 	check_eq(*result(0x0c), 0x51525354, "MMIO there");
-	check_eq(*result(0x10) & 0xd00, 0x900, "without paging EFER.LMA is 0 and LME still 1 (SDM 3A 4.1.1)");
+	check_eq(*result(0x10) & 0xd00, 0x900,
+		 "without paging EFER.LMA is 0 and LME still 1 (SDM 3A 4.1.1)");
 	check_eq(*result(0x14), 0x61626364, "MMIO without paging");
 	check_eq(*result(0x18), vendor, "CPUID without paging");
 	check_eq(*result(0x20), 0xaaaa0001, "a 4 MiB page (SDM 3A 4.3)");

@@ -69,10 +69,14 @@ static void ours(void)
 		reads_back(MSR_TSC_AUX, 0x89abcdef, "TSC_AUX");
 		refuses(MSR_TSC_AUX, BIT(32), "TSC_AUX[63:32] is reserved (SDM 4)");
 	}
-	check_eq(rdmsr(MSR_APIC_BASE), APIC_BASE_ADDRESS | BIT(11) | BIT(8), "APIC_BASE: enabled, boot processor");
-	refuses(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | 1, "APIC_BASE[7:0] is reserved (SDM 3A 10.4.4)");
-	refuses(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BIT(60), "APIC_BASE above MAXPHYADDR is reserved");
-	refuses(MSR_APIC_BASE, APIC_BASE_ADDRESS | BIT(8) | BIT(10), "x2APIC without enable is illegal (SDM 3A 10.12.5)");
+	check_eq(rdmsr(MSR_APIC_BASE), APIC_BASE_ADDRESS | BIT(11) | BIT(8),
+		 "APIC_BASE: enabled, boot processor");
+	refuses(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | 1,
+		"APIC_BASE[7:0] is reserved (SDM 3A 10.4.4)");
+	refuses(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BIT(60),
+		"APIC_BASE above MAXPHYADDR is reserved");
+	refuses(MSR_APIC_BASE, APIC_BASE_ADDRESS | BIT(8) | BIT(10),
+		"x2APIC without enable is illegal (SDM 3A 10.12.5)");
 	reads_back(MSR_TSC_ADJUST, 0, "TSC_ADJUST");
 	check_eq(try_rdmsr(0x8b), ~0ull, "the microcode is newer than any fix");
 }
@@ -181,7 +185,8 @@ void guest_main(u32 run)
 	      "VM_CR says that SVM is off (APM 2 15.30.1)");
 	check(sweep(0, 0x2000) > 10, "0..1FFFh can be read");
 	check(sweep(0xc0000000, 0x2000) > 5, "C000_0000h..C000_1FFFh can be read");
-	check(sweep(0xc0010000, 0x2000) < 0x100, "C001_0000h..C001_1FFFh can be read, and holds few");
+	check(sweep(0xc0010000, 0x2000) < 0x100,
+	      "C001_0000h..C001_1FFFh can be read, and holds few");
 	check(write_sweep(0, 0x2000) > 0x1000, "unreadable ones in 0..1FFFh can be written to");
 	check(write_sweep(0xc0010000, 0x2000) > 0x1000, "... and in C001_0000h..C001_1FFFh");
 }

@@ -99,7 +99,8 @@ static void spaces(void)
 	write_cr3(root);
 	/* index 0 three times leads to the table itself, and its entry 1 to the page */
 	check_eq(*(volatile u64 *)(200ull << 39 | 0x1000), 0x77, "another address space");
-	check_eq(*there, table | PTE_W | PTE_P | PTE_A | (*there & PTE_D), "a table that maps itself");
+	check_eq(*there, table | PTE_W | PTE_P | PTE_A | (*there & PTE_D),
+		 "a table that maps itself");
 	write_cr3(old);
 	ATTEMPT("mov (%0), %%al", : : "r"(there) : "rax", "memory");
 	check_fault(PF, 0, "... is gone after the switch back");

@@ -59,14 +59,20 @@ static bool same(u64 at, u32 count, u8 seed)
 	{                                                                                          \
 		u64 rsi = from, rdi = to, rcx = count;                                             \
                                                                                                    \
-		fill(from, count * bytes, bytes);                                                  \
-		memset((void *)(to - 8), 0x5a, count * bytes + 16);                                \
-		asm volatile("rep outs" #suffix : "+S"(rsi), "+c"(rcx) : "d"(PORT_FIFO) : "memory"); \
+		fill(from, count *bytes, bytes);                                                   \
+		memset((void *)(to - 8), 0x5a, count *bytes + 16);                                 \
+		asm volatile("rep outs" #suffix                                                    \
+			     : "+S"(rsi), "+c"(rcx)                                                \
+			     : "d"(PORT_FIFO)                                                      \
+			     : "memory");                                                          \
 		check(rsi == from + count * bytes && rcx == 0, name);                              \
 		rcx = count;                                                                       \
-		asm volatile("rep ins" #suffix : "+D"(rdi), "+c"(rcx) : "d"(PORT_FIFO) : "memory");  \
+		asm volatile("rep ins" #suffix                                                     \
+			     : "+D"(rdi), "+c"(rcx)                                                \
+			     : "d"(PORT_FIFO)                                                      \
+			     : "memory");                                                          \
 		check(rdi == to + count * bytes && rcx == 0 && same(to, count * bytes, bytes),     \
-		      "... and what comes back is what went out");                                \
+		      "... and what comes back is what went out");                                 \
 		check(*(u8 *)(to - 1) == 0x5a && *(u8 *)(to + count * bytes) == 0x5a,              \
 		      "... with nothing around it touched");                                       \
 	}
@@ -133,7 +139,8 @@ static void faults(void)
 	rcx = 10;
 	ATTEMPT("rep insb", : "+D"(rdi), "+c"(rcx) : "d"(PORT_FIFO) : "memory");
 	check_fault(PF, 2, "INSB runs into an absent page: #PF, a write");
-	check(rdi == page && rcx == 4 && fault.cr2 == page && same(page - 6, 6, 3), "... after 6 bytes");
+	check(rdi == page && rcx == 4 && fault.cr2 == page && same(page - 6, 6, 3),
+	      "... after 6 bytes");
 
 	pte[3] = page | PTE_P; /* read-only */
 	rdi = page;
@@ -163,8 +170,10 @@ void guest_main(u32 run)
 	strings_w(BUFFER, BUFFER2, 13, "REP OUTSW");
 	strings_l(BUFFER, BUFFER2, 13, "REP OUTSL");
 	strings_b(BUFFER + 4090, BUFFER2 + 4093, 5000, "REP OUTSB over pages");
-	strings_w(BUFFER + 4095, BUFFER2 + 4093, 5000, "REP OUTSW over pages, an element across each");
-	strings_l(BUFFER + 4093, BUFFER2 + 4095, 5000, "REP OUTSL over pages, an element across each");
+	strings_w(BUFFER + 4095, BUFFER2 + 4093, 5000,
+		  "REP OUTSW over pages, an element across each");
+	strings_l(BUFFER + 4093, BUFFER2 + 4095, 5000,
+		  "REP OUTSL over pages, an element across each");
 	strings_l(BUFFER, BUFFER2, 16000, "a long REP OUTSL");
 	backwards();
 	single();

@@ -33,9 +33,9 @@ struct machine {
 		pthread_t thread;
 		_Atomic pid_t tid;
 		bool started;
-		bool ended; /* the guest's doing, or its death */
+		bool ended;	 /* the guest's doing, or its death */
 		uint32_t reason; /* FERMATA_EXIT_* it died of, 0: PORT_EXIT */
-		char *why; /* an error that is no exit */
+		char *why;	 /* an error that is no exit */
 		char *report;
 		uint32_t argument, result; /* PORT_CALL */
 	} processor[MAX_VCPUS];

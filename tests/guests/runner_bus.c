@@ -114,6 +114,9 @@ static void mem_write(void *opaque, uint64_t gpa, unsigned size, uint64_t value)
 
 struct fermata_bus machine_bus(struct processor *p)
 {
-	return (struct fermata_bus){ .opaque = p, .io_read = io_read, .io_write = io_write,
-				     .mem_read = mem_read, .mem_write = mem_write };
+	return (struct fermata_bus){ .opaque = p,
+				     .io_read = io_read,
+				     .io_write = io_write,
+				     .mem_read = mem_read,
+				     .mem_write = mem_write };
 }

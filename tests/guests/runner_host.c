@@ -26,7 +26,8 @@ static void sleep_us(long us)
 /* Other pages with the same content where `at` is; in between there is nothing the guest could see. */
 static void move_pages_of(uint8_t *at, size_t size, int fill)
 {
-	uint8_t *other = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *other =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (other == MAP_FAILED)
 		return;

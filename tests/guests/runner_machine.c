@@ -46,7 +46,7 @@ static bool enter_long_mode(struct machine *m, fermata_vcpu *vcpu)
 		s->segments.fs = s->segments.gs = data;
 		s->control.cr0 = 0x80010033; /* PG WP NE ET MP PE */
 		s->control.cr3 = GUEST_PML4;
-		s->control.cr4 = 0x620; /* OSXMMEXCPT OSFXSR PAE */
+		s->control.cr4 = 0x620;	 /* OSXMMEXCPT OSFXSR PAE */
 		s->control.efer = 0xd01; /* NXE LMA LME SCE */
 		good = !fermata_state_set(vcpu, s, mask);
 	}

@@ -118,8 +118,10 @@ static void start_others(void)
 {
 	memcpy((void *)TRAMPOLINE, trampoline, trampoline_end - trampoline);
 	apic_icr(0, ICR_OTHERS | ICR_STARTUP | ICR_ASSERT | (TRAMPOLINE >> 12));
-	check(WAIT_FOR(started == CPUS - 1, 5000), "a SIPI starts those that wait for one (SDM 3A 8.4.4)");
-	check_eq(*(u16 *)(TRAMPOLINE + (trampoline_cs - trampoline)), TRAMPOLINE >> 4, "... with CS = vector << 8");
+	check(WAIT_FOR(started == CPUS - 1, 5000),
+	      "a SIPI starts those that wait for one (SDM 3A 8.4.4)");
+	check_eq(*(u16 *)(TRAMPOLINE + (trampoline_cs - trampoline)), TRAMPOLINE >> 4,
+		 "... with CS = vector << 8");
 	check_eq(*(u16 *)(TRAMPOLINE + (trampoline_ip - trampoline)), 4, "... and IP = 0");
 	apic_icr(1, ICR_STARTUP | ICR_ASSERT | (TRAMPOLINE >> 12));
 	spin_us(2000);
@@ -153,7 +155,8 @@ static void fixed(void)
 	apic_icr(0, ICR_ALL | ICR_ASSERT | PING);
 	check(WAIT_FOR(pings[0] == 1 && pings[1] == 202 && pings[2] == 202, 5000), "all, with self");
 	apic_icr(apic_x2 ? ~0u : 0xff, ICR_ASSERT | PING);
-	check(WAIT_FOR(pings[0] == 2 && pings[1] == 203 && pings[2] == 203, 5000), "the broadcast ID");
+	check(WAIT_FOR(pings[0] == 2 && pings[1] == 203 && pings[2] == 203, 5000),
+	      "the broadcast ID");
 	irq_off();
 	nmis[1] = nmis[2] = 0;
 	apic_icr(2, ICR_NMI | ICR_ASSERT);
@@ -176,7 +179,8 @@ static void both_ways(void)
 		good &= WAIT_FOR(orders_done == CPUS - 1, 5000);
 	}
 	check(good, "orders are carried out by all");
-	check(pings[0] >= 200 && pings[0] <= 400, "and each answers with an IPI (two may become one)");
+	check(pings[0] >= 200 && pings[0] <= 400,
+	      "and each answers with an IPI (two may become one)");
 	irq_off();
 }
 
@@ -198,7 +202,8 @@ static void logical(void)
 		WAIT_FOR(orders_done == CPUS - 1, 5000);
 	}
 	apic_icr(6, ICR_ASSERT | 0x800 | PING);
-	check(WAIT_FOR(pings[1] == 1 && pings[2] == 1, 5000), "a logical destination of two (SDM 3A 10.6.2.2)");
+	check(WAIT_FOR(pings[1] == 1 && pings[2] == 1, 5000),
+	      "a logical destination of two (SDM 3A 10.6.2.2)");
 	check_eq(pings[0], 0, "... not the third");
 	if (apic_x2)
 		return; /* lowest priority is not for x2APIC IPIs (SDM 3A 10.12.9) */

@@ -58,7 +58,8 @@ static void one_shot(void)
 	start = rdtsc();
 	apic_write(APIC_TIMER_INITIAL, MS / 4);
 	irq_on();
-	check(WAIT_FOR(fired, 5000) && not_before(start, fired_at, 4000), "divided by 16 it takes 16 times as long");
+	check(WAIT_FOR(fired, 5000) && not_before(start, fired_at, 4000),
+	      "divided by 16 it takes 16 times as long");
 	irq_off();
 
 	reset(TIMER, 0xb);
@@ -120,7 +121,8 @@ static void deadline(void)
 	}
 	reset(TIMER, 0xb);
 	wrmsr(MSR_TSC_DEADLINE, rdtsc() + tsc_khz);
-	check_eq(rdmsr(MSR_TSC_DEADLINE), 0, "outside its mode the deadline is not taken (SDM 3A 10.5.4.1)");
+	check_eq(rdmsr(MSR_TSC_DEADLINE), 0,
+		 "outside its mode the deadline is not taken (SDM 3A 10.5.4.1)");
 	reset(TIMER | TIMER_DEADLINE, 0xb);
 	end = rdtsc() + 3ull * tsc_khz;
 	wrmsr(MSR_TSC_DEADLINE, end);

@@ -49,7 +49,8 @@ static void processor_id(void)
 		before = rdtsc();
 		asm volatile("rdtscp" : "=a"(low), "=d"(high), "=c"(aux) : : "memory");
 		after = rdtsc();
-		if (aux != 0x12345678 || (low | (u64)high << 32) < before || after < (low | (u64)high << 32)) {
+		if (aux != 0x12345678 || (low | (u64)high << 32) < before ||
+		    after < (low | (u64)high << 32)) {
 			check(false, "RDTSCP reads the TSC and TSC_AUX");
 			return;
 		}

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: MIT OR GPL-2.0
-# timeout: 180
+# timeout: 240
 #
 # Debian's kernel as a guest, in one start of the box: a boot with its whole log, what the guest sees of
 # time, interrupts and processor, what it costs when idle, and the kernel options that change its
@@ -22,9 +22,13 @@ my @tolerated = (
 	# In the box an exit takes microseconds where the kernel's calibration accepts fewer, and a tick of
 	# the box's own kernel in between spoils what is left: Linux may then take the ACPI timer as its clock.
 	qr/^tsc: /,
+	# The same later: ticks are lost while the box's kernel clears 2 MiB for the guest, one emulated
+	# instruction a byte, and Linux, which has no better watchdog yet than these ticks, blames the TSC.
+	# A box that had to wait for a processor gives it a "long readout interval". Time itself is checked below.
+	qr/^clocksource: (timekeeping watchdog on CPU0: Marking clocksource 'tsc-early' as unstable| |Long readout interval)/,
 	# Follow from a clock that is not the TSC.
 	qr/^Unstable clock detected|^If you want to keep using the local clock|^  "trace_clock=local"|^on the kernel command line/,
-	# The emulator was not scheduled for a while, and PIT ticks that nobody took are not made up for.
+	# Lost ticks again, of the PIT this time: nobody makes up for those that come while the guest stands.
 	qr/^APIC calibration not consistent with PM-Timer/,
 );
 
@@ -121,7 +125,8 @@ for ($boot =~ /^raw <(.*)$/mg) {
 }
 my @unexpected = grep { my $text = $_; !grep { $text =~ $_ } @tolerated } @worse;
 ok(scalar(() = $boot =~ /^raw </mg) > 100, 'its log is there');
-is_deeply(\@unexpected, [], 'and holds no warning but those expected');
+is(scalar @unexpected, 0, 'and holds no warning but those expected');
+diag('unexpected: ', $_) for @unexpected;
 note('tolerated: ', $_) for grep { my $text = $_; grep { $text =~ $_ } @tolerated } @worse;
 
 my @guest_time = $boot =~ /^time (\d+)$/mg;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR GPL-2.0
-# timeout: 900
+# timeout: 1200
 #
 # Everything a process can do to /dev/fermata and to a host with guests: errors are the ones that are
 # promised, guests are not disturbed, nothing leaks, and the kernel has nothing to say about it. One

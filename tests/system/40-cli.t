@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: MIT OR GPL-2.0
-# timeout: 180
+# timeout: 240
 #
 # The command: what it refuses and in which words, its exit statuses, and how it treats the terminal.
 use strict;
@@ -95,7 +95,8 @@ my @refused = (
 		'900G', '2T', '99999999999999999999', '17179869184G'),
 	map({ [ "name '$_'" => [ '--kernel', $debian, '--name', $_ ], qr/not a name/ ] }
 		'', '.', '..', 'a/b', '/etc', "a\nb", 'a b', "\xc3\xa4", $long),
-	[ 'no such box' => [ '--kernel', $debian, '--box', 'intel' ], qr/there is no such box/ ],
+	[ 'no such box' => [ '--kernel', $debian, '--box', 'nowhere' ], qr/there is no such box/ ],
+	[ 'no such model' => [ '--kernel', $debian, '--box', 'bochs:i486' ], qr/no such model; it has: .*\bcorei7_skylake_x\b/ ],
 	[ 'no such use of keys' => [ '--kernel', $debian, '--keys', 'maybe' ], qr/--keys maybe/ ],
 	map({ [ "$_ without its value" => [ $_ ], qr/option '$_' needs a value/ ] }
 		qw(--kernel --initrd --append --memory --name --box --keys)),

@@ -91,7 +91,7 @@ sub command {
 sub box {
 	my ($options, $script, @files) = @_;
 	my $path = write_file('script', $script);
-	my ($status, $out, $err) = command({ seconds => 120 }, 'build/box/box-sh', @$options, $path, @files);
+	my ($status, $out, $err) = command({ seconds => 200 }, 'build/box/box-sh', @$options, $path, @files);
 	$out =~ s/\r//g;
 	print STDERR map { "# $_\n" } split /\n/, $err if $err ne '';
 	return ($status, $out);

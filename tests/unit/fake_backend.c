@@ -84,6 +84,17 @@ static void fake_run(struct vcpu *v)
 	}
 }
 
+static u32 fake_audit(struct vcpu *v, struct audit_finding *out, u32 room)
+{
+	u32 i, count = 0;
+
+	fake.audits++;
+	for (i = 0; i < fake.broken_rules; i++)
+		audit_add(out, room, &count,
+			  &(struct audit_finding){ "a rule", "APM 2 1.1", "CR0", 0x1234 + i });
+	return count;
+}
+
 static void fake_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
 {
 	const struct fake_hw *hw = v->hw;
@@ -189,6 +200,7 @@ const struct backend fake_backend = {
 	.vcpu_destroy = fake_vcpu_destroy,
 	.load = fake_load,
 	.run = fake_run,
+	.audit = fake_audit,
 	.get_state = fake_get_state,
 	.set_state = fake_set_state,
 	.where = fake_where,

@@ -93,6 +93,11 @@ void cpu_wrmsr(u32 msr, u64 value)
 	fake_processor.msr_writes++;
 }
 
+u64 cpu_cr0(void)
+{
+	return fake_processor.cr0;
+}
+
 u64 cpu_cr4(void)
 {
 	return fake_processor.cr4;

@@ -147,7 +147,7 @@ static void lengths(void **state)
 	assert_int_equal(v->advance, 3);
 	/* Another CPU has rewritten the code: nothing happens, the guest runs what is there. */
 	an_exit(EXIT_CPUID, 0);
-	code("\x90\x90", 2);
+	code("\xf4\xf4", 2);
 	regs[FERMATA_RBX] = 0x77;
 	assert_int_equal(exit_handle(v), GO_ON);
 	assert_int_equal(v->advance, 0);

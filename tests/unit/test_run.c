@@ -385,6 +385,7 @@ static void death(void **state)
 		assert_int_equal(vcpu_run(v), 0);
 		assert_int_equal(page->exit.reason, end[i].reason);
 		assert_int_equal(v->mp_state, FERMATA_MP_DEAD);
+		assert_int_equal(fake.audits, i == 2); /* an entry that was refused is looked into */
 		assert_int_equal(vcpu_run(v), -EIO);
 		assert_int_equal(fake.played, 1);
 	}

@@ -61,9 +61,9 @@ enum guest_call {
 	CALL_SLOT_ADD,	  /* EXTRA; zeroed */
 	CALL_SLOT_REMOVE, /* EXTRA */
 	CALL_DONTNEED,	  /* the host drops EXTRA's pages: they read as zeros */
-	CALL_REPLACE,	  /* the host maps other pages, full of the byte in the argument, at EXTRA */
-	CALL_POKE,	  /* the host writes the argument to the first word of every page of EXTRA */
-	CALL_CHURN,	  /* the host forks, protects, moves and compacts until CALL_CALM */
+	CALL_REPLACE, /* the host maps other pages, full of the byte in the argument, at EXTRA */
+	CALL_POKE,    /* the host writes the argument to the first word of every page of EXTRA */
+	CALL_CHURN,   /* the host forks, protects, moves and compacts until CALL_CALM */
 	CALL_CALM,
 	CALL_SLEEP,	  /* milliseconds */
 	CALL_LEVEL_MSI,	  /* vector: level-triggered, to APIC ID 0 */
@@ -71,10 +71,10 @@ enum guest_call {
 	CALL_NMI,	  /* LINT1 up and down */
 	CALL_DELAYED_MSI, /* as CALL_MSI, some 5 ms later, from another thread */
 	CALL_DELAYED_NMI,
-	CALL_EOI_COUNT,	  /* how many FERMATA_EXIT_EOI there were ... */
-	CALL_EOI_VECTOR,  /* ... and the last one's vector */
-	CALL_MMIO_COUNT,  /* accesses to DEVICE and HOLE ... */
-	CALL_MMIO_SIZE,	  /* ... and the last one's size, offset, direction (1: write) */
+	CALL_EOI_COUNT,	 /* how many FERMATA_EXIT_EOI there were ... */
+	CALL_EOI_VECTOR, /* ... and the last one's vector */
+	CALL_MMIO_COUNT, /* accesses to DEVICE and HOLE ... */
+	CALL_MMIO_SIZE,	 /* ... and the last one's size, offset, direction (1: write) */
 	CALL_MMIO_OFFSET,
 	CALL_MMIO_WRITE,
 	CALL_ROM_WRITES, /* writes to ROM that came out */

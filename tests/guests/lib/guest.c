@@ -117,9 +117,12 @@ void guest_tables(void)
 	for (u32 i = 0; i < 256; i++) {
 		u64 stub = (u64)vector_stubs + 16 * i;
 
-		idt[i] = (struct gate){ .offset_low = stub, .selector = SELECTOR_CODE,
-					.ist = i == DF ? 1 : 0, .type = 0x8e,
-					.offset_mid = stub >> 16, .offset_high = stub >> 32 };
+		idt[i] = (struct gate){ .offset_low = stub,
+					.selector = SELECTOR_CODE,
+					.ist = i == DF ? 1 : 0,
+					.type = 0x8e,
+					.offset_mid = stub >> 16,
+					.offset_high = stub >> 32 };
 	}
 	idt[USER_DONE].type = 0xee;
 	gdt[1] = 0x00af9b000000ffff; /* code, 64-bit */
@@ -204,7 +207,8 @@ void try_wrmsr(u32 msr, u64 value)
 
 void user_pages(bool on)
 {
-	u64 *level[] = { table_entry(USER_BASE, 4), table_entry(USER_BASE, 3), table_entry(USER_BASE, 2) };
+	u64 *level[] = { table_entry(USER_BASE, 4), table_entry(USER_BASE, 3),
+			 table_entry(USER_BASE, 2) };
 
 	for (u32 i = 0; i < 3; i++)
 		*level[i] = on ? *level[i] | PTE_U : *level[i] & ~PTE_U;

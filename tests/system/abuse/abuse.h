@@ -52,6 +52,7 @@ void remember_start(uint64_t seed);
 void sleep_us(unsigned us);
 /* SIGALRM every so often, so that no call sleeps for good; 0 stops it. */
 void ticks(unsigned us);
+int status_of(int pid); /* waits for a child's end */
 
 /* ---- guests */
 enum guest_mode { MODE_REAL, MODE_PROT32, MODE_LONG, MODE_LONG_USER, MODES };

@@ -11,19 +11,13 @@ static const struct call {
 	unsigned long number;
 	enum kind kind;
 } calls[] = {
-	{ "GET_CAPS", FERMATA_GET_CAPS, DEVICE },
-	{ "GET_CPUID", FERMATA_GET_CPUID, DEVICE },
-	{ "CREATE_VM", FERMATA_CREATE_VM, DEVICE },
-	{ "SET_MEMORY", FERMATA_SET_MEMORY, VM },
-	{ "SET_CPUID", FERMATA_SET_CPUID, VM },
-	{ "CREATE_VCPU", FERMATA_CREATE_VCPU, VM },
-	{ "SIGNAL_MSI", FERMATA_SIGNAL_MSI, VM },
-	{ "SET_LINE", FERMATA_SET_LINE, VM },
-	{ "RUN", FERMATA_RUN, VCPU },
-	{ "GET_STATE", FERMATA_GET_STATE, VCPU },
-	{ "SET_STATE", FERMATA_SET_STATE, VCPU },
-	{ "INTERRUPT", FERMATA_INTERRUPT, VCPU },
-	{ "TRANSLATE", FERMATA_TRANSLATE, VCPU },
+	{ "GET_CAPS", FERMATA_GET_CAPS, DEVICE },     { "GET_CPUID", FERMATA_GET_CPUID, DEVICE },
+	{ "CREATE_VM", FERMATA_CREATE_VM, DEVICE },   { "SET_MEMORY", FERMATA_SET_MEMORY, VM },
+	{ "SET_CPUID", FERMATA_SET_CPUID, VM },	      { "CREATE_VCPU", FERMATA_CREATE_VCPU, VM },
+	{ "SIGNAL_MSI", FERMATA_SIGNAL_MSI, VM },     { "SET_LINE", FERMATA_SET_LINE, VM },
+	{ "SET_FORECAST", FERMATA_SET_FORECAST, VM }, { "RUN", FERMATA_RUN, VCPU },
+	{ "GET_STATE", FERMATA_GET_STATE, VCPU },     { "SET_STATE", FERMATA_SET_STATE, VCPU },
+	{ "INTERRUPT", FERMATA_INTERRUPT, VCPU },     { "TRANSLATE", FERMATA_TRANSLATE, VCPU },
 	{ "GET_STATS", FERMATA_GET_STATS, VCPU },
 };
 
@@ -42,14 +36,17 @@ static void wrong_descriptors(const int fd[KINDS])
 
 		for (enum kind k = 0; k < KINDS; k++)
 			if (k != c->kind)
-				gives(ioctl(fd[k], n, room), ENOTTY, "%s on %s", c->name, kind_name[k]);
+				gives(ioctl(fd[k], n, room), ENOTTY, "%s on %s", c->name,
+				      kind_name[k]);
 		gives(ioctl(pipes[0], n, room), ENOTTY, "%s on a pipe", c->name);
 		/* The size lies in bits 29:16 of the number, the direction in 31:30. */
-		gives(ioctl(fd[c->kind], n + (8 << 16), room), ENOTTY, "%s, 8 bytes longer", c->name);
+		gives(ioctl(fd[c->kind], n + (8 << 16), room), ENOTTY, "%s, 8 bytes longer",
+		      c->name);
 		if (c->number != FERMATA_RUN)
-			gives(ioctl(fd[c->kind], n - (8 << 16), room), ENOTTY, "%s, 8 bytes shorter",
-			      c->name);
-		gives(ioctl(fd[c->kind], n ^ (1ul << 30), room), ENOTTY, "%s, other direction", c->name);
+			gives(ioctl(fd[c->kind], n - (8 << 16), room), ENOTTY,
+			      "%s, 8 bytes shorter", c->name);
+		gives(ioctl(fd[c->kind], n ^ (1ul << 30), room), ENOTTY, "%s, other direction",
+		      c->name);
 	}
 	for (enum kind k = 0; k < KINDS; k++) {
 		unsigned accepted = 0;
@@ -80,12 +77,9 @@ static void wrong_pointers(const int fd[KINDS])
 			const char *name;
 			void *at;
 		} bad[] = {
-			{ "NULL", NULL },
-			{ "unmapped", unmapped },
-			{ "kernel", kernel },
-			{ "non-canonical", not_canonical },
-			{ "wrapping", wraps },
-			{ "half mapped", edge + pages - size / 2 },
+			{ "NULL", NULL },      { "unmapped", unmapped },
+			{ "kernel", kernel },  { "non-canonical", not_canonical },
+			{ "wrapping", wraps }, { "half mapped", edge + pages - size / 2 },
 		};
 
 		if (c->number == FERMATA_RUN)
@@ -93,8 +87,8 @@ static void wrong_pointers(const int fd[KINDS])
 		mprotect(edge, 1 << 16, PROT_READ | PROT_WRITE);
 		mprotect(edge + pages, PAGE, PROT_NONE);
 		for (size_t b = 0; b < ARRAY_SIZE(bad); b++)
-			gives(ioctl(fd[c->kind], c->number, bad[b].at), EFAULT, "%s with a %s pointer",
-			      c->name, bad[b].name);
+			gives(ioctl(fd[c->kind], c->number, bad[b].at), EFAULT,
+			      "%s with a %s pointer", c->name, bad[b].name);
 		if (_IOC_DIR(c->number) & _IOC_READ) {
 			mprotect(readonly, 1 << 16, PROT_READ);
 			gives(ioctl(fd[c->kind], c->number, readonly), EFAULT,
@@ -107,11 +101,11 @@ static void wrong_pointers(const int fd[KINDS])
 }
 
 /* One call with one field spoilt; the same call unspoilt is tried last. */
-#define SPOIL(fd, number, good, field, bad, wanted)                                     \
-	do {                                                                            \
-		__typeof__(good) spoilt = (good);                                       \
-		spoilt.field = (bad);                                                   \
-		gives(ioctl((fd), (number), &spoilt), (wanted), #number ", " #field " = " #bad); \
+#define SPOIL(fd, number, good, field, bad, wanted)                                                \
+	do {                                                                                       \
+		__typeof__(good) spoilt = (good);                                                  \
+		spoilt.field = (bad);                                                              \
+		gives(ioctl((fd), (number), &spoilt), (wanted), #number ", " #field " = " #bad);   \
 	} while (0)
 
 static void wrong_device_fields(int device)
@@ -130,6 +124,38 @@ static void wrong_device_fields(int device)
 	gives(ioctl(device, FERMATA_GET_CPUID, &cpuid), 0, "GET_CPUID");
 	ok(cpuid.count > 10 && cpuid.count <= FERMATA_MAX_CPUID, "GET_CPUID fills in %u entries",
 	   cpuid.count);
+}
+
+static void wrong_forecasts(int vm)
+{
+	struct fermata_forecast f = {
+		.port = 0x61, .size = 1, .kind = FERMATA_FORECAST_STEP, .hz = 1000, .flip_ticks = 1
+	};
+	struct fermata_forecast counter = { .port = 0x608,
+					    .size = 4,
+					    .kind = FERMATA_FORECAST_COUNTER,
+					    .hz = 3579545,
+					    .mask = 0xffffff };
+
+	SPOIL(vm, FERMATA_SET_FORECAST, f, kind, 3, EINVAL);
+	SPOIL(vm, FERMATA_SET_FORECAST, f, kind, 255, EINVAL);
+	SPOIL(vm, FERMATA_SET_FORECAST, f, size, 0, EINVAL);
+	SPOIL(vm, FERMATA_SET_FORECAST, f, size, 3, EINVAL);
+	SPOIL(vm, FERMATA_SET_FORECAST, f, size, 8, EINVAL);
+	SPOIL(vm, FERMATA_SET_FORECAST, f, hz, 0, EINVAL);
+	SPOIL(vm, FERMATA_SET_FORECAST, f, hz, 1000000001, EINVAL);
+	SPOIL(vm, FERMATA_SET_FORECAST, f, reserved[0], 1, EINVAL);
+	SPOIL(vm, FERMATA_SET_FORECAST, f, reserved[2], 1, EINVAL);
+	SPOIL(vm, FERMATA_SET_FORECAST, f, flip_ticks, 0, EINVAL);
+	SPOIL(vm, FERMATA_SET_FORECAST, counter, halves, 1, EINVAL);
+	SPOIL(vm, FERMATA_SET_FORECAST, counter, halves, 2, EINVAL);
+	SPOIL(vm, FERMATA_SET_FORECAST, counter, down, 2, EINVAL);
+	gives(ioctl(vm, FERMATA_SET_FORECAST, &f), 0, "a forecast");
+	for (unsigned i = 0; i < times(500); i++) {
+		chance_fill(&f, sizeof(f));
+		if (ioctl(vm, FERMATA_SET_FORECAST, &f) && errno != EINVAL && errno != ENOSPC)
+			gives(-1, EINVAL, "SET_FORECAST of random contents");
+	}
 }
 
 static void wrong_vm_fields(int device, int vm)
@@ -158,6 +184,7 @@ static void wrong_vm_fields(int device, int vm)
 	SPOIL(vm, FERMATA_SET_LINE, line, vcpu, 63, ENOENT);
 	SPOIL(vm, FERMATA_SET_LINE, line, level, 0, 0);
 
+	wrong_forecasts(vm);
 	gives(ioctl(vm, FERMATA_SET_CPUID, &cpuid), EBUSY, "SET_CPUID after the first vCPU");
 	vm = vm_create();
 	cpuid.count = FERMATA_MAX_CPUID;
@@ -235,7 +262,8 @@ static void wrong_maps(const int fd[KINDS])
 
 	for (enum kind k = 0; k < KINDS; k++)
 		for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
-			void *at = mmap(NULL, maps[i].size, maps[i].prot, maps[i].flags, fd[k], maps[i].at);
+			void *at = mmap(NULL, maps[i].size, maps[i].prot, maps[i].flags, fd[k],
+					maps[i].at);
 
 			gives(at == MAP_FAILED ? -1 : 0, maps[i].wanted[k], "mmap of %s: %s",
 			      kind_name[k], maps[i].name);
@@ -259,7 +287,8 @@ static void no_descriptors(void)
 	none = old;
 	none.rlim_cur = 0;
 	setrlimit(RLIMIT_NOFILE, &none);
-	gives(ioctl(device, FERMATA_CREATE_VM, &config), EMFILE, "CREATE_VM without a free descriptor");
+	gives(ioctl(device, FERMATA_CREATE_VM, &config), EMFILE,
+	      "CREATE_VM without a free descriptor");
 	setrlimit(RLIMIT_NOFILE, &old);
 	vm = vm_create();
 	setrlimit(RLIMIT_NOFILE, &none);

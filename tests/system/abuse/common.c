@@ -126,8 +126,8 @@ void remember_seed(uint64_t seed)
 {
 	static int file = -1;
 	char text[64];
-	int length = snprintf(text, sizeof(text), "%#018llx, from %#018llx\n", (unsigned long long)seed,
-			      (unsigned long long)start_seed);
+	int length = snprintf(text, sizeof(text), "%#018llx, from %#018llx\n",
+			      (unsigned long long)seed, (unsigned long long)start_seed);
 
 	if (file < 0)
 		file = open("/tmp/seed", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -157,6 +157,15 @@ void ticks(unsigned us)
 	setitimer(ITIMER_REAL, &t, NULL);
 }
 
+int status_of(int pid)
+{
+	int status = -1;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
 /* ---- guests */
 
 int device_open(void)
@@ -170,9 +179,16 @@ int device_open(void)
 int vm_create(void)
 {
 	struct fermata_vm_config config = { 0 };
-	int device = device_open();
-	int vm = ioctl(device, FERMATA_CREATE_VM, &config), err = errno;
+	int device = device_open(), vm, err;
+	sigset_t alarm, old;
 
+	/* A signal ends it with EINTR, and ticks() may be faster than it is. */
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarm, &old);
+	vm = ioctl(device, FERMATA_CREATE_VM, &config);
+	err = errno;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	close(device);
 	errno = err;
 	return vm;

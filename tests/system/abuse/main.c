@@ -6,11 +6,11 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } groups[] = {
-	{ "calls", abuse_calls },   { "slots", abuse_slots },	  { "memory", abuse_memory },
-	{ "swap", abuse_swap },	    { "state", abuse_state },	  { "code", abuse_code },
+	{ "calls", abuse_calls },     { "slots", abuse_slots },		{ "memory", abuse_memory },
+	{ "swap", abuse_swap },	      { "state", abuse_state },		{ "code", abuse_code },
 	{ "threads", abuse_threads }, { "processes", abuse_processes }, { "kill", abuse_kill },
-	{ "leaks", abuse_leaks },   { "cpus", abuse_cpus },	  { "module", abuse_module },
-	{ "kvm", abuse_kvm },	    { "forever", abuse_forever },
+	{ "leaks", abuse_leaks },     { "cpus", abuse_cpus },		{ "module", abuse_module },
+	{ "kvm", abuse_kvm },	      { "forever", abuse_forever },
 };
 
 int main(int argc, char **argv)

@@ -24,7 +24,8 @@ static void slot_arguments(void)
 	gives(slot_set(vm, 0, 0, -PAGE, at, 0), EINVAL, "a negative size");
 	gives(slot_set(vm, 0, 0, 2 * PAGE, (void *)-PAGE, 0), EINVAL, "wrapping in the host");
 	gives(slot_set(vm, 0, 0, PAGE, (void *)0xffff888000000000, 0), EINVAL, "kernel memory");
-	gives(slot_set(vm, 0, 0, PAGE, (void *)0x8000000000000000, 0), EINVAL, "a non-canonical address");
+	gives(slot_set(vm, 0, 0, PAGE, (void *)0x8000000000000000, 0), EINVAL,
+	      "a non-canonical address");
 	gives(slot_set(vm, 0, 0, 2 * PAGE, (void *)0x7ffffffff000, 0), EINVAL,
 	      "across the end of user space");
 	gives(slot_set(vm, 0, 0, 0, NULL, 0), ENOENT, "removing an empty slot");
@@ -47,8 +48,8 @@ static void slot_arguments(void)
 		made += !slot_set(vm, i, i * MIB, PAGE, at, 0);
 	for (unsigned i = 0; i < 40; i++)
 		gone += !slot_set(vm, i, 0, 0, NULL, 0);
-	ok(made == FERMATA_MAX_SLOTS && gone == FERMATA_MAX_SLOTS, "%d slots are there, %d went", made,
-	   gone);
+	ok(made == FERMATA_MAX_SLOTS && gone == FERMATA_MAX_SLOTS, "%d slots are there, %d went",
+	   made, gone);
 	close(vm);
 	close(device);
 	munmap(at, 4 * MIB);
@@ -98,7 +99,8 @@ static void backing(void)
 	munmap(at, PAGE);
 	run_gives(&g, FERMATA_EXIT_MEMORY_FAULT, "memory unmapped");
 	run_gives(&g, FERMATA_EXIT_MEMORY_FAULT, "and again");
-	must(mmap(at, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at,
+	must(mmap(at, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		  0) == at,
 	     "mmap");
 	run_gives(&g, FERMATA_EXIT_IO, "mapped again");
 	ok(*(uint64_t *)at == 1, "new memory is empty");
@@ -151,7 +153,8 @@ static void missing_code(void)
 	count_setup(&g, 0, PAGE);
 	mprotect(g.low, g.low_size, PROT_NONE);
 	must(!ioctl(g.vcpu[0], FERMATA_RUN, 0), "RUN");
-	ok(g.page[0]->exit.reason == FERMATA_EXIT_MEMORY_FAULT, "everything PROT_NONE: MEMORY_FAULT");
+	ok(g.page[0]->exit.reason == FERMATA_EXIT_MEMORY_FAULT,
+	   "everything PROT_NONE: MEMORY_FAULT");
 	mprotect(g.low, g.low_size, PROT_READ);
 	must(!ioctl(g.vcpu[0], FERMATA_RUN, 0), "RUN");
 	ok(g.page[0]->exit.reason == FERMATA_EXIT_MEMORY_FAULT,
@@ -161,7 +164,8 @@ static void missing_code(void)
 	ok(g.page[0]->exit.reason == FERMATA_EXIT_MMIO, "it runs when they can");
 	slot_set(g.vm, 0, 0, 0, NULL, 0);
 	must(!ioctl(g.vcpu[0], FERMATA_RUN, 0), "RUN");
-	ok(g.page[0]->exit.reason == FERMATA_EXIT_MEMORY_FAULT, "page tables without a slot: MEMORY_FAULT");
+	ok(g.page[0]->exit.reason == FERMATA_EXIT_MEMORY_FAULT,
+	   "page tables without a slot: MEMORY_FAULT");
 	guest_end(&g);
 }
 

@@ -93,9 +93,9 @@ static void report(const struct fermata_run *page, uint64_t seed)
 	     (unsigned long long)seed, exit_name(page->exit.reason), page->exit.hw_reason,
 	     (unsigned long long)tried.control.cr0, (unsigned long long)tried.control.cr3,
 	     (unsigned long long)tried.control.cr4, (unsigned long long)tried.control.efer,
-	     tried.segments.cs.attrib, tried.segments.ss.attrib, (unsigned long long)tried.regs.rflags,
-	     tried.events.exception_pending, tried.events.exception_vector,
-	     tried.events.exception_has_code);
+	     tried.segments.cs.attrib, tried.segments.ss.attrib,
+	     (unsigned long long)tried.regs.rflags, tried.events.exception_pending,
+	     tried.events.exception_vector, tried.events.exception_has_code);
 }
 
 /* A few turns with whatever it is now. False: an entry that failed. */
@@ -112,7 +112,8 @@ static bool run_it(struct guest *g, uint64_t seed)
 				return true;
 			}
 			if (errno != EINTR) {
-				note("seed %#llx: RUN: %s", (unsigned long long)seed, strerror(errno));
+				note("seed %#llx: RUN: %s", (unsigned long long)seed,
+				     strerror(errno));
 				return false;
 			}
 			interrupted++;
@@ -161,7 +162,8 @@ static bool same(struct guest *g, uint64_t seed)
 		return false;
 	}
 	if (now.mask & FERMATA_STATE_EVENTS && now.events.mp_state != tried.events.mp_state) {
-		note("seed %#llx: mp_state reads back as %d", (unsigned long long)seed, now.events.mp_state);
+		note("seed %#llx: mp_state reads back as %d", (unsigned long long)seed,
+		     now.events.mp_state);
 		return false;
 	}
 	return true;

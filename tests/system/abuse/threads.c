@@ -86,15 +86,17 @@ static void closed_under_it(void)
 	close(g.vcpu[0]);
 	munmap(g.page[0], PAGE);
 	munmap(g.low, g.low_size);
-	sleep_us(50000);
 	/* Its code went with its memory. */
+	for (unsigned i = 0; i < 1000 && running; i++)
+		sleep_us(10000);
 	ok(stop_running(thread) == 0, "descriptors closed and memory unmapped under a running vCPU");
 
 	guest_new(&g, 1, MODE_LONG);
 	spin_setup(0);
 	close(g.vm);
 	ticks(20000);
-	gives(ioctl(g.vcpu[0], FERMATA_RUN, 0), EINTR, "a vCPU runs after its VM's descriptor is closed");
+	gives(ioctl(g.vcpu[0], FERMATA_RUN, 0), EINTR,
+	      "a vCPU runs after its VM's descriptor is closed");
 	ticks(0);
 	close(g.vcpu[0]);
 	g.page[0]->regs[0] = 1;
@@ -105,7 +107,8 @@ static void closed_under_it(void)
 	guest_new(&g, 1, MODE_LONG);
 	munmap(g.page[0], PAGE);
 	close(g.vcpu[0]);
-	gives(vcpu_create(g.vm, 0), EEXIST, "a vCPU whose descriptor is closed stays until its VM ends");
+	gives(vcpu_create(g.vm, 0), EEXIST,
+	      "a vCPU whose descriptor is closed stays until its VM ends");
 	gives(vcpu_create(g.vm, 1), 0, "others can still be made");
 	close(g.vm);
 	munmap(g.low, g.low_size);
@@ -152,8 +155,8 @@ static void *scribble(void *at)
 static void hostile_page(void)
 {
 	/* cpuid; rdmsr; wrmsr; mov cr0; out; hlt-free, for ever */
-	static const uint8_t code[] = { 0x0f, 0xa2, 0x0f, 0x32, 0x0f, 0x30, 0x0f, 0x22, 0xc0, 0xee,
-					0x0f, 0x23, 0xf8, 0xec, 0xf3, 0x6e, 0xeb, 0xec };
+	static const uint8_t code[] = { 0x0f, 0xa2, 0x0f, 0x32, 0x0f, 0x30, 0x0f, 0x22, 0xc0,
+					0xee, 0x0f, 0x23, 0xf8, 0xec, 0xf3, 0x6e, 0xeb, 0xec };
 	static struct fermata_state state;
 	unsigned odd = 0, ran = 0;
 	pthread_t thread;
@@ -162,7 +165,7 @@ static void hostile_page(void)
 	guest_new(&g, 1, MODE_LONG);
 	stop = false;
 	must(!pthread_create(&thread, NULL, scribble, g.page[0]), "pthread_create");
-	ticks(2000);
+	ticks(10000);
 	limit = time(NULL) + 1 + scale / 12;
 	while (time(NULL) < limit) {
 		memcpy(g.low + CODE_AT, code, sizeof(code));
@@ -200,7 +203,8 @@ static void *any_call(void *seed)
 	uint8_t *mine = room[z % 8];
 
 	while (!stop) {
-		struct fermata_msi msi = { .address = 0xfee00000 | (z >> 20 & 0xff00c), .data = z >> 33 & 0x7ff };
+		struct fermata_msi msi = { .address = 0xfee00000 | (z >> 20 & 0xff00c),
+					   .data = z >> 33 & 0x7ff };
 		struct fermata_line line = { z >> 20 & 1, z >> 21 & 1, z >> 22 & 3, 0 };
 		struct fermata_state *state = (void *)mine;
 		int vcpu = g.vcpu[z >> 50 & 3];

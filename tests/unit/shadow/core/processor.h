@@ -17,7 +17,7 @@ struct cpu_words {
 struct fake_processor {
 	/* CPUID; NULL: an AMD processor that has every feature bit there is */
 	struct cpu_words (*cpuid)(u32 leaf, u32 subleaf);
-	u64 cr4;
+	u64 cr0, cr4;
 	u64 dr[8];
 	struct {
 		u32 number;
@@ -35,6 +35,7 @@ u64 *fake_msr(u32 number);			    /* as it is; made, 0, when it is not there */
 struct cpu_words cpu_cpuid(u32 leaf, u32 subleaf);
 u64 cpu_rdmsr(u32 msr);
 void cpu_wrmsr(u32 msr, u64 value);
+u64 cpu_cr0(void);
 u64 cpu_cr4(void);
 void cpu_write_dr(u32 number, u64 value);
 void cpu_machine_check(void);
