@@ -24,12 +24,12 @@ int control_check(const struct vm *vm, u64 cr0, u64 cr4, u64 efer)
 	return 0;
 }
 
-/* SDM 1 13.3: x87 always; AVX needs SSE; the three AVX-512 components come together, and need AVX. */
+/* SDM 1 13.3: x87 always, XSAVE or not; AVX needs SSE; the three AVX-512 components come together, and need AVX. */
 bool control_xcr0_valid(const struct vm *vm, u64 xcr0)
 {
 	u64 avx512 = xcr0 & 0xe0;
 
-	return !(xcr0 & ~vm->cpuid.xcr0_allowed) && xcr0 & 1 && !((xcr0 & 6) == 4) &&
+	return !(xcr0 & ~(vm->cpuid.xcr0_allowed | 1)) && xcr0 & 1 && !((xcr0 & 6) == 4) &&
 	       (!avx512 || (avx512 == 0xe0 && xcr0 & 4));
 }
 
