@@ -23,28 +23,44 @@
 #define SHARE "/usr/share/bochs/"
 #define INTEL "corei7_skylake_x"
 
-/* Bochs's names (bochsrc(5), cpu: model), and what Debian's kernel needs to be told on each. */
+/*
+ * What Debian's kernel must not find on some models of Bochs 2.7.
+ * COMPACT: CPUID's leaf 0Dh gives the size of the standard form of XSAVE's area as that of the
+ * compacted one too. Linux sees the contradiction and then does without XSAVE altogether.
+ * PKU: the same leaf says nothing about where the protection keys' register is saved; the same end.
+ * FSRM: with it, the kernel overwrites its own page-fault handler and faults for ever, shortly after
+ * "LSM: Security Framework initializing".
+ * MWAITX: its timer does not wake the processor; the kernel's first delay lasts for ever.
+ * POPCNT: CPUID has it, and the instruction is undefined.
+ */
+#define COMPACT "xsaves,xsavec"
+#define PKU "pku"
+#define FSRM "fsrm"
+#define MWAITX "mwaitx"
+#define POPCNT "popcnt"
+
+/* Bochs's names (bochsrc(5), cpu: model); all boot. */
 static const struct model {
 	const char *name;
-	const char *kernel_options;
+	const char *hidden; /* as the kernel's option clearcpuid= wants them */
 } models[] = {
-	{ "bx_generic", "" },
-	{ "core2_penryn_t9600", "" },
-	{ "corei5_lynnfield_750", "" },
-	{ "corei5_arrandale_m520", "" },
-	{ "corei7_sandy_bridge_2600k", "" },
-	{ "corei7_ivy_bridge_3770k", "" },
-	{ "corei7_haswell_4770", "" },
-	{ "broadwell_ult", "" },
-	{ "corei7_skylake_x", "" },
-	{ "corei3_cnl", "" },
-	{ "corei7_icelake_u", "" },
-	{ "tigerlake", "" },
-	{ "turion64_tyler", "" },
-	{ "phenom_8650_toliman", "" },
-	{ "zambezi", "" },
-	{ "trinity_apu", "" },
-	{ "ryzen", "" },
+	{ "bx_generic", NULL },
+	{ "core2_penryn_t9600", NULL },
+	{ "corei5_lynnfield_750", NULL },
+	{ "corei5_arrandale_m520", NULL },
+	{ "corei7_sandy_bridge_2600k", NULL },
+	{ "corei7_ivy_bridge_3770k", NULL },
+	{ "corei7_haswell_4770", NULL },
+	{ "broadwell_ult", NULL },
+	{ "corei7_skylake_x", COMPACT },
+	{ "corei3_cnl", COMPACT "," PKU },
+	{ "corei7_icelake_u", COMPACT "," PKU "," FSRM },
+	{ "tigerlake", COMPACT "," PKU "," FSRM },
+	{ "turion64_tyler", NULL },
+	{ "phenom_8650_toliman", POPCNT },
+	{ "zambezi", NULL },
+	{ "trinity_apu", NULL },
+	{ "ryzen", MWAITX },
 };
 
 #define MODELS (sizeof(models) / sizeof(models[0]))
@@ -96,10 +112,10 @@ static bool installed(char *error, size_t error_size)
 /* ---- what Bochs is told */
 
 struct wires {
-	int from, to;	/* our ends */
-	int printer;	/* Bochs's end of `from` */
-	int line;	/* Bochs's end of `to`, also open here: a terminal lasts while someone has it */
-	char name[64];	/* by which Bochs opens it */
+	int from, to; /* our ends */
+	int printer;  /* Bochs's end of `from` */
+	int line; /* Bochs's end of `to`, also open here: a terminal lasts while someone has it */
+	char name[64]; /* by which Bochs opens it */
 };
 
 static void close_wires(struct wires *w)
@@ -174,8 +190,8 @@ static int configuration(const struct box_boot *boot, const char *model, int dis
 		 "info: action=ignore\n",
 		 (unsigned long long)((boot->memory + MIB - 1) / MIB),
 		 (unsigned long long)((boot->memory + MIB - 1) / MIB), model,
-		 r->cpus && !r->count ? r->cpus : 1, "none", disk, cylinders, DISK_HEADS,
-		 DISK_SECTORS, w->name, w->printer);
+		 r->cpus && !r->count ? r->cpus : 1, r->count ? "none" : "slowdown", disk,
+		 cylinders, DISK_HEADS, DISK_SECTORS, w->name, w->printer);
 	return text_file(text);
 }
 
@@ -193,8 +209,9 @@ static int make_disk(const struct box_boot *boot, const struct model *model,
 
 	if (asprintf(&line,
 		     "earlycon=uart8250,io,0xe9 keep_bootcon reboot=t nolapic_timer tsc_early_khz=1000000 " BOX_KERNEL_OPTIONS
-		     " %s %s",
-		     model->kernel_options, more ? more : "") < 0) {
+		     "%s%s %s",
+		     model->hidden ? " clearcpuid=" : "", model->hidden ? model->hidden : "",
+		     more ? more : "") < 0) {
 		complain(error, error_size, "no memory for the box");
 		return -1;
 	}

@@ -146,8 +146,8 @@ read:
 	cmpb	$0x08, %al
 	jne	4b
 	movw	$PIO_DATA, %dx
-	movl	$256, %ecx
-	rep insw
+	movl	$128, %ecx
+	rep insl
 	decl	%esi
 	jnz	3b
 	popl	%ecx

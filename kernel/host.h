@@ -133,7 +133,10 @@ void host_load_segments(u16 ds, u16 es, u16 fs, u16 gs);
 void host_tss_limit_lost(void);
 /* On CPUs with the L1TF flaw, as the host's l1tf= option wants it: nothing of ours stays in the L1D. */
 void host_flush_l1d(void);
-void host_restore_breakpoints(void); /* the thread's own DR0..DR3, after a guest used them */
+/* Another guest ran here last: what it taught the branch predictors must not steer this one. */
+void host_forget_branches(void);
+/* DR0..DR3 and DR7 of the thread, if it has breakpoints: every exit clears DR7. */
+void host_restore_breakpoints(void);
 
 /* ---- messages: one line, no newline at its end */
 void host_log(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -5,6 +5,8 @@
 
 /* -ENOSYS as Linux numbers it: what a guest expects of a call that does not exist. */
 #define HYPERCALL_UNKNOWN ((u64)-38)
+/* How often an instruction may exit that cannot be decoded, in a row and at one place. */
+#define MYSTERIES_MAX 1000
 
 /* ---- the instruction behind an exit */
 
@@ -69,6 +71,20 @@ static void fill_mov(struct vcpu *v, const struct insn *insn)
 	}
 }
 
+/*
+ * The instruction cannot be had or is not the one that exited: it runs again, which faults its page in
+ * or runs what another CPU has put there. Not for ever: what stays a mystery ends the vCPU.
+ */
+static u8 mystery(struct vcpu *v)
+{
+	if (v->exit.rip != v->mystery_rip)
+		v->mysteries = 0;
+	v->mystery_rip = v->exit.rip;
+	if (++v->mysteries >= MYSTERIES_MAX)
+		v->lost = true;
+	return 0;
+}
+
 u8 exit_length(struct vcpu *v)
 {
 	struct exit *x = &v->exit;
@@ -79,11 +95,12 @@ u8 exit_length(struct vcpu *v)
 	if (likely(x->length) && (!mov || x->mov.decoded))
 		return x->length;
 	if (!exit_fetch(v, &insn))
-		return 0;
+		return mystery(v);
 	/* Another CPU may have rewritten the code since: then the guest runs what is there now. */
 	op = expected_op(x);
 	if (op != INSN_NONE && op != insn.op)
-		return 0;
+		return mystery(v);
+	v->mysteries = 0;
 	if (mov)
 		fill_mov(v, &insn);
 	x->length = insn.length;
@@ -96,6 +113,8 @@ void exit_to_user(struct vcpu *v, u32 reason)
 {
 	struct fermata_exit *out = &v->page->exit;
 	const struct exit *x = &v->exit;
+
+	v->user_reason = reason; /* the page is the caller's to write; this is not */
 
 	memset(out, 0, sizeof(*out));
 	out->reason = reason;
@@ -247,6 +266,24 @@ static enum verdict handle_skip(struct vcpu *v)
 	return GO_ON;
 }
 
+/*
+ * #DB or #AC, to be given to the guest as it came. Delivering #DB clears DR7.GD (SDM 3B 17.2.4). When
+ * it came while an interrupt was on its way in, that one is pending again and the exception goes: the
+ * delivery runs again and raises it again.
+ */
+static enum verdict handle_exception(struct vcpu *v)
+{
+	if (v->event_valid && v->event.kind != EVENT_EXCEPTION)
+		return GO_ON;
+	if (v->exit.exception.vector == ARCH_DB && v->dr7 & ARCH_DR7_GD) {
+		v->dr7 &= ~ARCH_DR7_GD;
+		v->dirty |= DIRTY_DEBUG;
+	}
+	v->event = v->exit.exception;
+	v->event_valid = true;
+	return GO_ON;
+}
+
 static enum verdict handle_nested_fault(struct vcpu *v)
 {
 	enum verdict verdict;
@@ -323,9 +360,7 @@ enum verdict exit_handle(struct vcpu *v)
 	case EXIT_IDLE_HINT:
 		return handle_skip(v);
 	case EXIT_EXCEPTION:
-		v->event = v->exit.exception;
-		v->event_valid = true;
-		return GO_ON;
+		return handle_exception(v);
 	case EXIT_UNDEFINED:
 		vcpu_raise(v, ARCH_UD);
 		return GO_ON;

@@ -84,6 +84,9 @@ static inline void cpu_write_dr(u32 number, u64 value)
 	case 3:
 		asm volatile("mov %0, %%dr3" : : "r"(value));
 		break;
+	case 7:
+		asm volatile("mov %0, %%dr7" : : "r"(value));
+		break;
 	}
 }
 

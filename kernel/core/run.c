@@ -162,6 +162,10 @@ static enum verdict turns(struct vcpu *v)
 		WRITE_ONCE(v->mode, VCPU_OUTSIDE);
 		host_irq_enable();
 		verdict = exit_handle(v);
+		if (unlikely(v->lost)) {
+			exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
+			return LEAVE_FOR_USER;
+		}
 		if (unlikely(v->eoi_vector)) {
 			exit_to_user(v, FERMATA_EXIT_EOI);
 			v->page->exit.eoi.vector = v->eoi_vector;
@@ -297,13 +301,13 @@ static int one_stay(struct vcpu *v)
 	host_guest_end(v->thread);
 	if (verdict != LEAVE_FOR_HOST)
 		return verdict;
-	take_startup(v);
 	if (v->exit.kind == EXIT_NESTED_FAULT) {
 		int result = exit_handle_fault(v);
 
 		if (result != GO_ON)
 			return result;
 	}
+	take_startup(v);
 	return host_leave();
 }
 
@@ -330,7 +334,7 @@ int vcpu_run(struct vcpu *v)
 	if (result < 0)
 		return result;
 	v->stats.user_exits++;
-	switch (v->page->exit.reason) {
+	switch (v->user_reason) {
 	case FERMATA_EXIT_UNCLAIMED:
 	case FERMATA_EXIT_SHUTDOWN:
 	case FERMATA_EXIT_FAIL_ENTRY:

@@ -124,6 +124,10 @@ struct vcpu {
 	struct host_thread *thread;
 	u32 id;
 	bool halted_open; /* HLT with interrupts on: they end it */
+	bool lost;	  /* an exit's instruction stays a mystery: the vCPU ends */
+	u32 mysteries;	  /* in a row, at mystery_rip */
+	u64 mystery_rip;
+	u8 user_reason;	  /* of the exit that the caller is told, FERMATA_EXIT_* */
 	u8 eoi_vector;	  /* a level-triggered vector is done; the caller must hear of it */
 	struct guest_mtrr {
 		u64 def_type, fixed[11], variable[16];

@@ -5,6 +5,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/version.h>
 
 #include "device.h"
 
@@ -15,7 +16,11 @@ int linux_mmap_page(struct vm_area_struct *vma, struct page *page, bool writable
 	if (!writable && vma->vm_flags & VM_WRITE)
 		return -EPERM;
 	if (!writable)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+		vm_flags_clear(vma, VM_MAYWRITE);
+#else
 		vma->vm_flags &= ~VM_MAYWRITE;
+#endif
 	return vm_insert_page(vma, vma->vm_start, page);
 }
 

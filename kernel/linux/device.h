@@ -18,6 +18,7 @@ struct xsave_area {
 struct host_thread {
 	struct xsave_area *xsave;
 	struct rcuwait wait;
+	u64 host_xss;
 	u64 host_tsc_aux; /* what RDTSCP tells the host on this CPU, while a guest's value is in */
 };
 

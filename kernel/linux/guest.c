@@ -20,6 +20,7 @@
 #include <asm/processor.h>
 #include <asm/tlbflush.h>
 #include <asm/msr.h>
+#include <asm/nospec-branch.h>
 
 #include "device.h"
 
@@ -114,6 +115,12 @@ u32 host_guest_begin(struct host_thread *t, u64 guest_xcr0, u64 guest_tsc_aux)
 {
 	kernel_fpu_begin_mask(0);
 	fpu_load(t);
+	/* SVM has no intercept for XSAVES: with an empty IA32_XSS it saves and loads nothing supervisory. */
+	if (boot_cpu_has(X86_FEATURE_XSAVES)) {
+		rdmsrl(MSR_IA32_XSS, t->host_xss);
+		if (t->host_xss)
+			wrmsrl(MSR_IA32_XSS, 0);
+	}
 	host_guest_xcr0(guest_xcr0);
 	t->host_tsc_aux = guest_tsc_aux;
 	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID)) {
@@ -129,6 +136,8 @@ void host_guest_end(struct host_thread *t)
 	host_guest_tsc_aux(t->host_tsc_aux);
 	host_guest_xcr0(fpu_host_xcr0);
 	fpu_save(t);
+	if (boot_cpu_has(X86_FEATURE_XSAVES) && t->host_xss)
+		wrmsrl(MSR_IA32_XSS, t->host_xss);
 	kernel_fpu_end();
 }
 
@@ -215,6 +224,11 @@ void host_flush_l1d(void)
 	for (i = 0; i < sizeof(fill); i += 64)
 		READ_ONCE(*(volatile const u8 *)&fill[i]);
 	rmb();
+}
+
+void host_forget_branches(void)
+{
+	indirect_branch_prediction_barrier();
 }
 
 void host_restore_breakpoints(void)

@@ -112,17 +112,17 @@ fault:
 
 void host_lock_init(struct host_lock *lock)
 {
-	spin_lock_init(&lock->spin);
+	raw_spin_lock_init(&lock->spin);
 }
 
 void host_lock(struct host_lock *lock)
 {
-	spin_lock(&lock->spin);
+	raw_spin_lock(&lock->spin);
 }
 
 void host_unlock(struct host_lock *lock)
 {
-	spin_unlock(&lock->spin);
+	raw_spin_unlock(&lock->spin);
 }
 
 void host_read_synchronize(void)

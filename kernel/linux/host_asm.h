@@ -14,6 +14,8 @@
 #define HOST_RETURN RET
 /* Where the CPU comes back, in the middle of a function: an indirect branch in all but name. */
 #define HOST_LABEL(name) SYM_INNER_LABEL(name, SYM_L_GLOBAL)
+/* As HOST_MAY_FAULT() in C: a fault at `from` goes on at `to`. */
+#define HOST_ON_FAULT(from, to) _ASM_EXTABLE(from, to)
 #define HOST_LEAVING UNWIND_HINT_SAVE
 #define HOST_LANDING                                                                               \
 	UNWIND_HINT_RESTORE;                                                                       \

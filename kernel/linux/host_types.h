@@ -21,13 +21,14 @@
 #include <linux/task_work.h>
 #include <linux/types.h>
 #include <linux/uaccess.h>
+#include <asm/asm.h>
 #include <asm/barrier.h>
 #include <asm/msr.h>
 
 #define host_index(index, count) array_index_nospec(index, count)
 
 struct host_lock {
-	spinlock_t spin;
+	raw_spinlock_t spin; /* taken in guest context, also where spinlocks sleep */
 };
 
 struct host_timer {
@@ -36,6 +37,9 @@ struct host_timer {
 };
 
 #define HOST_INLINES
+
+/* An instruction that is #UD after the host has switched virtualization off on its way down. */
+#define HOST_MAY_FAULT(insn) "1: " insn "\n2:\n" _ASM_EXTABLE(1b, 2b)
 
 static inline u64 host_tsc(void)
 {

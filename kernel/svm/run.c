@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* One turn of the guest, and what goes into it on the way. */
 #include "svm/svm.h"
-#include "svm/audit.h"
 #include "core/processor.h"
 
 /* On the CPU that will run v, with preemption off from here until the guest's turn is over. */
@@ -14,6 +13,7 @@ void svm_load(struct vcpu *v, u32 cpu)
 	if (v->cpu != cpu || here->last != v) {
 		s->vmcb->clean = 0;
 		here->last = v;
+		host_forget_branches();
 	}
 	v->cpu = cpu;
 	s->cpu = here;
@@ -28,6 +28,8 @@ static void svm_load_breakpoints(struct vcpu *v)
 {
 	u32 i;
 
+	/* The host's enables must not see the guest's addresses. */
+	cpu_write_dr(7, ARCH_DR7_FIXED);
 	for (i = 0; i < 4; i++)
 		cpu_write_dr(i, v->dr[i]);
 }
@@ -91,8 +93,7 @@ void svm_run(struct vcpu *v)
 
 	svm_enter(page->regs, s->vmcb_pa, s->cpu->host_pa);
 
-	if (unlikely(s->dr_loaded))
-		host_restore_breakpoints();
+	host_restore_breakpoints();
 	page->regs[FERMATA_RAX] = c->rax;
 	page->regs[FERMATA_RSP] = c->rsp;
 	c->eventinj = 0;
@@ -141,8 +142,10 @@ void svm_inject(struct vcpu *v, const struct event *event)
  */
 void svm_window(struct vcpu *v, u32 kinds)
 {
-	struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
-	bool want = kinds & BIT(EVENT_INTERRUPT);
+	struct svm_vcpu *s = v->hw;
+	struct vmcb *c = s->vmcb;
+	/* An NMI that only a shadow holds back comes at the next such moment too. */
+	bool want = kinds & BIT(EVENT_INTERRUPT) || (kinds & BIT(EVENT_NMI) && !s->nmi_masked);
 
 	if (want == !!(c->vintr & V_IRQ))
 		return;

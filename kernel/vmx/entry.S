@@ -56,9 +56,11 @@ HOST_FUNCTION(vmx_enter)
 	mov R15(%rdi), %r15
 	mov RDI(%rdi), %rdi
 	jz 1f
-	vmresume
+4:	vmresume
 	jmp 2f
 1:	vmlaunch
+	HOST_ON_FAULT(4b, 2f)
+	HOST_ON_FAULT(1b, 2f)
 
 	/* Only a VMfail comes here, the registers the guest's: CF invalid, ZF valid (SDM 3C 31.2). */
 2:	pop %rdi

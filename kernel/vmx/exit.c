@@ -147,6 +147,7 @@ static u8 kind_of(u32 reason)
 	case VMX_EXIT_EXTERNAL_INTERRUPT:
 	case VMX_EXIT_INIT:
 	case VMX_EXIT_SIPI:
+	case VMX_EXIT_TPR_BELOW_THRESHOLD: /* what it lets in is delivered before the next entry */
 		return EXIT_NOTHING;
 	case VMX_EXIT_INTERRUPT_WINDOW:
 	case VMX_EXIT_NMI_WINDOW:

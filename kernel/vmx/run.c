@@ -44,8 +44,26 @@ static void load_breakpoints(struct vcpu *v)
 {
 	u32 i;
 
+	/* The host's enables must not see the guest's addresses. */
+	cpu_write_dr(7, ARCH_DR7_FIXED);
 	for (i = 0; i < 4; i++)
 		cpu_write_dr(i, v->dr[i]);
+}
+
+/*
+ * The guest writes CR8 without an exit, unless that may let in an interrupt that the TPR holds back:
+ * below the threshold it exits (SDM 3C 26.1.3).
+ */
+static inline void vmx_watch_tpr(const struct vcpu *v, struct vmx_vcpu *s, u8 tpr)
+{
+	u8 class = v->apic.irr_highest >> 4;
+	u8 threshold = v->apic.irr_highest && class <= tpr ? class : 0;
+
+	if (likely(threshold == s->tpr_threshold))
+		return;
+	s->tpr_threshold = threshold;
+	if (vmx_controls.proc & PROC_TPR_SHADOW)
+		vmwrite(VMCS_TPR_THRESHOLD, threshold);
 }
 
 void vmx_run(struct vcpu *v)
@@ -53,9 +71,15 @@ void vmx_run(struct vcpu *v)
 	struct vmx_vcpu *s = v->hw;
 	struct fermata_run *page = v->page;
 	u8 tpr = apic_tpr(&v->apic);
-	u32 failed;
+	u32 dirty = v->dirty, failed;
 
-	if (v->dirty)
+	/* The host is going down, and has switched VMX off on this CPU: the thread waits for its end. */
+	if (unlikely(!vmx_cpus[v->cpu].on)) {
+		v->exit.kind = EXIT_NOTHING;
+		v->exit.code = VMX_EXIT_EXTERNAL_INTERRUPT;
+		return;
+	}
+	if (dirty)
 		vmx_apply(v);
 	if (v->advance)
 		vmx_advance(v, s);
@@ -64,6 +88,8 @@ void vmx_run(struct vcpu *v)
 		s->rsp_here = false;
 	}
 	s->virtual_apic[0x80 / 4] = (u32)tpr << 4;
+	vmx_watch_tpr(v, s, tpr);
+	audit_before_entry(v, dirty);
 	cpu_write_cr2(v->cr2);
 	if (unlikely(s->dr_loaded))
 		load_breakpoints(v);
@@ -71,8 +97,7 @@ void vmx_run(struct vcpu *v)
 	failed = vmx_enter(page->regs, s->launched);
 
 	v->cr2 = cpu_cr2();
-	if (unlikely(s->dr_loaded))
-		host_restore_breakpoints();
+	host_restore_breakpoints();
 	if (likely(!failed))
 		s->launched = true;
 	if (unlikely((s->virtual_apic[0x80 / 4] & 0xff) >> 4 != tpr))

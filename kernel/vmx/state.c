@@ -125,7 +125,7 @@ static void invept(u64 eptp)
 	} descriptor = { .eptp = eptp };
 	u64 type = vmx_controls.ept_vpid & EPT_CAP_INVEPT_SINGLE ? 1 : 2;
 
-	asm volatile("invept %0, %1" : : "m"(descriptor), "r"(type) : "cc", "memory");
+	asm volatile(HOST_MAY_FAULT("invept %0, %1") : : "m"(descriptor), "r"(type) : "cc", "memory");
 }
 
 static void invvpid_all(void)
@@ -134,7 +134,7 @@ static void invvpid_all(void)
 		u64 vpid, linear;
 	} descriptor = { 0 };
 
-	asm volatile("invvpid %0, %1" : : "m"(descriptor), "r"(2ull) : "cc", "memory");
+	asm volatile(HOST_MAY_FAULT("invvpid %0, %1") : : "m"(descriptor), "r"(2ull) : "cc", "memory");
 }
 
 static void apply_root(struct vcpu *v)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* VT-x: what the CPU offers, switching it on and off, and the life of a vCPU's hardware half. */
 #include "vmx/vmx.h"
+#include "vmx/audit.h"
 #include "core/processor.h"
 
 #define CPUID_VMX BIT(5) /* leaf 1 ECX */
@@ -88,6 +89,7 @@ static int vmx_setup(void)
 		host_log("this CPU's VT-x lacks %s controls that Fermata needs", missing);
 		return err;
 	}
+	vmx_audit_setup();
 	vmx_cpus = host_alloc(sizeof(*vmx_cpus) * host_cpu_count());
 	vmx_msr_bitmap = host_page_alloc();
 	if (!vmx_cpus || !vmx_msr_bitmap)
@@ -170,7 +172,7 @@ static void vmx_clear(void *arg)
 
 	if (s->cpu != cpu)
 		return;
-	asm volatile("vmclear %0" : : "m"(s->vmcs_pa) : "cc", "memory");
+	asm volatile(HOST_MAY_FAULT("vmclear %0") : : "m"(s->vmcs_pa) : "cc", "memory");
 	if (vmx_cpus[cpu].active == s)
 		vmx_cpus[cpu].active = NULL;
 	if (s->link) {
@@ -193,7 +195,7 @@ static void vmx_cpu_off(void)
 	while (cpu->loaded)
 		vmx_clear(cpu->loaded);
 	cpu->on = false;
-	asm volatile("vmxoff" : : : "cc", "memory");
+	asm volatile(HOST_MAY_FAULT("vmxoff") : : : "cc", "memory");
 	host_cr4_change(0, CR4_VMXE);
 }
 
@@ -224,8 +226,11 @@ void vmx_make_current(struct vcpu *v)
 		host_run_on(cpu, vmx_adopt, s);
 		v->dirty |= DIRTY_ROOT;
 	}
-	asm volatile("vmptrld %0" : : "m"(s->vmcs_pa) : "cc", "memory");
+	if (unlikely(!vmx_cpus[cpu].on))
+		return; /* the host is going down; vmx_run() sees it too */
+	asm volatile(HOST_MAY_FAULT("vmptrld %0") : : "m"(s->vmcs_pa) : "cc", "memory");
 	vmx_cpus[cpu].active = s;
+	host_forget_branches();
 }
 
 /* ---- a vCPU */
@@ -298,6 +303,7 @@ const struct backend vmx_backend = {
 	.load = vmx_load,
 	.unload = vmx_unload,
 	.run = vmx_run,
+	.audit = vmx_audit_vcpu,
 	.get_state = vmx_get_state,
 	.set_state = vmx_set_state,
 	.where = vmx_where,

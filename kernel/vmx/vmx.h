@@ -45,6 +45,7 @@ struct vmx_vcpu {
 	bool launched;
 	bool rsp_here; /* page->regs[RSP] was read from the VMCS and goes back at the next entry */
 	bool dr_loaded;
+	u8 tpr_threshold;
 	bool in_guest_context; /* between load() and unload() */
 	u32 proc; /* primary controls as they are in the VMCS */
 	u64 rip;  /* as in the VMCS */
@@ -69,9 +70,9 @@ extern u64 vmx_msr_bitmap_pa;
 /* ---- instructions. Failures of VMREAD and VMWRITE are bugs of ours: the debug build stops there. */
 static inline u64 vmread(u32 field)
 {
-	u64 value;
+	u64 value = 0;
 
-	asm volatile("vmread %1, %0" : "=rm"(value) : "r"((u64)field) : "cc");
+	asm volatile(HOST_MAY_FAULT("vmread %1, %0") : "+r"(value) : "r"((u64)field) : "cc");
 	return value;
 }
 
@@ -79,7 +80,10 @@ static inline void vmwrite(u32 field, u64 value)
 {
 	bool failed;
 
-	asm volatile("vmwrite %1, %2" : "=@ccna"(failed) : "rm"(value), "r"((u64)field) : "cc");
+	asm volatile(HOST_MAY_FAULT("vmwrite %1, %2")
+		     : "=@ccna"(failed)
+		     : "r"(value), "r"((u64)field)
+		     : "cc");
 #ifdef FERMATA_DEBUG
 	if (failed)
 		host_log("VMWRITE of %#llx to field %#x failed", value, field);

@@ -28,7 +28,7 @@ lsmod | grep -c '^fermata '
 grep -o -m 1 -w vmx /proc/cpuinfo
 od -An -c '/in/a file'
 md5sum
-head -c 200000 /dev/zero | tr '\0' '\377' | tee /dev/stderr | md5sum
+head -c 200000 /dev/zero | tr '\0' '\377' | tee /proc/self/fd/2 | md5sum
 echo the end
 sleep 600 &
 exit 42

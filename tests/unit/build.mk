@@ -79,3 +79,4 @@ svm_sources := $(filter-out tests/unit/fake_backend.c,$(core_sources)) $(wildcar
 unit_svm_exit := $(svm_sources)
 unit_svm_run := $(svm_sources)
 unit_svm_state := $(svm_sources)
+unit_svm_audit := $(svm_sources)

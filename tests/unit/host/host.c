@@ -498,6 +498,10 @@ void host_full_barrier(void)
 	__builtin_ia32_mfence();
 }
 
+void host_forget_branches(void)
+{
+}
+
 void host_restore_breakpoints(void)
 {
 }

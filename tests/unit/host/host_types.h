@@ -30,6 +30,8 @@ typedef long long s64;
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+#define HOST_MAY_FAULT(insn) insn
+
 #define BIT(n) (1ul << (n))
 #define BIT_ULL(n) (1ull << (n))
 
