@@ -78,6 +78,7 @@ enum guest_call {
 	CALL_MMIO_OFFSET,
 	CALL_MMIO_WRITE,
 	CALL_ROM_WRITES, /* writes to ROM that came out */
+	CALL_HOST_CPUS,	 /* how many the box has */
 };
 
 #endif
