@@ -156,7 +156,7 @@ static void feed_command(void)
 		close_input();
 }
 
-/* False: there is no more for now, or at all. */
+/* False: nothing is there. */
 static bool pass_output(void)
 {
 	static unsigned char bytes[1 << 14];

@@ -24,7 +24,7 @@
 
 /* The box's own kernel and userland, and what the command needs beside its guests' memory. */
 #define OVERHEAD (224ull << 20)
-#define LOG_TAIL 2000
+#define LOG_TAIL 4000
 
 struct box {
 	const struct box_machine *machine;

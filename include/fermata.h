@@ -140,6 +140,11 @@ int fermata_interrupt(fermata_vcpu *vcpu, const struct fermata_interrupt *event)
  */
 int fermata_translate(fermata_vcpu *vcpu, struct fermata_translate *t);
 int fermata_stats(fermata_vcpu *vcpu, struct fermata_stats *stats);
+/*
+ * After FERMATA_EXIT_FAIL_ENTRY: which rules of the processor's manual the entry broke, one line each.
+ * A count of 0 there means that the processor found something that the audit does not look for.
+ */
+int fermata_audit(fermata_vcpu *vcpu, struct fermata_audit *audit);
 
 /* ---- answering exits */
 
@@ -174,6 +179,8 @@ int fermata_emulate(fermata_vcpu *vcpu, const struct fermata_bus *bus);
 const char *fermata_exit_reason_name(uint32_t reason); /* "IO", "MMIO", ... */
 /* "npf", "cpuid" (AMD), "EPT_VIOLATION" (Intel): Linux's names; vendor as in caps and stats */
 const char *fermata_exit_code_name(uint32_t vendor, uint32_t code);
+/* What a VM-instruction error means (Intel; SDM 3C 31.4): hw_info1 with FERMATA_VMX_FAIL. */
+const char *fermata_vmx_error(uint32_t error);
 /*
  * The report of a dead guest: what the hardware said in words, registers, segments, control
  * registers, code, last exits. Several lines, to be freed with free(). NULL: no memory.

@@ -61,7 +61,7 @@ struct host_page {
 	u64 phys;
 	u8 level;
 	bool writable;
-	bool cached; /* ordinary RAM: write-back */
+	bool cached;  /* ordinary RAM: write-back */
 	void *cookie; /* for host_page_put() */
 };
 int host_page_get(u64 user_addr, bool write, struct host_page *page);

@@ -111,8 +111,9 @@ int fermata_device_blocked(const struct fermata_caps *caps)
 				    "the module has no backend for this vendor's virtualization:"
 				    " use a machine with AMD-V");
 	if (blocked & FERMATA_BLOCK_ENCRYPTED)
-		return fermata_fail(ENODEV, "the host encrypts its memory (SME), which the module cannot"
-					    " handle: boot it with mem_encrypt=off");
+		return fermata_fail(ENODEV,
+				    "the host encrypts its memory (SME), which the module cannot"
+				    " handle: boot it with mem_encrypt=off");
 	return fermata_fail(ENODEV,
 			    "the module cannot run guests here (reason %#x): see the kernel log",
 			    blocked);

@@ -43,6 +43,42 @@ static const char *const reason_names[FERMATA_EXIT_REASONS] = {
 	[FERMATA_EXIT_HALTED] = "HALTED",
 };
 
+/* SDM 3C 31.4 */
+static const char *const vmx_errors[] = {
+	[1] = "VMCALL in VMX root operation",
+	[2] = "VMCLEAR of an address that no VMCS can have",
+	[3] = "VMCLEAR of the VMXON region",
+	[4] = "VMLAUNCH of a VMCS that was launched already",
+	[5] = "VMRESUME of a VMCS that was not launched",
+	[6] = "VMRESUME of a VMCS that was launched before VMXOFF",
+	[7] = "invalid control fields",
+	[8] = "invalid host-state fields",
+	[9] = "VMPTRLD of an address that no VMCS can have",
+	[10] = "VMPTRLD of the VMXON region",
+	[11] = "VMPTRLD of a VMCS with another revision identifier",
+	[12] = "VMREAD or VMWRITE of a field that this processor does not have",
+	[13] = "VMWRITE of a read-only field",
+	[15] = "VMXON in VMX root operation",
+	[16] = "invalid executive-VMCS pointer",
+	[17] = "executive VMCS that was not launched",
+	[18] = "executive-VMCS pointer that is not the VMXON pointer",
+	[19] = "VMCALL with a VMCS that is not clear",
+	[20] = "VMCALL with invalid VM-exit control fields",
+	[22] = "VMCALL with another MSEG revision identifier",
+	[23] = "VMXOFF under dual-monitor treatment of SMIs and SMM",
+	[24] = "VMCALL with invalid SMM-monitor features",
+	[25] = "invalid VM-execution control fields in the executive VMCS",
+	[26] = "events blocked by MOV SS",
+	[28] = "invalid operand of INVEPT or INVVPID",
+};
+
+const char *fermata_vmx_error(uint32_t error)
+{
+	if (error >= sizeof(vmx_errors) / sizeof(vmx_errors[0]) || !vmx_errors[error])
+		return "unknown";
+	return vmx_errors[error];
+}
+
 const char *fermata_exit_reason_name(uint32_t reason)
 {
 	return reason < FERMATA_EXIT_REASONS ? reason_names[reason] : "unknown";
@@ -54,6 +90,8 @@ const char *fermata_exit_code_name(uint32_t vendor, uint32_t code)
 		for (size_t i = 0; i < sizeof(svm_names) / sizeof(svm_names[0]); i++)
 			if (svm_names[i].code == code)
 				return svm_names[i].name;
+	if (vendor == FERMATA_VENDOR_INTEL && code == FERMATA_VMX_FAIL)
+		return "VMFAIL";
 	/* bits 31:16 of the exit reason are flags (SDM 3C 25.9.1) */
 	if (vendor == FERMATA_VENDOR_INTEL)
 		for (size_t i = 0; i < sizeof(vmx_names) / sizeof(vmx_names[0]); i++)

@@ -67,9 +67,8 @@ static const char *what_it_means(const struct fermata_exit *exit)
 		       "the double fault made of it could not either. Usual causes: no valid IDT or stack yet,\n"
 		       "page tables that do not map them, or a guest that resets the machine this way.";
 	case FERMATA_EXIT_FAIL_ENTRY:
-		return "The processor refused to enter the guest: its state is not one a processor can be in\n"
-		       "(APM 2 15.5.1, SDM 3C 27.3: reserved bits in CR0, CR3, CR4, EFER, DR6, DR7; long mode\n"
-		       "with CR0.PG and CR4.PAE or CS.L and CS.D at odds; ASID 0; a bad event to inject).";
+		return "The processor refused to enter the guest: its state is not one a processor can be in,\n"
+		       "or Fermata asked for what the processor does not do (APM 2 15.5.1, SDM 3C 27.2, 27.3).";
 	case FERMATA_EXIT_UNCLAIMED:
 		return "The guest left for a reason no part of Fermata knows. This is a bug of Fermata's:\n"
 		       "please report it with all of the following.";
@@ -104,6 +103,65 @@ static void print_reason(FILE *out, fermata_vcpu *vcpu)
 		fprintf(out, "port %#x, %u bytes, %s\n", exit->io.port, exit->io.size,
 			exit->io.in ? "in" : "out");
 	fprintf(out, "%s\n", what_it_means(exit));
+}
+
+/* Basic exit reasons of entries that failed (SDM 3C 27.8) */
+#define VMX_INVALID_GUEST_STATE 33
+#define VMX_MSR_LOADING 34
+#define VMX_MACHINE_CHECK 41
+
+/* What the exit qualification of an entry that found the guest's state invalid adds. */
+static const char *qualified(uint64_t qualification)
+{
+	switch (qualification) {
+	case 2:
+		return ": the page-directory-pointer-table entries";
+	case 3:
+		return ": an NMI was injected while STI blocks events";
+	case 4:
+		return ": the VMCS link pointer";
+	}
+	return "";
+}
+
+static void print_vmx_failure(FILE *out, const struct fermata_exit *exit)
+{
+	switch (exit->hw_reason) {
+	case FERMATA_VMX_FAIL:
+		if (exit->hw_info1)
+			fprintf(out, "VM-instruction error %" PRIu64 ": %s.\n",
+				(uint64_t)exit->hw_info1, fermata_vmx_error(exit->hw_info1));
+		else
+			fputs("VMLAUNCH or VMRESUME found no current VMCS.\n", out);
+		return;
+	case VMX_INVALID_GUEST_STATE:
+		fprintf(out, "Invalid guest state%s.\n", qualified(exit->hw_info1));
+		return;
+	case VMX_MSR_LOADING:
+		fprintf(out, "Entry %" PRIu64 " of the VM-entry MSR-load area cannot be loaded.\n",
+			(uint64_t)exit->hw_info1);
+		return;
+	case VMX_MACHINE_CHECK:
+		fputs("A machine check happened during the entry: look at the host's log.\n", out);
+	}
+}
+
+static void print_audit(FILE *out, fermata_vcpu *vcpu)
+{
+	struct fermata_audit audit;
+
+	if (vcpu->vm->caps.vendor == FERMATA_VENDOR_INTEL)
+		print_vmx_failure(out, &vcpu->run->exit);
+	if (fermata_audit(vcpu, &audit)) {
+		fprintf(out, "%s\n", fermata_error());
+		return;
+	}
+	fprintf(out, "Rules broken: %u%s\n", audit.count,
+		audit.count ? "" : ", of those that Fermata knows");
+	for (unsigned i = 0; i < audit.count && i < FERMATA_AUDIT_LINES; i++)
+		fprintf(out, "  %.*s\n", FERMATA_AUDIT_TEXT, audit.line[i]);
+	if (audit.count > FERMATA_AUDIT_LINES)
+		fprintf(out, "  and %u more\n", audit.count - FERMATA_AUDIT_LINES);
 }
 
 static void print_registers(FILE *out, const struct fermata_run *run)
@@ -279,6 +337,8 @@ char *fermata_report(fermata_vcpu *vcpu)
 		return NULL;
 	}
 	print_reason(out, vcpu);
+	if (vcpu->run->exit.reason == FERMATA_EXIT_FAIL_ENTRY)
+		print_audit(out, vcpu);
 	print_registers(out, vcpu->run);
 	if (fermata_state_get(vcpu, state, mask)) {
 		fprintf(out, "%s\n", fermata_error());

@@ -230,6 +230,17 @@ int fermata_translate(fermata_vcpu *vcpu, struct fermata_translate *t)
 	return 0;
 }
 
+int fermata_audit(fermata_vcpu *vcpu, struct fermata_audit *audit)
+{
+	if (ioctl(vcpu->fd, FERMATA_GET_AUDIT, audit)) {
+		int err = errno;
+
+		return fermata_fail(err, "cannot read the audit of vCPU %u: %s", vcpu->id,
+				    strerror(err));
+	}
+	return 0;
+}
+
 int fermata_stats(fermata_vcpu *vcpu, struct fermata_stats *stats)
 {
 	if (ioctl(vcpu->fd, FERMATA_GET_STATS, stats)) {

@@ -40,12 +40,12 @@ enum fermata_vendor {
 };
 
 /* What stands between this machine and running a guest; several bits may be set. */
-#define FERMATA_BLOCK_NO_VIRT (1u << 0)   /* the CPU has neither SVM nor VMX */
-#define FERMATA_BLOCK_FIRMWARE (1u << 1)  /* VM_CR.SVMDIS, or IA32_FEATURE_CONTROL */
-#define FERMATA_BLOCK_BUSY (1u << 2)      /* another hypervisor (KVM) holds the CPU */
-#define FERMATA_BLOCK_NO_NESTED (1u << 3) /* no NPT/EPT, and no shadow paging in this build */
+#define FERMATA_BLOCK_NO_VIRT (1u << 0)	   /* the CPU has neither SVM nor VMX */
+#define FERMATA_BLOCK_FIRMWARE (1u << 1)   /* VM_CR.SVMDIS, or IA32_FEATURE_CONTROL */
+#define FERMATA_BLOCK_BUSY (1u << 2)	   /* another hypervisor (KVM) holds the CPU */
+#define FERMATA_BLOCK_NO_NESTED (1u << 3)  /* no NPT/EPT, and no shadow paging in this build */
 #define FERMATA_BLOCK_NO_BACKEND (1u << 4) /* the CPU's vendor has no backend in this build */
-#define FERMATA_BLOCK_ENCRYPTED (1u << 5) /* the host encrypts its memory (SME) */
+#define FERMATA_BLOCK_ENCRYPTED (1u << 5)  /* the host encrypts its memory (SME) */
 
 /* AMD: CPUID 8000_000A EDX as it stands (APM 3, E.4.9); kept raw so that no bit is lost. */
 struct fermata_caps {
@@ -59,7 +59,7 @@ struct fermata_caps {
 	__u32 phys_bits;    /* out: width of a guest-physical address, bits */
 	__u64 xcr0;	    /* out: XCR0 bits a guest may enable */
 	__u32 nested_levels; /* out: bit n set: a nested-paging leaf of level n (1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB) */
-	__u32 max_vcpus;    /* out: FERMATA_MAX_VCPUS of the module */
+	__u32 max_vcpus; /* out: FERMATA_MAX_VCPUS of the module */
 	/* Intel: what the capability MSRs grant, as Fermata sets it; 0 on AMD. By FERMATA_VMX_*. */
 	__u64 vmx[8];
 };
@@ -95,8 +95,8 @@ struct fermata_vm_config {
 
 /* Guest-physical [gpa, gpa + size) is the caller's memory at user_addr. size 0 removes the slot. */
 struct fermata_memory {
-	__u32 slot;  /* 0 .. FERMATA_MAX_SLOTS - 1 */
-	__u32 flags; /* FERMATA_MEMORY_* */
+	__u32 slot;	 /* 0 .. FERMATA_MAX_SLOTS - 1 */
+	__u32 flags;	 /* FERMATA_MEMORY_* */
 	__u64 gpa;	 /* bytes, multiple of 4096 */
 	__u64 size;	 /* bytes, multiple of 4096 */
 	__u64 user_addr; /* multiple of 4096; congruent to gpa modulo 2 MiB to get 2 MiB entries */
@@ -136,13 +136,13 @@ struct fermata_line {
  */
 struct fermata_forecast {
 	__u16 port;
-	__u8 size;   /* of the reads it answers: 1, 2 or 4 bytes; 1 with halves */
-	__u8 kind;   /* FERMATA_FORECAST_* */
-	__u32 hz;    /* 1 .. 10^9; 0 with FERMATA_FORECAST_NONE */
-	__u64 from;  /* ticks */
-	__u64 base;  /* COUNTER */
-	__u64 at;    /* STEP: ticks */
-	__u32 mask;  /* COUNTER */
+	__u8 size;		  /* of the reads it answers: 1, 2 or 4 bytes; 1 with halves */
+	__u8 kind;		  /* FERMATA_FORECAST_* */
+	__u32 hz;		  /* 1 .. 10^9; 0 with FERMATA_FORECAST_NONE */
+	__u64 from;		  /* ticks */
+	__u64 base;		  /* COUNTER */
+	__u64 at;		  /* STEP: ticks */
+	__u32 mask;		  /* COUNTER */
 	__u8 down, halves;	  /* COUNTER: 0 or 1 */
 	__u8 before, after, flip; /* STEP */
 	__u8 reserved[3];
@@ -173,10 +173,22 @@ struct fermata_clock {
 
 /* Order of the general registers: the processor's own encoding. */
 enum fermata_reg {
-	FERMATA_RAX, FERMATA_RCX, FERMATA_RDX, FERMATA_RBX,
-	FERMATA_RSP, FERMATA_RBP, FERMATA_RSI, FERMATA_RDI,
-	FERMATA_R8,  FERMATA_R9,  FERMATA_R10, FERMATA_R11,
-	FERMATA_R12, FERMATA_R13, FERMATA_R14, FERMATA_R15,
+	FERMATA_RAX,
+	FERMATA_RCX,
+	FERMATA_RDX,
+	FERMATA_RBX,
+	FERMATA_RSP,
+	FERMATA_RBP,
+	FERMATA_RSI,
+	FERMATA_RDI,
+	FERMATA_R8,
+	FERMATA_R9,
+	FERMATA_R10,
+	FERMATA_R11,
+	FERMATA_R12,
+	FERMATA_R13,
+	FERMATA_R14,
+	FERMATA_R15,
 	FERMATA_REGS,
 };
 
@@ -184,13 +196,13 @@ enum fermata_reg {
 enum fermata_exit_reason {
 	FERMATA_EXIT_UNCLAIMED = 0, /* nobody knew this exit: the vCPU is dead, exit.hw_* say why */
 	FERMATA_EXIT_IO,	    /* IN/OUT/INS/OUTS: exit.io; RIP still at the instruction */
-	FERMATA_EXIT_MMIO,	    /* access to guest-physical memory without a slot: exit.mmio; RIP at it */
-	FERMATA_EXIT_INTACK,	    /* LINT0 as ExtINT is due: fetch the 8259's vector, FERMATA_INTERRUPT */
-	FERMATA_EXIT_EOI,	    /* a level-triggered vector got its EOI: exit.eoi */
-	FERMATA_EXIT_SHUTDOWN,	    /* triple fault (APM 2 15.14.3): the vCPU is dead */
-	FERMATA_EXIT_FAIL_ENTRY,    /* the processor refused the guest's state: the vCPU is dead */
-	FERMATA_EXIT_MEMORY_FAULT,  /* the caller's memory behind exit.mmio.gpa could not be had (SIGBUS, EFAULT) */
-	FERMATA_EXIT_HALTED,	    /* every way to wake this vCPU is closed: HLT with IF = 0 */
+	FERMATA_EXIT_MMIO, /* access to guest-physical memory without a slot: exit.mmio; RIP at it */
+	FERMATA_EXIT_INTACK, /* LINT0 as ExtINT is due: fetch the 8259's vector, FERMATA_INTERRUPT */
+	FERMATA_EXIT_EOI,    /* a level-triggered vector got its EOI: exit.eoi */
+	FERMATA_EXIT_SHUTDOWN,	 /* triple fault (APM 2 15.14.3): the vCPU is dead */
+	FERMATA_EXIT_FAIL_ENTRY, /* the processor refused the guest's state: the vCPU is dead */
+	FERMATA_EXIT_MEMORY_FAULT, /* the caller's memory behind exit.mmio.gpa could not be had (SIGBUS, EFAULT) */
+	FERMATA_EXIT_HALTED, /* every way to wake this vCPU is closed: HLT with IF = 0 */
 	FERMATA_EXIT_REASONS,
 };
 
@@ -220,7 +232,7 @@ struct fermata_exit_eoi {
 struct fermata_exit {
 	__u32 reason;	 /* enum fermata_exit_reason */
 	__u32 hw_reason; /* SVM EXITCODE (APM 2 appendix C) or VMX basic exit reason */
-	__u64 hw_info1;	 /* EXITINFO1, exit qualification */
+	__u64 hw_info1;	 /* EXITINFO1, exit qualification; with FERMATA_VMX_FAIL: see there */
 	__u64 hw_info2;	 /* EXITINFO2, guest-physical address */
 	__u8 insn_len;	 /* length of the instruction at RIP, 0 when unknown */
 	__u8 insn_bytes; /* how many bytes of insn[] hold code */
@@ -234,10 +246,15 @@ struct fermata_exit {
 		__u64 pad[4];
 	};
 };
-#define FERMATA_MODE_REAL 0	/* real or virtual-8086: 16-bit */
-#define FERMATA_MODE_PROT16 1	/* protected, CS.D = 0 */
-#define FERMATA_MODE_PROT32 2	/* protected or compatibility, CS.D = 1 */
-#define FERMATA_MODE_LONG 3	/* 64-bit */
+/*
+ * hw_reason on Intel where there is no exit reason: VMLAUNCH or VMRESUME itself failed. hw_info1 is the
+ * VM-instruction error (SDM 3C 31.4), 0 without a current VMCS.
+ */
+#define FERMATA_VMX_FAIL 0xa0
+#define FERMATA_MODE_REAL 0   /* real or virtual-8086: 16-bit */
+#define FERMATA_MODE_PROT16 1 /* protected, CS.D = 0 */
+#define FERMATA_MODE_PROT32 2 /* protected or compatibility, CS.D = 1 */
+#define FERMATA_MODE_LONG 3   /* 64-bit */
 
 /*
  * Mapped read-write at offset 0 of the vCPU descriptor, one page. The general registers live here,
@@ -248,8 +265,8 @@ struct fermata_run {
 	__u64 regs[FERMATA_REGS];
 	__u64 rip;
 	__u64 rflags;
-	__u32 set;	/* in: FERMATA_RUN_SET_*; cleared when taken */
-	__u8 advance;	/* in: add this to RIP and end the interrupt shadow; 0..15; cleared when taken */
+	__u32 set;    /* in: FERMATA_RUN_SET_*; cleared when taken */
+	__u8 advance; /* in: add this to RIP and end the interrupt shadow; 0..15; cleared when taken */
 	__u8 immediate_exit; /* in: 1: FERMATA_RUN returns -EINTR before entering the guest */
 	__u8 reserved[2];
 	struct fermata_exit exit; /* out */
@@ -315,7 +332,7 @@ struct fermata_state_events { /* FERMATA_STATE_EVENTS */
 #define FERMATA_MP_DEAD 3
 
 struct fermata_state_apic { /* FERMATA_STATE_APIC: the 16-byte-aligned registers of the xAPIC page */
-	__u32 reg[64]; /* reg[offset >> 4] */
+	__u32 reg[64];	    /* reg[offset >> 4] */
 };
 
 #define FERMATA_XSAVE_SIZE 4096
@@ -353,7 +370,7 @@ struct fermata_interrupt {
 	__u32 kind;   /* FERMATA_EVENT_* */
 	__u32 code;   /* error code, with FERMATA_EVENT_EXCEPTION_CODE */
 	__u32 reserved;
-	__u64 cr2;    /* with vector 14 */
+	__u64 cr2; /* with vector 14 */
 };
 #define FERMATA_EVENT_EXTINT 0	       /* what the 8259 answered */
 #define FERMATA_EVENT_NMI 1	       /* vector ignored */
@@ -389,8 +406,8 @@ struct fermata_last_exit {
 };
 
 struct fermata_stats {
-	__u32 vendor; /* whose exit codes these are */
-	__u32 last;   /* index of the oldest entry of last_exit[] */
+	__u32 vendor;	      /* whose exit codes these are */
+	__u32 last;	      /* index of the oldest entry of last_exit[] */
 	__u64 entries;	      /* VM entries */
 	__u64 user_exits;     /* returns to the caller */
 	__u64 injected;	      /* interrupts and exceptions delivered */
@@ -531,7 +548,8 @@ static inline __u32 fermata_exit_code(__u32 slot)
 #define FERMATA_GET_AUDIT _IOR(FERMATA_IOC, 0x26, struct fermata_audit)
 
 #ifndef __cplusplus
-#define FERMATA_LAYOUT(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " is part of the ABI")
+#define FERMATA_LAYOUT(type, bytes)                                                                \
+	_Static_assert(sizeof(type) == (bytes), #type " is part of the ABI")
 FERMATA_LAYOUT(struct fermata_caps, 48 + 64);
 FERMATA_LAYOUT(struct fermata_cpuid_entry, 32);
 FERMATA_LAYOUT(struct fermata_cpuid, 8 + 32 * FERMATA_MAX_CPUID);

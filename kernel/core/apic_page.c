@@ -77,8 +77,8 @@ bool apic_page_access(struct vcpu *v, enum verdict *verdict)
 		return false;
 	}
 	/* The processor said which way the access went; the decoder must agree. */
-	if (!insn.memory || (insn.op == INSN_STORE) != (v->exit.fault.access == RADIX_WRITE &&
-							insn.op != INSN_XCHG))
+	if (!insn.memory || (insn.op == INSN_STORE) !=
+				    (v->exit.fault.access == RADIX_WRITE && insn.op != INSN_XCHG))
 		return false;
 	access(v, &insn, gpa & 0xfff, &effects);
 	v->advance = insn.length;

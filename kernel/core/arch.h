@@ -19,7 +19,7 @@
 #define ARCH_CR0_NW BIT_ULL(29)
 #define ARCH_CR0_CD BIT_ULL(30)
 #define ARCH_CR0_PG BIT_ULL(31)
-#define ARCH_CR0_DEFINED                                                                            \
+#define ARCH_CR0_DEFINED                                                                           \
 	(ARCH_CR0_PE | ARCH_CR0_MP | ARCH_CR0_EM | ARCH_CR0_TS | ARCH_CR0_ET | ARCH_CR0_NE |       \
 	 ARCH_CR0_WP | ARCH_CR0_AM | ARCH_CR0_NW | ARCH_CR0_CD | ARCH_CR0_PG)
 

@@ -52,7 +52,7 @@ struct backend {
 	/* Once, before the first cpu_on; and after the last cpu_off. */
 	int (*setup)(void);
 	void (*teardown)(void);
-	int (*cpu_on)(void);   /* on each CPU; -EBUSY when somebody else holds it */
+	int (*cpu_on)(void); /* on each CPU; -EBUSY when somebody else holds it */
 	void (*cpu_off)(void);
 
 	int (*vcpu_create)(struct vcpu *v);

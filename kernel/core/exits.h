@@ -8,7 +8,7 @@
 
 /* What a handler wants next. */
 enum verdict {
-	GO_ON,	      /* back into the guest */
+	GO_ON,		/* back into the guest */
 	LEAVE_FOR_HOST, /* out of guest context first: something may sleep; then back */
 	LEAVE_FOR_USER, /* the run page holds an exit record */
 };

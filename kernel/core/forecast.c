@@ -84,7 +84,8 @@ static u32 value_at(struct forecasts *set, u32 i, u64 ticks)
 	u32 value;
 
 	if (f->kind == FERMATA_FORECAST_STEP)
-		return (ticks < f->at ? f->before : f->after) ^ (ticks / f->flip_ticks & 1 ? f->flip : 0);
+		return (ticks < f->at ? f->before : f->after) ^
+		       (ticks / f->flip_ticks & 1 ? f->flip : 0);
 	value = (f->down ? f->base - ticks : f->base + ticks) & f->mask;
 	if (!f->halves)
 		return value;

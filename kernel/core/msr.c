@@ -6,10 +6,10 @@
 #include "core/exits.h"
 #include "core/processor.h"
 
-#define MTRR_CAP 0x508	      /* eight variable ranges, fixed ranges, WC (SDM 3A 11.11.1) */
+#define MTRR_CAP 0x508	       /* eight variable ranges, fixed ranges, WC (SDM 3A 11.11.1) */
 #define MISC_ENABLE_RESET 1ull /* fast strings */
 #define ASK_IBPB BIT_ULL(0)
-#define DEFAULT_UCODE (~0ull)	/* newer than any erratum's fix, as the field does it */
+#define DEFAULT_UCODE (~0ull) /* newer than any erratum's fix, as the field does it */
 #define DE_CFG_LFENCE_SERIALIZE BIT_ULL(1)
 #define HWCR_TSC_FREQ_SEL BIT_ULL(24)
 #define HWCR_WRITABLE (BIT_ULL(3) | BIT_ULL(6) | BIT_ULL(8) | BIT_ULL(18)) /* and ignored */

@@ -22,7 +22,8 @@ void vcpu_arm_timer(struct vcpu *v)
 	if (deadline == CLOCK_NEVER)
 		return; /* a timer that fires for nothing only looks once more */
 	host_timer_arm(&v->timer,
-		       clock_ns_until(&v->vm->clock, clock_guest_tsc(&v->vm->clock, host_tsc()), deadline));
+		       clock_ns_until(&v->vm->clock, clock_guest_tsc(&v->vm->clock, host_tsc()),
+				      deadline));
 }
 
 void vcpu_apic_effects(struct vcpu *v, const struct apic_effects *effects)
@@ -191,7 +192,8 @@ static bool should_wake(void *arg)
 		return false;
 	if (v->nmi_pending || v->event_valid || attention & BIT(LAPIC_ATTN_NMI))
 		return true;
-	return v->halted_open && (READ_ONCE(v->requests) & BIT(REQUEST_TIMER) || apic_has_wakeup(&v->apic));
+	return v->halted_open &&
+	       (READ_ONCE(v->requests) & BIT(REQUEST_TIMER) || apic_has_wakeup(&v->apic));
 }
 
 /* INIT and SIPI: SDM 3A 8.4.3. */

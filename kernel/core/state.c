@@ -18,10 +18,10 @@ static int check_segment(const struct fermata_segment *s, bool code)
 
 static int check_segments(const struct fermata_state_segments *s)
 {
-	if (check_segment(&s->cs, true) || check_segment(&s->ds, false) || check_segment(&s->es, false) ||
-	    check_segment(&s->ss, false) || check_segment(&s->fs, false) ||
-	    check_segment(&s->gs, false) || check_segment(&s->ldt, false) ||
-	    check_segment(&s->tr, false))
+	if (check_segment(&s->cs, true) || check_segment(&s->ds, false) ||
+	    check_segment(&s->es, false) || check_segment(&s->ss, false) ||
+	    check_segment(&s->fs, false) || check_segment(&s->gs, false) ||
+	    check_segment(&s->ldt, false) || check_segment(&s->tr, false))
 		return -EINVAL;
 	if (s->cs.attrib & FERMATA_SEG_UNUSABLE || s->tr.attrib & FERMATA_SEG_UNUSABLE)
 		return -EINVAL;
@@ -60,7 +60,8 @@ static int check_msrs(const struct vm *vm, const struct fermata_state_msrs *m)
 		if (type > 7 || type == 2 || type == 3)
 			return -EINVAL;
 	}
-	if (!arch_canonical(m->lstar, vm->cpuid.linear_bits) || !arch_canonical(m->cstar, vm->cpuid.linear_bits) ||
+	if (!arch_canonical(m->lstar, vm->cpuid.linear_bits) ||
+	    !arch_canonical(m->cstar, vm->cpuid.linear_bits) ||
 	    !arch_canonical(m->kernel_gs_base, vm->cpuid.linear_bits))
 		return -EINVAL;
 	return 0;
@@ -219,8 +220,10 @@ int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
 		const struct fermata_state_events *e = &state->events;
 
 		v->event_valid = e->exception_pending;
-		v->event = (struct event){ .kind = EVENT_EXCEPTION, .vector = e->exception_vector,
-					   .has_code = e->exception_has_code, .code = e->exception_code };
+		v->event = (struct event){ .kind = EVENT_EXCEPTION,
+					   .vector = e->exception_vector,
+					   .has_code = e->exception_has_code,
+					   .code = e->exception_code };
 		v->nmi_pending = e->nmi_pending;
 		v->mp_state = e->mp_state;
 	}

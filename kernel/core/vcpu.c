@@ -20,8 +20,9 @@ static void reset_state(struct vcpu *v, struct fermata_state *state)
 	state->regs.rip = 0xfff0;
 	state->regs.rflags = ARCH_RFLAGS_FIXED;
 	seg->es = seg->ss = seg->ds = seg->fs = seg->gs = data;
-	seg->cs = (struct fermata_segment){ .selector = 0xf000, .base = 0xffff0000, .limit = 0xffff,
-					    .attrib = RESET_CODE };
+	seg->cs = (struct fermata_segment){
+		.selector = 0xf000, .base = 0xffff0000, .limit = 0xffff, .attrib = RESET_CODE
+	};
 	seg->ldt = (struct fermata_segment){ .limit = 0xffff, .attrib = RESET_LDT };
 	seg->tr = (struct fermata_segment){ .limit = 0xffff, .attrib = RESET_TSS };
 	seg->gdt.limit = 0xffff;
@@ -158,7 +159,8 @@ int vcpu_interrupt(struct vcpu *v, const struct fermata_interrupt *event)
 	case FERMATA_EVENT_EXCEPTION_CODE:
 		if (!arch_is_exception(event->vector))
 			return -EINVAL;
-		v->event = (struct event){ .kind = EVENT_EXCEPTION, .vector = event->vector,
+		v->event = (struct event){ .kind = EVENT_EXCEPTION,
+					   .vector = event->vector,
 					   .has_code = event->kind == FERMATA_EVENT_EXCEPTION_CODE,
 					   .code = event->code };
 		if (event->vector == ARCH_PF) {
@@ -185,7 +187,8 @@ int vcpu_translate(struct vcpu *v, struct fermata_translate *t)
 			  FERMATA_ACCESS_SYSTEM))
 		return -EINVAL;
 	v->backend->where(v, &where);
-	if (where.mode == FERMATA_MODE_LONG && !arch_canonical(t->linear, v->cr4 & ARCH_CR4_LA57 ? 57 : 48)) {
+	if (where.mode == FERMATA_MODE_LONG &&
+	    !arch_canonical(t->linear, v->cr4 & ARCH_CR4_LA57 ? 57 : 48)) {
 		t->fault = 1;
 		t->code = 0;
 		t->gpa = 0;

@@ -127,8 +127,8 @@ struct vcpu {
 	bool lost;	  /* an exit's instruction stays a mystery: the vCPU ends */
 	u32 mysteries;	  /* in a row, at mystery_rip */
 	u64 mystery_rip;
-	u8 user_reason;	  /* of the exit that the caller is told, FERMATA_EXIT_* */
-	u8 eoi_vector;	  /* a level-triggered vector is done; the caller must hear of it */
+	u8 user_reason; /* of the exit that the caller is told, FERMATA_EXIT_* */
+	u8 eoi_vector;	/* a level-triggered vector is done; the caller must hear of it */
 	struct guest_mtrr {
 		u64 def_type, fixed[11], variable[16];
 	} mtrr;

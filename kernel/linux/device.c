@@ -11,7 +11,8 @@
 
 int linux_mmap_page(struct vm_area_struct *vma, struct page *page, bool writable)
 {
-	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != PAGE_SIZE || !(vma->vm_flags & VM_SHARED))
+	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != PAGE_SIZE ||
+	    !(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 	if (!writable && vma->vm_flags & VM_WRITE)
 		return -EPERM;

@@ -60,7 +60,9 @@ u64 guest_fpu_mask(void)
 static void fpu_load(const struct host_thread *t)
 {
 	if (fpu_mask)
-		asm volatile("xrstor64 %0" : : "m"(*t->xsave), "a"((u32)fpu_mask), "d"((u32)(fpu_mask >> 32)));
+		asm volatile("xrstor64 %0"
+			     :
+			     : "m"(*t->xsave), "a"((u32)fpu_mask), "d"((u32)(fpu_mask >> 32)));
 	else
 		asm volatile("fxrstor64 %0" : : "m"(*t->xsave));
 }

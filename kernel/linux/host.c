@@ -87,7 +87,8 @@ int host_cmpxchg_user(u64 user_addr, u64 old, u64 new_value, u32 size)
 
 		err = user_access_begin((void __user *)user_addr, 8) ? 0 : -EFAULT;
 		if (!err) {
-			done = unsafe_try_cmpxchg_user((u64 __user *)user_addr, &expected, new_value, fault);
+			done = unsafe_try_cmpxchg_user((u64 __user *)user_addr, &expected,
+						       new_value, fault);
 			user_access_end();
 		}
 	} else {
@@ -95,8 +96,8 @@ int host_cmpxchg_user(u64 user_addr, u64 old, u64 new_value, u32 size)
 
 		err = user_access_begin((void __user *)user_addr, 4) ? 0 : -EFAULT;
 		if (!err) {
-			done = unsafe_try_cmpxchg_user((u32 __user *)user_addr, &expected, (u32)new_value,
-						       fault);
+			done = unsafe_try_cmpxchg_user((u32 __user *)user_addr, &expected,
+						       (u32)new_value, fault);
 			user_access_end();
 		}
 	}

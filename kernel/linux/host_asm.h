@@ -42,7 +42,7 @@
  * stack is refilled, and on CPUs with the Retbleed or SRSO flaw the return predictor is untrained.
  */
 #define HOST_GUARD_RETURNS                                                                         \
-	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT;                          \
+	FILL_RETURN_BUFFER % rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT;                         \
 	HOST_UNTRAIN_RETURNS
 
 #endif

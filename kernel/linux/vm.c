@@ -100,7 +100,8 @@ static long create_vcpu(struct linux_vm *l, void __user *arg)
 
 	if (err)
 		return err;
-	if (config.id >= FERMATA_MAX_VCPUS || !all_zero(config.reserved, ARRAY_SIZE(config.reserved)))
+	if (config.id >= FERMATA_MAX_VCPUS ||
+	    !all_zero(config.reserved, ARRAY_SIZE(config.reserved)))
 		return -EINVAL;
 	config.id = array_index_nospec(config.id, FERMATA_MAX_VCPUS);
 	mutex_lock(&l->lock);

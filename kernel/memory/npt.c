@@ -21,22 +21,11 @@
  * Nested paging runs in the host's own paging mode (APM 2 15.25.3): a host with 5-level paging walks
  * five levels of nested table too.
  */
-#define NPT_FORMAT \
-	.max_leaf = 3, \
-	.address = 0x000ffffffffff000ull, \
-	.present = NPT_P, \
-	.table = NPT_P | NPT_RW | NPT_US, \
-	.leaf = NPT_P | NPT_US, \
-	.read = NPT_P, \
-	.write = NPT_RW, \
-	.no_exec = NPT_NX, \
-	.large = NPT_PS, \
-	.type = NPT_PWT | NPT_PCD, \
-	.write_back = 0, \
-	.uncached = NPT_PWT | NPT_PCD, \
-	.accessed = NPT_A, \
-	.dirty = NPT_D, \
-	.software = NPT_AVL
+#define NPT_FORMAT                                                                                 \
+	.max_leaf = 3, .address = 0x000ffffffffff000ull, .present = NPT_P,                         \
+	.table = NPT_P | NPT_RW | NPT_US, .leaf = NPT_P | NPT_US, .read = NPT_P, .write = NPT_RW,  \
+	.no_exec = NPT_NX, .large = NPT_PS, .type = NPT_PWT | NPT_PCD, .write_back = 0,            \
+	.uncached = NPT_PWT | NPT_PCD, .accessed = NPT_A, .dirty = NPT_D, .software = NPT_AVL
 
 const struct radix_format npt_format = { .name = "NPT", .levels = 4, NPT_FORMAT };
 const struct radix_format npt5_format = { .name = "NPT, 5 levels", .levels = 5, NPT_FORMAT };

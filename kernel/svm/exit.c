@@ -65,7 +65,9 @@ static void svm_fault_record(struct exit *x, const struct vmcb *c)
 	x->kind = EXIT_NESTED_FAULT;
 	x->fault.gpa = c->exitinfo2;
 	x->fault.table = info & NPF_TABLE;
-	x->fault.access = info & NPF_FETCH ? RADIX_EXEC : info & NPF_WRITE ? RADIX_WRITE : RADIX_READ;
+	x->fault.access = info & NPF_FETCH ? RADIX_EXEC :
+			  info & NPF_WRITE ? RADIX_WRITE :
+					     RADIX_READ;
 }
 
 static void svm_iret(struct vcpu *v)

@@ -44,7 +44,8 @@ static void svm_advance(struct vcpu *v, struct vmcb *c)
 		return;
 	c->dr6 |= ARCH_DR6_BS;
 	c->clean &= ~CLEAN_DR;
-	if (c->eventinj & EVENT_VALID) /* what interrupts the guest now comes first, the trap after it */
+	if (c->eventinj &
+	    EVENT_VALID) /* what interrupts the guest now comes first, the trap after it */
 		vcpu_raise(v, ARCH_DB);
 	else
 		c->eventinj = ARCH_DB | EVENT_TYPE_EXCEPTION | EVENT_VALID;

@@ -14,9 +14,9 @@
 #define SVM_FEATURE_DECODE_ASSISTS BIT(7)
 
 struct svm_cpu {
-	struct vmcb *host;	  /* what VMSAVE keeps of the host: FS, GS, TR, LDTR, syscall MSRs */
+	struct vmcb *host; /* what VMSAVE keeps of the host: FS, GS, TR, LDTR, syscall MSRs */
 	u64 host_pa;
-	void *hsave;		  /* VM_HSAVE_PA: the processor's own */
+	void *hsave;		 /* VM_HSAVE_PA: the processor's own */
 	const struct vcpu *last; /* whose VMCB ran here last; only compared */
 	struct tag_pool tags;
 	bool on;

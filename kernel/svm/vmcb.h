@@ -29,13 +29,13 @@ struct vmcb {
 	u32 guest_asid;		    /* 058 */
 	u8 tlb_control;		    /* 05c */
 	u8 reserved_05d[3];
-	u64 vintr;     /* 060: V_TPR 7:0, V_IRQ 8, ... */
-	u64 int_state; /* 068: interrupt shadow 0, guest interrupt mask 1 */
-	u64 exitcode;  /* 070 */
-	u64 exitinfo1; /* 078 */
-	u64 exitinfo2; /* 080 */
-	u64 exitintinfo; /* 088 */
-	u64 nested_ctl;	 /* 090: NP_ENABLE 0 */
+	u64 vintr;	   /* 060: V_TPR 7:0, V_IRQ 8, ... */
+	u64 int_state;	   /* 068: interrupt shadow 0, guest interrupt mask 1 */
+	u64 exitcode;	   /* 070 */
+	u64 exitinfo1;	   /* 078 */
+	u64 exitinfo2;	   /* 080 */
+	u64 exitintinfo;   /* 088 */
+	u64 nested_ctl;	   /* 090: NP_ENABLE 0 */
 	u64 avic_apic_bar; /* 098 */
 	u64 ghcb;	   /* 0a0 */
 	u64 eventinj;	   /* 0a8 */
@@ -57,10 +57,10 @@ struct vmcb {
 	u8 reserved_4d8[0x548 - 0x4d8];
 	u64 cr4, cr3, cr0, dr7, dr6, rflags, rip; /* 548 */
 	u8 reserved_580[0x5d8 - 0x580];
-	u64 rsp; /* 5d8 */
-	u64 s_cet, ssp, isst_addr; /* 5e0 */
-	u64 rax; /* 5f8 */
-	u64 star, lstar, cstar, sfmask, kernel_gs_base; /* 600 */
+	u64 rsp;					  /* 5d8 */
+	u64 s_cet, ssp, isst_addr;			  /* 5e0 */
+	u64 rax;					  /* 5f8 */
+	u64 star, lstar, cstar, sfmask, kernel_gs_base;	  /* 600 */
 	u64 sysenter_cs, sysenter_esp, sysenter_eip, cr2; /* 628 */
 	u8 reserved_648[0x668 - 0x648];
 	u64 g_pat, dbgctl, br_from, br_to, last_excp_from, last_excp_to; /* 668 */

@@ -25,7 +25,17 @@ struct vmx_segment {
 };
 
 /* In the order of the VMCS. */
-enum vmx_register { VMX_ES, VMX_CS, VMX_SS, VMX_DS, VMX_FS, VMX_GS, VMX_LDTR, VMX_TR, VMX_SEGMENTS };
+enum vmx_register {
+	VMX_ES,
+	VMX_CS,
+	VMX_SS,
+	VMX_DS,
+	VMX_FS,
+	VMX_GS,
+	VMX_LDTR,
+	VMX_TR,
+	VMX_SEGMENTS
+};
 
 /* The fields of a VMCS, and the two things beside it that the checks look at. */
 struct vmx_snapshot {

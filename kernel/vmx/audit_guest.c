@@ -209,8 +209,7 @@ PREDICATE(nmi_not_blocked)
 
 PREDICATE(enclave_possible)
 {
-	return !(value & ENCLAVE_INTERRUPTION) ||
-	       (s->limits->sgx && !(value & BLOCKING_BY_MOV_SS));
+	return !(value & ENCLAVE_INTERRUPTION) || (s->limits->sgx && !(value & BLOCKING_BY_MOV_SS));
 }
 
 #define PENDING_BUS_LOCK BIT_ULL(11)

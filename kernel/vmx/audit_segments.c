@@ -195,8 +195,7 @@ PREDICATE(tr_type)
 {
 	u32 type = value & 15;
 
-	return type == TYPE_BUSY_TSS ||
-	       (type == TYPE_BUSY_TSS16 && !(s->entry & ENTRY_IA32E_GUEST));
+	return type == TYPE_BUSY_TSS || (type == TYPE_BUSY_TSS16 && !(s->entry & ENTRY_IA32E_GUEST));
 }
 
 PREDICATE(ldtr_type)
@@ -221,8 +220,7 @@ PREDICATE(is_usable)
 #define ACCESS F(segment[0].access)
 #define SELECTOR F(segment[0].selector)
 
-#define ES_TO_GS                                                                                   \
-	(BIT(VMX_ES) | BIT(VMX_CS) | BIT(VMX_SS) | BIT(VMX_DS) | BIT(VMX_FS) | BIT(VMX_GS))
+#define ES_TO_GS (BIT(VMX_ES) | BIT(VMX_CS) | BIT(VMX_SS) | BIT(VMX_DS) | BIT(VMX_FS) | BIT(VMX_GS))
 #define DATA (ES_TO_GS & ~(BIT(VMX_CS) | BIT(VMX_SS)))
 #define SYSTEM (BIT(VMX_LDTR) | BIT(VMX_TR))
 
@@ -233,8 +231,8 @@ static const struct vmx_rule rules[] = {
 
 	{ "in virtual-8086 mode the base must be 16 times the selector", SEGMENTS, BASE,
 	  FOR(ES_TO_GS), .holds = vm86_base },
-	{ "the address must be canonical", SEGMENTS, BASE,
-	  FOR(BIT(VMX_FS) | BIT(VMX_GS) | SYSTEM), .holds = canonical_if_usable },
+	{ "the address must be canonical", SEGMENTS, BASE, FOR(BIT(VMX_FS) | BIT(VMX_GS) | SYSTEM),
+	  .holds = canonical_if_usable },
 	{ "bits 63:32 must be 0", SEGMENTS, BASE,
 	  FOR(BIT(VMX_ES) | BIT(VMX_CS) | BIT(VMX_SS) | BIT(VMX_DS)), .holds = base_is_32bit },
 	{ "in virtual-8086 mode the limit must be FFFFh", SEGMENTS, LIMIT, FOR(ES_TO_GS),
@@ -248,10 +246,10 @@ static const struct vmx_rule rules[] = {
 	{ "the type must be an accessed one", SEGMENTS, ACCESS, FOR(DATA), .holds = is_accessed },
 	{ "a code segment must be readable", SEGMENTS, ACCESS, FOR(DATA), .holds = is_readable },
 	{ "S must be 1", SEGMENTS, ACCESS, FOR(ES_TO_GS), .holds = is_code_or_data },
-	{ "DPL: 0 for type 3, that of SS for 9 and 11, not above it for 13 and 15", SEGMENTS, ACCESS,
-	  FOR(BIT(VMX_CS)), .holds = cs_dpl },
-	{ "in a restricted guest DPL must be the selector's RPL", SEGMENTS, ACCESS, FOR(BIT(VMX_SS)),
-	  .holds = ss_dpl_as_rpl },
+	{ "DPL: 0 for type 3, that of SS for 9 and 11, not above it for 13 and 15", SEGMENTS,
+	  ACCESS, FOR(BIT(VMX_CS)), .holds = cs_dpl },
+	{ "in a restricted guest DPL must be the selector's RPL", SEGMENTS, ACCESS,
+	  FOR(BIT(VMX_SS)), .holds = ss_dpl_as_rpl },
 	{ "DPL must be 0 without CR0.PE, or where the type of CS is 3", SEGMENTS, ACCESS,
 	  FOR(BIT(VMX_SS)), .holds = ss_dpl_in_real_mode },
 	{ "in a restricted guest DPL must not be below RPL, but for conforming code", SEGMENTS,

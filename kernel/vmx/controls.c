@@ -56,7 +56,7 @@ static const struct wish entry_wish = {
 static int grant(const struct wish *wish, u64 basic, u32 *granted, const char **missing)
 {
 	u64 allowed = cpu_rdmsr(basic & BASIC_TRUE_CONTROLS && wish->true_msr ? wish->true_msr :
-										 wish->msr);
+										wish->msr);
 	u32 must_be_one = allowed, may_be_one = allowed >> 32;
 
 	if (wish->must & ~may_be_one) {
@@ -87,7 +87,8 @@ static void pair(struct vmx_controls *c)
 
 int vmx_resolve(struct vmx_controls *c, const char **missing)
 {
-	const u64 ept_needs = EPT_CAP_4_LEVELS | EPT_CAP_WRITE_BACK | EPT_CAP_INVEPT | EPT_CAP_INVEPT_ALL;
+	const u64 ept_needs = EPT_CAP_4_LEVELS | EPT_CAP_WRITE_BACK | EPT_CAP_INVEPT |
+			      EPT_CAP_INVEPT_ALL;
 	u64 basic = cpu_rdmsr(MSR_VMX_BASIC);
 	int err;
 

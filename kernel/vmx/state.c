@@ -4,19 +4,19 @@
 #include "core/processor.h"
 
 /* CR0 and CR4 bits that the guest writes without an exit: those that change nothing of ours. */
-#define CR0_DIRECT                                                                                  \
+#define CR0_DIRECT                                                                                 \
 	(ARCH_CR0_MP | ARCH_CR0_EM | ARCH_CR0_TS | ARCH_CR0_ET | ARCH_CR0_AM | ARCH_CR0_WP)
-#define CR4_DIRECT                                                                                  \
-	(ARCH_CR4_PVI | ARCH_CR4_TSD | ARCH_CR4_DE | ARCH_CR4_PCE | ARCH_CR4_PGE | ARCH_CR4_OSFXSR | \
-	 ARCH_CR4_OSXMMEXCPT)
+#define CR4_DIRECT                                                                                 \
+	(ARCH_CR4_PVI | ARCH_CR4_TSD | ARCH_CR4_DE | ARCH_CR4_PCE | ARCH_CR4_PGE |                 \
+	 ARCH_CR4_OSFXSR | ARCH_CR4_OSXMMEXCPT)
 
 #define ACCESS_UNUSABLE BIT(16)
 
 /* In the order of the VMCS: ES CS SS DS FS GS LDTR TR. */
 static const size_t segment_at[] = {
-	offsetof(struct fermata_state_segments, es), offsetof(struct fermata_state_segments, cs),
-	offsetof(struct fermata_state_segments, ss), offsetof(struct fermata_state_segments, ds),
-	offsetof(struct fermata_state_segments, fs), offsetof(struct fermata_state_segments, gs),
+	offsetof(struct fermata_state_segments, es),  offsetof(struct fermata_state_segments, cs),
+	offsetof(struct fermata_state_segments, ss),  offsetof(struct fermata_state_segments, ds),
+	offsetof(struct fermata_state_segments, fs),  offsetof(struct fermata_state_segments, gs),
 	offsetof(struct fermata_state_segments, ldt), offsetof(struct fermata_state_segments, tr),
 };
 
@@ -125,7 +125,10 @@ static void invept(u64 eptp)
 	} descriptor = { .eptp = eptp };
 	u64 type = vmx_controls.ept_vpid & EPT_CAP_INVEPT_SINGLE ? 1 : 2;
 
-	asm volatile(HOST_MAY_FAULT("invept %0, %1") : : "m"(descriptor), "r"(type) : "cc", "memory");
+	asm volatile(HOST_MAY_FAULT("invept %0, %1")
+		     :
+		     : "m"(descriptor), "r"(type)
+		     : "cc", "memory");
 }
 
 static void invvpid_all(void)
@@ -134,7 +137,10 @@ static void invvpid_all(void)
 		u64 vpid, linear;
 	} descriptor = { 0 };
 
-	asm volatile(HOST_MAY_FAULT("invvpid %0, %1") : : "m"(descriptor), "r"(2ull) : "cc", "memory");
+	asm volatile(HOST_MAY_FAULT("invvpid %0, %1")
+		     :
+		     : "m"(descriptor), "r"(2ull)
+		     : "cc", "memory");
 }
 
 static void apply_root(struct vcpu *v)
@@ -226,7 +232,7 @@ void vmx_where(struct vcpu *v, struct where *where)
 	where->paging.cr3 = vmread(VMCS_GUEST_CR3);
 	where->paging.cr4 = v->cr4;
 	where->paging.efer = v->efer;
-	where->paging.pkru = 0; /* CR4.PKE stays 0 */
+	where->paging.pkru = 0;					       /* CR4.PKE stays 0 */
 	where->paging.cpl = vmread(VMCS_GUEST_ES_ACCESS + 4) >> 5 & 3; /* SS.DPL (SDM 3C 25.4.1) */
 	where->paging.ac = where->rflags & ARCH_RFLAGS_AC;
 	where->paging.no_1g = false;

@@ -7,6 +7,7 @@
 #define VMX_VMCS_H
 
 #include "host.h"
+#include "uapi/fermata.h"
 
 enum vmcs_field {
 	/* 16-bit control and guest state */
@@ -236,7 +237,7 @@ enum vmcs_field {
 
 /* EPT pointer: table 25-9 */
 #define EPTP_WRITE_BACK 6ull
-#define EPTP_LEVELS(n) ((u64)((n) - 1) << 3)
+#define EPTP_LEVELS(n) ((u64)((n)-1) << 3)
 #define EPTP_ACCESSED_DIRTY BIT_ULL(6)
 #define EPTP_SHADOW_STACK BIT_ULL(7)
 
@@ -329,6 +330,6 @@ enum vmx_exit {
 };
 #define VMX_ENTRY_FAILURE BIT(31)
 /* Not a reason of the processor's: VMLAUNCH or VMRESUME itself failed, with an instruction error. */
-#define VMX_INSTRUCTION_FAILED 0xa0u
+#define VMX_INSTRUCTION_FAILED FERMATA_VMX_FAIL
 
 #endif

@@ -4,7 +4,7 @@
 #include "vmx/audit.h"
 #include "core/processor.h"
 
-#define CPUID_VMX BIT(5) /* leaf 1 ECX */
+#define CPUID_VMX BIT(5)	 /* leaf 1 ECX */
 #define MSR_FEATURE_CONTROL 0x3a /* SDM 3C 24.7 */
 #define FEATURE_CONTROL_LOCKED BIT_ULL(0)
 #define FEATURE_CONTROL_VMX BIT_ULL(2)
@@ -13,8 +13,8 @@
 
 /* MSRs the guest reads and writes without an exit: the VMCS holds them, or the CPU while it runs. */
 static const u32 vmx_direct_msrs[] = {
-	ARCH_MSR_FS_BASE,      ARCH_MSR_GS_BASE,      ARCH_MSR_KERNEL_GS_BASE,
-	ARCH_MSR_SYSENTER_CS,  ARCH_MSR_SYSENTER_ESP, ARCH_MSR_SYSENTER_EIP,
+	ARCH_MSR_FS_BASE,     ARCH_MSR_GS_BASE,	     ARCH_MSR_KERNEL_GS_BASE,
+	ARCH_MSR_SYSENTER_CS, ARCH_MSR_SYSENTER_ESP, ARCH_MSR_SYSENTER_EIP,
 };
 
 struct vmx_controls vmx_controls;
@@ -147,7 +147,8 @@ static int vmx_cpu_on(void)
 	if (vmx_resolve(&here, &missing) || memcmp(&here, &vmx_controls, sizeof(here)))
 		return -ENODEV;
 	if (!(control & FEATURE_CONTROL_LOCKED))
-		cpu_wrmsr(MSR_FEATURE_CONTROL, control | FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX);
+		cpu_wrmsr(MSR_FEATURE_CONTROL,
+			  control | FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX);
 	else if (!(control & FEATURE_CONTROL_VMX))
 		return -EACCES;
 	host_cr4_change(CR4_VMXE, 0);

@@ -17,9 +17,9 @@ struct vmx_controls {
 struct vmx_vcpu;
 
 struct vmx_cpu {
-	void *vmxon; /* the processor's own region */
-	struct vmx_vcpu *active;  /* whose VMCS is current here */
-	struct vmx_vcpu *loaded;  /* all whose VMCS this CPU may hold in its caches */
+	void *vmxon;		 /* the processor's own region */
+	struct vmx_vcpu *active; /* whose VMCS is current here */
+	struct vmx_vcpu *loaded; /* all whose VMCS this CPU may hold in its caches */
 	struct tag_pool tags;
 	u64 star, lstar, cstar, sfmask; /* the host's; constant */
 	u64 gs_base;
@@ -39,16 +39,16 @@ struct vmx_host {
 struct vmx_vcpu {
 	u32 *vmcs;
 	u64 vmcs_pa;
-	u32 *virtual_apic; /* TPR shadow: the byte at 80h */
+	u32 *virtual_apic;	       /* TPR shadow: the byte at 80h */
 	struct vmx_msr_area *msr_area; /* without "load IA32_EFER": what entry and exit load */
-	u32 cpu; /* whose caches may hold the VMCS; ~0u: none's */
+	u32 cpu;		       /* whose caches may hold the VMCS; ~0u: none's */
 	bool launched;
 	bool rsp_here; /* page->regs[RSP] was read from the VMCS and goes back at the next entry */
 	bool dr_loaded;
 	u8 tpr_threshold;
 	bool in_guest_context; /* between load() and unload() */
-	u32 proc; /* primary controls as they are in the VMCS */
-	u64 rip;  /* as in the VMCS */
+	u32 proc;	       /* primary controls as they are in the VMCS */
+	u64 rip;	       /* as in the VMCS */
 	u64 star, lstar, cstar, sfmask, kernel_gs_base; /* the guest's */
 	struct vmx_host host;
 	struct vmx_vcpu *next, **link; /* in vmx_cpu.loaded */

@@ -113,7 +113,8 @@ static int one_input(const uint8_t *data, size_t size)
 		request.memory.high = guarded(request.memory.high_size);
 	if (c.initrd) {
 		initrd[0] = 0x5a;
-		request.initrd = (struct boot_image){ .data = initrd, .size = (c.initrd % 64 + 1) * 65536 - 1 };
+		request.initrd = (struct boot_image){ .data = initrd,
+						      .size = (c.initrd % 64 + 1) * 65536 - 1 };
 	}
 
 	result = boot_load(&request, &entry, error, sizeof(error));

@@ -72,6 +72,12 @@ done
 [ -n "$emulator" ] && [ ! -e "/proc/$emulator" ]
 ok $? 'and it dies with the one who started it'
 
+echo 'echo c >/proc/sysrq-trigger; sleep 60' >"$dir/crash"
+got=$("$box" -b intel -n -t 100 "$dir/crash" 2>&1)
+same $? 125 'a crash of the box is an error'
+grep -q 'Kernel panic' <<<"$got"
+ok $? 'and the error shows the end of the log'
+
 got=$("$box" -b bochs:i486 -n "$dir/script" 2>&1)
 same "$?: ${got%%:*}: $(grep -o 'no such model' <<<"$got")" '125: box-sh: no such model' 'a model that Bochs does not have'
 got=$(PATH=/nowhere "$box" -b intel -n "$dir/script" 2>&1)

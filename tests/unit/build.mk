@@ -65,7 +65,7 @@ unit_forecast := kernel/core/forecast.c vmm/devices/pit.c vmm/devices/acpi_pm.c 
 
 # kernel/core and kernel/svm. Their processor is tests/unit/fake_processor.c: privileged instructions
 # have no place in a user process.
-$(build)/unit/obj/kernel/core/%.o $(build)/unit/obj/kernel/svm/%.o: unit_extra := -iquote tests/unit/shadow
+$(build)/unit/obj/kernel/core/%.o $(build)/unit/obj/kernel/svm/%.o $(build)/unit/obj/kernel/vmx/%.o: unit_extra := -iquote tests/unit/shadow
 core_sources := $(wildcard kernel/core/*.c kernel/memory/*.c) kernel/clock/clock.c
 core_sources += tests/unit/host/host.c tests/unit/fake_backend.c tests/unit/fake_processor.c
 unit_cpuid := $(core_sources)
@@ -80,3 +80,5 @@ unit_svm_exit := $(svm_sources)
 unit_svm_run := $(svm_sources)
 unit_svm_state := $(svm_sources)
 unit_svm_audit := $(svm_sources)
+# The rest of kernel/vmx is instructions that only a processor with VT-x has.
+unit_vmx_audit := $(wildcard kernel/vmx/audit*.c) $(core_sources)

@@ -52,6 +52,7 @@ static void test_vmx(void **state)
 		{ 48, "EPT_VIOLATION" },
 		{ 49, "EPT_MISCONFIG" },
 		{ 0x80000021, "INVALID_STATE" }, /* bit 31: the entry failed */
+		{ FERMATA_VMX_FAIL, "VMFAIL" },
 	};
 
 	for (size_t i = 0; i < sizeof(expect) / sizeof(expect[0]); i++)
@@ -59,6 +60,20 @@ static void test_vmx(void **state)
 				    expect[i].name);
 	assert_string_equal(fermata_exit_code_name(FERMATA_VENDOR_INTEL, 0x400), "unknown");
 	assert_string_equal(fermata_exit_code_name(FERMATA_VENDOR_NONE, 0), "unknown");
+}
+
+/* SDM 3C 31.4: 1 to 28, without 14, 21 and 27. */
+static void test_vmx_errors(void **state)
+{
+	for (uint32_t i = 0; i < 40; i++) {
+		bool exists = i && i <= 28 && i != 14 && i != 21 && i != 27;
+
+		assert_int_equal(strcmp(fermata_vmx_error(i), "unknown") != 0, exists);
+		for (uint32_t j = 1; exists && j < i; j++)
+			assert_string_not_equal(fermata_vmx_error(i), fermata_vmx_error(j));
+	}
+	assert_string_equal(fermata_vmx_error(26), "events blocked by MOV SS");
+	assert_string_equal(fermata_vmx_error(~0u), "unknown");
 }
 
 static void test_reasons(void **state)
@@ -89,9 +104,8 @@ static void test_slots(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_svm),
-		cmocka_unit_test(test_vmx),
-		cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_svm),	   cmocka_unit_test(test_vmx),
+		cmocka_unit_test(test_vmx_errors), cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_slots),
 	};
 

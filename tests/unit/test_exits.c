@@ -64,6 +64,49 @@ static void no_kind_is_lost(void **state)
 	assert_int_equal(pages[0].exit.reason, FERMATA_EXIT_FAIL_ENTRY);
 }
 
+/* A refused entry is audited, logged, and kept for the caller; more findings than lines are counted. */
+static void refused_entry(void **state)
+{
+	struct fermata_audit audit;
+
+	vcpu_get_audit(v, &audit);
+	assert_int_equal(audit.count, 0);
+	fake.broken_rules = 1;
+	an_exit(EXIT_FAIL_ENTRY, 0);
+	assert_int_equal(exit_handle(v), LEAVE_FOR_USER);
+	vcpu_get_audit(v, &audit);
+	assert_int_equal(audit.count, 1);
+	assert_string_equal(audit.line[0], "a rule; APM 2 1.1; CR0 = 0x1234");
+	assert_string_equal(audit.line[1], "");
+	assert_non_null(strstr(host_test.last_log, audit.line[0]));
+
+	v->audit.count = 0;
+	fake.broken_rules = FERMATA_AUDIT_LINES + 2;
+	assert_int_equal(exit_handle(v), LEAVE_FOR_USER);
+	vcpu_get_audit(v, &audit);
+	assert_int_equal(audit.count, FERMATA_AUDIT_LINES + 2);
+	assert_string_equal(audit.line[FERMATA_AUDIT_LINES - 1], "a rule; APM 2 1.1; CR0 = 0x123b");
+}
+
+static void audit_text_fits(void **state)
+{
+	struct audit_finding f = { "0123456789", "section", "field", 0 };
+	char text[64], whole[64];
+	u32 size, length = audit_text(&f, whole, sizeof(whole));
+
+	assert_int_equal(length, strlen(whole));
+	assert_string_equal(whole, "0123456789; section; field = 0x0");
+	for (size = 1; size < sizeof(text); size++) {
+		memset(text, '!', sizeof(text));
+		assert_int_equal(audit_text(&f, text, size), min(size - 1, length));
+		assert_memory_equal(text, whole, strlen(text));
+		assert_int_equal(text[size], '!');
+	}
+	f.value = ~0ull;
+	audit_text(&f, whole, sizeof(whole));
+	assert_string_equal(whole, "0123456789; section; field = 0xffffffffffffffff");
+}
+
 static void simple(void **state)
 {
 	an_exit(EXIT_CPUID, 2);
@@ -364,7 +407,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		EXIT_TEST(no_kind_is_lost), EXIT_TEST(simple),	  EXIT_TEST(msrs),
 		EXIT_TEST(lengths),	    EXIT_TEST(io),	  EXIT_TEST(foretold_io),
-		EXIT_TEST(memory_faults),   EXIT_TEST(apic_page),
+		EXIT_TEST(memory_faults),   EXIT_TEST(apic_page), EXIT_TEST(refused_entry),
+		EXIT_TEST(audit_text_fits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,9 +29,20 @@ static void tell(void *opaque, uint16_t port, const struct forecast *f)
 {
 	struct world *w = opaque;
 	struct fermata_forecast k = {
-		.port = port, .size = f->size, .kind = f->kind, .hz = f->hz, .from = f->from,
-		.base = f->base, .at = f->at, .mask = f->mask, .down = f->down, .halves = f->halves,
-		.before = f->before, .after = f->after, .flip = f->flip, .flip_ticks = f->flip_ticks,
+		.port = port,
+		.size = f->size,
+		.kind = f->kind,
+		.hz = f->hz,
+		.from = f->from,
+		.base = f->base,
+		.at = f->at,
+		.mask = f->mask,
+		.down = f->down,
+		.halves = f->halves,
+		.before = f->before,
+		.after = f->after,
+		.flip = f->flip,
+		.flip_ticks = f->flip_ticks,
 	};
 
 	assert_int_equal(forecast_set(&w->set, &k), 0);
@@ -173,8 +184,9 @@ static void only_what_is_a_function_of_time(void **state)
 static void bad_input(void **state)
 {
 	struct world *w = *state;
-	struct fermata_forecast good = { .port = 0x99, .size = 4, .kind = FERMATA_FORECAST_COUNTER,
-					 .hz = 1000000, .mask = ~0u };
+	struct fermata_forecast good = {
+		.port = 0x99, .size = 4, .kind = FERMATA_FORECAST_COUNTER, .hz = 1000000, .mask = ~0u
+	};
 	struct fermata_forecast bad;
 
 #define REFUSES(change)                                                                            \

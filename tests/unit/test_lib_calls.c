@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -31,6 +32,7 @@ static struct {
 	uint32_t exit_reason;
 	bool guest_loops; /* FERMATA_RUN lasts until a signal */
 	uint32_t fault;
+	uint32_t broken_rules;
 } kernel;
 
 int __real_open(const char *path, int flags, ...);
@@ -93,6 +95,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	struct fermata_translate *t;
 	struct fermata_state *state;
 	struct fermata_stats *stats;
+	struct fermata_audit *audit;
 	va_list args;
 	void *arg;
 
@@ -126,6 +129,14 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		state->segments.cs.attrib = 0xa9b;
 		state->control.cr0 = 0x80000011;
 		state->control.efer = 0x500;
+		return 0;
+	case FERMATA_GET_AUDIT:
+		audit = arg;
+		memset(audit, 0, sizeof(*audit));
+		audit->count = kernel.broken_rules;
+		for (uint32_t i = 0; i < audit->count && i < FERMATA_AUDIT_LINES; i++)
+			snprintf(audit->line[i], sizeof(audit->line[i]),
+				 "rule %u; APM 2 15.5.1; CR0 = 0x0", i);
 		return 0;
 	case FERMATA_GET_STATS:
 		stats = arg;
@@ -441,6 +452,57 @@ static void test_report(void **state)
 	fermata_memory_free(memory, 0x3000);
 }
 
+/* Why an entry was refused: the hardware's word first, then the audit's. */
+static void test_report_of_refused_entry(void **state)
+{
+	static const struct {
+		uint32_t vendor, hw_reason, info, broken_rules;
+		const char *parts[5];
+	} expect[] = {
+		{ FERMATA_VENDOR_AMD,
+		  ~0u,
+		  0,
+		  1,
+		  { "FAIL_ENTRY", "Rules broken: 1\n", "  rule 0; APM", "\nRegisters" } },
+		{ FERMATA_VENDOR_AMD,
+		  ~0u,
+		  0,
+		  10,
+		  { "Rules broken: 10\n", "  rule 7;", "  and 2 more\n", "\nRegisters" } },
+		{ FERMATA_VENDOR_AMD, ~0u, 0, 0, { "Rules broken: 0, of those that Fermata knows" } },
+		{ FERMATA_VENDOR_INTEL,
+		  FERMATA_VMX_FAIL,
+		  7,
+		  1,
+		  { "(VMFAIL)", "VM-instruction error 7: invalid control fields.\n", "  rule 0;" } },
+		{ FERMATA_VENDOR_INTEL, FERMATA_VMX_FAIL, 0, 0, { "(VMFAIL)", "no current VMCS" } },
+		{ FERMATA_VENDOR_INTEL, 33, 0, 0, { "(INVALID_STATE)", "Invalid guest state.\n" } },
+		{ FERMATA_VENDOR_INTEL, 33, 2, 0, { "page-directory-pointer-table entries" } },
+		{ FERMATA_VENDOR_INTEL, 33, 3, 0, { "NMI was injected" } },
+		{ FERMATA_VENDOR_INTEL, 33, 4, 0, { "VMCS link pointer" } },
+		{ FERMATA_VENDOR_INTEL, 34, 2, 0, { "Entry 2 of the VM-entry MSR-load area" } },
+		{ FERMATA_VENDOR_INTEL, 41, 0, 0, { "machine check" } },
+	};
+
+	for (size_t i = 0; i < sizeof(expect) / sizeof(expect[0]); i++) {
+		fermata_vcpu *vcpu;
+		fermata_vm *vm;
+		char *text;
+
+		kernel.caps.vendor = expect[i].vendor;
+		kernel.broken_rules = expect[i].broken_rules;
+		vm = fermata_vm_new();
+		vcpu = fermata_vcpu_new(vm, 0);
+		kernel.run->exit.reason = FERMATA_EXIT_FAIL_ENTRY;
+		kernel.run->exit.hw_reason = expect[i].hw_reason;
+		kernel.run->exit.hw_info1 = expect[i].info;
+		text = fermata_report(vcpu);
+		expect_in_order(text, expect[i].parts);
+		free(text);
+		fermata_vm_free(vm);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -456,6 +518,7 @@ int main(void)
 		cmocka_unit_test_setup(test_run_errors, setup),
 		cmocka_unit_test_setup(test_emulate, setup),
 		cmocka_unit_test_setup(test_report, setup),
+		cmocka_unit_test_setup(test_report_of_refused_entry, setup),
 	};
 
 	return cmocka_run_group_tests_name("the library's calls", tests, NULL, NULL);

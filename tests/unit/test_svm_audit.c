@@ -96,48 +96,66 @@ static const struct {
 	} set[3];
 } broken[] = {
 	{ "the VMRUN intercept must be set", long_mode, { { F(intercepts), 0xfffffffe } } },
-	{ "the I/O permission map must end within the physical-address width", long_mode,
+	{ "the I/O permission map must end within the physical-address width",
+	  long_mode,
 	  { { F(iopm_base_pa), (1ull << PHYS_BITS) - 0x2000 } } },
-	{ "the I/O permission map must end within the physical-address width", long_mode,
+	{ "the I/O permission map must end within the physical-address width",
+	  long_mode,
 	  { { F(iopm_base_pa), ~0xfffull } } },
-	{ "the MSR permission map must end within the physical-address width", long_mode,
+	{ "the MSR permission map must end within the physical-address width",
+	  long_mode,
 	  { { F(msrpm_base_pa), (1ull << PHYS_BITS) - 0x1000 } } },
 	{ "the ASID must not be 0", long_mode, { { F(guest_asid), 0 } } },
-	{ "an injected event's TYPE must be 0, 2, 3 or 4", long_mode,
+	{ "an injected event's TYPE must be 0, 2, 3 or 4",
+	  long_mode,
 	  { { F(eventinj), EVENT_VALID | 1 << 8 } } },
-	{ "an injected event's TYPE must be 0, 2, 3 or 4", long_mode,
+	{ "an injected event's TYPE must be 0, 2, 3 or 4",
+	  long_mode,
 	  { { F(eventinj), EVENT_VALID | 7 << 8 } } },
-	{ "an injected exception's vector must be that of an exception", long_mode,
+	{ "an injected exception's vector must be that of an exception",
+	  long_mode,
 	  { { F(eventinj), EVENT_VALID | EVENT_TYPE_EXCEPTION | 2 } } },
-	{ "an injected exception's vector must be that of an exception", long_mode,
+	{ "an injected exception's vector must be that of an exception",
+	  long_mode,
 	  { { F(eventinj), EVENT_VALID | EVENT_TYPE_EXCEPTION | 32 } } },
-	{ "nested paging needs paging in the host", long_mode,
+	{ "nested paging needs paging in the host",
+	  long_mode,
 	  { { F(nested_ctl), NP_ENABLE }, { F(host_cr0), ARCH_CR0_PE } } },
-	{ "bits beyond the physical-address width must be 0", long_mode,
+	{ "bits beyond the physical-address width must be 0",
+	  long_mode,
 	  { { F(n_cr3), 1ull << PHYS_BITS } } },
-	{ "each byte must be a memory type: 0, 1, 4, 5, 6 or 7", long_mode,
+	{ "each byte must be a memory type: 0, 1, 4, 5, 6 or 7",
+	  long_mode,
 	  { { F(g_pat), 0x0207040600070406 } } },
-	{ "each byte must be a memory type: 0, 1, 4, 5, 6 or 7", long_mode,
+	{ "each byte must be a memory type: 0, 1, 4, 5, 6 or 7",
+	  long_mode,
 	  { { F(g_pat), 0x0007040600070408 } } },
 	{ "EFER.SVME must be 1", long_mode, { { F(efer), EFER_LONG & ~ARCH_EFER_SVME } } },
-	{ "bits that this processor's EFER lacks must be 0", long_mode,
+	{ "bits that this processor's EFER lacks must be 0",
+	  long_mode,
 	  { { F(efer), EFER_LONG | ARCH_EFER_TCE } } },
-	{ "EFER.LME and LMA must be 0 on a processor without long mode", no_long_mode,
+	{ "EFER.LME and LMA must be 0 on a processor without long mode",
+	  no_long_mode,
 	  { { F(efer), ARCH_EFER_SVME | ARCH_EFER_LME } } },
 	{ "CR0.NW needs CR0.CD", real_mode, { { F(cr0), ARCH_CR0_NW | ARCH_CR0_ET } } },
 	{ "bits 63:32 must be 0", real_mode, { { F(cr0), ARCH_CR0_ET | 1ull << 32 } } },
-	{ "in long mode bits beyond the physical-address width must be 0", long_mode,
+	{ "in long mode bits beyond the physical-address width must be 0",
+	  long_mode,
 	  { { F(cr3), 1ull << PHYS_BITS } } },
-	{ "bits that this processor's CR4 lacks must be 0", long_mode,
+	{ "bits that this processor's CR4 lacks must be 0",
+	  long_mode,
 	  { { F(cr4), ARCH_CR4_PAE | ARCH_CR4_SMAP } } },
 	{ "EFER.LME with CR0.PG needs CR4.PAE", long_mode, { { F(cr4), 0 } } },
-	{ "EFER.LME with CR0.PG needs CR0.PE", long_mode,
+	{ "EFER.LME with CR0.PG needs CR0.PE",
+	  long_mode,
 	  { { F(cr0), ARCH_CR0_PG | ARCH_CR0_WP | ARCH_CR0_ET } } },
-	{ "CS.L and CS.D must not both be 1 in long mode", long_mode,
+	{ "CS.L and CS.D must not both be 1 in long mode",
+	  long_mode,
 	  { { F(cs), 0x9b | ARCH_SEG_L | ARCH_SEG_DB } } },
 	{ "bits 63:32 must be 0", long_mode, { { F(dr6), ARCH_DR6_FIXED | 1ull << 63 } } },
 	{ "bits 63:32 must be 0", long_mode, { { F(dr7), ARCH_DR7_FIXED | 1ull << 32 } } },
-	{ "CR4.CET needs CR0.WP", pae,
+	{ "CR4.CET needs CR0.WP",
+	  pae,
 	  { { F(cr4), ARCH_CR4_PAE | ARCH_CR4_CET },
 	    { F(cr0), ARCH_CR0_PG | ARCH_CR0_ET | ARCH_CR0_PE } } },
 	{ "bits that S_CET lacks must be 0", long_mode, { { F(s_cet), 4 } } },
@@ -197,7 +215,8 @@ static void each_rule_has_a_case(void **state)
 static void legal_states(void **state)
 {
 	static void (*const legal[])(struct svm_snapshot *) = {
-		long_mode, real_mode, paged_real_mode, pae, compatibility, shadow_paging, no_long_mode,
+		long_mode,     real_mode,     paged_real_mode, pae,
+		compatibility, shadow_paging, no_long_mode,
 	};
 	struct svm_snapshot at;
 	u32 i;
@@ -265,10 +284,17 @@ static void turn(void)
 	host_guest_end(v->thread);
 }
 
+/* The tests' physical addresses are wider than the usual fake processor's. */
+static struct cpu_words wide(u32 leaf, u32 subleaf)
+{
+	return leaf == 0x80000008 ? (struct cpu_words){ .eax = 0x3034 } : amd(leaf, subleaf);
+}
+
 static void of_a_vcpu(void **state)
 {
 	struct fermata_audit audit;
 
+	fake_processor.cpuid = wide;
 	fake_processor.cr0 = ARCH_CR0_PG | ARCH_CR0_PE;
 	svm_audit_setup();
 	guest = refuses;

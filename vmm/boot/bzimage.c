@@ -40,7 +40,7 @@ struct plan {
 	const char *kernel; /* names for messages */
 	const char *initrd;
 	struct setup_header header;
-	size_t header_size;  /* bytes of it that the file defines, from HEADER_START */
+	size_t header_size;   /* bytes of it that the file defines, from HEADER_START */
 	uint64_t code_offset; /* of the protected-mode part, in the image */
 	uint64_t code_size;
 	uint64_t kernel_base, kernel_size;

@@ -50,7 +50,8 @@ static int read_head(int fd, const char *path, struct boot_image *image, char *e
 		return boot_fail(error, error_size,
 				 "%s: not a regular file; copy its contents into one", path);
 	if (st.st_size == 0)
-		return boot_fail(error, error_size, "%s: the file is empty; get the file again", path);
+		return boot_fail(error, error_size, "%s: the file is empty; get the file again",
+				 path);
 	if ((uint64_t)st.st_size > FILE_MAX)
 		return boot_fail(error, error_size,
 				 "%s: larger than 4 GiB, which no kernel or initrd is", path);

@@ -25,8 +25,8 @@ struct bus_range {
 struct bus {
 	struct bus_range range[BUS_KINDS][BUS_RANGES + 1];
 	unsigned count[BUS_KINDS];
-	unsigned last;	  /* the memory range that was found last */
-	uint64_t nearest; /* see bus_nearest() */
+	unsigned last;	     /* the memory range that was found last */
+	uint64_t nearest;    /* see bus_nearest() */
 	const void *written; /* a device with forecasts, written since bus_forecasts() */
 	uint8_t port[BUS_PORTS];
 };

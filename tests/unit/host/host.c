@@ -498,6 +498,19 @@ void host_full_barrier(void)
 	__builtin_ia32_mfence();
 }
 
+static _Thread_local int staying;
+
+void host_stay(void)
+{
+	staying++;
+}
+
+void host_move(void)
+{
+	if (--staying < 0)
+		broken("host_move() without host_stay()");
+}
+
 void host_forget_branches(void)
 {
 }
