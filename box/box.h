@@ -29,6 +29,11 @@ struct box_request {
 	const char *log_path;	    /* where the box's kernel log stays; NULL: nowhere */
 	const char *kernel_options; /* more of the box's kernel command line; NULL: none */
 	const char *module_options; /* for fermata.ko; NULL: none */
+	/*
+	 * QEMU: the box's CPUs take turns on one thread. In parallel, which is the default, QEMU 7.2 makes
+	 * mistakes when several run guests whose nested pages change at that moment (README.md).
+	 */
+	bool turns;
 	bool count; /* time is the number of instructions executed, one CPU: to measure; slower */
 	bool no_module; /* leave fermata.ko unloaded */
 };

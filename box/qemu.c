@@ -39,7 +39,7 @@ static void describe(struct command *c, const struct box_boot *boot)
 	add(c, "-machine");
 	add(c, "q35,usb=off,sata=off,smbus=off,vmport=off");
 	add(c, "-accel");
-	add(c, r->count ? "tcg,thread=single" : "tcg,thread=multi");
+	add(c, r->count || r->turns ? "tcg,thread=single" : "tcg,thread=multi");
 	if (r->count) {
 		add(c, "-icount");
 		add(c, "shift=0,sleep=off");

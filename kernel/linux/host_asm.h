@@ -41,8 +41,10 @@
  * The kernel's own mitigations, patched in by it at load time as the CPU needs them: the return
  * stack is refilled, and on CPUs with the Retbleed or SRSO flaw the return predictor is untrained.
  */
+/* clang-format off */
 #define HOST_GUARD_RETURNS                                                                         \
-	FILL_RETURN_BUFFER % rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT;                         \
+	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT;                          \
 	HOST_UNTRAIN_RETURNS
+/* clang-format on */
 
 #endif
