@@ -133,6 +133,10 @@ enum verdict control_cr_read(struct vcpu *v)
 
 	if (!exit_length(v))
 		return GO_ON;
+	if (v->exit.mov.stored) {
+		v->advance = v->exit.length;
+		return GO_ON;
+	}
 	if ((v->exit.mov.number != 0 && v->exit.mov.number != 8) || v->exit.mov.reg == INSN_NO_REG) {
 		exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
 		return LEAVE_FOR_USER;

@@ -43,12 +43,45 @@ bool exit_fetch(struct vcpu *v, struct insn *insn)
 	return count > 0 && !insn_decode(bytes, count, where.mode, insn);
 }
 
-static void fill_mov(struct vcpu *v, const struct insn *insn)
+/*
+ * The memory operand of an instruction that the processor has just found accessible: byte by byte,
+ * because it may lie on two pages. False: it is not accessible any more.
+ */
+static bool copy_operand(struct vcpu *v, const struct insn *insn, u8 *bytes, u32 size, bool write)
+{
+	u32 access = write ? FERMATA_ACCESS_WRITE : FERMATA_ACCESS_READ, i;
+	const struct fermata_segment *segment = &v->scratch->segments.es + insn->segment;
+	struct guest_memory *memory = &v->vm->memory;
+	struct guest_walk_result walk;
+	struct where where;
+	u64 linear;
+
+	v->backend->where(v, &where);
+	v->backend->get_state(v, v->scratch, FERMATA_STATE_SEGMENTS);
+	linear = insn_offset(insn, v->page->regs, where.rip + insn->length);
+	if (where.mode != FERMATA_MODE_LONG || insn->segment >= 4) /* FS and GS keep their base */
+		linear += segment->base;
+	for (i = 0; i < size; i++, linear++) {
+		if (where.mode != FERMATA_MODE_LONG)
+			linear = (u32)linear;
+		if (guest_walk(memory, &where.paging, linear, access, &walk) || walk.fault)
+			return false;
+		if (write ? guest_memory_write(memory, walk.gpa, &bytes[i], 1) :
+			    guest_memory_read(memory, walk.gpa, &bytes[i], 1))
+			return false;
+	}
+	return true;
+}
+
+/* False: the operand cannot be had now. */
+static bool fill_mov(struct vcpu *v, const struct insn *insn)
 {
 	struct exit *x = &v->exit;
+	u16 word = v->cr0;
 
 	x->mov.reg = insn->rm;
 	x->mov.size = 8;
+	x->mov.stored = false;
 	switch (insn->op) {
 	case INSN_MOV_TO_CR:
 	case INSN_MOV_FROM_CR:
@@ -61,14 +94,19 @@ static void fill_mov(struct vcpu *v, const struct insn *insn)
 		x->mov.value = v->cr0 & ~ARCH_CR0_TS;
 		break;
 	case INSN_LMSW: /* sets PE, MP, EM, TS; cannot clear PE (SDM 2A LMSW) */
-		x->mov.by_value = insn->rm != INSN_NO_REG;
-		if (x->mov.by_value)
-			x->mov.value = (v->cr0 & ~0xeull) | (v->page->regs[insn->rm] & 0xf);
+		if (insn->rm != INSN_NO_REG)
+			word = v->page->regs[insn->rm];
+		else if (!copy_operand(v, insn, (u8 *)&word, sizeof(word), false))
+			return false;
+		x->mov.by_value = true;
+		x->mov.value = (v->cr0 & ~0xeull) | (word & 0xf);
 		break;
 	case INSN_SMSW: /* bits 15:0 to memory or a 16-bit register; more of them to wider ones */
 		x->mov.size = insn->size;
-		break;
+		x->mov.stored = insn->rm == INSN_NO_REG;
+		return !x->mov.stored || copy_operand(v, insn, (u8 *)&word, sizeof(word), true);
 	}
+	return true;
 }
 
 /*
@@ -101,8 +139,8 @@ u8 exit_length(struct vcpu *v)
 	if (op != INSN_NONE && op != insn.op)
 		return mystery(v);
 	v->mysteries = 0;
-	if (mov)
-		fill_mov(v, &insn);
+	if (mov && !fill_mov(v, &insn))
+		return mystery(v);
 	x->length = insn.length;
 	return x->length;
 }

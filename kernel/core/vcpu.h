@@ -60,6 +60,7 @@ struct exit {
 			u8 number;     /* which CR or DR */
 			u8 reg;	       /* general register; valid when decoded */
 			u8 size;       /* of it, bytes: SMSW writes 2, 4 or 8 */
+			bool stored;   /* SMSW to memory: done already */
 			bool decoded;  /* else exit_length() finds it */
 			bool by_value; /* LMSW: value holds the source */
 			u64 value;

@@ -38,6 +38,7 @@ static void svm_mov_record(struct vcpu *v, const struct vmcb *c, u8 kind, u8 num
 	x->kind = kind;
 	x->mov.number = number;
 	x->mov.by_value = false;
+	x->mov.stored = false;
 	x->mov.size = 8;
 	/* With decode assists EXITINFO1 names the register; bit 63 sets MOV CR apart from LMSW and CLTS. */
 	x->mov.decoded = svm_features & SVM_FEATURE_DECODE_ASSISTS &&

@@ -81,6 +81,7 @@ static void cr_access(struct vcpu *v)
 	x->mov.size = 8;
 	x->mov.decoded = true;
 	x->mov.by_value = false;
+	x->mov.stored = false;
 	x->kind = EXIT_CR_WRITE;
 	switch (q >> 4 & 3) {
 	case 1:

@@ -3,8 +3,9 @@
 # timeout: 1200
 #
 # Everything a process can do to /dev/fermata and to a host with guests: errors are the ones that are
-# promised, guests are not disturbed, nothing leaks, and the kernel has nothing to say about it. One
-# boot as Debian's kernel is, and one with more of its own checks, that ends with guests running.
+# promised, guests are not disturbed, nothing leaks, and the kernel has nothing to say about it. Two
+# boots as Debian's kernel is, and one with more of its own checks, that ends with guests running.
+# Its CPUs take turns: what QEMU 7.2 cannot do with CPUs in parallel is in box/README.md.
 cd "$(dirname "$0")/../.." || exit 1
 box=$PWD/build/box/box-sh
 modules=$(sed 's,^,build/abuse/modules/,' build/abuse/modules.order)
@@ -67,18 +68,20 @@ boot() { # GROUPS OPTION...: one box with these groups
 
 boot 'calls 100
 slots 100
-memory 100
-swap 100
-state 100
-code 100
-threads 100
-processes 100
-kill 100
-leaks 100
-cpus 100
+swap 50
+state 50
+code 50
+threads 50
+processes 50
+kill 50
+leaks 50
+cpus 50
 kvm 100
-module 100' -t 500 -l "$dir/log"
+module 100' -1 -t 500 -l "$dir/log"
 ok "$status" 'the box lived through it'
+
+boot 'memory 40' -c 1 -t 200 -l "$dir/log"
+ok "$status" 'one processor lived through it'
 
 # Allocations with red zones and poison, the kernel preemptible everywhere, traps that see more; and
 # the power goes while guests run.
@@ -88,7 +91,6 @@ poweroff -f
 END
 boot 'calls 10
 slots 10
-memory 20
 swap 20
 state 20
 code 20
@@ -98,7 +100,7 @@ kill 20
 leaks 10
 cpus 20
 kvm 10
-module 10' -t 350 -l "$dir/log" \
+module 10' -1 -t 350 -l "$dir/log" \
 	-k 'slub_debug=FZPU init_on_free=1 preempt=full'
 sed -n '/two VMs are running/,$p' "$dir/out" | grep -q 'running'
 ok $? 'the second boot came to its end'

@@ -18,7 +18,7 @@ static const struct call {
 	{ "SET_FORECAST", FERMATA_SET_FORECAST, VM }, { "RUN", FERMATA_RUN, VCPU },
 	{ "GET_STATE", FERMATA_GET_STATE, VCPU },     { "SET_STATE", FERMATA_SET_STATE, VCPU },
 	{ "INTERRUPT", FERMATA_INTERRUPT, VCPU },     { "TRANSLATE", FERMATA_TRANSLATE, VCPU },
-	{ "GET_STATS", FERMATA_GET_STATS, VCPU },
+	{ "GET_STATS", FERMATA_GET_STATS, VCPU },     { "GET_AUDIT", FERMATA_GET_AUDIT, VCPU },
 };
 
 static const char *const kind_name[KINDS] = { "the device", "a VM", "a vCPU" };

@@ -335,7 +335,8 @@ void abuse_memory(void)
 	tormented("KSM", mergeable, 400);
 	merged();
 	write_file("/sys/kernel/mm/ksm/run", "2");
-	ok(count_faults, "in all this the guest met memory that was not there %u times",
+	/* With one processor nothing happens beside the guest. */
+	ok(count_faults || sysconf(_SC_NPROCESSORS_ONLN) == 1, "in all this the guest met memory that was not there %u times",
 	   count_faults);
 	end();
 	never_comes();
