@@ -183,7 +183,7 @@ static void hostile_page(void)
 	ticks(0);
 	stop = true;
 	pthread_join(thread, NULL);
-	ok(!odd && ran > 10, "a run page that changes all the time: %u exits", ran);
+	ok(!odd && ran > 0, "a run page that changes all the time: %u exits", ran);
 	memset(g.page[0], 0, sizeof(*g.page[0]));
 	g.page[0]->set = 4;
 	gives(ioctl(g.vcpu[0], FERMATA_RUN, 0), EINVAL, "set with an unknown bit");
