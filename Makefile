@@ -149,7 +149,7 @@ kernel_headers := /lib/modules/$(kernel_release)/build
 $(build)/kernel/fermata.ko: $(kernel_files) $(build)/stamp/flags $(build)/stamp/release
 	$(call say,MODULE,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)find $(@D) -type l -delete
+	$(Q)find $(@D) \( -type l $(if $(filter $(build)/stamp/release,$?),-o -name '*.o') \) -delete
 	$(Q)cp -rs $(top)/kernel/. $(@D)/
 	$(Q)flock $(build)/stamp/kernel.lock $(MAKE) $(if $(filter 0,$(V)),-s) -C $(kernel_headers) M=$(top)/$(@D) CC=gcc CFLAGS= CONFIG_DEBUG_INFO_BTF_MODULES= \
 		FERMATA_INCLUDE=$(top)/include FERMATA_DEBUG=$(DEBUG) modules

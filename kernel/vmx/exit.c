@@ -100,11 +100,19 @@ static void cr_access(struct vcpu *v)
 	}
 }
 
-/* SDM 3C table 28-4 */
+/*
+ * SDM 3C table 28-4. The exit comes before the faults for privilege, CR4.DE and DR7.GD (SDM 3C 26.1.3),
+ * so they are ours: the first here, the others in control_dr().
+ */
 static void dr_access(struct vcpu *v)
 {
 	struct exit *x = &v->exit;
 
+	if (vmx_cpl()) {
+		x->kind = EXIT_PROTECTED;
+		return;
+	}
+	vmx_sync(v);
 	vmx_fetch_rsp(v);
 	x->kind = x->info1 & BIT(4) ? EXIT_DR_READ : EXIT_DR_WRITE;
 	x->mov.number = x->info1 & 7;
@@ -159,8 +167,6 @@ static u8 kind_of(u32 reason)
 		return EXIT_HLT;
 	case VMX_EXIT_MSR_READ:
 		return EXIT_MSR_READ;
-	case VMX_EXIT_MSR_WRITE:
-		return EXIT_MSR_WRITE;
 	case VMX_EXIT_VMCALL:
 		return EXIT_HYPERCALL;
 	case VMX_EXIT_XSETBV:
@@ -270,6 +276,12 @@ void vmx_exit_record(struct vcpu *v, u32 failed)
 		return;
 	case VMX_EXIT_EPT_VIOLATION:
 		ept_violation(v);
+		return;
+	case VMX_EXIT_MSR_WRITE:
+		/* A write to EFER writes CR0 and CR4 anew, whose other bits are the guest's. */
+		if ((u32)v->page->regs[FERMATA_RCX] == ARCH_MSR_EFER)
+			vmx_sync(v);
+		x->kind = EXIT_MSR_WRITE;
 		return;
 	default:
 		x->kind = kind_of(reason);

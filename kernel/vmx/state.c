@@ -232,8 +232,8 @@ void vmx_where(struct vcpu *v, struct where *where)
 	where->paging.cr3 = vmread(VMCS_GUEST_CR3);
 	where->paging.cr4 = v->cr4;
 	where->paging.efer = v->efer;
-	where->paging.pkru = 0;					       /* CR4.PKE stays 0 */
-	where->paging.cpl = vmread(VMCS_GUEST_ES_ACCESS + 4) >> 5 & 3; /* SS.DPL (SDM 3C 25.4.1) */
+	where->paging.pkru = 0; /* CR4.PKE stays 0 */
+	where->paging.cpl = vmx_cpl();
 	where->paging.ac = where->rflags & ARCH_RFLAGS_AC;
 	where->paging.no_1g = false;
 	where->paging.has_pdptes = v->cr4 & ARCH_CR4_PAE && !(v->efer & ARCH_EFER_LMA);

@@ -91,6 +91,12 @@ static inline void vmwrite(u32 field, u64 value)
 	(void)failed;
 }
 
+/* Of the guest: SS.DPL (SDM 3C 25.4.1). */
+static inline u8 vmx_cpl(void)
+{
+	return vmread(VMCS_GUEST_ES_ACCESS + 4) >> 5 & 3;
+}
+
 /* controls.c */
 int vmx_resolve(struct vmx_controls *controls, const char **missing);
 /* vmx.c */

@@ -336,8 +336,8 @@ void abuse_memory(void)
 	merged();
 	write_file("/sys/kernel/mm/ksm/run", "2");
 	/* With one processor nothing happens beside the guest. */
-	ok(count_faults || sysconf(_SC_NPROCESSORS_ONLN) == 1, "in all this the guest met memory that was not there %u times",
-	   count_faults);
+	ok(count_faults || sysconf(_SC_NPROCESSORS_ONLN) == 1,
+	   "in all this the guest met memory that was not there %u times", count_faults);
 	end();
 	never_comes();
 }
