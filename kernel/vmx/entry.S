@@ -26,7 +26,7 @@
 
 #define HOST_RSP 0x6c14
 
-/* u32 vmx_enter(u64 *regs, bool launched); host interrupts are off */
+/* u32 vmx_enter(u64 *regs, bool launched, u64 *host_rsp); host interrupts are off */
 HOST_FUNCTION(vmx_enter)
 	push %rbp
 	push %r15
@@ -35,8 +35,12 @@ HOST_FUNCTION(vmx_enter)
 	push %r12
 	push %rbx
 	push %rdi
+	cmp (%rdx), %rsp	/* the stack is as deep as last time, nearly always */
+	je 5f
+	mov %rsp, (%rdx)
 	mov $HOST_RSP, %eax
 	vmwrite %rsp, %rax
+5:
 
 	HOST_LEAVING
 	test %sil, %sil		/* none of the moves below changes ZF */

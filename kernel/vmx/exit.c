@@ -150,81 +150,49 @@ static void ept_violation(struct vcpu *v)
 			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
 }
 
-static u8 kind_of(u32 reason)
-{
-	switch (reason) {
-	case VMX_EXIT_EXTERNAL_INTERRUPT:
-	case VMX_EXIT_INIT:
-	case VMX_EXIT_SIPI:
-	case VMX_EXIT_TPR_BELOW_THRESHOLD: /* what it lets in is delivered before the next entry */
-		return EXIT_NOTHING;
-	case VMX_EXIT_INTERRUPT_WINDOW:
-	case VMX_EXIT_NMI_WINDOW:
-		return EXIT_WINDOW;
-	case VMX_EXIT_CPUID:
-		return EXIT_CPUID;
-	case VMX_EXIT_HLT:
-		return EXIT_HLT;
-	case VMX_EXIT_MSR_READ:
-		return EXIT_MSR_READ;
-	case VMX_EXIT_VMCALL:
-		return EXIT_HYPERCALL;
-	case VMX_EXIT_XSETBV:
-		return EXIT_XSETBV;
-	case VMX_EXIT_INVD:
-	case VMX_EXIT_WBINVD:
-		return EXIT_CACHE;
-	case VMX_EXIT_PAUSE:
-		return EXIT_IDLE_HINT;
-	case VMX_EXIT_RDPMC:
-		return EXIT_PROTECTED;
+/* What the commoner reasons mean, and which fields speak about them (SDM 3C 28.2.1, 28.2.5). */
+#define QUALIFIED BIT(0) /* the exit qualification */
+#define LENGTH BIT(1)	 /* an instruction caused it, and its length is valid */
+
+static const struct {
+	u8 kind, fields;
+} reasons[] = {
+	[VMX_EXIT_EXTERNAL_INTERRUPT] = { EXIT_NOTHING, 0 },
+	[VMX_EXIT_INIT] = { EXIT_NOTHING, 0 },
+	[VMX_EXIT_SIPI] = { EXIT_NOTHING, 0 },
+	/* What a lower TPR lets in is delivered before the next entry. */
+	[VMX_EXIT_TPR_BELOW_THRESHOLD] = { EXIT_NOTHING, 0 },
+	[VMX_EXIT_INTERRUPT_WINDOW] = { EXIT_WINDOW, 0 },
+	[VMX_EXIT_NMI_WINDOW] = { EXIT_WINDOW, 0 },
+	[VMX_EXIT_TASK_SWITCH] = { EXIT_UNCLAIMED, QUALIFIED },
+	[VMX_EXIT_CPUID] = { EXIT_CPUID, LENGTH },
+	[VMX_EXIT_HLT] = { EXIT_HLT, LENGTH },
+	[VMX_EXIT_MSR_READ] = { EXIT_MSR_READ, LENGTH },
+	[VMX_EXIT_MSR_WRITE] = { EXIT_MSR_WRITE, LENGTH },
+	[VMX_EXIT_VMCALL] = { EXIT_HYPERCALL, LENGTH },
+	[VMX_EXIT_XSETBV] = { EXIT_XSETBV, LENGTH },
+	[VMX_EXIT_INVD] = { EXIT_CACHE, LENGTH },
+	[VMX_EXIT_WBINVD] = { EXIT_CACHE, LENGTH },
+	[VMX_EXIT_PAUSE] = { EXIT_IDLE_HINT, LENGTH },
+	[VMX_EXIT_RDPMC] = { EXIT_PROTECTED, 0 },
+	[VMX_EXIT_CR_ACCESS] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH },
+	[VMX_EXIT_DR_ACCESS] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH },
+	[VMX_EXIT_IO] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH },
+	[VMX_EXIT_EPT_VIOLATION] = { EXIT_UNCLAIMED, QUALIFIED },
 	/* The guest's CPU has none of these: CPUID says so. */
-	case VMX_EXIT_GETSEC:
-	case VMX_EXIT_RSM:
-	case VMX_EXIT_VMCLEAR ... VMX_EXIT_VMXON:
-	case VMX_EXIT_MWAIT:
-	case VMX_EXIT_MONITOR:
-	case VMX_EXIT_INVEPT:
-	case VMX_EXIT_INVVPID:
-	case VMX_EXIT_INVPCID:
-	case VMX_EXIT_VMFUNC:
-	case VMX_EXIT_XSAVES:
-	case VMX_EXIT_XRSTORS:
-		return EXIT_UNDEFINED;
-	case VMX_EXIT_TRIPLE_FAULT:
-		return EXIT_SHUTDOWN;
-	}
-	return EXIT_UNCLAIMED;
-}
-
-/* Reasons whose exit qualification says something. */
-static bool qualified(u32 reason)
-{
-	return reason == VMX_EXIT_CR_ACCESS || reason == VMX_EXIT_DR_ACCESS ||
-	       reason == VMX_EXIT_IO || reason == VMX_EXIT_EPT_VIOLATION ||
-	       reason == VMX_EXIT_TASK_SWITCH;
-}
-
-/* Reasons that an instruction caused, with a valid length (SDM 3C 28.2.5). */
-static bool has_length(u32 reason)
-{
-	switch (reason) {
-	case VMX_EXIT_CPUID:
-	case VMX_EXIT_HLT:
-	case VMX_EXIT_INVD:
-	case VMX_EXIT_VMCALL:
-	case VMX_EXIT_CR_ACCESS:
-	case VMX_EXIT_DR_ACCESS:
-	case VMX_EXIT_IO:
-	case VMX_EXIT_MSR_READ:
-	case VMX_EXIT_MSR_WRITE:
-	case VMX_EXIT_PAUSE:
-	case VMX_EXIT_WBINVD:
-	case VMX_EXIT_XSETBV:
-		return true;
-	}
-	return false;
-}
+	[VMX_EXIT_GETSEC] = { EXIT_UNDEFINED, 0 },
+	[VMX_EXIT_RSM] = { EXIT_UNDEFINED, 0 },
+	[VMX_EXIT_VMCLEAR ... VMX_EXIT_VMXON] = { EXIT_UNDEFINED, 0 },
+	[VMX_EXIT_MWAIT] = { EXIT_UNDEFINED, 0 },
+	[VMX_EXIT_MONITOR] = { EXIT_UNDEFINED, 0 },
+	[VMX_EXIT_INVEPT] = { EXIT_UNDEFINED, 0 },
+	[VMX_EXIT_INVVPID] = { EXIT_UNDEFINED, 0 },
+	[VMX_EXIT_INVPCID] = { EXIT_UNDEFINED, 0 },
+	[VMX_EXIT_VMFUNC] = { EXIT_UNDEFINED, 0 },
+	[VMX_EXIT_XSAVES] = { EXIT_UNDEFINED, 0 },
+	[VMX_EXIT_XRSTORS] = { EXIT_UNDEFINED, 0 },
+	[VMX_EXIT_TRIPLE_FAULT] = { EXIT_SHUTDOWN, 0 },
+};
 
 static void entry_failed(struct vcpu *v, u32 failed)
 {
@@ -247,6 +215,7 @@ void vmx_exit_record(struct vcpu *v, u32 failed)
 	struct vmx_vcpu *s = v->hw;
 	struct exit *x = &v->exit;
 	u32 reason = failed ? VMX_ENTRY_FAILURE : vmread(VMCS_EXIT_REASON);
+	u8 fields;
 
 	if (unlikely(reason & VMX_ENTRY_FAILURE)) {
 		x->code = reason & 0xffff;
@@ -258,9 +227,16 @@ void vmx_exit_record(struct vcpu *v, u32 failed)
 	reason &= 0xffff;
 	x->code = reason;
 	x->rip = s->rip = vmread(VMCS_GUEST_RIP);
-	x->info1 = qualified(reason) ? vmread(VMCS_EXIT_QUALIFICATION) : 0;
+	fields = reason < ARRAY_SIZE(reasons) ? reasons[reason].fields : 0;
+	x->kind = reason < ARRAY_SIZE(reasons) ? reasons[reason].kind : EXIT_UNCLAIMED;
+	x->info1 = fields & QUALIFIED ? vmread(VMCS_EXIT_QUALIFICATION) : 0;
 	x->info2 = 0;
-	x->length = has_length(reason) ? vmread(VMCS_EXIT_INSTRUCTION_LENGTH) : 0;
+	x->length = fields & LENGTH ? vmread(VMCS_EXIT_INSTRUCTION_LENGTH) : 0;
+	/* A write to EFER writes CR0 and CR4 anew, whose other bits are the guest's. */
+	if (x->kind == EXIT_MSR_WRITE && (u32)v->page->regs[FERMATA_RCX] == ARCH_MSR_EFER)
+		vmx_sync(v);
+	if (likely(x->kind != EXIT_UNCLAIMED))
+		return;
 	switch (reason) {
 	case VMX_EXIT_EXCEPTION_NMI:
 		exception_or_nmi(v);
@@ -277,13 +253,5 @@ void vmx_exit_record(struct vcpu *v, u32 failed)
 	case VMX_EXIT_EPT_VIOLATION:
 		ept_violation(v);
 		return;
-	case VMX_EXIT_MSR_WRITE:
-		/* A write to EFER writes CR0 and CR4 anew, whose other bits are the guest's. */
-		if ((u32)v->page->regs[FERMATA_RCX] == ARCH_MSR_EFER)
-			vmx_sync(v);
-		x->kind = EXIT_MSR_WRITE;
-		return;
-	default:
-		x->kind = kind_of(reason);
 	}
 }

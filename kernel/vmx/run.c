@@ -94,7 +94,7 @@ void vmx_run(struct vcpu *v)
 	if (unlikely(s->dr_loaded))
 		load_breakpoints(v);
 
-	failed = vmx_enter(page->regs, s->launched);
+	failed = vmx_enter(page->regs, s->launched, &s->host_rsp);
 
 	v->cr2 = cpu_cr2();
 	host_restore_breakpoints();

@@ -49,6 +49,7 @@ struct vmx_vcpu {
 	bool in_guest_context; /* between load() and unload() */
 	u32 proc;	       /* primary controls as they are in the VMCS */
 	u64 rip;	       /* as in the VMCS */
+	u64 host_rsp; /* likewise */
 	u64 star, lstar, cstar, sfmask, kernel_gs_base; /* the guest's */
 	struct vmx_host host;
 	struct vmx_vcpu *next, **link; /* in vmx_cpu.loaded */
@@ -125,7 +126,7 @@ void vmx_window(struct vcpu *v, u32 kinds);
 /* exit.c */
 void vmx_exit_record(struct vcpu *v, u32 failed);
 /* entry.S: 0, or which kind of VMfail: 1 valid (with an instruction error), 2 invalid */
-u32 vmx_enter(u64 *regs, bool launched);
+u32 vmx_enter(u64 *regs, bool launched, u64 *host_rsp);
 extern const char vmx_exit_point[]; /* HOST_RIP */
 
 /* For what runs outside of guest context too: the vCPU's VMCS is current in between. */

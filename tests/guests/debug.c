@@ -201,7 +201,10 @@ static void single_steps(void)
 	     "mov %%rbx, %%r8\n\txor %%eax, %%eax\n\tcpuid\n\tnop\n\tmov %%r8, %%rbx", 5, 3, 2, 2,
 	     1, 3);
 	STEP("TF steps through RDMSR", "mov $0x277, %%ecx\n\trdmsr\n\tnop", 3, 5, 2, 1);
-	STEP("TF steps through VMMCALL", "vmmcall\n\tnop", 2, 3, 1);
+	if (calls_by_vmcall())
+		STEP("TF steps through a hypercall", VMCALL "\n\tnop", 2, 3, 1);
+	else
+		STEP("TF steps through a hypercall", VMMCALL "\n\tnop", 2, 3, 1);
 	STEP("TF steps through MOV from CR4 and to CR4",
 	     "mov %%cr4, %%rax\n\tmov %%rax, %%cr4\n\tnop", 3, 3, 3, 1);
 	STEP("TF steps through IN and OUT, which user space answers",

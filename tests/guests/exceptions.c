@@ -36,11 +36,14 @@ static void simple(void)
 	check_fault(GP, 0, "#GP by an unaligned MOVAPS");
 }
 
-/* The error code names the gate: index, IDT bit (SDM 3A 6.13). QEMU 7.2 counts gates of 16 bytes. */
-static void check_gate_fault(u64 vector, u64 gate, const char *name)
+/*
+ * The error code names the gate: index, IDT bit, and EXT, which Intel's processors set when it was an
+ * exception that went that way (SDM 3A 6.13). QEMU 7.2 counts gates of 16 bytes and never sets EXT.
+ */
+static void check_gate_fault(u64 vector, u64 gate, u64 may_have, const char *name)
 {
-	bool good = fault.vector == vector &&
-		    (fault.code == gate * 8 + 2 || fault.code == gate * 16 + 2);
+	u64 code = fault.code & ~may_have;
+	bool good = fault.vector == vector && (code == gate * 8 + 2 || code == gate * 16 + 2);
 
 	if (!check(good, name))
 		say("# got vector %u code %lx\n", (u32)fault.vector, fault.code);
@@ -79,7 +82,7 @@ static void user(void)
 	user_run(done, sizeof(done), 77);
 	check_fault(USER_DONE, 0, "privilege 3 and back");
 	user_run(gate, sizeof(gate), 0);
-	check_gate_fault(GP, 0x90, "INT n through a gate of privilege 0: #GP with the IDT's bit");
+	check_gate_fault(GP, 0x90, 0, "INT n through a gate of privilege 0: #GP with the IDT's bit");
 	user_run(hlt, sizeof(hlt), 0);
 	check_fault(GP, 0, "HLT at privilege 3: #GP(0)");
 	user_run(supervisor, sizeof(supervisor), GUEST_LOAD);
@@ -169,7 +172,7 @@ static void double_fault(void)
 	check_fault(DF, 0, "#DF by a page fault on an absent stack");
 	idt[UD].type = 0x0e;
 	ATTEMPT("ud2", : : : "memory");
-	check_gate_fault(NP, UD, "#NP by #UD whose gate is absent: no double fault");
+	check_gate_fault(NP, UD, 1, "#NP by #UD whose gate is absent: no double fault");
 	idt[UD].type = 0x8e;
 }
 

@@ -12,7 +12,16 @@ static void hypercalls(void)
 	for (u64 i = 0; i < 64; i++) {
 		u64 rax = i, rbx = 1, rcx = 2, rdx = 3;
 
-		asm volatile("vmmcall" : "+a"(rax), "+b"(rbx), "+c"(rcx), "+d"(rdx) : : "memory");
+		if (calls_by_vmcall())
+			asm volatile(VMCALL
+				     : "+a"(rax), "+b"(rbx), "+c"(rcx), "+d"(rdx)
+				     :
+				     : "memory");
+		else
+			asm volatile(VMMCALL
+				     : "+a"(rax), "+b"(rbx), "+c"(rcx), "+d"(rdx)
+				     :
+				     : "memory");
 		good &= rax == (u64)-38 && rbx == 1 && rcx == 2 && rdx == 3;
 	}
 	check(good, "an unknown hypercall answers -ENOSYS and touches nothing else");

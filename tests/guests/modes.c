@@ -12,12 +12,12 @@ GUEST();
 #define RESULTS 0xa000ull
 #define TABLES 0xb000ull /* the tour's page tables, one page each: PD, PT, PDPT, PD, PD */
 
-extern u8 tour[], tour_end[];
+extern u8 tour[], tour_end[], tour_call[];
 
 /* Labels count from CODE; results are 32-bit words at RESULTS + 4 * n. */
 asm(".pushsection .rodata\n"
     "	.set at, tour - 0x9000\n"
-    "	.globl tour, tour_end\n"
+    "	.globl tour, tour_end, tour_call\n"
     "	.balign 16\n"
     "	.code64\n"
     "tour:\n"
@@ -206,7 +206,7 @@ asm(".pushsection .rodata\n"
     "	mov $0xc0000080, %ecx\n"
     "	rdmsr\n"
     "	mov %eax, 0xa06c\n"
-    "	vmmcall\n"
+    "tour_call: vmmcall\n"
     "	mov %eax, 0xa070\n"
 
     /* and back to 64-bit mode */
@@ -284,6 +284,9 @@ void guest_main(u32 run)
 	u32 vendor = cpuid(0, 0).b;
 
 	memcpy((void *)CODE, tour, tour_end - tour);
+	if (calls_by_vmcall())
+		((volatile u8 *)CODE)[tour_call + 2 - tour] =
+			0xc1; /* VMMCALL is 0F 01 D9, VMCALL C1 */
 	memset((void *)RESULTS, 0, 0x800);
 	memset((void *)TABLES, 0, 0x5000);
 	asm volatile("call *%0" : : "r"(CODE) : "rax", "rcx", "rdx", "rsi", "rdi", "memory");

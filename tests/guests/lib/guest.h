@@ -116,6 +116,14 @@ static inline struct words cpuid(u32 leaf, u32 subleaf)
 	return r;
 }
 
+/* Each vendor's processors know their own hypercall only, three bytes: the other one is undefined. */
+#define VMCALL "vmcall"
+#define VMMCALL "vmmcall"
+static inline bool calls_by_vmcall(void)
+{
+	return cpuid(0, 0).b == 0x756e6547; /* "Genu", ineIntel */
+}
+
 static inline u64 rdmsr(u32 msr)
 {
 	u32 low, high;
