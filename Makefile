@@ -3,6 +3,7 @@
 # make            everything, into build/
 # make run        BOX=amd|intel|bochs:MODEL; a Debian kernel as a guest, its shell on this terminal
 # make test       all tests; unit, check (style, include directions), system (boots) are parts of it
+# make test-generations   Debian's kernel on each processor that Bochs has: build/generations.md
 # make install    DESTDIR, prefix, libdir, includedir, mandir; the module by install-module
 # make clean
 #
@@ -208,6 +209,9 @@ check: $(build)/setup.mk
 system: all bochs
 	$(Q)tests/run system
 
+test-generations: all bochs
+	$(Q)tests/generations
+
 bench-boot: all
 	$(Q)bench/boot
 
@@ -238,6 +242,6 @@ install-module: $(build)/kernel/fermata.ko
 clean:
 	rm -rf $(build)
 
-.PHONY: FORCE all run bochs test units unit check system format bench-boot kernel-release install install-module clean
+.PHONY: FORCE all run bochs test units unit check system test-generations format bench-boot kernel-release install install-module clean
 
 -include $(shell find $(build)/obj $(build)/unit/obj -name '*.d' 2>/dev/null)

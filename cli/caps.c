@@ -78,6 +78,42 @@ static void print_svm(const struct host *host)
 	}
 }
 
+/* Of the controls that Fermata uses, those that not every VT-x has (SDM 3C 25.6.2). */
+static const struct vmx_feature {
+	uint32_t word, bit;
+	const char *name, *key, *without;
+} vmx_features[] = {
+	{ FERMATA_VMX_PROC, 21, "TPR shadow", "tpr_shadow", "each access to CR8 exits" },
+	{ FERMATA_VMX_PROC2, 5, "VPID", "vpid", "entries and exits drop all translations" },
+	{ FERMATA_VMX_PROC2, 7, "unrestricted guest", "unrestricted_guest",
+	  "guests must stay in protected mode with paging" },
+	{ FERMATA_VMX_PROC2, 12, "INVPCID", "invpcid", "guests do without it" },
+};
+
+#define VMX_FEATURES (sizeof(vmx_features) / sizeof(vmx_features[0]))
+
+static bool has_vmx(const struct host *host, const struct vmx_feature *f)
+{
+	return host->caps.vmx[f->word] >> f->bit & 1;
+}
+
+static void print_vmx(const struct host *host)
+{
+	size_t i;
+
+	if (!host->module)
+		return; /* the MSRs that say it are the module's to read */
+	printf("nested page sizes       ");
+	print_page_sizes(host->caps.nested_levels);
+	printf("\n");
+	for (i = 0; i < VMX_FEATURES; i++) {
+		const struct vmx_feature *f = &vmx_features[i];
+
+		printf("%-23s %s%s\n", f->name, has_vmx(host, f) ? "yes" : "no; ",
+		       has_vmx(host, f) ? "" : f->without);
+	}
+}
+
 static void print_text(const struct host *host)
 {
 	const struct fermata_caps *caps = &host->caps;
@@ -98,6 +134,8 @@ static void print_text(const struct host *host)
 		printf("physical address        %u bits\n", caps->phys_bits);
 	if (caps->vendor == FERMATA_VENDOR_AMD)
 		print_svm(host);
+	else if (caps->vendor == FERMATA_VENDOR_INTEL)
+		print_vmx(host);
 	printf("\n");
 	if (!host->obstacles)
 		printf("Guests can run here.\n");
@@ -166,6 +204,17 @@ static struct json_object *json_page_sizes(uint32_t levels)
 	return list;
 }
 
+static struct json_object *json_vmx(const struct host *host)
+{
+	struct json_object *vmx = json_object_new_object();
+	size_t i;
+
+	for (i = 0; i < VMX_FEATURES; i++)
+		put(vmx, vmx_features[i].key,
+		    json_object_new_boolean(has_vmx(host, &vmx_features[i])));
+	return vmx;
+}
+
 static void print_json(const struct host *host)
 {
 	struct json_object *object = json_object_new_object();
@@ -192,6 +241,10 @@ static void print_json(const struct host *host)
 		put(svm, "asids", json_object_new_int64(caps->tags));
 		put(svm, "features", json_features(caps->svm_features));
 		put(object, "svm", svm);
+		put(object, "nested_page_sizes", json_page_sizes(caps->nested_levels));
+	}
+	if (caps->vendor == FERMATA_VENDOR_INTEL && host->module) {
+		put(object, "vmx", json_vmx(host));
 		put(object, "nested_page_sizes", json_page_sizes(caps->nested_levels));
 	}
 	put(object, "obstacles", json_obstacles(host));

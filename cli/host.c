@@ -104,14 +104,17 @@ static void no_virtualization(struct host *host)
 
 static void no_backend(struct host *host)
 {
-	obstacle(host, "this CPU has VT-x, which this version of Fermata does not drive",
+	obstacle(host, "the loaded fermata.ko does not drive this CPU's virtualization",
 		 "use the box (--box amd)");
 }
 
 static void disabled_by_firmware(struct host *host)
 {
-	obstacle(host, "AMD-V is disabled by the firmware (VM_CR.SVMDIS)",
-		 "enable SVM in the firmware's setup, or use the box (--box amd)");
+	obstacle(host,
+		 host->vmx ? "VT-x is disabled by the firmware (IA32_FEATURE_CONTROL)" :
+			     "AMD-V is disabled by the firmware (VM_CR.SVMDIS)",
+		 host->vmx ? "enable VT-x in the firmware's setup, or use the box (--box amd)" :
+			     "enable SVM in the firmware's setup, or use the box (--box amd)");
 }
 
 static void no_nested_paging(struct host *host)
@@ -122,7 +125,9 @@ static void no_nested_paging(struct host *host)
 
 static void held_by_kvm(struct host *host)
 {
-	obstacle(host, "KVM holds the CPU", "end its guests and run `modprobe -r kvm_amd`");
+	obstacle(host, "KVM holds the CPU",
+		 host->vmx ? "end its guests and run `modprobe -r kvm_intel`" :
+			     "end its guests and run `modprobe -r kvm_amd`");
 }
 
 static void obstacles_of_module(struct host *host)
@@ -151,9 +156,7 @@ static void obstacles_of_module(struct host *host)
 
 static void obstacles_without_module(struct host *host, int error)
 {
-	if (!host->svm && host->vmx)
-		no_backend(host);
-	else if (!host->svm)
+	if (!host->svm && !host->vmx)
 		no_virtualization(host);
 	if (host->svm && firmware_disabled_svm())
 		disabled_by_firmware(host);
@@ -161,7 +164,7 @@ static void obstacles_without_module(struct host *host, int error)
 		no_nested_paging(host);
 	if (error == -ENOENT || error == -ENXIO || error == -ENODEV) {
 		/* Where the CPU cannot, the module would not help. */
-		if (host->svm)
+		if (host->svm || host->vmx)
 			obstacle(host,
 				 "the module fermata.ko is not loaded (there is no /dev/fermata)",
 				 "run `modprobe fermata`, or `insmod fermata.ko` from the build, as root");
@@ -174,6 +177,9 @@ static void obstacles_without_module(struct host *host, int error)
 	if (host->svm && loaded("kvm_amd"))
 		obstacle(host, "KVM (kvm_amd) is loaded and may hold the CPU",
 			 "end its guests and run `modprobe -r kvm_amd`");
+	if (host->vmx && loaded("kvm_intel"))
+		obstacle(host, "KVM (kvm_intel) is loaded and may hold the CPU",
+			 "end its guests and run `modprobe -r kvm_intel`");
 }
 
 void host_probe(struct host *host)

@@ -43,7 +43,7 @@ HOST_FUNCTION(vmx_enter)
 5:
 
 	HOST_LEAVING
-	test %sil, %sil		/* none of the moves below changes ZF */
+	bt $0, %esi		/* CF: launched; nothing below changes it */
 	mov RAX(%rdi), %rax
 	mov RCX(%rdi), %rcx
 	mov RDX(%rdi), %rdx
@@ -59,7 +59,8 @@ HOST_FUNCTION(vmx_enter)
 	mov R14(%rdi), %r14
 	mov R15(%rdi), %r15
 	mov RDI(%rdi), %rdi
-	jz 1f
+	HOST_CLEAR_BUFFERS
+	jnc 1f
 4:	vmresume
 	jmp 2f
 1:	vmlaunch

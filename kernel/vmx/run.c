@@ -24,6 +24,15 @@ void vmx_unload(struct vcpu *v)
 	vmx_host_restore(v);
 }
 
+static void end_shadow(void)
+{
+	u32 blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+	if (blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			blocking & ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+}
+
 /* Steps over an instruction that was done for the guest; with TF set that raises #DB. */
 static void vmx_advance(struct vcpu *v, struct vmx_vcpu *s)
 {
@@ -32,6 +41,7 @@ static void vmx_advance(struct vcpu *v, struct vmx_vcpu *s)
 	vmwrite(VMCS_GUEST_RIP, s->rip);
 	if (likely(!(vmread(VMCS_GUEST_RFLAGS) & ARCH_RFLAGS_TF)))
 		return;
+	end_shadow();
 	v->dr6 |= ARCH_DR6_BS;
 	if (vmread(VMCS_ENTRY_INTERRUPTION_INFO) & INTERRUPTION_VALID)
 		vcpu_raise(v, ARCH_DB); /* what interrupts the guest now comes first */
@@ -124,13 +134,8 @@ void vmx_inject(struct vcpu *v, const struct event *event)
 {
 	u32 info = event->vector | INTERRUPTION_VALID;
 
-	if (v->advance) {
-		u32 blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-
-		if (blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))
-			vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-				blocking & ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
-	}
+	if (v->advance)
+		end_shadow();
 	if (event->kind == EVENT_NMI)
 		info |= INTERRUPTION_NMI;
 	else if (event->kind == EVENT_EXCEPTION)

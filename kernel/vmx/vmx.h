@@ -49,7 +49,7 @@ struct vmx_vcpu {
 	bool in_guest_context; /* between load() and unload() */
 	u32 proc;	       /* primary controls as they are in the VMCS */
 	u64 rip;	       /* as in the VMCS */
-	u64 host_rsp; /* likewise */
+	u64 host_rsp;	       /* likewise */
 	u64 star, lstar, cstar, sfmask, kernel_gs_base; /* the guest's */
 	struct vmx_host host;
 	struct vmx_vcpu *next, **link; /* in vmx_cpu.loaded */

@@ -2,17 +2,21 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 # timeout: 300
 #
-# All test guests, in one boot of the box. 20-guests.t [-c CPUS] [NAME...]: of a box with so many
-# processors; only those.
+# All test guests, in one boot of the box. 20-guests.t [-b KIND] [-c CPUS] [NAME...]: in a box of that
+# kind, with so many processors; only those.
 cd "$(dirname "$0")/../.." || exit 1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-cpus=2
-if [ "$1" = -c ]; then
-	cpus=$2
-	shift 2
-fi
+cpus=2 box=()
+while getopts b:c: option; do
+	case $option in
+	b) box=(-b "$OPTARG") cpus=1 ;;
+	c) cpus=$OPTARG ;;
+	*) exit 1 ;;
+	esac
+done
+shift $((OPTIND - 1))
 names=("$@")
 if [ $# = 0 ]; then
 	for source in tests/guests/*.[cS]; do
@@ -23,7 +27,7 @@ fi
 printf '%s\n' 'chmod +x /in/runner' "exec /in/runner $(printf '/in/%s ' "${names[@]}")" >"$dir/script"
 
 # A file of the working tree, in case the box dies with what it has to say.
-build/box/box-sh -c "$cpus" -t 280 "$dir/script" build/guests/runner "${names[@]/#/build/guests/}" 2>"$dir/errors"
+build/box/box-sh "${box[@]}" -c "$cpus" -t 280 "$dir/script" build/guests/runner "${names[@]/#/build/guests/}" 2>"$dir/errors"
 status=$?
 sed 's/^/# /' "$dir/errors"
 exit $status
