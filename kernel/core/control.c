@@ -115,6 +115,30 @@ static enum verdict set_cr4(struct vcpu *v, u64 value)
 	return GO_ON;
 }
 
+/* CR3 exits only on CPUs whose controls cannot leave it alone (VT-x without TRUE capability MSRs). */
+static enum verdict set_cr3(struct vcpu *v, u64 value)
+{
+	bool keep = v->cr4 & ARCH_CR4_PCIDE && value >> 63; /* SDM 3A 4.10.4.1 */
+
+	if (keep)
+		value &= ~BIT_ULL(63);
+	if (v->efer & ARCH_EFER_LMA && value >> v->vm->cpuid.phys_bits)
+		return refuse(v);
+	v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
+	v->scratch->control.cr3 = value;
+	v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);
+	if (!keep)
+		v->backend->flush(v);
+	v->advance = v->exit.length;
+	return GO_ON;
+}
+
+static u64 get_cr3(struct vcpu *v)
+{
+	v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
+	return v->scratch->control.cr3;
+}
+
 int control_set_efer(struct vcpu *v, u64 value)
 {
 	/* LMA is the processor's: writes to it are ignored. LME cannot change under paging. */
@@ -137,17 +161,28 @@ enum verdict control_cr_read(struct vcpu *v)
 		v->advance = v->exit.length;
 		return GO_ON;
 	}
-	if ((v->exit.mov.number != 0 && v->exit.mov.number != 8) || v->exit.mov.reg == INSN_NO_REG) {
-		exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
-		return LEAVE_FOR_USER;
-	}
+	if (v->exit.mov.reg == INSN_NO_REG)
+		goto unclaimed;
 	reg = &v->page->regs[v->exit.mov.reg];
-	if (v->exit.mov.number == 8)
-		*reg = apic_tpr(&v->apic);
-	else
+	switch (v->exit.mov.number) {
+	case 0:
 		*reg = v->exit.mov.size == 2 ? (*reg & ~0xffffull) | (u16)v->cr0 : v->cr0;
+		break;
+	case 3:
+		*reg = get_cr3(v);
+		break;
+	case 8:
+		*reg = apic_tpr(&v->apic);
+		break;
+	default:
+		goto unclaimed;
+	}
 	v->advance = v->exit.length;
 	return GO_ON;
+
+unclaimed:
+	exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
+	return LEAVE_FOR_USER;
 }
 
 /* MOV to CR, and the older ways to reach CR0: CLTS and LMSW. */
@@ -167,6 +202,8 @@ enum verdict control_cr_write(struct vcpu *v)
 	switch (x->mov.number) {
 	case 0:
 		return set_cr0(v, value);
+	case 3:
+		return set_cr3(v, value);
 	case 4:
 		return set_cr4(v, value);
 	case 8:

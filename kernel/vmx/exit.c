@@ -65,6 +65,10 @@ static void exception_or_nmi(struct vcpu *v)
 	if (vector == ARCH_DB) {
 		v->dr6 |= (x->info1 = vmread(VMCS_EXIT_QUALIFICATION)) & 0xe00f;
 		v->dirty |= DIRTY_DEBUG;
+		/* Entering with TF in a shadow, a single step must be pending too (SDM 3C 27.3.1.5). */
+		if (vmread(VMCS_GUEST_RFLAGS) & ARCH_RFLAGS_TF &&
+		    vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))
+			vmwrite(VMCS_GUEST_PENDING_DEBUG, ARCH_DR6_BS);
 	}
 }
 

@@ -239,13 +239,39 @@ static void cr0_read(void **state)
 	assert_int_equal(control_cr_read(v), GO_ON);
 	assert_int_equal(regs[FERMATA_R9], v->cr0);
 	assert_int_equal(v->advance, 3);
-	/* No other control register exits; if one does, nothing is made up. */
-	mov_exit(EXIT_CR_READ, 3, FERMATA_R9);
+	/* CR2 never exits; if it does, nothing is made up. */
+	mov_exit(EXIT_CR_READ, 2, FERMATA_R9);
 	assert_int_equal(control_cr_read(v), LEAVE_FOR_USER);
 	assert_int_equal(pages[0].exit.reason, FERMATA_EXIT_UNCLAIMED);
 	mov_exit(EXIT_CR_WRITE, 2, FERMATA_R9);
 	assert_int_equal(control_cr_write(v), LEAVE_FOR_USER);
 	assert_int_equal(pages[0].exit.reason, FERMATA_EXIT_UNCLAIMED);
+}
+
+/* CR3 exits where the CPU cannot let it be. */
+static void cr3(void **state)
+{
+	u32 flushes = fake.flushes;
+
+	mov_exit(EXIT_CR_WRITE, 3, FERMATA_R9);
+	regs[FERMATA_R9] = 0x12345000;
+	assert_int_equal(control_cr_write(v), GO_ON);
+	assert_int_equal(fake_hw(v)->cr3, 0x12345000);
+	assert_int_equal(v->advance, 3);
+	assert_true(fake.flushes > flushes);
+	mov_exit(EXIT_CR_READ, 3, FERMATA_R9);
+	regs[FERMATA_R9] = 0;
+	assert_int_equal(control_cr_read(v), GO_ON);
+	assert_int_equal(regs[FERMATA_R9], 0x12345000);
+	/* beyond the physical width */
+	v->efer |= ARCH_EFER_LMA | ARCH_EFER_LME;
+	v->event_valid = false;
+	mov_exit(EXIT_CR_WRITE, 3, FERMATA_R9);
+	regs[FERMATA_R9] = 1ull << 60;
+	fake_hw(v)->mode = FERMATA_MODE_LONG;
+	assert_int_equal(control_cr_write(v), GO_ON);
+	assert_true(v->event_valid && v->event.vector == ARCH_GP);
+	assert_int_equal(fake_hw(v)->cr3, 0x12345000);
 }
 
 static void debug(u8 number, bool write)
@@ -358,14 +384,9 @@ static void xsetbv(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CONTROL_TEST(cr0),
-		CONTROL_TEST(into_long_mode),
-		CONTROL_TEST(narrow_operands),
-		CONTROL_TEST(cr4),
-		CONTROL_TEST(older_ways),
-		CONTROL_TEST(cr0_read),
-		CONTROL_TEST(debug_registers),
-		CONTROL_TEST(general_detect),
+		CONTROL_TEST(cr0),    CONTROL_TEST(into_long_mode),  CONTROL_TEST(narrow_operands),
+		CONTROL_TEST(cr4),    CONTROL_TEST(older_ways),	     CONTROL_TEST(cr0_read),
+		CONTROL_TEST(cr3),    CONTROL_TEST(debug_registers), CONTROL_TEST(general_detect),
 		CONTROL_TEST(xsetbv),
 	};
 
