@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 # timeout: 420
 #
-# Debian's kernel as a guest on VT-x, and on an AMD-V with NRIPS and decode assists, which QEMU's lacks.
+# Debian's kernel as a guest on VT-x, and on an AMD-V with NRIPS, which QEMU's lacks.
 cd "$(dirname "$0")/../.." || exit 1
 command -v bochs-bin >/dev/null || {
 	echo '1..0 # SKIP Bochs is not installed; make bochs installs it'
