@@ -209,6 +209,7 @@ static int converse(struct many *many, struct console *console)
 {
 	enum console_result result;
 	char problem[512];
+	int status;
 
 	if (!start(many, problem, sizeof(problem))) {
 		terminal_restore();
@@ -216,12 +217,15 @@ static int converse(struct many *many, struct console *console)
 	}
 	result = console_pump(console, -1);
 	terminal_restore();
-	for (unsigned i = 0; i < many->count; i++)
-		if (many->guest[i].machine)
+	for (unsigned i = 0; i < many->count; i++) {
+		if (many->guest[i].machine) {
+			say("the guest '%s' was ended", many->guest[i].options->name);
 			finish(&many->guest[i]);
-	if (result == CONSOLE_ENDED)
-		return many->status;
-	return worse(many->status, status_of_console(console, result));
+		}
+	}
+	status = result == CONSOLE_ENDED ? STATUS_OK : status_of_console(console, result);
+	/* What ended us all is what counts. */
+	return status ? status : many->status;
 }
 
 static int run_machines(struct many *many, enum console_keys keys)
