@@ -31,6 +31,7 @@ static const char about_run[] =
 	"fermata run: run a guest, its serial console on this terminal\n"
 	"\n"
 	"usage: fermata run --kernel FILE [OPTION...]\n"
+	"       fermata run [OPTION...] --guest 'OPTION...' --guest 'OPTION...' ...\n"
 	"\n"
 	"  --kernel FILE      Linux kernel (a bzImage, 64-bit); the one option that is required\n"
 	"  --initrd FILE      initial file system; default: none\n"
@@ -48,6 +49,9 @@ static const char about_run[] =
 	"  --stats            at the end print the guest's exits by reason on standard error\n"
 	"  --debug-exit       give the guest a port F4h that ends it: writing V there makes the exit\n"
 	"                     status (V << 1) | 1, cut to 8 bits, as QEMU's isa-debug-exit does\n"
+	"  --guest 'OPTIONS'  one of several guests at once: its own options, quoted as in a shell; what\n"
+	"                     stands outside is for all (--box, --keys only there). Lines of output\n"
+	"                     begin with [NAME], input is the first guest's, its end everyone's\n"
 	"  --help             this text\n"
 	"\n"
 	"keys:  Ctrl-A x  end the guest          Ctrl-A d       end of the guest's input\n"
@@ -59,10 +63,12 @@ static const char about_run[] =
 	"  2    it died; a report on standard error says how\n"
 	"  128+N  signal N ended fermata (130: Ctrl-C, 141: standard output was closed)\n"
 	"  odd  with --debug-exit: what the guest said, (V << 1) | 1\n"
+	"  With several guests the worst of theirs: 2 if one died, else the largest.\n"
 	"\n"
 	"examples:\n"
 	"  fermata run --kernel vmlinuz --initrd initrd.gz --append \"console=ttyS0 quiet\"\n"
 	"  fermata run --kernel vmlinuz --initrd initrd.gz --memory 1G --stats\n"
+	"  fermata run --kernel vmlinuz --guest '--name a --initrd a.gz' --guest '--name b'\n"
 	"  echo 'uname -a; poweroff -f' | fermata run --kernel vmlinuz --initrd initrd.gz --box amd\n";
 
 static const char about_caps[] =

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "parse.h"
 #include "say.h"
+#include "words.h"
 
 int options_next(int argc, char **argv, const struct option *list)
 {
@@ -71,22 +73,62 @@ static bool parse_name(const char *text, char *name, size_t size)
 	return true;
 }
 
+static const struct option list[] = {
+	{ "kernel", required_argument, NULL, 'k' }, { "initrd", required_argument, NULL, 'i' },
+	{ "append", required_argument, NULL, 'a' }, { "memory", required_argument, NULL, 'm' },
+	{ "name", required_argument, NULL, 'n' },   { "box", required_argument, NULL, 'b' },
+	{ "keys", required_argument, NULL, 'K' },   { "guest", required_argument, NULL, 'g' },
+	{ "stats", no_argument, NULL, 's' },	    { "debug-exit", no_argument, NULL, 'd' },
+	{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 },
+};
+
+static bool add_guest(struct run_options *options, const char *text)
+{
+	if (options->guests == GUESTS_MAX) {
+		say("more than %d guests in one command; start another for the rest", GUESTS_MAX);
+		return false;
+	}
+	options->guest[options->guests++] = text;
+	return true;
+}
+
+/* What an option says; false with a line said. */
+static bool take(struct run_options *options, int option)
+{
+	switch (option) {
+	case 'k':
+		options->kernel = optarg;
+		return true;
+	case 'i':
+		options->initrd = optarg;
+		return true;
+	case 'a':
+		options->append = optarg;
+		return true;
+	case 'm':
+		return parse_memory(optarg, &options->memory);
+	case 'n':
+		options->named = true;
+		return parse_name(optarg, options->name, sizeof(options->name));
+	case 'b':
+		return parse_place(optarg, &options->place, &options->box);
+	case 'K':
+		return parse_keys(optarg, &options->keys);
+	case 'g':
+		return add_guest(options, optarg);
+	case 's':
+		options->stats = true;
+		return true;
+	case 'd':
+		options->debug_exit = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
 bool options_parse(struct run_options *options, int argc, char **argv)
 {
-	static const struct option list[] = {
-		{ "kernel", required_argument, NULL, 'k' },
-		{ "initrd", required_argument, NULL, 'i' },
-		{ "append", required_argument, NULL, 'a' },
-		{ "memory", required_argument, NULL, 'm' },
-		{ "name", required_argument, NULL, 'n' },
-		{ "box", required_argument, NULL, 'b' },
-		{ "keys", required_argument, NULL, 'K' },
-		{ "stats", no_argument, NULL, 's' },
-		{ "debug-exit", no_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool good = true;
 	int option;
 
 	memset(options, 0, sizeof(*options));
@@ -94,45 +136,105 @@ bool options_parse(struct run_options *options, int argc, char **argv)
 	options->box = "amd";
 	options->memory = DEFAULT_MEMORY;
 	snprintf(options->name, sizeof(options->name), "guest-%d", getpid());
-	while (good && (option = options_next(argc, argv, list)) != -1) {
-		switch (option) {
-		case 'k':
-			options->kernel = optarg;
-			break;
-		case 'i':
-			options->initrd = optarg;
-			break;
-		case 'a':
-			options->append = optarg;
-			break;
-		case 'm':
-			good = parse_memory(optarg, &options->memory);
-			break;
-		case 'n':
-			good = parse_name(optarg, options->name, sizeof(options->name));
-			break;
-		case 'b':
-			good = parse_place(optarg, &options->place, &options->box);
-			break;
-		case 'K':
-			good = parse_keys(optarg, &options->keys);
-			break;
-		case 's':
-			options->stats = true;
-			break;
-		case 'd':
-			options->debug_exit = true;
-			break;
-		case 'h':
+	while ((option = options_next(argc, argv, list)) != -1) {
+		if (option == 'h') {
 			options->help = true;
 			return true;
-		default:
-			good = false;
 		}
+		if (!take(options, option))
+			return false;
 	}
-	if (good && !options->kernel) {
+	if (!options->kernel && !options->guests) {
 		say("no kernel; give --kernel FILE, a Linux bzImage such as /boot/vmlinuz");
 		return false;
 	}
-	return good;
+	return true;
+}
+
+static const char *option_name(int option)
+{
+	const struct option *o = list;
+
+	while (o->val != option)
+		o++;
+	return o->name;
+}
+
+/* The words of one --guest, argv[0] being the verb. */
+static bool parse_guest(struct run_options *guest, int argc, char **argv)
+{
+	int option;
+
+	optind = 0; /* another argv: getopt_long() begins anew */
+	while ((option = options_next(argc, argv, list)) != -1) {
+		if (strchr("bKgh", option)) {
+			say("--%s in --guest: it is for the whole command; give it outside",
+			    option_name(option));
+			return false;
+		}
+		if (!take(guest, option))
+			return false;
+	}
+	if (!guest->kernel) {
+		say("no kernel for the guest '%s'; give --kernel FILE in its --guest, or outside for all",
+		    guest->name);
+		return false;
+	}
+	return true;
+}
+
+static bool split_guest(const char *text, struct run_options *guest)
+{
+	static const char verb[] = "run ";
+	size_t size = sizeof(verb) + strlen(text);
+	char *line = malloc(size), **words;
+	int count;
+
+	if (!line) {
+		say("no memory for the words of --guest; free some");
+		return false;
+	}
+	snprintf(line, size, "%s%s", verb, text);
+	words = words_split(line, &count);
+	free(line);
+	if (!words) {
+		say("--guest %s: %s", text,
+		    errno == EINVAL ? "a quote or backslash without its end; close it" :
+				      "no memory for its words; free some");
+		return false;
+	}
+	guest->words = words;
+	return parse_guest(guest, count, words);
+}
+
+static bool name_is_new(const struct run_options *guest, unsigned number)
+{
+	for (unsigned i = 0; i < number; i++) {
+		if (!strcmp(guest[i].name, guest[number].name)) {
+			say("two guests have the name '%s'; give each its own --name in its --guest",
+			    guest[i].name);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool options_guests(const struct run_options *options, struct run_options *guest)
+{
+	unsigned i;
+
+	for (i = 0; i < options->guests; i++) {
+		guest[i] = *options;
+		guest[i].guests = 0;
+		if (!options->named)
+			snprintf(guest[i].name, sizeof(guest[i].name), "%.64s-%u", options->name,
+				 i + 1);
+		if (!split_guest(options->guest[i], &guest[i]) || !name_is_new(guest, i))
+			break;
+	}
+	if (i == options->guests)
+		return true;
+	for (unsigned j = 0; j <= i; j++)
+		free(guest[j].words);
+	return false;
 }

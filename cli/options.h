@@ -9,6 +9,8 @@
 #define DEFAULT_MEMORY (256ull << 20)
 #define DEFAULT_APPEND "console=ttyS0"
 
+#define GUESTS_MAX 32 /* of one command */
+
 struct run_options {
 	const char *kernel, *initrd, *append;
 	char name[80];
@@ -17,6 +19,10 @@ struct run_options {
 	const char *box; /* its kind, if it is to be one */
 	enum console_keys keys;
 	bool stats, debug_exit, help;
+	bool named;		       /* by the user */
+	char **words;		       /* of a --guest: where its strings are; else NULL */
+	const char *guest[GUESTS_MAX]; /* what each --guest says; what is above is then common to all */
+	unsigned guests;	       /* 0: there is one guest, the one above */
 };
 
 /*
@@ -24,6 +30,12 @@ struct run_options {
  * can be seen in the words alone: files and memory come later.
  */
 bool options_parse(struct run_options *options, int argc, char **argv);
+
+/*
+ * The guests of several: guest[i] is what --guest number i says on top of `options`; the caller
+ * frees guest[i].words. False when something is wrong; a line has been said, nothing is to be freed.
+ */
+bool options_guests(const struct run_options *options, struct run_options *guest);
 
 struct option;
 /* getopt_long() without its own messages: returns its value, and '?' after a line was said. */

@@ -27,6 +27,19 @@ int status_of_console(const struct console *console, enum console_result result)
 	}
 }
 
+struct machine_config config_of_options(const struct run_options *options)
+{
+	return (struct machine_config){
+		.name = options->name,
+		.kernel = options->kernel,
+		.initrd = options->initrd,
+		.cmdline = options->append,
+		.memory = options->memory,
+		.vcpus = 1,
+		.debug_exit = options->debug_exit,
+	};
+}
+
 /* What speaks against running here: the box, or not at all, whatever the user has allowed. */
 static int run_elsewhere(const struct run_options *options, const struct machine_config *config,
 			 const struct host_obstacle *obstacle)
@@ -45,7 +58,7 @@ static int run_elsewhere(const struct run_options *options, const struct machine
 
 int command_run(int argc, char **argv)
 {
-	struct machine_config config = { .vcpus = 1 };
+	struct machine_config config;
 	struct run_options options;
 	struct name_claim claim;
 	struct host host;
@@ -56,12 +69,9 @@ int command_run(int argc, char **argv)
 		return STATUS_FAILED;
 	if (options.help)
 		return help_print("run");
-	config.name = options.name;
-	config.kernel = options.kernel;
-	config.initrd = options.initrd;
-	config.cmdline = options.append;
-	config.memory = options.memory;
-	config.debug_exit = options.debug_exit;
+	if (options.guests)
+		return run_many(&options);
+	config = config_of_options(&options);
 
 	if (!memory_size_valid(options.memory, host_memory_available(), problem, sizeof(problem)))
 		return fail("%s", problem);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "run.h"
 #include "say.h"
 #include "terminal.h"
+#include "words.h"
 
 #define BOX_END_MS 3000 /* what the command inside gets for ending its guest itself */
 
@@ -108,8 +110,13 @@ static void link_box(struct console_link *link, struct box_link *l, struct box *
 	link->write_fd = box_input(box);
 }
 
-/* What the command inside is told: the same, with the files where it finds them. */
-static struct box *start(const struct run_options *options, bool keys, char *problem, size_t size)
+/* Starts the box with what the command inside is told; `what` is the caller's. */
+typedef struct box *starter(const struct run_options *options, const void *what, bool keys,
+			    char *problem, size_t size);
+
+/* The same, with the files where it finds them. */
+static struct box *start(const struct run_options *options, const void *unused, bool keys,
+			 char *problem, size_t size)
 {
 	struct box_file files[2] = {
 		{ .host_path = options->kernel, .name = "kernel" },
@@ -150,6 +157,93 @@ static struct box *start(const struct run_options *options, bool keys, char *pro
 	return box_start(&request, problem, size);
 }
 
+/* Files that several guests have in common go in once. */
+struct cargo {
+	struct box_file files[2 * GUESTS_MAX];
+	char name[2 * GUESTS_MAX][16];
+	size_t count;
+};
+
+/* What the file is called inside: its `path` has room for that. */
+static void carry(struct cargo *cargo, const char *host_path, char *path, size_t size)
+{
+	size_t i = 0;
+
+	while (i < cargo->count && strcmp(cargo->files[i].host_path, host_path))
+		i++;
+	if (i == cargo->count) {
+		snprintf(cargo->name[i], sizeof(cargo->name[i]), "file-%zu", i + 1);
+		cargo->files[i].host_path = host_path;
+		cargo->files[i].name = cargo->name[i];
+		cargo->count++;
+	}
+	snprintf(path, size, "/in/%s", cargo->files[i].name);
+}
+
+/* The text of one --guest inside; NULL: no memory. */
+static char *guest_words(const struct run_options *guest, struct cargo *cargo)
+{
+	char memory[32], name[80], kernel[32], initrd[32], *append, *text;
+	char *words[16] = { "--kernel", kernel, "--memory", memory, "--name", name, "--append" };
+	unsigned n = 7;
+
+	append = strdup(guest->append);
+	if (!append)
+		return NULL;
+	carry(cargo, guest->kernel, kernel, sizeof(kernel));
+	snprintf(memory, sizeof(memory), "%" PRIu64, guest->memory);
+	snprintf(name, sizeof(name), "%s", guest->name);
+	words[n++] = append;
+	if (guest->initrd) {
+		carry(cargo, guest->initrd, initrd, sizeof(initrd));
+		words[n++] = "--initrd";
+		words[n++] = initrd;
+	}
+	if (guest->stats)
+		words[n++] = "--stats";
+	if (guest->debug_exit)
+		words[n++] = "--debug-exit";
+	words[n] = NULL;
+	text = words_join(words);
+	free(append);
+	return text;
+}
+
+static struct box *start_many(const struct run_options *options, const void *what, bool keys,
+			      char *problem, size_t size)
+{
+	const struct run_options *guest = what;
+	struct cargo cargo = { .count = 0 };
+	char *argv[8 + 2 * GUESTS_MAX] = { "fermata", "run",	"--box",
+					   "none",    "--keys", keys ? "on" : "off" };
+	struct box_request request = {
+		.kind = options->box,
+		.argv = argv,
+		.files = cargo.files,
+		.turns = true,
+	};
+	unsigned argc = 6, i;
+	struct box *box = NULL;
+	bool good = true;
+
+	for (i = 0; i < options->guests && good; i++) {
+		char *text = guest_words(&guest[i], &cargo);
+
+		argv[argc++] = "--guest";
+		argv[argc++] = text;
+		request.guest_memory += guest[i].memory;
+		good = text;
+	}
+	request.file_count = cargo.count;
+	if (good)
+		box = box_start(&request, problem, size);
+	else
+		snprintf(problem, size, "no memory for the command in the box; free some");
+	for (i = 7; i < argc; i += 2)
+		free(argv[i]);
+	return box;
+}
+
 static int status_of_box(struct box *box)
 {
 	bool booted = box_booted(box);
@@ -175,7 +269,7 @@ static void end_guest(struct console *console, struct box *box)
 	box_kill(box);
 }
 
-int run_in_box(const struct run_options *options)
+static int run_with(const struct run_options *options, starter *start, const void *what)
 {
 	enum console_result result;
 	struct console_link link;
@@ -190,7 +284,7 @@ int run_in_box(const struct run_options *options)
 	if (console_open(&console, &link, options->keys))
 		return fail("cannot watch for signals: %s; raise `ulimit -n`", strerror(errno));
 	link.keys_beyond = console.escape.enabled;
-	box = start(options, link.keys_beyond, problem, sizeof(problem));
+	box = start(options, what, link.keys_beyond, problem, sizeof(problem));
 	if (!box) {
 		console_close(&console);
 		return fail("%s", problem);
@@ -213,6 +307,16 @@ int run_in_box(const struct run_options *options)
 	box_free(box);
 	console_close(&console);
 	return status;
+}
+
+int run_in_box(const struct run_options *options)
+{
+	return run_with(options, start, NULL);
+}
+
+int run_many_in_box(const struct run_options *options, const struct run_options *guest)
+{
+	return run_with(options, start_many, guest);
 }
 
 int caps_in_box(const char *kind, bool json)

@@ -34,8 +34,7 @@ static void end_console(void *opaque)
 	machine_console_end(opaque);
 }
 
-/* The words of the machine's end, and its exit status. */
-static int status_of_machine(struct machine *machine, const struct run_options *options)
+int status_of_machine(struct machine *machine, const struct run_options *options)
 {
 	struct machine_end end = { 0 };
 

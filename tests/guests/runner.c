@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * runner GUEST...: runs test guests, prints their checks as one TAP stream, and for each run whether it
- * ended as the guest's header says. Exit status 1 when anything is not ok.
+ * runner [-w] GUEST...: runs test guests, prints their checks as one TAP stream, and for each run whether
+ * it ended as the guest's header says. Exit status 1 when anything is not ok. -w: guests that ask whether
+ * to go on (CALL_TOLD) do so until the runner receives SIGUSR1.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -268,7 +269,11 @@ static uint8_t *load(const char *path, size_t *size)
 
 int main(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++) {
+	bool wait = argc > 1 && !strcmp(argv[1], "-w");
+
+	if (wait)
+		host_expect_signal();
+	for (int i = 1 + wait; i < argc; i++) {
 		const char *name = strrchr(argv[i], '/');
 		size_t size;
 		uint8_t *image = load(argv[i], &size);

@@ -76,6 +76,8 @@ struct fermata_bus machine_bus(struct processor *p);
 
 /* runner_host.c: what the host does to a machine's memory and threads, and its timers */
 uint32_t host_call(struct processor *p, uint32_t call, uint32_t argument);
+/* CALL_TOLD waits for SIGUSR1 from here on. */
+void host_expect_signal(void);
 bool host_migrate_start(struct machine *m);
 void host_stop(struct machine *m);
 

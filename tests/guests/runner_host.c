@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -121,6 +122,21 @@ static void *later(void *arg)
 	return NULL;
 }
 
+static atomic_bool told = true;
+
+static void on_signal(int signal)
+{
+	atomic_store(&told, true);
+}
+
+void host_expect_signal(void)
+{
+	const struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+
+	atomic_store(&told, false);
+	sigaction(SIGUSR1, &action, NULL);
+}
+
 static uint32_t slot_add(struct machine *m)
 {
 	memset(m->extra, 0, EXTRA_SIZE);
@@ -200,6 +216,8 @@ uint32_t host_call(struct processor *p, uint32_t call, uint32_t argument)
 		return (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
 	case CALL_ROM_WRITES:
 		return m->rom_writes;
+	case CALL_TOLD:
+		return atomic_load(&told);
 	}
 	return ~0u;
 }

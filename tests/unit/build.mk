@@ -31,6 +31,7 @@ unit_lib_clock := lib/clock.c
 unit_lib_clock_cflags := -Ilib
 
 unit_cli_parse := cli/parse.c
+unit_cli_guests := cli/options.c cli/parse.c cli/say.c cli/terminal.c cli/words.c
 unit_cli_escape := cli/escape.c
 unit_cli_stats := cli/stats.c
 unit_cpuid_topology := vmm/machine_cpuid.c

@@ -79,6 +79,14 @@ enum guest_call {
 	CALL_MMIO_WRITE,
 	CALL_ROM_WRITES, /* writes to ROM that came out */
 	CALL_HOST_CPUS,	 /* how many the box has */
+	CALL_TOLD,	 /* runner -w: whether it has received SIGUSR1; else 1 */
 };
+
+/*
+ * What the guest "pattern" fills itself with is PATTERN_A ^ PATTERN_B. Who looks for it has only the
+ * two halves of that, or it would find itself.
+ */
+#define PATTERN_A 0x7f1d93c24b8e6a05ull
+#define PATTERN_B 0x21c46e9be0735df8ull
 
 #endif
