@@ -6,7 +6,7 @@
  * same sources run under sanitizers. <host_types.h> is found through the include path: it brings
  * u8..u64, s64, bool, size_t, NULL, errno values (-EINVAL ...), memcpy & co., READ_ONCE, WRITE_ONCE,
  * likely, unlikely, container_of, BIT(), BIT_ULL(), min(), max(), ARRAY_SIZE(), static_assert, and the
- * types struct host_lock, struct host_timer, struct host_wait.
+ * types struct host_lock, struct host_timer.
  */
 #ifndef FERMATA_HOST_H
 #define FERMATA_HOST_H

@@ -36,7 +36,7 @@ static u64 extend(u64 value, u8 size, bool is_signed)
 static void access(struct vcpu *v, const struct insn *insn, u32 offset, struct apic_effects *effects)
 {
 	const struct guest_clock *clock = &v->vm->clock;
-	u64 now = clock_guest_tsc(clock, host_tsc());
+	u64 now = vm_tsc(v->vm);
 	u64 *regs = v->page->regs, value = 0;
 
 	if (insn->op != INSN_STORE) {

@@ -119,8 +119,6 @@ enum arch_vector {
 #define ARCH_MSR_PAT 0x277
 #define ARCH_MSR_MTRR_DEF_TYPE 0x2ff
 #define ARCH_MSR_TSC_DEADLINE 0x6e0
-#define ARCH_MSR_X2APIC_FIRST 0x800
-#define ARCH_MSR_X2APIC_LAST 0x8ff
 #define ARCH_MSR_EFER 0xc0000080
 #define ARCH_MSR_STAR 0xc0000081
 #define ARCH_MSR_LSTAR 0xc0000082
@@ -144,6 +142,17 @@ enum arch_vector {
 static inline bool arch_pat_type_valid(u8 type)
 {
 	return type < 8 && type != 2 && type != 3;
+}
+
+/* What DR6 and DR7 hold after a write: the bits that exist, and those that are always 1. */
+static inline u64 arch_dr6(u64 value)
+{
+	return (value & 0xe00f) | ARCH_DR6_FIXED;
+}
+
+static inline u64 arch_dr7(u64 value)
+{
+	return (value & 0xffff2bff) | ARCH_DR7_FIXED;
 }
 
 static inline bool arch_canonical(u64 address, u32 bits)

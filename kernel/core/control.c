@@ -255,9 +255,9 @@ enum verdict control_dr(struct vcpu *v, bool write)
 	if (number < 4)
 		v->dr[number] = value;
 	else if (number == 6)
-		v->dr6 = (value & 0xe00f) | ARCH_DR6_FIXED;
+		v->dr6 = arch_dr6(value);
 	else
-		v->dr7 = (value & 0xffff2bff) | ARCH_DR7_FIXED;
+		v->dr7 = arch_dr7(value);
 	v->dirty |= DIRTY_DEBUG;
 	return GO_ON;
 }

@@ -189,8 +189,7 @@ static bool foretold(struct vcpu *v)
 
 	if (!x->io.in || x->io.string || !x->length ||
 	    !forecast_read(&v->vm->forecasts, x->io.port, x->io.size,
-			   clock_ns(&v->vm->clock, clock_guest_tsc(&v->vm->clock, host_tsc())),
-			   &value))
+			   clock_ns(&v->vm->clock, vm_tsc(v->vm)), &value))
 		return false;
 	*rax = (x->io.size == 4 ? 0 : *rax & mask) | value;
 	v->advance = x->length;

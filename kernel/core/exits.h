@@ -28,6 +28,8 @@ bool exit_fetch(struct vcpu *v, struct insn *insn);
 /* msr.c: 0, or -EINVAL where the processor raises #GP(0) */
 int msr_read(struct vcpu *v, u32 msr, u64 *value);
 int msr_write(struct vcpu *v, u32 msr, u64 value);
+/* Eight memory types, as in IA32_PAT (pat) or a fixed-range MTRR. */
+bool msr_memory_types_valid(u64 value, bool pat);
 
 /* control.c: likewise */
 int control_check(const struct vm *vm, u64 cr0, u64 cr4, u64 efer);

@@ -39,7 +39,7 @@ static bool memory_type_valid(u8 type, bool pat)
 	return type == 0 || type == 1 || type == 4 || type == 5 || type == 6 || (pat && type == 7);
 }
 
-static bool memory_types_valid(u64 value, bool pat)
+bool msr_memory_types_valid(u64 value, bool pat)
 {
 	u32 i;
 
@@ -57,7 +57,7 @@ static bool mtrr_valid(const struct vcpu *v, u32 msr, u64 value)
 	if (msr == ARCH_MSR_MTRR_DEF_TYPE)
 		return !(value & ~0xcffull) && memory_type_valid(value, false);
 	if (msr > ARCH_MSR_MTRR_PHYS_LAST)
-		return memory_types_valid(value, false);
+		return msr_memory_types_valid(value, false);
 	if (msr & 1)
 		return !(value & ~((address & ~0xfffull) | 0x800));
 	return !(value & ~((address & ~0xfffull) | 0xff)) && memory_type_valid(value, false);
@@ -68,9 +68,8 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 	const struct cpuid_table *cpuid = &v->vm->cpuid;
 	u64 *slot;
 
-	if (msr >= ARCH_MSR_X2APIC_FIRST && msr <= ARCH_MSR_X2APIC_LAST)
-		return apic_msr_read(&v->apic, msr, value, &v->vm->clock,
-				     clock_guest_tsc(&v->vm->clock, host_tsc()));
+	if (msr >= LAPIC_MSR_FIRST && msr <= LAPIC_MSR_LAST)
+		return apic_msr_read(&v->apic, msr, value, &v->vm->clock, vm_tsc(v->vm));
 	*value = 0;
 	switch (msr) {
 	case ARCH_MSR_TSC:
@@ -83,8 +82,7 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 		*value = v->tsc_adjust;
 		return cpuid->tsc_adjust ? 0 : -EINVAL;
 	case ARCH_MSR_TSC_DEADLINE:
-		*value = apic_tsc_deadline(&v->apic, &v->vm->clock,
-					   clock_guest_tsc(&v->vm->clock, host_tsc()));
+		*value = apic_tsc_deadline(&v->apic, &v->vm->clock, vm_tsc(v->vm));
 		return cpuid->tsc_deadline ? 0 : -EINVAL;
 	case ARCH_MSR_TSC_AUX:
 		*value = v->tsc_aux;
@@ -152,8 +150,7 @@ static void set_tsc_offset(struct vcpu *v, u64 delta)
 static int set_x2apic(struct vcpu *v, u32 msr, u64 value)
 {
 	struct apic_effects effects;
-	int err = apic_msr_write(&v->apic, msr, value, &v->vm->clock,
-				 clock_guest_tsc(&v->vm->clock, host_tsc()), &effects);
+	int err = apic_msr_write(&v->apic, msr, value, &v->vm->clock, vm_tsc(v->vm), &effects);
 
 	if (!err)
 		vcpu_apic_effects(v, &effects);
@@ -181,7 +178,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 value)
 	struct apic_effects effects;
 	u64 *slot;
 
-	if (msr >= ARCH_MSR_X2APIC_FIRST && msr <= ARCH_MSR_X2APIC_LAST)
+	if (msr >= LAPIC_MSR_FIRST && msr <= LAPIC_MSR_LAST)
 		return set_x2apic(v, msr, value);
 	switch (msr) {
 	case ARCH_MSR_TSC_DEADLINE:
@@ -209,7 +206,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 value)
 	case ARCH_MSR_EFER:
 		return control_set_efer(v, value);
 	case ARCH_MSR_PAT:
-		if (!memory_types_valid(value, true))
+		if (!msr_memory_types_valid(value, true))
 			return -EINVAL;
 		v->pat = value;
 		v->dirty |= DIRTY_PAT;

@@ -21,9 +21,7 @@ void vcpu_arm_timer(struct vcpu *v)
 	v->timer_armed = deadline;
 	if (deadline == CLOCK_NEVER)
 		return; /* a timer that fires for nothing only looks once more */
-	host_timer_arm(&v->timer,
-		       clock_ns_until(&v->vm->clock, clock_guest_tsc(&v->vm->clock, host_tsc()),
-				      deadline));
+	host_timer_arm(&v->timer, clock_ns_until(&v->vm->clock, vm_tsc(v->vm), deadline));
 }
 
 void vcpu_apic_effects(struct vcpu *v, const struct apic_effects *effects)
@@ -40,7 +38,7 @@ static void timer_due(struct vcpu *v)
 {
 	host_clear_bit(REQUEST_TIMER, &v->requests);
 	v->timer_armed = CLOCK_NEVER;
-	apic_timer_due(&v->apic, &v->vm->clock, clock_guest_tsc(&v->vm->clock, host_tsc()));
+	apic_timer_due(&v->apic, &v->vm->clock, vm_tsc(v->vm));
 	vcpu_arm_timer(v);
 }
 

@@ -50,16 +50,9 @@ static int check_debug(const struct fermata_state_debug *d)
 
 static int check_msrs(const struct vm *vm, const struct fermata_state_msrs *m)
 {
-	u32 i;
-
-	if (m->tsc_aux >> 32 || m->reserved[0] || m->reserved[1] || m->reserved[2])
+	if (m->tsc_aux >> 32 || m->reserved[0] || m->reserved[1] || m->reserved[2] ||
+	    !msr_memory_types_valid(m->pat, true))
 		return -EINVAL;
-	for (i = 0; i < 64; i += 8) {
-		u8 type = m->pat >> i;
-
-		if (type > 7 || type == 2 || type == 3)
-			return -EINVAL;
-	}
 	if (!arch_canonical(m->lstar, vm->cpuid.linear_bits) ||
 	    !arch_canonical(m->cstar, vm->cpuid.linear_bits) ||
 	    !arch_canonical(m->kernel_gs_base, vm->cpuid.linear_bits))
@@ -97,7 +90,7 @@ static int check_xsave(const struct vm *vm, const struct fermata_state_xsave *x)
 int vcpu_get_state(struct vcpu *v, struct fermata_state *state)
 {
 	u32 mask = state->mask;
-	u64 now = clock_guest_tsc(&v->vm->clock, host_tsc());
+	u64 now = vm_tsc(v->vm);
 
 	if (mask & ~FERMATA_STATE_ALL || state->reserved)
 		return -EINVAL;
@@ -180,7 +173,7 @@ static int set_apic(struct vcpu *v, const struct fermata_state *state, u64 now)
 /* All or nothing but for the APIC, whose own checks come first. */
 int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
 {
-	u64 now = clock_guest_tsc(&v->vm->clock, host_tsc());
+	u64 now = vm_tsc(v->vm);
 	struct apic_effects effects;
 	u32 mask = state->mask;
 	int err = check(v->vm, state);
@@ -203,8 +196,8 @@ int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
 	}
 	if (mask & FERMATA_STATE_DEBUG) {
 		memcpy(v->dr, state->debug.dr, sizeof(v->dr));
-		v->dr6 = (state->debug.dr6 & 0xe00f) | ARCH_DR6_FIXED;
-		v->dr7 = (state->debug.dr7 & 0xffff2bff) | ARCH_DR7_FIXED;
+		v->dr6 = arch_dr6(state->debug.dr6);
+		v->dr7 = arch_dr7(state->debug.dr7);
 		v->dirty |= DIRTY_DEBUG;
 	}
 	if (mask & FERMATA_STATE_MSRS) {

@@ -193,10 +193,15 @@ static inline void vcpu_raise_code(struct vcpu *v, u8 vector, u32 code)
 	v->event_valid = true;
 }
 
-/* The guest's TSC as this vCPU reads it. */
+/* The VM's TSC, which its clock and its APICs count in; and as this vCPU reads it. */
+static inline u64 vm_tsc(const struct vm *vm)
+{
+	return clock_guest_tsc(&vm->clock, host_tsc());
+}
+
 static inline u64 vcpu_tsc(const struct vcpu *v)
 {
-	return clock_guest_tsc(&v->vm->clock, host_tsc()) + v->tsc_offset;
+	return vm_tsc(v->vm) + v->tsc_offset;
 }
 
 #endif

@@ -77,32 +77,22 @@ int host_write_user(u64 user_addr, const void *from, size_t size)
 
 int host_cmpxchg_user(u64 user_addr, u64 old, u64 new_value, u32 size)
 {
-	int err, done = 0;
+	u32 old32 = old;
+	int done;
 
-	if (!access_ok((void __user *)user_addr, size))
-		return -EFAULT;
 	pagefault_disable();
-	if (size == 8) {
-		u64 expected = old;
-
-		err = user_access_begin((void __user *)user_addr, 8) ? 0 : -EFAULT;
-		if (!err) {
-			done = unsafe_try_cmpxchg_user((u64 __user *)user_addr, &expected,
-						       new_value, fault);
-			user_access_end();
-		}
-	} else {
-		u32 expected = old;
-
-		err = user_access_begin((void __user *)user_addr, 4) ? 0 : -EFAULT;
-		if (!err) {
-			done = unsafe_try_cmpxchg_user((u32 __user *)user_addr, &expected,
-						       (u32)new_value, fault);
-			user_access_end();
-		}
+	if (!user_access_begin((void __user *)user_addr, size)) {
+		pagefault_enable();
+		return -EFAULT;
 	}
+	if (size == 8)
+		done = unsafe_try_cmpxchg_user((u64 __user *)user_addr, &old, new_value, fault);
+	else
+		done = unsafe_try_cmpxchg_user((u32 __user *)user_addr, &old32, (u32)new_value,
+					       fault);
+	user_access_end();
 	pagefault_enable();
-	return err ?: done;
+	return done;
 fault:
 	user_access_end();
 	pagefault_enable();

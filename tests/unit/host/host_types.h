@@ -72,8 +72,4 @@ struct host_timer {
 	struct host_timer *next; /* armed timers */
 };
 
-struct host_wait {
-	u32 woken;
-};
-
 #endif
