@@ -5,19 +5,8 @@
 # The box itself: streams, statuses, files, and that it ends, and leaves nothing, however it ends.
 cd "$(dirname "$0")/../.." || exit 1
 box=$PWD/build/box/box-sh
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+. tests/system/lab.sh
 
-count=0
-ok() { # STATUS NAME
-	count=$((count + 1))
-	[ "$1" = 0 ] && echo "ok $count - $2" || echo "not ok $count - $2"
-}
-same() { # GOT WANTED NAME
-	[ "$1" = "$2" ]
-	ok $? "$3"
-	[ "$1" = "$2" ] || printf 'got: %s\nwanted: %s\n' "$1" "$2" | sed 's/^/# /'
-}
 script() { # TEXT: its file's name
 	printf '%s\n' "$1" >"$dir/script"
 	echo "$dir/script"

@@ -9,19 +9,7 @@ command -v bochs-bin >/dev/null || {
 	echo '1..0 # SKIP Bochs is not installed; make bochs installs it'
 	exit
 }
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-
-count=0
-ok() { # STATUS NAME
-	count=$((count + 1))
-	[ "$1" = 0 ] && echo "ok $count - $2" || echo "not ok $count - $2"
-}
-same() { # GOT WANTED NAME
-	[ "$1" = "$2" ]
-	ok $? "$3"
-	[ "$1" = "$2" ] || printf 'got: %s\nwanted: %s\n' "$1" "$2" | sed 's/^/# /'
-}
+. tests/system/lab.sh
 
 cat >"$dir/script" <<'EOF'
 lsmod | grep -c '^fermata '

@@ -5,13 +5,7 @@
 # examples/hello.c, as the build makes it and as somebody who installed the library would: headers and
 # flags from pkg-config, the shared library. Both run in the box and print every exit of their guest.
 cd "$(dirname "$0")/../.." || exit 1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-count=0
-ok() { # STATUS NAME
-	count=$((count + 1))
-	[ "$1" = 0 ] && echo "ok $count - $2" || echo "not ok $count - $2"
-}
+. tests/system/lab.sh
 
 make -s install DESTDIR="$dir/root" prefix=/usr >"$dir/install" 2>&1
 ok $? 'make install'

@@ -14,30 +14,6 @@ chdir "$FindBin::Bin/../.." or die;
 use lib "$FindBin::Bin";
 use Lab;
 
-# ---- kernels of a few bytes, from their 64-bit entry point on
-
-# Says "ready", then sends back what it receives, until ^D: powers off.
-my $echo = write_file('echo', kernel_image(
-	"\x66\xba\xf9\x03\xb0\x01\xee"			# mov $0x3f9, %dx; mov $1, %al; out: IER.ERBFI
-	. "\x48\x8d\x35\x2e\x00\x00\x00"		# lea text(%rip), %rsi
-	. "\x66\xba\xf8\x03"				# mov $0x3f8, %dx
-	. "\xac\x84\xc0\x74\x03\xee\xeb\xf8"		# 1: lodsb; test %al, %al; jz 2f; out; jmp 1b
-	. "\x66\xba\xfd\x03"				# 2: mov $0x3fd, %dx
-	. "\xec\xa8\x01\x74\xfb"			# 3: in: LSR; test $1, %al; jz 3b
-	. "\x66\xba\xf8\x03\xec"			# mov $0x3f8, %dx; in: RBR
-	. "\x3c\x04\x74\x03"				# cmp $4, %al; je 4f
-	. "\xee\xeb\xeb"				# out; jmp 2b
-	. "\x66\xba\x04\x06\x66\xb8\x00\x34\x66\xef"	# 4: out $0x3400 to 0x604: S5
-	. "\xf4\xeb\xfd"				# hlt; jmp
-	. "ready\r\n\0"));
-# Leaves by --debug-exit.
-my $five = write_file('five', kernel_image("\xb0\x05\xe6\xf4\xf4\xeb\xfd"));
-# Loads an IDT without entries and executes UD2: #UD, #GP, #DF, shutdown.
-my $triple = write_file('triple', kernel_image(
-	"\x48\xb8\xef\xcd\xab\x89\x67\x45\x23\x01"	# mov $0x123456789abcdef, %rax
-	. "\x0f\x01\x1d\x02\x00\x00\x00"		# lidt table(%rip)
-	. "\x0f\x0b"					# ud2
-	. "\0" x 10));
 
 my $script = <<'END_OF_TEXT';
 wait_for() { # PATTERN FILE
