@@ -3,12 +3,12 @@
 # timeout: 300
 #
 # All test guests, in one boot of the box. 20-guests.t [-b KIND] [-c CPUS] [NAME...]: in a box of that
-# kind, with so many processors; only those. QEMU's processors take turns: box/README.md says why.
+# kind, with so many processors; only those.
 cd "$(dirname "$0")/../.." || exit 1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-cpus=2 box=(-1)
+cpus=2 box=()
 while getopts b:c: option; do
 	case $option in
 	b) box=(-b "$OPTARG") cpus=1 ;;
