@@ -78,6 +78,8 @@ void stats_print(struct machine *machine)
 	FILE *out;
 	int error;
 
+	machine_stop(machine);
+	machine_wait(machine);
 	stats = malloc(sizeof(*stats));
 	if (!stats) {
 		say("no memory for the statistics");

@@ -187,6 +187,8 @@ struct machine *machine_create(const struct machine_config *config, char *error,
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&machine->timer_wake, &monotonic);
 	pthread_cond_init(&machine->output_read, NULL);
+	pthread_cond_init(&machine->held_more, NULL);
+	pthread_cond_init(&machine->released, NULL);
 	pthread_condattr_destroy(&monotonic);
 	machine->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (machine->event_fd < 0)
@@ -202,8 +204,6 @@ struct machine *machine_create(const struct machine_config *config, char *error,
 void machine_finish(struct machine *machine, enum machine_end_kind kind, uint32_t value,
 		    const char *why, char *report)
 {
-	unsigned i;
-
 	if (machine->stopping) {
 		free(report);
 		return;
@@ -213,13 +213,11 @@ void machine_finish(struct machine *machine, enum machine_end_kind kind, uint32_
 	snprintf(machine->end.why, sizeof(machine->end.why), "%s", why ? why : "");
 	machine->end.report = machine->report = report;
 	machine->stopping = true;
-	for (i = 0; i < machine->vcpus; i++) {
-		if (machine->vcpu[i].vcpu)
-			fermata_kick(machine->vcpu[i].vcpu);
-	}
-	pthread_cond_broadcast(&machine->output_read);
-	pthread_cond_broadcast(&machine->timer_wake);
+	machine_kick_all(machine);
+	pthread_cond_broadcast(&machine->held_more);
+	pthread_cond_broadcast(&machine->released);
 	console_raise_event(machine);
+	machine_tell(machine, MACHINE_NEWS_ENDED);
 }
 
 void machine_stop(struct machine *machine)
@@ -263,6 +261,9 @@ int machine_start(struct machine *machine, char *error, size_t error_size)
 	if (start_thread(&machine->timer, machine_timer_thread, machine, "timer", error, error_size))
 		return -1;
 	machine->timer_started = true;
+	pthread_mutex_lock(&machine->lock);
+	machine->running = machine->vcpus;
+	pthread_mutex_unlock(&machine->lock);
 	for (i = 0; i < machine->vcpus; i++) {
 		snprintf(name, sizeof(name), "vcpu%u", i);
 		if (start_thread(&machine->vcpu[i].thread, machine_vcpu_thread, &machine->vcpu[i],
@@ -275,7 +276,7 @@ int machine_start(struct machine *machine, char *error, size_t error_size)
 	return 0;
 }
 
-static void join(struct machine *machine)
+void machine_wait(struct machine *machine)
 {
 	unsigned i;
 
@@ -295,8 +296,6 @@ int machine_stats(struct machine *machine, struct fermata_stats *stats)
 	unsigned i, slot;
 	int result = 0;
 
-	machine_stop(machine);
-	join(machine);
 	memset(stats, 0, sizeof(*stats));
 	one = malloc(sizeof(*one));
 	if (!one)
@@ -330,7 +329,7 @@ void machine_destroy(struct machine *machine)
 	if (!machine)
 		return;
 	machine_stop(machine);
-	join(machine);
+	machine_wait(machine);
 	if (machine->vm)
 		fermata_vm_free(machine->vm);
 	if (machine->ram)
@@ -339,6 +338,8 @@ void machine_destroy(struct machine *machine)
 		close(machine->event_fd);
 	pthread_cond_destroy(&machine->timer_wake);
 	pthread_cond_destroy(&machine->output_read);
+	pthread_cond_destroy(&machine->held_more);
+	pthread_cond_destroy(&machine->released);
 	pthread_mutex_destroy(&machine->lock);
 	free(machine->output.bytes);
 	free(machine->report);

@@ -49,8 +49,18 @@ struct machine *machine_create(const struct machine_config *config, char *error,
 int machine_check(const struct machine_config *config, char *error, size_t error_size);
 /* 0, or -1 with a line in error[]. Threads inherit the caller's blocked signals. */
 int machine_start(struct machine *machine, char *error, size_t error_size);
+/*
+ * Holds the vCPUs: when it returns, none is in the guest and no device ticks, until machine_resume().
+ * What is typed meanwhile waits in the console. Both do nothing when it is so already. 0; -ESRCH when
+ * the machine has ended.
+ */
+int machine_pause(struct machine *machine);
+int machine_resume(struct machine *machine);
+bool machine_paused(struct machine *machine);
 /* Asks the vCPUs to leave the guest; MACHINE_STOPPED unless the machine has ended by itself. */
 void machine_stop(struct machine *machine);
+/* After machine_stop() or the machine's end: returns when its threads have ended. One thread calls it. */
+void machine_wait(struct machine *machine);
 /* Stops it, waits for its threads, and frees everything. */
 void machine_destroy(struct machine *machine);
 
@@ -72,7 +82,19 @@ size_t machine_console_write(struct machine *machine, const void *bytes, size_t 
 /* The console's input ends after what was written so far. */
 void machine_console_end(struct machine *machine);
 
-/* Of all vCPUs together; after the machine has ended. Negative errno when the kernel has none. */
+enum machine_news { MACHINE_NEWS_PAUSED, MACHINE_NEWS_RESUMED, MACHINE_NEWS_ENDED };
+
+/*
+ * Told by whichever thread it happens in, with the machine locked: the listener must not wait, and not
+ * call the machine. One listener; NULL: nobody.
+ */
+typedef void machine_listener(void *opaque, enum machine_news news);
+void machine_listen(struct machine *machine, machine_listener *listener, void *opaque);
+
+/*
+ * Of all vCPUs together, also while they run: each number is whole, but they are not of one moment.
+ * Final after machine_wait(). Negative errno when the kernel has none.
+ */
 int machine_stats(struct machine *machine, struct fermata_stats *stats);
 
 #endif

@@ -82,7 +82,7 @@ void console_throttle(struct machine *machine)
 	if (!atomic_load_explicit(&machine->output.full, memory_order_relaxed))
 		return;
 	pthread_mutex_lock(&machine->lock);
-	while (machine->output.full && !machine->stopping)
+	while (machine->output.full && !machine->stopping && !machine->hold)
 		pthread_cond_wait(&machine->output_read, &machine->lock);
 	pthread_mutex_unlock(&machine->lock);
 }

@@ -67,6 +67,7 @@ struct machine {
 	bool timer_started;
 
 	atomic_bool stopping; /* set once, under lock */
+	atomic_bool hold;     /* written under lock: the vCPUs' threads are to wait */
 
 	/* The one lock around all device calls; everything below is under it. */
 	pthread_mutex_t lock;
@@ -78,6 +79,12 @@ struct machine {
 	uint64_t armed;		    /* guest ns the timer thread sleeps until */
 	uint64_t armed_flush;	    /* host ns, likewise */
 	unsigned halted;	    /* vCPUs that nothing can wake */
+	unsigned running;	    /* vCPU threads that have not ended */
+	unsigned held;		    /* of these, those that wait to be released */
+	pthread_cond_t held_more;   /* held has grown, or running shrunk, or stopping */
+	pthread_cond_t released;    /* hold is over, or stopping */
+	machine_listener *listener;
+	void *listener_opaque;
 	struct machine_end end;
 	char *report;
 };
@@ -87,6 +94,13 @@ uint64_t host_ns(void); /* CLOCK_MONOTONIC */
 /* machine.c: the first end counts; under lock. report: malloced or NULL, taken over. */
 void machine_finish(struct machine *machine, enum machine_end_kind kind, uint32_t value,
 		    const char *why, char *report);
+
+/* machine_pause.c; the first three under lock */
+void machine_hold(struct machine *machine); /* as machine_pause(), from any thread, without waiting */
+void machine_kick_all(struct machine *machine);
+void machine_tell(struct machine *machine, enum machine_news news);
+void machine_wait_released(struct machine *machine); /* a vCPU's thread, once it sees `hold` */
+void machine_vcpu_gone(struct machine *machine);     /* its last call */
 
 /* machine_board.c */
 int board_init(struct machine *machine, const struct machine_config *config, char *error,

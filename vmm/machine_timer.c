@@ -48,7 +48,7 @@ void *machine_timer_thread(void *opaque)
 	pthread_mutex_lock(&machine->lock);
 	while (!machine->stopping) {
 		now = fermata_now(machine->vm);
-		machine->armed = bus_deadline(&machine->board.bus);
+		machine->armed = machine->hold ? NEVER : bus_deadline(&machine->board.bus);
 		if (machine->armed <= now) {
 			bus_tick(&machine->board.bus, now);
 			continue;

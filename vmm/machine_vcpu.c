@@ -151,6 +151,10 @@ void *machine_vcpu_thread(void *opaque)
 	int result;
 
 	while (!machine->stopping) {
+		if (atomic_load_explicit(&machine->hold, memory_order_relaxed)) {
+			machine_wait_released(machine);
+			continue;
+		}
 		result = fermata_run(v->vcpu);
 		if (result == -EINTR)
 			continue;
@@ -162,5 +166,6 @@ void *machine_vcpu_thread(void *opaque)
 			break;
 		console_throttle(machine);
 	}
+	machine_vcpu_gone(machine);
 	return NULL;
 }

@@ -510,7 +510,7 @@ static inline __u32 fermata_exit_code(__u32 slot)
 #define FERMATA_SET_LINE _IOW(FERMATA_IOC, 0x14, struct fermata_line)
 #define FERMATA_SET_FORECAST _IOW(FERMATA_IOC, 0x15, struct fermata_forecast)
 /*
- * vCPU. EPERM: as above. EBUSY: another thread is in an ioctl of this vCPU.
+ * vCPU. EPERM: as above. EBUSY: another thread is in an ioctl of this vCPU (but for GET_STATS).
  *
  * RUN takes 0 as its argument and returns 0 with an exit record in the run page. RIP and RFLAGS there
  * are right after every return; the record means nothing after an error.
@@ -534,7 +534,9 @@ static inline __u32 fermata_exit_code(__u32 slot)
  *	EAGAIN	another vCPU keeps changing the tables
  *	EFAULT	also: the caller's memory behind a table cannot be had
  *
- * GET_STATS: since the vCPU was created; see struct fermata_stats.
+ * GET_STATS: since the vCPU was created; see struct fermata_stats. Any thread may ask at any time, also
+ * while another one is in RUN: each number is then right by itself, but they are not of one moment, and
+ * last_exit[] may be in the middle of a change.
  *
  * GET_AUDIT: for after FERMATA_EXIT_FAIL_ENTRY. A count of 0 there means that the processor found
  * something that the audit does not look for; earlier it means nothing.

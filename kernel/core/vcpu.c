@@ -176,6 +176,21 @@ int vcpu_interrupt(struct vcpu *v, const struct fermata_interrupt *event)
 	return 0;
 }
 
+/*
+ * The counters have one writer, the vCPU's thread, and are aligned words: read word by word, none is half
+ * old and half new. copy_to_user() may go byte by byte, so it gets this copy.
+ */
+void vcpu_get_stats(const struct vcpu *v, struct fermata_stats *stats)
+{
+	const u64 *from = (const u64 *)&v->stats;
+	u64 *to = (u64 *)stats;
+	u32 i;
+
+	_Static_assert(sizeof(*stats) % sizeof(u64) == 0, "statistics are words");
+	for (i = 0; i < sizeof(*stats) / sizeof(u64); i++)
+		to[i] = READ_ONCE(from[i]);
+}
+
 int vcpu_translate(struct vcpu *v, struct fermata_translate *t)
 {
 	struct guest_walk_result result;

@@ -165,6 +165,8 @@ void vcpu_set_rip(struct vcpu *v, const u64 *rip, const u64 *rflags);
 void vcpu_kick(struct vcpu *v);
 int vcpu_interrupt(struct vcpu *v, const struct fermata_interrupt *event);
 int vcpu_translate(struct vcpu *v, struct fermata_translate *t);
+/* From any thread, also while another one runs the vCPU: no number is torn. */
+void vcpu_get_stats(const struct vcpu *v, struct fermata_stats *stats);
 
 /* ---- state.c */
 int vcpu_get_state(struct vcpu *v, struct fermata_state *state);

@@ -65,6 +65,20 @@ static long get_audit(struct linux_vcpu *l, void __user *arg)
 	return err;
 }
 
+/* Not under the vCPU's lock: its thread may be in RUN for hours. */
+static long get_stats(struct linux_vcpu *l, void __user *arg)
+{
+	struct fermata_stats *stats = kmalloc(sizeof(*stats), GFP_KERNEL);
+	long err;
+
+	if (!stats)
+		return -ENOMEM;
+	vcpu_get_stats(&l->vcpu, stats);
+	err = PUT_ARG(*stats, arg);
+	kfree(stats);
+	return err;
+}
+
 static long vcpu_ioctl_locked(struct linux_vcpu *l, unsigned int command, void __user *arg)
 {
 	switch (command) {
@@ -78,8 +92,6 @@ static long vcpu_ioctl_locked(struct linux_vcpu *l, unsigned int command, void _
 		return interrupt(l, arg);
 	case FERMATA_TRANSLATE:
 		return translate(l, arg);
-	case FERMATA_GET_STATS:
-		return PUT_ARG(l->vcpu.stats, arg);
 	case FERMATA_GET_AUDIT:
 		return get_audit(l, arg);
 	}
@@ -93,6 +105,8 @@ static long vcpu_ioctl(struct file *file, unsigned int command, unsigned long ad
 
 	if (current->mm != l->owner->mm)
 		return -EPERM;
+	if (command == FERMATA_GET_STATS)
+		return get_stats(l, (void __user *)address);
 	if (!mutex_trylock(&l->lock))
 		return -EBUSY;
 	result = vcpu_ioctl_locked(l, command, (void __user *)address);

@@ -31,6 +31,14 @@ int machine_stats(struct machine *machine, struct fermata_stats *stats)
 	return -1;
 }
 
+void machine_stop(struct machine *machine)
+{
+}
+
+void machine_wait(struct machine *machine)
+{
+}
+
 void say(const char *format, ...)
 {
 }

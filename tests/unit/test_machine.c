@@ -590,8 +590,75 @@ static void statistics(void **state)
 	assert_int_equal(machine_stats(machine, stats), 0);
 	assert_int_equal(stats->exit[3].count, 5);
 	assert_int_equal(stats->vendor, FERMATA_VENDOR_AMD);
+	assert_false(machine_ended(machine, NULL));
 	machine_destroy(machine);
 	free(stats);
+}
+
+static unsigned heard[3];
+
+static void listener(void *opaque, enum machine_news news)
+{
+	heard[news]++;
+}
+
+/* A guest that polls without end stands still in a pause, and goes on after it as if nothing had been. */
+static void pauses(void **state)
+{
+	static const struct step steps[] = {
+		OUT(COM1 + 2, 0x07),	       OUT(COM1 + 1, 0x01), TEXT("ready"),
+		{ .op = OP_ECHO, .value = 4 }, POWER_OFF,	    SLEEP,
+	};
+	struct machine *machine = start(steps, false);
+	char text[64];
+	unsigned before;
+
+	memset(heard, 0, sizeof(heard));
+	machine_listen(machine, listener, NULL);
+	read_all(machine, text, sizeof(text), 5);
+	assert_false(machine_paused(machine));
+	for (unsigned i = 1; i <= 50; i++) {
+		assert_int_equal(machine_pause(machine), 0);
+		assert_true(machine_paused(machine));
+		before = runs();
+		assert_int_equal(machine_console_write(machine, "x", 1), 1);
+		assert_int_equal(machine_pause(machine), 0);
+		assert_int_equal(runs(), before);
+		assert_int_equal(machine_console_read(machine, text, sizeof(text)), 0);
+		assert_int_equal(machine_resume(machine), 0);
+		assert_int_equal(machine_resume(machine), 0);
+		assert_int_equal(read_all(machine, text, sizeof(text), 1), 1);
+		assert_string_equal(text, "x");
+		assert_int_equal(heard[MACHINE_NEWS_PAUSED], i);
+		assert_int_equal(heard[MACHINE_NEWS_RESUMED], i);
+	}
+	assert_int_equal(machine_console_write(machine, "\4", 1), 1);
+	read_all(machine, text, sizeof(text), 0);
+	assert_int_equal(end_of(machine).kind, MACHINE_POWEROFF);
+	assert_int_equal(heard[MACHINE_NEWS_ENDED], 1);
+	assert_int_equal(machine_pause(machine), -ESRCH);
+	assert_int_equal(machine_resume(machine), -ESRCH);
+	assert_false(machine_paused(machine));
+	machine_destroy(machine);
+}
+
+/* Paused while its thread waits for somebody to read the console; and ended while it is paused. */
+static void pauses_a_full_console(void **state)
+{
+	static const struct step steps[] = { { .op = OP_FLOOD, .value = 300000 }, SLEEP };
+	struct machine *machine = start(steps, false);
+	struct timespec moment = { .tv_nsec = 1000000 };
+	unsigned before;
+
+	do {
+		before = runs();
+		nanosleep(&moment, NULL);
+	} while (!before || runs() != before);
+	assert_int_equal(machine_pause(machine), 0);
+	machine_stop(machine);
+	machine_wait(machine);
+	assert_int_equal(end_of(machine).kind, MACHINE_STOPPED);
+	machine_destroy(machine);
 }
 
 static void refusals(void **state)
@@ -629,6 +696,8 @@ int main(void)
 		cmocka_unit_test(timer_interrupts),
 		cmocka_unit_test(spurious_acknowledge),
 		cmocka_unit_test(statistics),
+		cmocka_unit_test(pauses),
+		cmocka_unit_test(pauses_a_full_console),
 		cmocka_unit_test(refusals),
 	};
 

@@ -55,6 +55,17 @@ static void plain(void **state)
 	assert_int_equal(page->rflags, 0x202);
 }
 
+static void statistics_are_copied(void **state)
+{
+	struct fermata_stats copy;
+
+	script(3);
+	run();
+	vcpu_get_stats(v, &copy);
+	assert_int_equal(copy.entries, 3);
+	assert_memory_equal(&copy, &v->stats, sizeof(copy));
+}
+
 /* An exception first, then the NMI, then the APIC's vectors, one a turn. */
 static void order_of_events(void **state)
 {
@@ -433,6 +444,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(plain),
+		TEST(statistics_are_copied),
 		TEST(order_of_events),
 		TEST(interrupt_window),
 		TEST(shadow),
