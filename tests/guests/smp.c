@@ -147,6 +147,8 @@ static void fixed(void)
 			apic_icr(cpu, ICR_ASSERT | PING);
 			good &= WAIT_FOR(pings[cpu] == i + 1, 5000);
 		}
+	if (!good)
+		say("of 200 each they saw %u and %u\n", pings[1], pings[2]);
 	check(good && !pings[0], "200 IPIs to each that sleeps in HLT");
 	apic_icr(0, ICR_OTHERS | ICR_ASSERT | PING);
 	check(WAIT_FOR(pings[1] == 201 && pings[2] == 201, 5000), "all but self");
