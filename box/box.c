@@ -175,7 +175,8 @@ static int put_options(int fd, const struct box_request *r, const struct box_mac
 	if (!f)
 		return -ENOMEM;
 	fprintf(f, "export BOX_PORTS=%s\n", machine->ports);
-	fprintf(f, "module=%s\nmodule_options=", r->no_module ? "no" : "yes");
+	fprintf(f, "module=%s\nmodule_options='%s '", r->no_module ? "no" : "yes",
+		machine->module_options);
 	put_quoted(f, r->module_options ? r->module_options : "");
 	fputc('\n', f);
 	fclose(f);

@@ -27,7 +27,8 @@ struct box_boot {
 
 struct box_machine {
 	const char *name;
-	const char *ports;     /* the agent's name for the way out */
+	const char *ports;	    /* the agent's name for the way out */
+	const char *module_options; /* for fermata.ko, before those that the request has */
 	const char *complaint; /* a log that begins so, in a box that never booted, explains it */
 	/* 1: that is one of mine; 0: it is not; -1: it would be, but error[] says what is wrong */
 	int (*takes)(const char *kind, char *error, size_t error_size);

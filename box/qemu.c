@@ -97,6 +97,7 @@ static pid_t start(const struct box_boot *boot, char *error, size_t error_size)
 const struct box_machine box_qemu = {
 	.name = "QEMU",
 	.ports = "virtio",
+	.module_options = "",
 	.complaint = QEMU ": ",
 	.takes = takes,
 	.installed = installed,

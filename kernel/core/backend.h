@@ -90,4 +90,10 @@ struct backend {
 
 extern const struct backend svm_backend, vmx_backend;
 
+/* What whoever loads us asks for, once, before the first detect(). */
+struct backend_options {
+	u32 turn; /* VT-x: the longest turn of a guest, in 1024 TSC ticks; 0: until something ends it */
+};
+extern struct backend_options backend_options;
+
 #endif

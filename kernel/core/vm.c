@@ -2,6 +2,8 @@
 /* What all vCPUs of a guest share: memory, clock, CPUID, and the bus between their APICs. */
 #include "core/vcpu.h"
 
+struct backend_options backend_options;
+
 int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_caps *caps,
 	    struct fermata_clock *clock_page)
 {

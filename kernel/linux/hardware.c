@@ -6,6 +6,7 @@
 #include <linux/cc_platform.h>
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
+#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/reboot.h>
 #include <linux/smp.h>
@@ -21,6 +22,10 @@ static DEFINE_MUTEX(hardware_lock);
 static u32 hardware_users; /* hardware_lock, and the CPU hotplug lock */
 static int hardware_hotplug_state;
 static atomic_t hardware_failed;
+
+module_param_named(turn, backend_options.turn, uint, 0444);
+MODULE_PARM_DESC(turn,
+		 "VT-x: longest turn of a guest, in 1024 TSC ticks (0: until something ends it)");
 
 static const struct backend *const backends[] = { &svm_backend, &vmx_backend };
 

@@ -90,6 +90,7 @@ int vmx_resolve(struct vmx_controls *c, const char **missing)
 	const u64 ept_needs = EPT_CAP_4_LEVELS | EPT_CAP_WRITE_BACK | EPT_CAP_INVEPT |
 			      EPT_CAP_INVEPT_ALL;
 	u64 basic = cpu_rdmsr(MSR_VMX_BASIC);
+	struct wish pin = pin_wish;
 	int err;
 
 	memset(c, 0, sizeof(*c));
@@ -98,7 +99,9 @@ int vmx_resolve(struct vmx_controls *c, const char **missing)
 		*missing = "a VMCS in write-back memory";
 		return -ENODEV;
 	}
-	err = grant(&pin_wish, basic, &c->pin, missing);
+	if (backend_options.turn)
+		pin.nice |= PIN_PREEMPTION_TIMER;
+	err = grant(&pin, basic, &c->pin, missing);
 	if (!err)
 		err = grant(&proc_wish, basic, &c->proc, missing);
 	if (!err)

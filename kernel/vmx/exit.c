@@ -166,6 +166,7 @@ static const struct {
 	[VMX_EXIT_SIPI] = { EXIT_NOTHING, 0 },
 	/* What a lower TPR lets in is delivered before the next entry. */
 	[VMX_EXIT_TPR_BELOW_THRESHOLD] = { EXIT_NOTHING, 0 },
+	[VMX_EXIT_PREEMPTION_TIMER] = { EXIT_NOTHING, 0 },
 	[VMX_EXIT_INTERRUPT_WINDOW] = { EXIT_WINDOW, 0 },
 	[VMX_EXIT_NMI_WINDOW] = { EXIT_WINDOW, 0 },
 	[VMX_EXIT_TASK_SWITCH] = { EXIT_UNCLAIMED, QUALIFIED },

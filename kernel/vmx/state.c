@@ -20,6 +20,18 @@ static const size_t segment_at[] = {
 	offsetof(struct fermata_state_segments, ldt), offsetof(struct fermata_state_segments, tr),
 };
 
+/*
+ * The timer counts from the field's value at every entry, as "save VMX-preemption timer value" is 0
+ * (SDM 3C 26.5.1, 27.7.4): written once, it bounds each turn.
+ */
+static void init_timer(void)
+{
+	u64 counts = (u64)backend_options.turn << 10 >> MISC_TIMER_SHIFT(cpu_rdmsr(MSR_VMX_MISC));
+
+	if (vmx_controls.pin & PIN_PREEMPTION_TIMER)
+		vmwrite(VMCS_GUEST_TIMER, min(counts, (u64)~0u));
+}
+
 static void init_controls(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
@@ -66,6 +78,7 @@ static void init_msr_areas(struct vmx_vcpu *s)
 void vmx_vmcs_init(struct vcpu *v)
 {
 	init_controls(v);
+	init_timer();
 	init_msr_areas(v->hw);
 	vmwrite(VMCS_HOST_RIP, (u64)vmx_exit_point);
 	vmwrite(VMCS_LINK_POINTER, ~0ull);

@@ -89,6 +89,7 @@ enum vmcs_field {
 	VMCS_GUEST_INTERRUPTIBILITY = 0x4824,
 	VMCS_GUEST_ACTIVITY = 0x4826,
 	VMCS_GUEST_SYSENTER_CS = 0x482a,
+	VMCS_GUEST_TIMER = 0x482e,
 	/* 32-bit host state */
 	VMCS_HOST_SYSENTER_CS = 0x4c00,
 	/* natural width: control */
@@ -259,6 +260,7 @@ enum vmcs_field {
 #define BASIC_TRUE_CONTROLS BIT_ULL(55)
 #define BASIC_ANY_ERROR_CODE BIT_ULL(56)
 #define BASIC_WRITE_BACK 6
+#define MISC_TIMER_SHIFT(misc) ((misc)&31)	  /* one count is 2^n TSC ticks */
 #define MISC_ACTIVITY(state) BIT_ULL(5 + (state)) /* 1 HLT, 2 shutdown, 3 wait for SIPI */
 #define MISC_CR3_TARGETS(misc) ((misc) >> 16 & 0x1ff)
 #define MISC_ZERO_LENGTH BIT_ULL(30)
@@ -320,6 +322,7 @@ enum vmx_exit {
 	VMX_EXIT_EPT_VIOLATION = 48,
 	VMX_EXIT_EPT_MISCONFIG = 49,
 	VMX_EXIT_INVEPT = 50,
+	VMX_EXIT_PREEMPTION_TIMER = 52,
 	VMX_EXIT_INVVPID = 53,
 	VMX_EXIT_WBINVD = 54,
 	VMX_EXIT_XSETBV = 55,
