@@ -3,6 +3,7 @@
 # make            everything, into build/
 # make run        BOX=amd|intel|bochs:MODEL; a Debian kernel as a guest, its shell on this terminal
 # make test       all tests; unit, check (style, include directions), system (boots) are parts of it
+# make bench      Fermata beside KVM; ROW=NAME measures one row, BOX=amd|intel in one box
 # make test-generations   Debian's kernel on each processor that Bochs has: build/generations.md
 # make install    DESTDIR, prefix, libdir, includedir, mandir; the module by install-module
 # make clean
@@ -180,6 +181,7 @@ $(foreach n,$(unit_names),$(eval $(call unit_rule,$(n))))
 
 include tests/fuzz/build.mk
 include tests/system/abuse/build.mk
+include bench/build.mk
 
 # ---- running things
 
@@ -212,6 +214,10 @@ system: all bochs
 test-generations: all bochs
 	$(Q)tests/generations
 
+# ROW=NAME, or several in quotes: only those. BOX=KIND: only in that box.
+bench: all $(if $(BOX),$(if $(filter amd,$(BOX)),,bochs),bochs) $(bench_files)
+	$(Q)bench/run $(if $(BOX),-b $(BOX)) $(ROW)
+
 bench-boot: all
 	$(Q)bench/boot
 
@@ -242,6 +248,6 @@ install-module: $(build)/kernel/fermata.ko
 clean:
 	rm -rf $(build)
 
-.PHONY: FORCE all run bochs test units unit check system test-generations format bench-boot kernel-release install install-module clean
+.PHONY: FORCE all run bochs test units unit check system test-generations format bench bench-boot kernel-release install install-module clean
 
 -include $(shell find $(build)/obj $(build)/unit/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0
+#
+# What bench/run carries into the box: its programs, and KVM's modules of the box's kernel.
+
+bench_objects := $(patsubst %,$(build)/obj/bench/%.o,bench rows memory kvm fermata guest)
+bench_modules := kvm_amd kvm_intel
+
+$(build)/obj/bench/guest.o: bench/guest.S bench/guest.h $(build)/stamp/flags
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -MMD -MP -c -o $@ $<
+
+$(build)/bench/bench: $(bench_objects) $(build)/libfermata.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS) $(lib_libs) -lpthread
+
+$(build)/bench/modules.order: scripts/kernel-image $(build)/box/vmlinuz bench/build.mk
+	$(call say,KERNEL,$@ ($(bench_modules)))
+	$(Q)mkdir -p $(@D)
+	$(Q)for deb in $(build)/box/linux-image-*.deb; do ln -sf "../box/$${deb##*/}" $(@D)/; done
+	$(Q)scripts/kernel-image $(kernel_release) $(@D) $(bench_modules)
+	$(Q)rm -f $(@D)/vmlinuz
+	$(Q)cat $(bench_modules:%=$(@D)/modules/%.order) | awk '!seen[$$0]++' >$@
+
+bench_files := $(build)/bench/bench $(build)/bench/modules.order
+
+system test: $(bench_files)

@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR GPL-2.0
+#
+# bench/report: what it makes of results, and what it does not take for results.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/system/lab.sh
+
+line() { # EMULATOR SYSTEM ROW TAGS INSTRUCTIONS EXITS
+	printf '{"emulator": "%s", "system": "%s", "row": "%s", "tags": %s, "instructions": %s, "exits": %s}\n' "$@"
+}
+{
+	line qemu-amd kvm-nested cpuid true 2000 1.00
+	line qemu-amd fermata-nested out-user true 1234567 1.50
+	line qemu-amd fermata-nested cpuid true 9999 9.00
+	line qemu-amd fermata-nested cpuid true 500 1.00
+	line qemu-amd fermata-nested boot true 1512345678 4321.00
+	line bochs-intel kvm-nested cpuid false 1057 1.00
+} >"$dir/lines"
+echo 'two <CPUs>, & more' >"$dir/machine"
+
+bench/report -m "$dir/machine" -o "$dir" "$dir/lines" >"$dir/table"
+ok $? 'results are taken'
+same "$(sed -n 's/ \+/ /g; 1,6p' "$dir/table" | sed 's/ \+/ /g')" 'QEMU, AMD-V: instructions (VM exits)
+ KVM Fermata
+ nested nested
+cpuid 2,000 (1) 500 (1)
+out-user 1,234,567 (1.5)
+boot 1.512 G (4,321)' 'the table: rows in order, only columns there are, of two results the later'
+same "$(grep -c . "$dir/bench.json")" 7 'JSON has an entry for each'
+same "$(perl -MJSON::PP -e 'local $/; $l = decode_json(<>); printf "%s %s %s %g %g %d\n", @{$l->[2]}{qw(system row instructions exits)}, $l->[2]{tags} ? 1 : 0, scalar @$l' \
+	"$dir/bench.json")" 'fermata-nested cpuid 500 1 1 5' 'and what it was told'
+perl -MJSON::PP -e 'local $/; $l = decode_json(<>); exit !(@$l == 5 && !$l->[4]{tags} && $l->[3]{row} eq "boot")' "$dir/bench.json"
+ok $? 'in the order in which it came'
+grep -q '^| cpuid | 2,000 (1) | 500 (1) |$' "$dir/bench.md" && grep -q 'two <CPUs>' "$dir/bench.md"
+ok $? 'Markdown'
+grep -q '>25 %: 500 (1), KVM 2,000 (1)<' "$dir/bench.svg"
+ok $? 'a bar: a quarter'
+grep -q 'two &lt;CPUs&gt;, &amp; more' "$dir/bench.svg"
+ok $? 'words in the chart are escaped'
+same "$(grep -c '<text' "$dir/bench.svg")" "$(grep -c '</text>' "$dir/bench.svg")" 'every element ends'
+
+bench/report "$dir/bench.json" | cmp -s - "$dir/table"
+ok $? 'bench.json is read like the lines'
+
+printf 'before\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nafter\n' >"$dir/page"
+bench/report -r "$dir/page" -m "$dir/machine" "$dir/lines"
+same "$(sed -n '1,2p;/bench: end/,$p' "$dir/page")" 'before
+<!-- bench: begin -->
+<!-- bench: end -->
+after' 'a page keeps what is outside its markers'
+grep -q '^| cpuid | 2,000 (1) | 500 (1) |$' "$dir/page" && ! grep -q old "$dir/page"
+ok $? '... and has the table between them'
+
+refused() { # NAME WANTED LINE: that is not taken, and why
+	printf '%s' "$3" >"$dir/bad"
+	bench/report "$dir/bad" >"$dir/out" 2>&1
+	[ $? = 1 ] && grep -q "^bench/report: .*$2" "$dir/out"
+	ok $? "refused: $1"
+}
+refused 'nothing' 'nothing was measured' ''
+refused 'an unknown row' 'no row nonsense' "$(line qemu-amd kvm-nested nonsense true 1 1)"
+refused 'an unknown system' 'no system vmware' "$(line qemu-amd vmware cpuid true 1 1)"
+refused 'a negative number' 'instructions is -5' "$(line qemu-amd kvm-nested cpuid true -5 1)"
+refused 'an entry that lacks a field' 'without system' '{"emulator": "x"}'
+refused 'what is not JSON' 'not JSON' 'Segmentation fault'
+echo text >"$dir/page"
+bench/report -r "$dir/page" "$dir/lines" 2>"$dir/out"
+[ $? = 1 ] && grep -q 'no markers' "$dir/out"
+ok $? 'refused: a page without markers'
+echo "1..$count"
