@@ -74,10 +74,11 @@ $(eval $(call stamp,install,$(VERSION) $(prefix) $(libdir) $(includedir)))
 lib_sources :=
 vmm_sources :=
 cli_sources :=
+control_sources :=
 box_sources :=
 box_extra :=
 examples := $(patsubst %.c,$(build)/%,$(wildcard examples/*.c))
--include lib/build.mk vmm/build.mk cli/build.mk tests/guests/build.mk
+-include lib/build.mk vmm/build.mk cli/build.mk control/build.mk tests/guests/build.mk
 include box/build.mk
 
 # $(call in,FOLDER): its sources from the top of the tree, listed with or without the folder's name.
@@ -85,7 +86,7 @@ in = $(foreach s,$($(1)_sources),$(if $(filter $(1)/%,$(s)),$(s),$(1)/$(s)))
 objects = $(patsubst %.c,$(build)/obj/%.o,$(filter %.c,$(1)))
 
 lib_objects := $(call objects,$(call in,lib))
-cli_objects := $(call objects,$(call in,cli) $(call in,vmm) $(call in,box))
+cli_objects := $(call objects,$(call in,cli) $(call in,control) $(call in,vmm) $(call in,box))
 
 all: $(build)/fermata $(build)/libfermata.a $(build)/libfermata.so $(build)/fermata.pc
 all: $(build)/kernel/fermata.ko $(examples)
@@ -129,7 +130,7 @@ $(build)/libfermata.so: $(build)/libfermata.so.0
 
 $(build)/fermata: $(cli_objects) $(build)/libfermata.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) -o $@ $^ $(LDFLAGS) $(sort $(lib_libs) $(vmm_libs) $(cli_libs) $(box_libs)) -lpthread
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS) $(sort $(lib_libs) $(vmm_libs) $(cli_libs) $(control_libs) $(box_libs)) -lpthread
 
 $(build)/examples/%: $(build)/obj/examples/%.o $(build)/libfermata.a
 	$(call say,LINK,$@)

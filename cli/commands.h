@@ -7,6 +7,13 @@
 
 int command_run(int argc, char **argv);
 int command_caps(int argc, char **argv);
+/* guests.c: of those that run */
+int command_ps(int argc, char **argv);
+int command_pause(int argc, char **argv);
+int command_resume(int argc, char **argv);
+int command_quit(int argc, char **argv);
+/* stat.c */
+int command_stat(int argc, char **argv);
 
 /* Where a command runs. */
 enum place { PLACE_AUTO, PLACE_HERE, PLACE_BOX };

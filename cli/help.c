@@ -14,6 +14,9 @@ static const char about[] =
 	"fermata: runs guest operating systems on the processor's virtualization\n"
 	"\n"
 	"usage: fermata run --kernel FILE [OPTION...]   run a guest, its console on this terminal\n"
+	"       fermata ps [--json]                     the guests that run\n"
+	"       fermata stat NAME [OPTION...]           what one does, live\n"
+	"       fermata pause|resume|quit NAME          hold it, let it go on, end it\n"
 	"       fermata caps [--json] [--box KIND]      what this computer offers, what is in the way\n"
 	"       fermata help [VERB]                     this text, or a verb's\n"
 	"       fermata --version\n"
@@ -87,14 +90,21 @@ static const char about_caps[] =
 	"\n"
 	"exit status: 0 guests can run there; 1 they cannot (or the question could not be asked)\n";
 
+static const struct {
+	const char *verb, *text;
+} texts[] = {
+	{ "run", about_run },	{ "caps", about_caps },	  { "ps", about_ps },
+	{ "stat", about_stat }, { "pause", about_pause }, { "resume", about_resume },
+	{ "quit", about_quit }, { "help", about },
+};
+
 int help_print(const char *verb)
 {
-	const char *text = !verb		 ? about :
-			   !strcmp(verb, "run")	 ? about_run :
-			   !strcmp(verb, "caps") ? about_caps :
-			   !strcmp(verb, "help") ? about :
-						   NULL;
+	const char *text = verb ? NULL : about;
 
+	for (size_t i = 0; verb && i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (!strcmp(verb, texts[i].verb))
+			text = texts[i].text;
 	if (!text)
 		return -1;
 	fputs(text, stdout);

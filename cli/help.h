@@ -7,4 +7,7 @@
 int help_print(const char *verb);
 void version_print(void);
 
+/* help_guests.c */
+extern const char about_ps[], about_stat[], about_pause[], about_resume[], about_quit[];
+
 #endif

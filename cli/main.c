@@ -37,27 +37,39 @@ static int help(int argc, char **argv)
 	return STATUS_OK;
 }
 
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} verbs[] = {
+	{ "run", command_run },	  { "caps", command_caps },   { "ps", command_ps },
+	{ "stat", command_stat }, { "pause", command_pause }, { "resume", command_resume },
+	{ "quit", command_quit }, { "help", help },
+};
+
+static int run_verb(int argc, char **argv)
+{
+	const char *verb = argv[0];
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (!strcmp(verb, verbs[i].name))
+			return verbs[i].run(argc, argv);
+	if (!strcmp(verb, "--help") || !strcmp(verb, "-h"))
+		return help_print(NULL);
+	if (!strcmp(verb, "--version") || !strcmp(verb, "-V")) {
+		version_print();
+		return STATUS_OK;
+	}
+	return fail("no %s '%s'; see `fermata help`", verb[0] == '-' ? "option" : "verb", verb);
+}
+
 int main(int argc, char **argv)
 {
-	const char *verb = argc > 1 ? argv[1] : NULL;
 	int status;
 
 	terminal_standard_files();
-	if (!verb)
+	if (argc < 2)
 		return fail("no verb; try `fermata help`");
-	if (!strcmp(verb, "run"))
-		status = command_run(argc - 1, argv + 1);
-	else if (!strcmp(verb, "caps"))
-		status = command_caps(argc - 1, argv + 1);
-	else if (!strcmp(verb, "help"))
-		status = help(argc - 1, argv + 1);
-	else if (!strcmp(verb, "--help") || !strcmp(verb, "-h"))
-		status = help_print(NULL);
-	else if (!strcmp(verb, "--version") || !strcmp(verb, "-V"))
-		version_print(), status = STATUS_OK;
-	else
-		return fail("no %s '%s'; see `fermata help`", verb[0] == '-' ? "option" : "verb",
-			    verb);
+	status = run_verb(argc - 1, argv + 1);
 	if (fflush(stdout) && !status)
 		return fail("cannot write to standard output; is its file system full?");
 	return status;

@@ -4,42 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The user's own folder for run-time files; anyone else's in its place would own our locks. */
-static int find_folder(char *folder, size_t size, char *problem, size_t problem_size)
-{
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	struct stat st;
-
-	if (runtime && runtime[0] == '/' && strlen(runtime) < 200 && !stat(runtime, &st) &&
-	    S_ISDIR(st.st_mode)) {
-		snprintf(folder, size, "%s/fermata", runtime);
-	} else if (geteuid() == 0) {
-		mkdir("/run", 0755);
-		snprintf(folder, size, "/run/fermata");
-	} else {
-		snprintf(folder, size, "/tmp/fermata-%u", geteuid());
-	}
-	if (mkdir(folder, 0700) && errno != EEXIST) {
-		snprintf(problem, problem_size,
-			 "cannot create %s for the guest's name: %s; set XDG_RUNTIME_DIR to a folder of yours",
-			 folder, strerror(errno));
-		return -1;
-	}
-	if (lstat(folder, &st) || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
-	    (st.st_mode & 0022)) {
-		snprintf(problem, problem_size,
-			 "%s is not a folder that only you can write to; remove it, or set XDG_RUNTIME_DIR to a folder of yours",
-			 folder);
-		return -1;
-	}
-	return 0;
-}
+#include "control/folder.h"
 
 /* The file we locked may have been removed by its last owner between open() and flock(). */
 static int still_there(int fd, const char *path)
@@ -52,14 +22,15 @@ static int still_there(int fd, const char *path)
 
 int name_claim(struct name_claim *claim, const char *name, char *problem, size_t problem_size)
 {
-	char folder[240], pid[24];
+	char folder[FOLDER_ROOM], pid[24];
 	ssize_t length;
 	int error;
 
 	claim->fd = -1;
-	if (find_folder(folder, sizeof(folder), problem, problem_size))
+	if (folder_find(folder, sizeof(folder), problem, problem_size))
 		return -1;
-	snprintf(claim->path, sizeof(claim->path), "%s/%s.lock", folder, name);
+	/* No name has a colon: this is not the socket of another guest. */
+	snprintf(claim->path, sizeof(claim->path), "%s/%s:lock", folder, name);
 	for (;;) {
 		claim->fd = open(claim->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (claim->fd < 0) {

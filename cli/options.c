@@ -12,13 +12,17 @@
 #include "say.h"
 #include "words.h"
 
-int options_next(int argc, char **argv, const struct option *list)
+static int next(int argc, char **argv, const struct option *list, const char *letters)
 {
-	const char *word;
 	int at = optind > 0 ? optind : 1, option;
+	bool mixed = letters[0] != '+';
+	const char *word;
 
 	opterr = 0;
-	option = getopt_long(argc, argv, "+:h", list, NULL);
+	option = getopt_long(argc, argv, letters, list, NULL);
+	/* Where words may stand between options, they have been moved behind what was read. */
+	if (mixed && option != -1)
+		at = optind - 1;
 	word = at < argc ? argv[at] : "";
 	if (option == ':')
 		say("option '%s' needs a value; see `fermata %s --help`", word, argv[0]);
@@ -27,11 +31,36 @@ int options_next(int argc, char **argv, const struct option *list)
 		    (int)strcspn(word, "="), word, argv[0]);
 	else if (option == '?')
 		say("unknown option '%s'; see `fermata %s --help`", word, argv[0]);
-	else if (option == -1 && optind < argc) {
+	return option == ':' ? '?' : option;
+}
+
+int options_next(int argc, char **argv, const struct option *list)
+{
+	int option = next(argc, argv, list, "+:h");
+
+	if (option == -1 && optind < argc) {
 		say("'%s' is not an option; see `fermata %s --help`", argv[optind], argv[0]);
 		return '?';
 	}
-	return option == ':' ? '?' : option;
+	return option;
+}
+
+int options_next_mixed(int argc, char **argv, const struct option *list)
+{
+	return next(argc, argv, list, ":h");
+}
+
+const char *options_guest_name(int argc, char **argv)
+{
+	if (optind == argc)
+		say("no guest named; `fermata ps` lists them, see `fermata %s --help`", argv[0]);
+	else if (optind < argc - 1)
+		say("'%s': one guest at a time; see `fermata %s --help`", argv[optind + 1], argv[0]);
+	else if (!name_valid(argv[optind]))
+		say("'%s' is no guest's name; `fermata ps` lists them", argv[optind]);
+	else
+		return argv[optind];
+	return NULL;
 }
 
 static bool parse_keys(const char *text, enum console_keys *keys)

@@ -40,5 +40,9 @@ bool options_guests(const struct run_options *options, struct run_options *guest
 struct option;
 /* getopt_long() without its own messages: returns its value, and '?' after a line was said. */
 int options_next(int argc, char **argv, const struct option *list);
+/* The same where words that are no options may stand anywhere: at -1 they are argv[optind] and on. */
+int options_next_mixed(int argc, char **argv, const struct option *list);
+/* After options_next_mixed() gave -1: the one word, a guest's name; NULL with a line said. */
+const char *options_guest_name(int argc, char **argv);
 
 #endif

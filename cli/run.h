@@ -3,6 +3,7 @@
 #ifndef CLI_RUN_H
 #define CLI_RUN_H
 
+#include "control/control.h"
 #include "machine.h"
 #include "options.h"
 
@@ -17,6 +18,9 @@ int caps_in_box(const char *kind, bool json);
 
 /* What the machine of this guest is to be; the strings stay the options'. */
 struct machine_config config_of_options(const struct run_options *options);
+
+/* Opens the machine's control channel, before it starts; NULL with a line said. */
+struct control *control_of_machine(struct machine *machine, const struct run_options *options);
 
 /* The words of a machine's end, but for those that go without saying, and its exit status */
 int status_of_machine(struct machine *machine, const struct run_options *options);

@@ -2,6 +2,7 @@
 /* fermata run on this computer: a machine, and the console between it and the terminal. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -32,6 +33,36 @@ static size_t write_console(void *opaque, const void *bytes, size_t n)
 static void end_console(void *opaque)
 {
 	machine_console_end(opaque);
+}
+
+/* In a box the command finds its kind in the environment (box/README.md). */
+static const char *where(void)
+{
+	static char text[80];
+	const char *kind = getenv("BOX_KIND");
+
+	if (!kind || !*kind)
+		return "here";
+	snprintf(text, sizeof(text), "box %s", kind);
+	return text;
+}
+
+struct control *control_of_machine(struct machine *machine, const struct run_options *options)
+{
+	const struct control_guest guest = {
+		.name = options->name,
+		.where = where(),
+		.vcpus = config_of_options(options).vcpus,
+		.memory = options->memory,
+		.machine = machine,
+	};
+	struct control *control;
+	char problem[512];
+
+	control = control_start(&guest, problem, sizeof(problem));
+	if (!control)
+		say("%s", problem);
+	return control;
 }
 
 int status_of_machine(struct machine *machine, const struct run_options *options)
@@ -70,6 +101,7 @@ int run_here(const struct run_options *options, const struct machine_config *con
 	};
 	enum console_result result = CONSOLE_ENDED;
 	struct machine *machine;
+	struct control *control;
 	struct console console;
 	char problem[512];
 	int status;
@@ -83,6 +115,12 @@ int run_here(const struct run_options *options, const struct machine_config *con
 		machine_destroy(machine);
 		return fail("cannot watch for signals: %s; raise `ulimit -n`", strerror(errno));
 	}
+	control = control_of_machine(machine, options);
+	if (!control) {
+		console_close(&console);
+		machine_destroy(machine);
+		return STATUS_FAILED;
+	}
 	if (console.escape.enabled)
 		terminal_raw();
 	/* Only the box passes keys through a pipe: the terminal at its other end is raw. */
@@ -94,6 +132,8 @@ int run_here(const struct run_options *options, const struct machine_config *con
 		result = console_pump(&console, -1);
 		terminal_restore();
 		machine_stop(machine);
+		control_stop(control);
+		control = NULL;
 		if (result == CONSOLE_ENDED)
 			status = status_of_machine(machine, options);
 		else
@@ -101,6 +141,7 @@ int run_here(const struct run_options *options, const struct machine_config *con
 		if (options->stats)
 			stats_print(machine);
 	}
+	control_stop(control);
 	console_close(&console);
 	machine_destroy(machine);
 	return status;

@@ -24,6 +24,7 @@
 struct guest {
 	const struct run_options *options;
 	struct machine *machine; /* NULL: it has ended */
+	struct control *control;
 	size_t length;
 	char line[LINE_ROOM];
 };
@@ -50,6 +51,8 @@ static int worse(int a, int b)
 static void finish(struct guest *guest)
 {
 	machine_stop(guest->machine);
+	control_stop(guest->control);
+	guest->control = NULL;
 	if (guest->options->stats) {
 		say("exits of the guest '%s':", guest->options->name);
 		stats_print(guest->machine);
@@ -197,6 +200,18 @@ static bool create(struct many *many, char *problem, size_t size)
 	return true;
 }
 
+static bool open_controls(struct many *many)
+{
+	for (unsigned i = 0; i < many->count; i++) {
+		struct guest *guest = &many->guest[i];
+
+		guest->control = control_of_machine(guest->machine, guest->options);
+		if (!guest->control)
+			return false;
+	}
+	return true;
+}
+
 static bool start(struct many *many, char *problem, size_t size)
 {
 	for (unsigned i = 0; i < many->count; i++)
@@ -247,6 +262,10 @@ static int run_machines(struct many *many, enum console_keys keys)
 		return fail("%s", problem);
 	if (console_open(&console, &link, keys))
 		return fail("cannot watch for signals: %s; raise `ulimit -n`", strerror(errno));
+	if (!open_controls(many)) {
+		console_close(&console);
+		return STATUS_FAILED;
+	}
 	if (console.escape.enabled)
 		terminal_raw();
 	/* Only the box passes keys through a pipe: the terminal at its other end is raw. */
@@ -273,9 +292,10 @@ static int run_many_here(const struct run_options *options, const struct run_opt
 		status = run_machines(many, options->keys);
 		close(many->epoll_fd);
 	}
-	for (unsigned i = 0; i < many->count; i++)
-		if (many->guest[i].machine)
-			machine_destroy(many->guest[i].machine);
+	for (unsigned i = 0; i < many->count; i++) {
+		control_stop(many->guest[i].control);
+		machine_destroy(many->guest[i].machine);
+	}
 	free(many);
 	return status;
 }

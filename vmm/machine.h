@@ -86,9 +86,9 @@ enum machine_news { MACHINE_NEWS_PAUSED, MACHINE_NEWS_RESUMED, MACHINE_NEWS_ENDE
 
 /*
  * Told by whichever thread it happens in, with the machine locked: the listener must not wait, and not
- * call the machine. One listener; NULL: nobody.
+ * call the machine. end: how, when it is MACHINE_NEWS_ENDED. One listener; NULL: nobody.
  */
-typedef void machine_listener(void *opaque, enum machine_news news);
+typedef void machine_listener(void *opaque, enum machine_news news, const struct machine_end *end);
 void machine_listen(struct machine *machine, machine_listener *listener, void *opaque);
 
 /*

@@ -10,7 +10,7 @@
 void machine_tell(struct machine *machine, enum machine_news news)
 {
 	if (machine->listener)
-		machine->listener(machine->listener_opaque, news);
+		machine->listener(machine->listener_opaque, news, &machine->end);
 }
 
 void machine_kick_all(struct machine *machine)

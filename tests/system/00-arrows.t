@@ -20,7 +20,7 @@ trap 'rm -rf "$dir"' EXIT
 try() { # WANTED FILE INCLUDE: the check's status when FILE includes that, in a tree of empty headers
 	local part status
 	for part in kernel kernel/{core,memory,clock,svm,vmx,linux} include include/uapi lib vmm \
-		vmm/devices vmm/boot cli box examples; do
+		vmm/devices vmm/boot control cli box examples; do
 		mkdir -p "$dir/$part"
 		: >"$dir/$part/${part##*/}.h"
 	done
@@ -67,6 +67,11 @@ try 1 lib/a.c '"vmm/vmm.h"'
 try 1 lib/a.c '"cli/cli.h"'
 try 1 vmm/a.c '"cli/cli.h"'
 try 1 box/a.c '"lib/lib.h"'
+try 1 box/a.c '"control/control.h"'
+try 1 vmm/a.c '"control/control.h"'
+try 1 control/a.c '"cli/cli.h"'
+try 1 control/a.c '"box/box.h"'
+try 0 cli/a.c '"control/control.h"'
 try 1 examples/a.c '"lib/lib.h"'
 try 1 include/a.h '"../lib/lib.h"'
 echo "1..$count"

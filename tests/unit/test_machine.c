@@ -597,7 +597,7 @@ static void statistics(void **state)
 
 static unsigned heard[3];
 
-static void listener(void *opaque, enum machine_news news)
+static void listener(void *opaque, enum machine_news news, const struct machine_end *end)
 {
 	heard[news]++;
 }

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What the verbs about running guests share. */
+#ifndef CLI_GUESTS_H
+#define CLI_GUESTS_H
+
+#include <stdint.h>
+
+#include "control/client.h"
+
+#define GUEST_GREETING_MS 60000 /* a box on a slow computer starts in that time */
+
+/* client_open() and client_call(), with the problem said: a status, a result or NULL. */
+int guest_open(struct client *client, const char *name);
+struct json_object *guest_call(struct client *client, const char *command,
+			       struct json_object *arguments);
+
+/* A member of an object: "-" and 0 when it is not there. */
+const char *guest_text(struct json_object *object, const char *name);
+uint64_t guest_number(struct json_object *object, const char *name);
+
+#endif

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* fermata stat: a running guest's exits by reason, and where its time goes, as kvm_stat shows it. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "guests.h"
+#include "help.h"
+#include "options.h"
+#include "say.h"
+
+#define ROWS 200
+
+struct row {
+	const char *name;
+	uint64_t code, total;
+	uint64_t count, cycles; /* in the interval */
+};
+
+struct stat_options {
+	const char *name;
+	bool json, once;
+	double interval; /* seconds */
+};
+
+/* ---- what happened between two answers; without an earlier one: since the guest was made */
+
+static uint64_t since(struct json_object *now, struct json_object *before, const char *name)
+{
+	return guest_number(now, name) - (before ? guest_number(before, name) : 0);
+}
+
+static struct json_object *exit_of(struct json_object *stats, uint64_t code)
+{
+	struct json_object *exits;
+
+	if (!stats || !json_object_object_get_ex(stats, "exits", &exits))
+		return NULL;
+	for (size_t i = 0; i < json_object_array_length(exits); i++)
+		if (guest_number(json_object_array_get_idx(exits, i), "code") == code)
+			return json_object_array_get_idx(exits, i);
+	return NULL;
+}
+
+static int by_count(const void *left, const void *right)
+{
+	const struct row *a = left, *b = right;
+
+	if (a->count != b->count)
+		return a->count < b->count ? 1 : -1;
+	if (a->total != b->total)
+		return a->total < b->total ? 1 : -1;
+	return a->code < b->code ? -1 : a->code > b->code;
+}
+
+static unsigned make_rows(struct json_object *now, struct json_object *before, struct row *row)
+{
+	struct json_object *exits;
+	unsigned rows = 0;
+
+	if (!json_object_object_get_ex(now, "exits", &exits))
+		return 0;
+	for (size_t i = 0; i < json_object_array_length(exits) && rows < ROWS; i++) {
+		struct json_object *one = json_object_array_get_idx(exits, i);
+		uint64_t code = guest_number(one, "code");
+		struct json_object *earlier = exit_of(before, code);
+
+		row[rows++] = (struct row){
+			.name = guest_text(one, "name"),
+			.code = code,
+			.total = guest_number(one, "count"),
+			.count = since(one, earlier, "count"),
+			.cycles = since(one, earlier, "cycles"),
+		};
+	}
+	qsort(row, rows, sizeof(row[0]), by_count);
+	return rows;
+}
+
+static double share(uint64_t part, double whole)
+{
+	return whole > 0 ? 100 * (double)part / whole : 0;
+}
+
+static double per_second(uint64_t count, uint64_t ns)
+{
+	return ns ? (double)count * 1e9 / (double)ns : 0;
+}
+
+/* ---- for people */
+
+static void print_row(const char *name, uint64_t total, uint64_t count, uint64_t cycles,
+		      uint64_t ns, double all_cycles)
+{
+	printf("%-24s %12" PRIu64 " %12.0f %8.2f%%", name, total, per_second(count, ns),
+	       share(cycles, all_cycles));
+	if (count)
+		printf(" %12.0f\n", (double)cycles / (double)count);
+	else
+		printf(" %12s\n", "-");
+}
+
+static void print_rates(struct json_object *now, struct json_object *before, uint64_t ns)
+{
+	static const char *const rates[][2] = {
+		{ "entries", "entries" },
+		{ "user_exits", "exits to user space" },
+		{ "injected", "events injected" },
+		{ "halts", "halts" },
+		{ "nested_faults", "pages mapped" },
+		{ "flushes", "flushes" },
+		{ "tag_rollovers", "tag generations" },
+	};
+
+	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
+		printf("%-24s %12" PRIu64 " %12.0f\n", rates[i][1], guest_number(now, rates[i][0]),
+		       per_second(since(now, before, rates[i][0]), ns));
+}
+
+static void print_table(const struct stat_options *options, struct json_object *about,
+			struct json_object *now, struct json_object *before)
+{
+	static struct row row[ROWS];
+	unsigned rows = make_rows(now, before, row);
+	uint64_t ns = since(now, before, "ns"), total = 0, count = 0, cycles = 0;
+	double all = (double)ns * (double)guest_number(now, "tsc_khz") / 1e6 *
+		     (double)guest_number(now, "vcpus");
+	double guest = share(since(now, before, "guest_cycles"), all);
+	double halted = share(since(now, before, "halt_cycles"), all), exits;
+
+	printf("guest %s, %s, %s, %.1f s\n\n", options->name, guest_text(about, "state"),
+	       guest_text(about, "where"), (double)guest_number(now, "ns") / 1e9);
+	printf("%-24s %12s %12s %9s %12s\n", "exit", "total", "per second", "time%", "mean cycles");
+	for (unsigned i = 0; i < rows; i++) {
+		print_row(row[i].name, row[i].total, row[i].count, row[i].cycles, ns, all);
+		total += row[i].total;
+		count += row[i].count;
+		cycles += row[i].cycles;
+	}
+	print_row("all exits", total, count, cycles, ns, all);
+	exits = share(cycles, all);
+	printf("\n%-24s %12s %12s\n", "", "total", "per second");
+	print_rates(now, before, ns);
+	printf("\ntime: in the guest %.2f%%, in exits %.2f%%, asleep in hlt %.2f%%, elsewhere %.2f%%\n",
+	       guest, exits, halted,
+	       guest + exits + halted < 100 ? 100 - guest - exits - halted : 0.0);
+}
+
+/* ---- for programs */
+
+/* The guest's own answer, and in each exit what there was per second. */
+static void print_json(const struct stat_options *options, struct json_object *about,
+		       struct json_object *now, struct json_object *before)
+{
+	struct json_object *line = NULL, *exits;
+	uint64_t ns = since(now, before, "ns");
+
+	if (json_object_deep_copy(now, &line, NULL))
+		return;
+	json_object_object_add(line, "name", json_object_new_string(options->name));
+	json_object_object_add(line, "state", json_object_new_string(guest_text(about, "state")));
+	json_object_object_add(line, "interval_ns", json_object_new_uint64(ns));
+	json_object_object_get_ex(line, "exits", &exits);
+	for (size_t i = 0; i < json_object_array_length(exits); i++) {
+		struct json_object *one = json_object_array_get_idx(exits, i);
+		struct json_object *earlier = exit_of(before, guest_number(one, "code"));
+
+		json_object_object_add(one, "per_second",
+				       json_object_new_double(
+					       per_second(since(one, earlier, "count"), ns)));
+	}
+	puts(json_object_to_json_string_ext(line, JSON_C_TO_STRING_PLAIN |
+							  JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(line);
+}
+
+/* ---- */
+
+static bool parse_interval(const char *text, double *interval)
+{
+	char *end;
+
+	errno = 0;
+	*interval = strtod(text, &end);
+	if (!errno && end != text && !*end && *interval >= 0.1 && *interval <= 3600)
+		return true;
+	say("--interval %s: not a time; give seconds, 0.1 to 3600", text);
+	return false;
+}
+
+static void wait_for(double seconds)
+{
+	struct timespec t = { .tv_sec = (time_t)seconds };
+
+	t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
+	nanosleep(&t, NULL);
+}
+
+/* 0: all shown; else it is over. */
+static int show(const struct stat_options *options, struct client *client,
+		struct json_object **before, bool first)
+{
+	struct json_object *about, *now = NULL;
+	char problem[512];
+
+	about = client_call(client, "query", NULL, problem, sizeof(problem));
+	if (about)
+		now = client_call(client, "stats", NULL, problem, sizeof(problem));
+	if (!now) {
+		json_object_put(about);
+		/* One that ends while it is looked at is nothing wrong. */
+		say("%s", problem);
+		return first ? STATUS_FAILED : -1;
+	}
+	if (options->json) {
+		print_json(options, about, now, *before);
+	} else {
+		if (!options->once && isatty(STDOUT_FILENO))
+			fputs("\033[H\033[J", stdout);
+		else if (!first)
+			putchar('\n');
+		print_table(options, about, now, *before);
+	}
+	json_object_put(about);
+	json_object_put(*before);
+	*before = now;
+	return fflush(stdout) ? fail("cannot write to standard output: %s", strerror(errno)) : 0;
+}
+
+static int watch(const struct stat_options *options)
+{
+	struct json_object *before = NULL;
+	struct client client;
+	int result;
+
+	if (guest_open(&client, options->name))
+		return STATUS_FAILED;
+	result = show(options, &client, &before, true);
+	while (!result && !options->once) {
+		wait_for(options->interval);
+		result = show(options, &client, &before, false);
+	}
+	json_object_put(before);
+	client_close(&client);
+	return result < 0 ? STATUS_OK : result;
+}
+
+int command_stat(int argc, char **argv)
+{
+	static const struct option list[] = { { "json", no_argument, NULL, 'j' },
+					      { "once", no_argument, NULL, 'o' },
+					      { "interval", required_argument, NULL, 'i' },
+					      { "help", no_argument, NULL, 'h' },
+					      { NULL, 0, NULL, 0 } };
+	struct stat_options options = { .interval = 1 };
+	int option;
+
+	while ((option = options_next_mixed(argc, argv, list)) != -1) {
+		switch (option) {
+		case 'j':
+			options.json = true;
+			break;
+		case 'o':
+			options.once = true;
+			break;
+		case 'i':
+			if (!parse_interval(optarg, &options.interval))
+				return STATUS_FAILED;
+			break;
+		case 'h':
+			return help_print("stat");
+		default:
+			return STATUS_FAILED;
+		}
+	}
+	options.name = options_guest_name(argc, argv);
+	return options.name ? watch(&options) : STATUS_FAILED;
+}
