@@ -253,19 +253,18 @@ static int execute(const struct control_verb *const *verbs, struct control_call 
 		   struct json_object *line)
 {
 	const struct control_verb *verb;
-	struct json_object *name;
+	struct json_object *name, *arguments;
 
 	if (check_members(call, line))
 		return -1;
 	if (!json_object_object_get_ex(line, "execute", &name) || !has_type(name, CONTROL_STRING))
 		return call_fail(call, ERROR_SYNTAX, "'execute' with a command's name is missing");
-	if (json_object_object_get_ex(line, "arguments", &call->arguments)) {
-		if (!json_object_is_type(call->arguments, json_type_object))
-			return call_fail(call, ERROR_SYNTAX, "'arguments' is to be an object");
-		json_object_get(call->arguments);
-	} else {
+	if (!json_object_object_get_ex(line, "arguments", &arguments))
 		call->arguments = json_object_new_object();
-	}
+	else if (json_object_is_type(arguments, json_type_object))
+		call->arguments = json_object_get(arguments);
+	else
+		return call_fail(call, ERROR_SYNTAX, "'arguments' is to be an object");
 	verb = find(verbs, json_object_get_string(name));
 	if (!verb)
 		return call_fail(call, ERROR_UNKNOWN, "no command '%.80s'; see 'commands'",
