@@ -33,7 +33,8 @@ bool host_must_leave(void);
 #endif
 
 /* ---- memory: pages are 4 KiB, zeroed, in the host's direct map. These may sleep. */
-void *host_page_alloc(void); /* NULL when there is no memory */
+void *host_page_alloc(void);	 /* NULL when there is no memory */
+void *host_page_alloc_low(void); /* below 4 GiB: for what a 32-bit CR3 is to point to */
 void host_page_free(void *page);
 /* 2^order pages, physically contiguous */
 void *host_pages_alloc(u32 order);

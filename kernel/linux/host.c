@@ -28,6 +28,11 @@ void *host_page_alloc(void)
 	return host_pages_alloc(0);
 }
 
+void *host_page_alloc_low(void)
+{
+	return (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO | GFP_DMA32);
+}
+
 void host_page_free(void *page)
 {
 	host_pages_free(page, 0);

@@ -37,12 +37,9 @@ struct walk {
 	u64 linear;
 	enum kind kind;
 	u8 levels;
-	u8 leaf; /* the level where the walk ended */
 	bool nxe;
 	u64 reserved; /* bits reserved in every entry */
-	struct {
-		u64 value, gpa;
-	} entry[RADIX_LEVELS_MAX + 1]; /* by level */
+	struct guest_walk_path path;
 };
 
 static void walk_init(struct walk *walk, struct guest_memory *memory,
@@ -142,16 +139,16 @@ static int read_entry(struct walk *walk, u8 level, u64 table)
 
 	index &= walk->kind == WALK_32BIT ? 1023 : 511;
 	gpa = table + index * size;
-	walk->entry[level].gpa = gpa;
+	walk->path.entry[level].gpa = gpa;
 	if (!has_accessed(walk, level) && walk->paging->has_pdptes) {
-		walk->entry[level].value = walk->paging->pdpte[index & 3];
+		walk->path.entry[level].value = walk->paging->pdpte[index & 3];
 		return 0;
 	}
 	slot = slots_find(walk->slots, gpa);
 	if (!slot)
 		return -ENOENT;
 	err = host_read_user(&value, slot->user_addr + (gpa - slot->gpa), size);
-	walk->entry[level].value = value;
+	walk->path.entry[level].value = value;
 	return err;
 }
 
@@ -209,7 +206,7 @@ static u32 check_access(const struct walk *walk, const struct guest_walk_result 
 	if ((access & FERMATA_ACCESS_WRITE) && !result->writable &&
 	    (user || (paging->cr0 & WALK_CR0_WP)))
 		code |= PFERR_PRESENT;
-	if (result->user && key_denies(walk, access, user, walk->entry[walk->leaf].value))
+	if (result->user && key_denies(walk, access, user, walk->path.entry[walk->path.leaf].value))
 		code |= PFERR_PRESENT | PFERR_KEY;
 	return code;
 }
@@ -225,10 +222,10 @@ static int walk_tables(struct walk *walk, struct guest_walk_result *result)
 		bool leaf;
 
 		if (err) {
-			result->gpa = walk->entry[level].gpa;
+			result->gpa = walk->path.entry[level].gpa;
 			return err;
 		}
-		entry = walk->entry[level].value;
+		entry = walk->path.entry[level].value;
 		leaf = is_leaf(walk, level, entry);
 		if (!(entry & PTE_P)) {
 			result->fault = 1;
@@ -245,7 +242,7 @@ static int walk_tables(struct walk *walk, struct guest_walk_result *result)
 			result->executable &= !(entry & PTE_NX);
 		}
 		if (leaf) {
-			walk->leaf = level;
+			walk->path.leaf = level;
 			return 0;
 		}
 		table = entry & PTE_ADDRESS;
@@ -257,12 +254,13 @@ static int set_accessed(struct walk *walk, u32 access, u64 *failed)
 {
 	u32 size = walk->kind == WALK_32BIT ? 4 : 8;
 
-	for (u8 level = walk->levels; level >= walk->leaf; level--) {
-		u64 gpa = walk->entry[level].gpa, old = walk->entry[level].value, set = PTE_A;
+	for (u8 level = walk->levels; level >= walk->path.leaf; level--) {
+		u64 gpa = walk->path.entry[level].gpa, old = walk->path.entry[level].value,
+		    set = PTE_A;
 		const struct slot *slot;
 		int done;
 
-		if (level == walk->leaf && (access & FERMATA_ACCESS_WRITE))
+		if (level == walk->path.leaf && (access & FERMATA_ACCESS_WRITE))
 			set |= PTE_D;
 		if ((old & set) == set || !has_accessed(walk, level))
 			continue;
@@ -275,16 +273,17 @@ static int set_accessed(struct walk *walk, u32 access, u64 *failed)
 		done = host_cmpxchg_user(slot->user_addr + (gpa - slot->gpa), old, old | set, size);
 		if (done <= 0)
 			return done ? done : 1;
+		walk->path.entry[level].value = old | set;
 	}
 	return 0;
 }
 
 static u64 leaf_gpa(const struct walk *walk)
 {
-	u64 entry = walk->entry[walk->leaf].value;
-	u64 offset = BITS(walk_shift(walk, walk->leaf) - 1, 0);
+	u64 entry = walk->path.entry[walk->path.leaf].value;
+	u64 offset = BITS(walk_shift(walk, walk->path.leaf) - 1, 0);
 
-	if (walk->kind == WALK_32BIT && walk->leaf == 2)
+	if (walk->kind == WALK_32BIT && walk->path.leaf == 2)
 		return (entry & 0xffc00000) | (entry & BITS(20, 13)) << (32 - 13) |
 		       (walk->linear & offset);
 	return (entry & PTE_ADDRESS & ~offset) | (walk->linear & offset);
@@ -322,12 +321,12 @@ static int walk_once(struct walk *walk, u32 access, struct guest_walk_result *re
 			return err;
 	}
 	result->gpa = leaf_gpa(walk);
-	result->page_size = 1u << walk_shift(walk, walk->leaf);
+	result->page_size = 1u << walk_shift(walk, walk->path.leaf);
 	return 0;
 }
 
-int guest_walk(struct guest_memory *memory, const struct guest_paging *paging, u64 linear,
-	       u32 access, struct guest_walk_result *result)
+int guest_walk_path(struct guest_memory *memory, const struct guest_paging *paging, u64 linear,
+		    u32 access, struct guest_walk_result *result, struct guest_walk_path *path)
 {
 	struct walk walk;
 	int err = 1;
@@ -336,6 +335,8 @@ int guest_walk(struct guest_memory *memory, const struct guest_paging *paging, u
 		result_init(result);
 		result->gpa = (u32)linear;
 		result->page_size = 4096;
+		if (path)
+			path->leaf = 0;
 		return 0;
 	}
 	walk_init(&walk, memory, paging, linear);
@@ -344,7 +345,15 @@ int guest_walk(struct guest_memory *memory, const struct guest_paging *paging, u
 	for (u32 i = 0; i < WALK_TRIES && err > 0; i++)
 		err = walk_once(&walk, access, result);
 	host_read_end();
+	if (path && !err && !result->fault)
+		*path = walk.path;
 	return err > 0 ? -EAGAIN : err;
+}
+
+int guest_walk(struct guest_memory *memory, const struct guest_paging *paging, u64 linear,
+	       u32 access, struct guest_walk_result *result)
+{
+	return guest_walk_path(memory, paging, linear, access, result, NULL);
 }
 
 /* ---- instruction fetch */

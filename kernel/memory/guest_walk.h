@@ -39,6 +39,14 @@ struct guest_walk_result {
 	bool writable, user, executable;
 };
 
+/* The entries a walk went through, for who keeps a shadow of them; by level, 1 is the page table's. */
+struct guest_walk_path {
+	u8 leaf; /* the level where it ended; 0: no paging */
+	struct {
+		u64 value, gpa;
+	} entry[RADIX_LEVELS_MAX + 1];
+};
+
 /*
  * access: FERMATA_ACCESS_* | GUEST_WALK_PEEK. Sets accessed and dirty bits atomically when the access
  * is allowed. The caller has checked that linear is canonical; outside long mode it is cut to 32 bits.
@@ -51,6 +59,10 @@ struct guest_walk_result {
  */
 int guest_walk(struct guest_memory *memory, const struct guest_paging *paging, u64 linear,
 	       u32 access, struct guest_walk_result *result);
+
+/* The same; path is filled in when the answer is 0 without a fault, its A and D bits as they are now. */
+int guest_walk_path(struct guest_memory *memory, const struct guest_paging *paging, u64 linear,
+		    u32 access, struct guest_walk_result *result, struct guest_walk_path *path);
 
 /*
  * The path of every exit that needs its instruction: the processor has just fetched from linear, so

@@ -30,8 +30,15 @@ void guest_memory_destroy(struct guest_memory *memory)
 	memory->slots = NULL;
 }
 
+static enum flush unmap(struct guest_memory *memory, u64 start, u64 end)
+{
+	if (memory->unmapping)
+		memory->unmapping(memory, start, end);
+	return radix_unmap(&memory->radix, start, end);
+}
+
 /* Under lock: remember that a flush is on its way, so that no one else's reap frees its tables. */
-static enum flush owe(struct guest_memory *memory, enum flush flush)
+enum flush guest_memory_owe(struct guest_memory *memory, enum flush flush)
 {
 	if (flush != FLUSH_NONE)
 		memory->flushing++;
@@ -45,8 +52,11 @@ void guest_memory_reap(struct guest_memory *memory)
 	host_lock(&memory->lock);
 	DEBUG_ASSERT(memory->flushing);
 	/* Tables of a flush still under way may be in limbo too: the last one takes all. */
-	if (memory->flushing && !--memory->flushing)
+	if (memory->flushing && !--memory->flushing) {
 		limbo = radix_reap_take(&memory->radix);
+		if (memory->reaping)
+			memory->reaping(memory);
+	}
 	host_unlock(&memory->lock);
 	radix_reap_free(limbo);
 }
@@ -71,8 +81,8 @@ int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memo
 	WRITE_ONCE(memory->slots, next);
 	WRITE_ONCE(memory->sequence, memory->sequence + 1);
 	if (removed.size)
-		*owed = owe(memory,
-			    radix_unmap(&memory->radix, removed.gpa, removed.gpa + removed.size));
+		*owed = guest_memory_owe(memory,
+					 unmap(memory, removed.gpa, removed.gpa + removed.size));
 	host_unlock(&memory->lock);
 	host_read_synchronize();
 	host_free((void *)old);
@@ -139,9 +149,13 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 		*level_mapped = leaf.level;
 		return 0;
 	}
+	/* Never so under the protocol above; a leaf to another page must not be left behind, though. */
+	if (memory->unmapping && radix_lookup(&memory->radix, gpa, &leaf) &&
+	    leaf.phys >> 12 != page->phys >> 12)
+		memory->unmapping(memory, gpa - offset, gpa - offset + radix_size(level));
 	err = radix_map(&memory->radix, gpa - offset, level, (page->phys | (gpa & 0xfff)) - offset,
 			access, cache, &flush);
-	*owed = owe(memory, flush);
+	*owed = guest_memory_owe(memory, flush);
 	if (err)
 		return err;
 	memory->faults++;
@@ -207,12 +221,12 @@ enum flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_s
 			continue;
 		start = start - slot->user_addr + slot->gpa;
 		end = end - slot->user_addr + slot->gpa;
-		if (radix_unmap(&memory->radix, start, end) == FLUSH_TAG)
+		if (unmap(memory, start, end) == FLUSH_TAG)
 			flush = FLUSH_TAG;
 	}
 	if (flush != FLUSH_NONE)
 		memory->invalidations++;
-	owe(memory, flush);
+	guest_memory_owe(memory, flush);
 	host_unlock(&memory->lock);
 	return flush;
 }

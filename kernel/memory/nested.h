@@ -32,6 +32,10 @@ struct guest_memory {
 	const struct slots *slots; /* never NULL; read inside host_read_begin/end or under lock */
 	struct radix radix;	   /* lock */
 	u32 phys_bits;		   /* width of a guest-physical address */
+	struct shadow *shadow;	   /* shadow paging's half, or NULL */
+	/* Under lock, before mappings of [start, end) go; and with reap. NULL without shadow paging. */
+	void (*unmapping)(struct guest_memory *memory, u64 start, u64 end);
+	void (*reaping)(struct guest_memory *memory);
 	/* statistics (lock) */
 	u64 faults;	   /* answered with a mapping */
 	u64 large_faults;  /* of these, 2 MiB or larger */
@@ -64,6 +68,9 @@ int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct 
 /* The host is about to change, and has changed, its mapping of [user_start, user_end). No sleeping. */
 enum flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_start, u64 user_end);
 void guest_memory_invalidate_end(struct guest_memory *memory, u64 user_start, u64 user_end);
+
+/* Under lock: what is answered is owed, and one guest_memory_reap() with it. */
+enum flush guest_memory_owe(struct guest_memory *memory, enum flush flush);
 
 /* Once for every FLUSH_TAG answered, after it was paid. Does not sleep. */
 void guest_memory_reap(struct guest_memory *memory);

@@ -350,19 +350,23 @@ enum flush radix_protect(struct radix *radix, u64 start, u64 end, u32 remove_acc
 
 /* ---- questions */
 
-bool radix_lookup(const struct radix *radix, u64 gpa, struct radix_leaf *out)
+/* When there is none, *hole is how much around gpa is not mapped. */
+static bool lookup(const struct radix *radix, u64 gpa, struct radix_leaf *out, u64 *hole)
 {
 	const struct radix_format *format = radix->format;
 	u64 *table = radix->root;
 
-	if (gpa >= radix_size(format->levels + 1))
+	*hole = radix_size(format->levels + 1);
+	if (gpa >= *hole)
 		return false;
 	for (u8 level = format->levels;; level--) {
 		u64 entry = READ_ONCE(*entry_of(table, gpa, level));
 		u64 offset = gpa & (radix_size(level) - 1);
 
-		if (!is_present(format, entry))
+		if (!is_present(format, entry)) {
+			*hole = radix_size(level);
 			return false;
+		}
 		if (!is_leaf(format, entry, level)) {
 			table = table_of(format, entry);
 			continue;
@@ -375,4 +379,24 @@ bool radix_lookup(const struct radix *radix, u64 gpa, struct radix_leaf *out)
 		out->dirty = entry & format->dirty;
 		return true;
 	}
+}
+
+bool radix_lookup(const struct radix *radix, u64 gpa, struct radix_leaf *out)
+{
+	u64 hole;
+
+	return lookup(radix, gpa, out, &hole);
+}
+
+bool radix_next(const struct radix *radix, u64 *gpa, u64 end, struct radix_leaf *out)
+{
+	u64 hole;
+
+	end = min(end, radix_size(radix->format->levels + 1));
+	while (*gpa < end) {
+		if (lookup(radix, *gpa, out, &hole))
+			return true;
+		*gpa = (*gpa & ~(hole - 1)) + hole;
+	}
+	return false;
 }

@@ -112,6 +112,9 @@ enum flush radix_protect(struct radix *radix, u64 start, u64 end, u32 remove_acc
 
 bool radix_lookup(const struct radix *radix, u64 gpa, struct radix_leaf *out);
 
+/* The first leaf that overlaps [*gpa, end); *gpa moves to where it was found. False: there is none. */
+bool radix_next(const struct radix *radix, u64 *gpa, u64 end, struct radix_leaf *out);
+
 /* Free the tables in limbo: only after the flushes owed since they got there were paid. */
 void radix_reap(struct radix *radix);
 

@@ -18,6 +18,7 @@ unit_slots := kernel/memory/slots.c
 unit_tags := kernel/memory/tags.c
 unit_nested := kernel/memory/nested.c kernel/memory/slots.c $(unit_radix)
 unit_guest_walk := kernel/memory/guest_walk.c $(unit_nested)
+unit_shadow := $(wildcard kernel/memory/shadow*.c) $(unit_guest_walk)
 
 emulator_sources := lib/alu.c lib/emulate.c lib/error.c lib/integer.c lib/names.c lib/operand.c lib/string.c lib/vector.c
 unit_emulate := $(emulator_sources)

@@ -89,6 +89,11 @@ void *host_page_alloc(void)
 	return page;
 }
 
+void *host_page_alloc_low(void)
+{
+	return host_page_alloc();
+}
+
 void host_page_free(void *page)
 {
 	may_sleep(__func__);

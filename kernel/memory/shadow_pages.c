@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* Shadow pages: found by guest table and role, linked to each other and to the host's pages. */
+#include "memory/shadow_internal.h"
+
+static u32 *rmap_of(struct shadow *sh, u64 phys)
+{
+	u64 frame = phys >> 12;
+
+	return &sh->rmap[(frame ^ frame >> 14) & (SHADOW_RMAP - 1)];
+}
+
+static struct shadow_link *link_of(struct shadow *sh, u32 name)
+{
+	return &sh->page[name >> 9]->link[name & (RADIX_ENTRIES - 1)];
+}
+
+static u32 name_of(const struct shadow_page *sp, u32 slot)
+{
+	return sp->index << 9 | slot;
+}
+
+struct shadow_page *shadow_child(struct shadow *sh, const struct shadow_page *sp, u32 slot)
+{
+	return sh->page[sp->link[slot].prev];
+}
+
+/* ---- entries */
+
+static void leaf_unchain(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 entry)
+{
+	struct shadow_link *link = &sp->link[slot];
+
+	if (link->prev)
+		link_of(sh, link->prev)->next = link->next;
+	else
+		*rmap_of(sh, entry & PTE_ADDRESS) = link->next;
+	if (link->next)
+		link_of(sh, link->next)->prev = link->prev;
+}
+
+static void link_unchain(struct shadow *sh, struct shadow_page *sp, u32 slot)
+{
+	u32 *at = &shadow_child(sh, sp, slot)->parents, name = name_of(sp, slot);
+
+	while (*at != name)
+		at = &link_of(sh, *at)->next;
+	*at = sp->link[slot].next;
+}
+
+void shadow_drop(struct shadow *sh, struct shadow_page *sp, u32 slot)
+{
+	u64 old = host_exchange(&sp->table[slot], 0);
+
+	DEBUG_ASSERT(old & PTE_P);
+	if (is_leaf_at(role_level(sp->role), old))
+		leaf_unchain(sh, sp, slot, old);
+	else
+		link_unchain(sh, sp, slot);
+	sp->used[slot / 64] &= ~BIT_ULL(slot % 64);
+	sp->count--;
+	sh->stats.dropped++;
+}
+
+void shadow_drop_all(struct shadow *sh, struct shadow_page *sp)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(sp->used); i++)
+		while (sp->used[i])
+			shadow_drop(sh, sp, i * 64 + __builtin_ctzll(sp->used[i]));
+}
+
+static void set_entry(struct shadow_page *sp, u32 slot, u64 entry, u64 origin)
+{
+	DEBUG_ASSERT(!(sp->table[slot] & PTE_P));
+	sp->origin[slot] = origin;
+	sp->used[slot / 64] |= BIT_ULL(slot % 64);
+	sp->count++;
+	WRITE_ONCE(sp->table[slot], entry);
+}
+
+void shadow_set_link(struct shadow_page *sp, u32 slot, struct shadow_page *child, u64 origin)
+{
+	sp->link[slot] = (struct shadow_link){ .next = child->parents, .prev = child->index };
+	child->parents = name_of(sp, slot);
+	set_entry(sp, slot, host_virt_to_phys(child->table) | PTE_P | PTE_RW | PTE_US | PTE_A,
+		  origin);
+}
+
+void shadow_set_leaf(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 entry, u64 origin)
+{
+	u32 *head = rmap_of(sh, entry & PTE_ADDRESS);
+
+	sp->link[slot] = (struct shadow_link){ .next = *head };
+	if (*head)
+		link_of(sh, *head)->prev = name_of(sp, slot);
+	*head = name_of(sp, slot);
+	set_entry(sp, slot, entry, origin);
+}
+
+/* A and D are set from the start: the guest's own are kept by the walk, ours say nothing. */
+u64 shadow_leaf_bits(u32 access)
+{
+	u64 bits = PTE_P | PTE_A | PTE_D;
+
+	bits |= access & ROLE_WRITE ? PTE_RW : 0;
+	bits |= access & ROLE_USER ? PTE_US : 0;
+	bits |= access & ROLE_EXEC ? 0 : PTE_NX;
+	return bits;
+}
+
+/* ---- by host page */
+
+void shadow_protect(struct shadow *sh, u64 phys)
+{
+	u64 large = phys & ~(radix_size(2) - 1);
+	u32 name, next;
+
+	for (name = *rmap_of(sh, phys); name; name = next) {
+		struct shadow_page *sp = sh->page[name >> 9];
+		u32 slot = name & (RADIX_ENTRIES - 1);
+		u64 entry = entry_of_slot(sp, slot);
+
+		next = sp->link[slot].next;
+		if ((entry & PTE_ADDRESS) != phys || role_level(sp->role) != 1 || !(entry & PTE_RW))
+			continue;
+		WRITE_ONCE(sp->table[slot], entry & ~PTE_RW);
+		sh->lost_write = true;
+	}
+	for (name = *rmap_of(sh, large); name; name = next) {
+		struct shadow_page *sp = sh->page[name >> 9];
+		u32 slot = name & (RADIX_ENTRIES - 1);
+		u64 entry = entry_of_slot(sp, slot);
+
+		next = sp->link[slot].next;
+		if ((entry & PTE_ADDRESS) != large || role_level(sp->role) == 1)
+			continue;
+		sh->lost_write |= !!(entry & PTE_RW);
+		shadow_drop(sh, sp, slot);
+	}
+}
+
+static void forget_at(struct shadow *sh, u64 phys, bool large)
+{
+	u32 name, next;
+
+	for (name = *rmap_of(sh, phys); name; name = next) {
+		struct shadow_page *sp = sh->page[name >> 9];
+		u32 slot = name & (RADIX_ENTRIES - 1);
+
+		next = sp->link[slot].next;
+		if ((entry_of_slot(sp, slot) & PTE_ADDRESS) == phys &&
+		    (role_level(sp->role) != 1) == large)
+			shadow_drop(sh, sp, slot);
+	}
+}
+
+void shadow_forget(struct shadow *sh, u64 phys)
+{
+	forget_at(sh, phys, false);
+	forget_at(sh, phys & ~(radix_size(2) - 1), true);
+}
+
+/* ---- pages */
+
+struct shadow_page *shadow_find(struct shadow *sh, u64 gfn, u32 role)
+{
+	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
+		struct shadow_page *sp = sh->page[i];
+
+		if (sp->gfn == gfn && sp->role == role) {
+			sp->recent = true;
+			return sp;
+		}
+	}
+	return NULL;
+}
+
+bool shadow_tracked(struct shadow *sh, u64 gfn)
+{
+	if (!sh->tables[region_of(gfn)])
+		return false;
+	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
+		const struct shadow_page *sp = sh->page[i];
+
+		if (sp->gfn == gfn && !(sp->role & ROLE_DIRECT) && !sp->unsync)
+			return true;
+	}
+	return false;
+}
+
+/* The caller has seen to it that there is a free page. */
+struct shadow_page *shadow_create(struct shadow *sh, u64 gfn, u32 role)
+{
+	struct shadow_page *sp = sh->page[sh->free];
+	struct radix_leaf leaf;
+
+	sh->free = sp->next;
+	sh->free_count--;
+	sp->gfn = gfn;
+	sp->role = role;
+	sp->recent = true;
+	sp->listed = true;
+	sp->next = sh->hash[shadow_hash(gfn)];
+	sh->hash[shadow_hash(gfn)] = sp->index;
+	sh->stats.pages++;
+	if (role & ROLE_DIRECT)
+		return sp;
+	sh->tables[region_of(gfn)]++;
+	/* Leaves come from the radix: what it does not map, no leaf maps. */
+	if (radix_lookup(&sh->memory->radix, gfn << 12, &leaf))
+		shadow_protect(sh, leaf.phys);
+	return sp;
+}
+
+void shadow_zap(struct shadow *sh, struct shadow_page *sp)
+{
+	u32 *at = &sh->hash[shadow_hash(sp->gfn)];
+
+	DEBUG_ASSERT(!sp->pins);
+	shadow_drop_all(sh, sp);
+	while (sp->parents)
+		shadow_drop(sh, sh->page[sp->parents >> 9], sp->parents & (RADIX_ENTRIES - 1));
+	shadow_unsync_remove(sh, sp);
+	while (*at != sp->index)
+		at = &sh->page[*at]->next;
+	*at = sp->next;
+	if (!(sp->role & ROLE_DIRECT))
+		sh->tables[region_of(sp->gfn)]--;
+	sp->listed = false;
+	sp->next = sh->limbo;
+	sh->limbo = sp->index;
+	sh->limbo_count++;
+	sh->stats.pages--;
+	sh->stats.zapped++;
+}
+
+/* Under lock, when every CPU has flushed since these were taken out. */
+void shadow_reap(struct guest_memory *memory)
+{
+	struct shadow *sh = shadow_of(memory);
+
+	while (sh->limbo) {
+		struct shadow_page *sp = sh->page[sh->limbo];
+
+		sh->limbo = sp->next;
+		sp->next = sh->free;
+		sh->free = sp->index;
+		sh->free_count++;
+	}
+	sh->limbo_count = 0;
+}
+
+/* ---- the host takes memory back */
+
+/*
+ * What the guest's owner does to a page behind the guest's back is no write that we see: the shadows of
+ * tables there are looked through at the next occasion.
+ */
+static void doubt_tables(struct shadow *sh, u64 gfn)
+{
+	if (!sh->tables[region_of(gfn)])
+		return;
+	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
+		struct shadow_page *sp = sh->page[i];
+
+		if (sp->gfn == gfn && !(sp->role & ROLE_DIRECT) && !sp->unsync)
+			shadow_mark_unsync(sh, sp);
+	}
+}
+
+/* Under lock, before the radix forgets [start, end): see struct guest_memory. */
+void shadow_unmap(struct guest_memory *memory, u64 start, u64 end)
+{
+	struct shadow *sh = shadow_of(memory);
+	struct radix_leaf leaf;
+
+	for (u64 gpa = start; radix_next(&memory->radix, &gpa, end, &leaf);
+	     gpa = leaf.gpa + radix_size(leaf.level)) {
+		u64 phys = leaf.phys & ~(radix_size(leaf.level) - 1);
+
+		for (u64 i = 0; i < radix_size(leaf.level); i += 4096) {
+			forget_at(sh, phys + i, false);
+			doubt_tables(sh, (leaf.gpa + i) >> 12);
+		}
+		forget_at(sh, phys & ~(radix_size(2) - 1), true);
+	}
+}

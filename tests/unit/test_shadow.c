@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * The shadow engine against the architecture: random guest tables in every paging mode, edited while
+ * they are in use, walked by a model of a processor that knows nothing but the shadow. What it reaches,
+ * the error codes, and the accessed and dirty bits must be what the reference walker says.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "host_test.h"
+#include "memory/shadow_internal.h"
+#include "reference_walk.h"
+#include "test_random.h"
+
+#define KIB4 (1ull << 12)
+#define MIB2 (1ull << 21)
+#define RAM (2 * MIB2) /* the guest's tables lie in the first TABLES pages, data anywhere */
+#define TABLES 16
+
+static struct guest_memory memory;
+static struct shadow_cpu cpu;
+static struct guest_paging paging;
+static struct radix_cache cache;
+static u8 *ram;
+static u8 copy[RAM]; /* what the reference walker works on */
+static long leaks;
+static bool edited; /* since the last load: an address must be invalidated before it is used */
+
+static void start(u32 optimisations, u32 max_pages, u8 host_level)
+{
+	struct fermata_memory slot = { .slot = 0, .gpa = 0, .size = RAM };
+	enum flush owed;
+
+	host_test_reset();
+	leaks = host_test_leaks();
+	host_test.page_level = host_level;
+	memset(&cpu, 0, sizeof(cpu));
+	memset(&cache, 0, sizeof(cache));
+	assert_int_equal(guest_memory_init(&memory, &npt_format, 2, 40), 0);
+	ram = host_test_user_map(RAM, MIB2);
+	ref_ram = copy;
+	ref_ram_size = RAM;
+	slot.user_addr = (uintptr_t)ram;
+	assert_int_equal(guest_memory_set_slot(&memory, &slot, &owed), 0);
+	assert_int_equal(shadow_init(&memory, optimisations, max_pages), 0);
+	assert_int_equal(shadow_cpu_init(&cpu), 0);
+	edited = false;
+}
+
+static void stop(void)
+{
+	shadow_cpu_destroy(&memory, &cpu);
+	shadow_destroy(&memory);
+	radix_cache_drain(&cache);
+	guest_memory_destroy(&memory);
+	host_test_user_unmap(ram);
+	assert_int_equal(host_test_leaks(), leaks);
+}
+
+static void pay(enum flush owed)
+{
+	if (owed != FLUSH_NONE)
+		guest_memory_reap(&memory);
+}
+
+static void refill(void)
+{
+	enum flush owed;
+
+	assert_int_equal(shadow_refill(&memory, &owed), 0);
+	pay(owed);
+}
+
+static void load(void)
+{
+	struct shadow_answer answer;
+	enum shadow_result result;
+
+	while ((result = shadow_load(&memory, &cpu, &paging, &answer)) == SHADOW_REFILL)
+		refill();
+	pay(answer.owed);
+	assert_int_equal(result, SHADOW_DONE);
+	edited = false;
+}
+
+static void audit(void)
+{
+	struct shadow_finding f;
+
+	if (shadow_audit(&memory, &f))
+		fail_msg("%s: role %#x table %#llx slot %u entry %#llx origin %#llx", f.what,
+			 f.role, f.table, f.slot, f.entry, f.origin);
+}
+
+/* The guest stores to its own memory: where a shadow counts on seeing that, it faults first. */
+static void store(u64 gpa, u64 value, u32 size)
+{
+	struct shadow *sh = shadow_of(&memory);
+
+	host_lock(&memory.lock);
+	if (shadow_tracked(sh, gpa >> 12))
+		shadow_unsync(sh, gpa >> 12);
+	host_unlock(&memory.lock);
+	memcpy(ram + gpa, &value, size);
+	edited = true;
+}
+
+/*
+ * ---- the processor: CR0.WP and EFER.NXE are 1, SMEP and SMAP the guest's while it pages, nothing is
+ * cached
+ */
+
+static bool processor(u64 linear, u32 access, u64 *phys)
+{
+	bool user = access & SYSTEM ? false : access & USER || paging.cpl == 3;
+	u64 cr4 = paging.cr0 & CR0_PG ? paging.cr4 : 0;
+	bool w = true, u = true, x = true;
+	u64 table = cpu.root_phys, entry;
+	u8 level = cpu.levels;
+
+	if (!(paging.efer & EFER_LMA))
+		linear = (u32)linear;
+	for (;; level--) {
+		u64 index = linear >> (12 + 9 * (level - 1)) & 511;
+
+		entry = ((u64 *)host_phys_to_virt(table))[index];
+		if (!(entry & 1))
+			return false;
+		if (cpu.levels == 3 && level == 3) {
+			assert_int_equal(entry & 0xfff, 1); /* the rest is reserved */
+		} else {
+			w &= entry >> 1 & 1;
+			u &= entry >> 2 & 1;
+			x &= !(entry >> 63);
+		}
+		if (level == 1 || (entry >> 7 & 1))
+			break;
+		table = entry & 0xffffffffff000;
+	}
+	assert_true(level <= 2);
+	*phys = (entry & 0xffffffffff000) + linear % (1ull << (12 + 9 * (level - 1)));
+	if (user && !u)
+		return false;
+	if (!user && u && access & FETCH && cr4 & CR4_SMEP)
+		return false;
+	if (!user && u && !(access & FETCH) && cr4 & CR4_SMAP && (access & SYSTEM || !paging.ac))
+		return false;
+	return !(access & WRITE && !w) && !(access & FETCH && !x);
+}
+
+/* ---- random worlds */
+
+static u64 random_entry(bool pae)
+{
+	u64 entry =
+		(random_one_in(4) ? 512 + random_below(512) : 1 + random_below(TABLES - 1)) * KIB4;
+
+	entry |= random_below(4096) & 0xf78;
+	entry |= random_one_in(12) ? 0 : 1;
+	entry |= random_one_in(5) ? 0 : 2;
+	entry |= random_one_in(4) ? 0 : 4;
+	if (random_one_in(4)) {
+		entry |= 0x80;
+		if (!random_one_in(4))
+			entry = (entry & ~0x3fffe000ull) | (random_one_in(2) ? MIB2 : 0);
+	}
+	if (random_one_in(50))
+		entry += RAM;
+	if (!pae)
+		return entry & 0xffffffff;
+	if (random_one_in(10))
+		entry |= 1ull << 63;
+	if (random_one_in(40))
+		entry |= 1ull << (32 + random_below(20));
+	return entry;
+}
+
+static void random_tables(bool pae)
+{
+	for (u64 at = 0; at < TABLES * KIB4; at += pae ? 8 : 4) {
+		u64 entry = random_entry(pae);
+
+		store(at, entry, pae ? 8 : 4);
+	}
+}
+
+static void random_mode(void)
+{
+	bool pae = random_one_in(2), lma = pae && random_one_in(2);
+
+	memset(&paging, 0, sizeof(paging));
+	paging.cr0 = 1 | (random_one_in(20) && !lma ? 0 : CR0_PG) | (random_one_in(3) ? 0 : CR0_WP);
+	paging.cr4 = (pae ? CR4_PAE : 0) | (random_one_in(3) ? 0 : CR4_PSE) |
+		     (random_one_in(2) ? CR4_SMEP : 0) | (lma && random_one_in(3) ? CR4_LA57 : 0);
+	/* Without WP, SMAP is not kept for pages that the supervisor wrote: see docs/paging.md. */
+	if (paging.cr0 & CR0_WP && random_one_in(2))
+		paging.cr4 |= CR4_SMAP;
+	paging.efer = (lma ? EFER_LMA : 0) | (random_one_in(3) ? 0 : EFER_NXE);
+	paging.no_1g = random_one_in(3);
+	paging.cr3 = (1 + random_below(TABLES - 1)) * KIB4;
+	paging.has_pdptes = pae && !lma;
+	for (u32 i = 0; i < 4; i++)
+		paging.pdpte[i] = (1 + random_below(TABLES - 1)) * KIB4 | !random_one_in(8);
+}
+
+/* Few indices per level, so that places are come back to. */
+static u64 random_linear(void)
+{
+	u64 linear = random_below(4096);
+
+	for (u32 shift = 12; shift < 57; shift += random_one_in(8) ? 1 : 9)
+		linear |= (u64)random_below(4) << shift;
+	return linear;
+}
+
+/* What happens at an access until it is done or the guest's fault: compared with the manual's word. */
+struct seen {
+	u32 done, faults, outside, lost, retries;
+};
+
+static void probe(u64 linear, u32 access, struct seen *seen)
+{
+	struct reference expected;
+	struct shadow_answer answer;
+	u32 tries = 0;
+	u64 phys;
+	u8 level;
+	int err;
+
+	if (edited)
+		shadow_invlpg(&memory, &cpu, linear);
+	memcpy(copy, ram, TABLES * KIB4);
+	expected = ref_walk(&paging, memory.phys_bits, linear, access);
+	for (;;) {
+		enum shadow_result result;
+		enum flush owed;
+
+		assert_true(tries++ < 20);
+		if (processor(linear, access, &phys)) {
+			assert_false(expected.err || expected.fault);
+			assert_int_equal(phys, host_virt_to_phys(ram + expected.gpa));
+			seen->done++;
+			break;
+		}
+		result = shadow_fault(&memory, &cpu, &paging, linear,
+				      access | (access & SYSTEM || paging.cpl != 3 ? 0 : USER),
+				      &answer);
+		pay(answer.owed);
+		seen->retries++;
+		if (result == SHADOW_DONE)
+			continue;
+		if (result == SHADOW_REFILL) {
+			refill();
+			continue;
+		}
+		if (result == SHADOW_GUEST_FAULT) {
+			assert_true(expected.fault && !expected.err);
+			assert_int_equal(answer.error_code, expected.code);
+			seen->faults++;
+			break;
+		}
+		if (result == SHADOW_LOST) {
+			assert_int_equal(expected.err, -ENOENT);
+			assert_int_equal(answer.gpa, expected.gpa);
+			seen->lost++;
+			break;
+		}
+		if (result != SHADOW_MEMORY)
+			fail_msg("result %d: linear %#llx access %u cpl %u ac %u cr0 %#llx cr4 %#llx efer %#llx levels %u",
+				 result, linear, access, paging.cpl, paging.ac, paging.cr0,
+				 paging.cr4, paging.efer, cpu.levels);
+		assert_false(expected.err || expected.fault);
+		assert_int_equal(answer.gpa, expected.gpa);
+		err = guest_memory_fault(&memory, answer.gpa, answer.access, &cache, &owed, &level);
+		pay(owed);
+		if (err) {
+			assert_int_equal(err, -ENOENT);
+			assert_true(answer.gpa >= RAM);
+			seen->outside++;
+			break;
+		}
+	}
+	assert_memory_equal(ram, copy, TABLES * KIB4);
+}
+
+static void invalidate(void)
+{
+	u64 start = (uintptr_t)ram + random_below(RAM / KIB4) * KIB4;
+	u64 end = start + (1 + random_below(8)) * KIB4;
+
+	pay(guest_memory_invalidate_begin(&memory, start, end));
+	guest_memory_invalidate_end(&memory, start, end);
+}
+
+static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u64 seed)
+{
+	struct seen seen = { 0 };
+	struct shadow_stats stats;
+
+	random_seed(seed);
+	start(optimisations, max_pages, host_level);
+	random_mode();
+	load();
+	for (u32 step = 0; step < 60000; step++) {
+		u32 access = random_below(16);
+
+		if (access & WRITE && access & FETCH)
+			access &= ~FETCH;
+		if (step % 1500 == 0)
+			random_tables(paging.cr4 & CR4_PAE);
+		paging.cpl = random_one_in(2) ? 3 : 0;
+		paging.ac = random_one_in(2);
+		switch (random_below(24)) {
+		case 0:
+			random_mode();
+			load();
+			break;
+		case 1: /* another process, or the same again */
+			paging.cr3 = (1 + random_below(TABLES - 1)) * KIB4;
+			load();
+			break;
+		case 2 ... 6:
+			store(random_below(TABLES) * KIB4 + random_below(8) * 8,
+			      random_entry(paging.cr4 & CR4_PAE), paging.cr4 & CR4_PAE ? 8 : 4);
+			break;
+		case 7:
+			if (random_one_in(4))
+				invalidate();
+			break;
+		case 8:
+			if (random_one_in(8))
+				audit();
+			break;
+		default:
+			probe(random_linear(), access, &seen);
+		}
+	}
+	audit();
+	shadow_get_stats(&memory, &stats);
+	/* Neither all faults nor all smooth, or the comparison says little. */
+	assert_true(seen.done > 3000);
+	assert_true(seen.faults > 3000);
+	assert_true(seen.outside > 30);
+	assert_true(seen.lost > 30);
+	assert_true(stats.unsyncs > 300 && stats.synced_pages > 300);
+	if (optimisations & SHADOW_LARGE && host_level == 2)
+		assert_true(stats.large_faults > 30);
+	if (optimisations & SHADOW_PREFETCH)
+		assert_true(stats.prefetched > 100);
+	if (max_pages)
+		assert_true(stats.reclaimed > 30);
+	stop();
+}
+
+static void all_optimisations(void **state)
+{
+	random_guests(SHADOW_ALL, 0, 1, 21);
+}
+
+static void large_host_pages(void **state)
+{
+	random_guests(SHADOW_ALL, 0, 2, 22);
+}
+
+static void none_of_them(void **state)
+{
+	random_guests(0, 0, 2, 23);
+}
+
+static void each_one_off(void **state)
+{
+	for (u32 bit = 1; bit < SHADOW_ALL; bit <<= 1)
+		random_guests(SHADOW_ALL & ~bit, 0, 2, 24 + bit);
+}
+
+static void few_pages(void **state)
+{
+	random_guests(SHADOW_ALL, 40, 2, 25);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_optimisations), cmocka_unit_test(large_host_pages),
+		cmocka_unit_test(none_of_them),	     cmocka_unit_test(each_one_off),
+		cmocka_unit_test(few_pages),
+	};
+
+	return cmocka_run_group_tests_name("shadow", tests, NULL, NULL);
+}
