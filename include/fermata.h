@@ -93,6 +93,23 @@ int fermata_forecast(fermata_vm *vm, const struct fermata_forecast *forecast);
 uint64_t fermata_now(const fermata_vm *vm);	/* ns of the guest since the VM was made */
 uint64_t fermata_tsc(const fermata_vm *vm);	/* ticks: what RDTSC would say in the guest */
 uint32_t fermata_tsc_khz(const fermata_vm *vm); /* its frequency, kHz */
+/*
+ * Host ns until fermata_now() is guest_ns: 0 when it is, rounded up so that who sleeps so long is not
+ * early; UINT64_MAX when it never will be before the clock is changed (it stands still, or will).
+ */
+uint64_t fermata_until(const fermata_vm *vm, uint64_t guest_ns);
+
+/* All that the clock is, and what it reads, of one moment. */
+struct fermata_reading {
+	struct fermata_clock clock; /* see uapi/fermata.h */
+	uint64_t host_tsc, guest_tsc, guest_ns;
+};
+void fermata_clock(const fermata_vm *vm, struct fermata_reading *reading);
+/*
+ * Another rate, a freeze, a step, a jump: see struct fermata_clock_change, whose ns a jump fills in. All
+ * vCPUs and all readers see it at one moment. -EINVAL: no such verb, rate or span.
+ */
+int fermata_clock_change(fermata_vm *vm, struct fermata_clock_change *change);
 
 /* ---- vCPU */
 

@@ -19,6 +19,8 @@
  */
 #ifndef HOST_INLINES
 u64 host_tsc(void);
+/* ... after every load before it in the program, and before every load behind it. */
+u64 host_tsc_ordered(void);
 void host_full_barrier(void);
 /* Readers of read-mostly pointers; writers wait for them in host_read_synchronize(). */
 void host_read_begin(void);

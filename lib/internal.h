@@ -47,9 +47,16 @@ int fermata_fail(int err, const char *format, ...) __attribute__((format(printf,
 /* Host address of [gpa, gpa + size) in one slot; with write, of one the guest may write. */
 void *fermata_slot_address(struct fermata_vm *vm, uint64_t gpa, uint64_t size, bool write);
 
-/* A consistent copy of the clock page, whose writer is another CPU (seqlock). */
-void fermata_clock_read(const struct fermata_clock *page, struct fermata_clock *copy);
-/* Guest time at a host TSC value: ns since the VM was made, by the formula of struct fermata_clock. */
+/*
+ * A consistent copy of the clock page, whose writer is another CPU (seqlock), and the host's TSC at a
+ * moment at which it holds.
+ */
+uint64_t fermata_clock_read(const struct fermata_clock *page, struct fermata_clock *copy);
+/* Guest time at a host TSC value, by the formulas of struct fermata_clock. */
+uint64_t fermata_clock_tsc(const struct fermata_clock *clock, uint64_t host_tsc);
 uint64_t fermata_clock_ns(const struct fermata_clock *clock, uint64_t host_tsc);
+/* Host ns from there until it is guest_ns, not less; UINT64_MAX: not before the next change. */
+uint64_t fermata_clock_until(const struct fermata_clock *clock, uint64_t host_tsc,
+			     uint64_t guest_ns);
 
 #endif

@@ -182,6 +182,7 @@ struct machine *machine_create(const struct machine_config *config, char *error,
 	/* Until the timer thread has looked for itself, nothing needs to wake it. */
 	machine->armed = 0;
 	machine->armed_flush = 0;
+	machine->catch_up = NEVER;
 	pthread_mutex_init(&machine->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

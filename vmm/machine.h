@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "uapi/fermata.h"
+#include "fermata.h"
 
 struct machine;
 
@@ -57,6 +57,43 @@ int machine_start(struct machine *machine, char *error, size_t error_size);
 int machine_pause(struct machine *machine);
 int machine_resume(struct machine *machine);
 bool machine_paused(struct machine *machine);
+/*
+ * The guest's time stands still over a pause. This makes up what the last one took, after
+ * machine_resume(): at once when it was less than a second, else at 60 times the guest's rate, which no
+ * watchdog in the guest minds. Other changes of the clock end that where it is.
+ */
+int machine_clock_catch_up(struct machine *machine);
+
+/*
+ * ---- the guest's clock: what each does stands at struct fermata_clock_change. 0, or negative errno with
+ * fermata_error(). Any of them may be called while the machine is paused, and counts from its end on.
+ */
+int machine_clock_rate(struct machine *machine, uint32_t num, uint32_t den);
+int machine_clock_freeze(struct machine *machine);
+int machine_clock_thaw(struct machine *machine);
+int machine_clock_step(struct machine *machine, int64_t ns);
+/* *ns: how far; then, how far it really went: not before the guest's TSC was 0. */
+int machine_clock_jump(struct machine *machine, int64_t *ns);
+/* The date that the RTC shows from now on, s since 1970; nothing else changes, and no alarm fires. */
+void machine_clock_set_date(struct machine *machine, int64_t seconds);
+
+#define MACHINE_CLOCK_SOURCES 8
+
+struct machine_clock_source {
+	const char *name, *unit;
+	uint64_t value; /* its reading */
+	int64_t error; /* ns from the clock to the moment that the reading stands for: it counts coarsely */
+};
+
+struct machine_clock {
+	struct fermata_reading now;
+	bool catching_up; /* machine_clock_catch_up() has not done yet */
+	int64_t date;	  /* what the RTC shows, s since 1970 */
+	unsigned sources;
+	struct machine_clock_source source[MACHINE_CLOCK_SOURCES];
+};
+void machine_clock_show(struct machine *machine, struct machine_clock *clock);
+
 /* Asks the vCPUs to leave the guest; MACHINE_STOPPED unless the machine has ended by itself. */
 void machine_stop(struct machine *machine);
 /* After machine_stop() or the machine's end: returns when its threads have ended. One thread calls it. */

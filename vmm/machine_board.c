@@ -70,10 +70,9 @@ void board_leave(struct machine *machine)
 	pthread_mutex_unlock(&machine->lock);
 }
 
-/* The guest's clock runs at the host's rate. */
-uint64_t board_host_span(const struct machine *machine, uint64_t ns)
+void board_foretell(struct machine *machine, const void *dev)
 {
-	return ns;
+	bus_forecasts(&machine->board.bus, dev, foretell, machine);
 }
 
 /*

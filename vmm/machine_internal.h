@@ -78,11 +78,15 @@ struct machine {
 	pthread_cond_t timer_wake;  /* a deadline came closer, or stopping */
 	uint64_t armed;		    /* guest ns the timer thread sleeps until */
 	uint64_t armed_flush;	    /* host ns, likewise */
-	unsigned halted;	    /* vCPUs that nothing can wake */
-	unsigned running;	    /* vCPU threads that have not ended */
-	unsigned held;		    /* of these, those that wait to be released */
-	pthread_cond_t held_more;   /* held has grown, or running shrunk, or stopping */
-	pthread_cond_t released;    /* hold is over, or stopping */
+	uint64_t held_at, lost;	    /* host ns of the last pause; guest ns that it took */
+	bool losing;
+	uint64_t catch_up; /* guest ns at which the clock runs as the user wants again; or NEVER */
+	uint32_t rate_num, rate_den; /* ... which is this */
+	unsigned halted;	     /* vCPUs that nothing can wake */
+	unsigned running;	     /* vCPU threads that have not ended */
+	unsigned held;		     /* of these, those that wait to be released */
+	pthread_cond_t held_more;    /* held has grown, or running shrunk, or stopping */
+	pthread_cond_t released;     /* hold is over, or stopping */
 	machine_listener *listener;
 	void *listener_opaque;
 	struct machine_end end;
@@ -108,8 +112,13 @@ int board_init(struct machine *machine, const struct machine_config *config, cha
 /* Lock the machine and get its time; tell the timer thread of a nearer deadline and unlock. */
 uint64_t board_enter(struct machine *machine);
 void board_leave(struct machine *machine);
-/* Host ns in which the guest's clock advances by `ns`; the only place that knows its rate. */
-uint64_t board_host_span(const struct machine *machine, uint64_t ns);
+/* What the kernel part foretells of this device is said anew; under lock. */
+void board_foretell(struct machine *machine, const void *dev);
+
+/* machine_clock.c; under lock */
+void clock_hold(struct machine *machine); /* the vCPUs are being held */
+void clock_release(struct machine *machine);
+void clock_tick(struct machine *machine, uint64_t now); /* not before catch_up, guest ns */
 
 /* machine_console.c */
 void console_out(void *machine, const uint8_t *bytes, size_t n); /* under lock */

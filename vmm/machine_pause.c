@@ -27,6 +27,7 @@ void machine_hold(struct machine *machine)
 	if (machine->hold || machine->stopping)
 		return;
 	machine->hold = true;
+	clock_hold(machine);
 	machine_kick_all(machine);
 	machine_tell(machine, MACHINE_NEWS_PAUSED);
 }
@@ -56,6 +57,7 @@ int machine_resume(struct machine *machine)
 		result = -ESRCH;
 	} else if (machine->hold) {
 		machine->hold = false;
+		clock_release(machine);
 		pthread_cond_broadcast(&machine->released);
 		pthread_cond_broadcast(&machine->timer_wake);
 		machine_tell(machine, MACHINE_NEWS_RESUMED);

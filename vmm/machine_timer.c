@@ -15,16 +15,13 @@ uint64_t host_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Host time at which the guest's clock shows `deadline`, or NEVER. */
-static uint64_t host_time_of(const struct machine *machine, uint64_t deadline, uint64_t now)
+/* Host time at which the guest's clock shows `deadline`, or NEVER: who changes the clock wakes us. */
+static uint64_t host_time_of(const struct machine *machine, uint64_t deadline)
 {
 	uint64_t at;
 
-	if (deadline == NEVER)
-		return NEVER;
-	if (deadline <= now)
-		return 0;
-	if (__builtin_add_overflow(host_ns(), board_host_span(machine, deadline - now), &at))
+	if (deadline == NEVER ||
+	    __builtin_add_overflow(host_ns(), fermata_until(machine->vm, deadline), &at))
 		return NEVER;
 	return at;
 }
@@ -43,7 +40,7 @@ static void sleep_until(struct machine *machine, uint64_t at)
 void *machine_timer_thread(void *opaque)
 {
 	struct machine *machine = opaque;
-	uint64_t now, at;
+	uint64_t now, at, catch_up;
 
 	pthread_mutex_lock(&machine->lock);
 	while (!machine->stopping) {
@@ -58,7 +55,14 @@ void *machine_timer_thread(void *opaque)
 			console_raise_event(machine);
 		}
 		machine->armed_flush = machine->output.flush_at;
-		at = host_time_of(machine, machine->armed, now);
+		at = host_time_of(machine, machine->armed);
+		if (machine->catch_up <= now) {
+			clock_tick(machine, now);
+			continue;
+		}
+		catch_up = host_time_of(machine, machine->catch_up);
+		if (catch_up < at)
+			at = catch_up;
 		sleep_until(machine, at < machine->armed_flush ? at : machine->armed_flush);
 	}
 	pthread_mutex_unlock(&machine->lock);

@@ -21,7 +21,7 @@
 #include <linux/types.h>
 
 #define FERMATA_DEVICE "/dev/fermata"
-#define FERMATA_ABI_VERSION 1
+#define FERMATA_ABI_VERSION 2
 
 #define FERMATA_MAX_VCPUS 64
 #define FERMATA_MAX_SLOTS 32
@@ -155,19 +155,67 @@ struct fermata_forecast {
 
 /*
  * The guest clock, mapped read-only at offset 0 of the VM descriptor, one page. Read seq (odd: being
- * written, try again), then the rest, then seq again. The guest's TSC is
- *	guest_tsc = host_tsc + tsc_offset
+ * written, try again), then the host's TSC and the rest, then seq again: it must be the same. With
+ *	ticks = (u64)((u128)host_tsc * tsc_mult >> 48) + tsc_offset - tsc_start
+ * as a signed number, not less than 0 and not more than tsc_ticks, which it is from host_tsc = host_end
+ * on without looking, the guest's TSC is
+ *	guest_tsc = tsc_start + ticks
  * and the guest's time since the VM was created, in ns of the guest, is
- *	guest_ns = (u128)(guest_tsc - tsc_origin) * ns_mult >> 32
+ *	guest_ns = ns_start + ((u128)ticks * ns_mult + ns_fraction >> 32)
+ * Every change of the clock begins a new segment, at exactly the time that the old one has then; only a
+ * jump does not. The host's TSC must be read inside: between fences, for the processor may move it.
  */
 struct fermata_clock {
 	__u32 seq;
-	__u32 tsc_khz; /* the guest's TSC frequency */
-	__u64 tsc_offset;
-	__u64 tsc_origin;
-	__u64 ns_mult;
-	__u64 reserved[4];
+	__u32 tsc_khz;	  /* the guest's TSC frequency */
+	__u64 tsc_mult;	  /* guest ticks per host tick, of 2^48; 0: the clock stands still */
+	__u64 tsc_offset; /* modulo 2^64 */
+	__u64 tsc_start;  /* the guest's TSC at the start of this segment */
+	__u64 tsc_ticks;  /* the length of this segment; all ones: no end */
+	__u64 host_end;	  /* after which the product above may wrap; all ones: no end */
+	__u64 ns_start;	  /* guest ns at its start, and 2^-32 ns of them: */
+	__u32 ns_fraction;
+	__u32 flags;	/* FERMATA_CLOCK_FROZEN, ... */
+	__u64 ns_mult;	/* ns per guest tick, of 2^32 */
+	__u32 num, den; /* the rate as it was asked for; tsc_mult is what it is */
+	__u64 changes;	/* how often the clock was changed */
+	__u64 reserved[5];
 };
+#define FERMATA_CLOCK_FRACTION 48
+#define FERMATA_CLOCK_FROZEN (1u << 0) /* it stands still when the segment ends (a step), or does */
+#define FERMATA_CLOCK_HELD (1u << 1)   /* it stands still, until RELEASE */
+#define FERMATA_CLOCK_TRAPPED (1u << 2) /* RDTSC and RDTSCP exit; else the processor answers them */
+#define FERMATA_CLOCK_SCALED (1u << 3)	/* ... by its TSC scaling, not by the offset alone */
+
+/* A change of the clock. All vCPUs and all readers of the page see it at one moment. */
+struct fermata_clock_change {
+	__u32 verb;	/* FERMATA_CLOCK_RATE, ... */
+	__u32 num, den; /* RATE: guest seconds in host seconds; 1/1000 to 1000 */
+	__u32 reserved;
+	__s64 ns; /* STEP: 0 or more; JUMP: out: how far it went */
+	__u64 reserved2;
+};
+#define FERMATA_CLOCK_RATE 0   /* from now on; a clock that is frozen stays so */
+#define FERMATA_CLOCK_FREEZE 1 /* time stands still */
+#define FERMATA_CLOCK_THAW 2   /* ... and goes on, at the rate that is set */
+/*
+ * From now on exactly ns pass at the rate that is set, to the tick, and then time stands still. What
+ * was left of an earlier step comes on top: steps add up.
+ */
+#define FERMATA_CLOCK_STEP 3
+/*
+ * Forward, as if so much time had passed at once: timers that lie in it fire now, periodic ones once.
+ * Back, the TSC alone: timers that count ns keep what they had left, a TSC deadline is as far away as
+ * the TSC says.
+ */
+#define FERMATA_CLOCK_JUMP 4
+/*
+ * HOLD stops the clock, RELEASE lets it be what the other verbs have made of it, also in between: for
+ * pauses, whose end must not thaw what somebody else froze.
+ */
+#define FERMATA_CLOCK_HOLD 5
+#define FERMATA_CLOCK_RELEASE 6
+#define FERMATA_CLOCK_RATE_MAX 1000
 
 /* ---------------------------------------------------------------- vCPU: the run page */
 
@@ -502,6 +550,10 @@ static inline __u32 fermata_exit_code(__u32 slot)
  * SET_FORECAST: see struct fermata_forecast.
  *	EINVAL	no such kind, size or hz; halves with a size other than 1; reserved not zero
  *	ENOSPC	FERMATA_MAX_FORECASTS ports have one
+ *
+ * SET_CLOCK: see struct fermata_clock_change; the page tells the rest.
+ *	EINVAL	no such verb; a rate outside of 1/1000 to 1000; STEP with a negative ns; what the verb
+ *		does not use is not zero
  */
 #define FERMATA_SET_MEMORY _IOW(FERMATA_IOC, 0x10, struct fermata_memory)
 #define FERMATA_SET_CPUID _IOW(FERMATA_IOC, 0x11, struct fermata_cpuid)
@@ -509,6 +561,7 @@ static inline __u32 fermata_exit_code(__u32 slot)
 #define FERMATA_SIGNAL_MSI _IOW(FERMATA_IOC, 0x13, struct fermata_msi)
 #define FERMATA_SET_LINE _IOW(FERMATA_IOC, 0x14, struct fermata_line)
 #define FERMATA_SET_FORECAST _IOW(FERMATA_IOC, 0x15, struct fermata_forecast)
+#define FERMATA_SET_CLOCK _IOWR(FERMATA_IOC, 0x18, struct fermata_clock_change)
 /*
  * vCPU. EPERM: as above. EBUSY: another thread is in an ioctl of this vCPU (but for GET_STATS).
  *
@@ -561,7 +614,8 @@ FERMATA_LAYOUT(struct fermata_vcpu_config, 32);
 FERMATA_LAYOUT(struct fermata_msi, 16);
 FERMATA_LAYOUT(struct fermata_line, 16);
 FERMATA_LAYOUT(struct fermata_forecast, 48);
-FERMATA_LAYOUT(struct fermata_clock, 64);
+FERMATA_LAYOUT(struct fermata_clock, 128);
+FERMATA_LAYOUT(struct fermata_clock_change, 32);
 FERMATA_LAYOUT(struct fermata_exit, 80);
 FERMATA_LAYOUT(struct fermata_run, 152 + 80);
 FERMATA_LAYOUT(struct fermata_segment, 16);

@@ -238,6 +238,8 @@ bool apic_has_wakeup(struct apic *apic);
  */
 #define LAPIC_TIMER_MIN_NS 200000ull
 bool apic_timer_due(struct apic *apic, const struct guest_clock *clock, u64 guest_tsc);
+/* The guest's TSC has another relation to its ns now; apic_timer_deadline() may have moved. */
+void apic_clock_changed(struct apic *apic, const struct guest_clock *clock);
 
 static inline u64 apic_timer_deadline(const struct apic *apic)
 {

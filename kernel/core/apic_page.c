@@ -35,12 +35,12 @@ static u64 extend(u64 value, u8 size, bool is_signed)
 /* Accesses of other widths are undefined: reads see the bytes of the register, writes need all 32 bits. */
 static void access(struct vcpu *v, const struct insn *insn, u32 offset, struct apic_effects *effects)
 {
-	const struct guest_clock *clock = &v->vm->clock;
-	u64 now = vm_tsc(v->vm);
+	struct guest_clock clock;
+	u64 now = vm_time(v->vm, &clock);
 	u64 *regs = v->page->regs, value = 0;
 
 	if (insn->op != INSN_STORE) {
-		value = apic_read(&v->apic, offset & ~3u, clock, now) >> 8 * (offset & 3);
+		value = apic_read(&v->apic, offset & ~3u, &clock, now) >> 8 * (offset & 3);
 		value = extend(value, insn->size, insn->op == INSN_LOAD_SIGN);
 	}
 	if (insn->op == INSN_STORE || insn->op == INSN_XCHG) {
@@ -48,7 +48,7 @@ static void access(struct vcpu *v, const struct insn *insn, u32 offset, struct a
 						   reg_get(regs, insn->reg, insn->reg_high);
 
 		if (insn->size == 4 && !(offset & 3))
-			apic_write(&v->apic, offset, stored, clock, now, effects);
+			apic_write(&v->apic, offset, stored, &clock, now, effects);
 	}
 	if (insn->op != INSN_STORE)
 		reg_set(regs, insn->reg, insn->reg_high, insn->reg_size, value);

@@ -162,3 +162,8 @@ void apic_set_tsc_adjust(struct apic *apic, u64 adjust)
 	if (TIMER_MODE(apic) == TIMER_DEADLINE)
 		apic_timer_arm(apic, NULL);
 }
+
+void apic_clock_changed(struct apic *apic, const struct guest_clock *clock)
+{
+	apic_timer_arm(apic, clock);
+}

@@ -76,6 +76,12 @@ struct backend {
 	/* Where the guest is, and the registers a page walk from there needs. */
 	void (*where)(struct vcpu *v, struct where *where);
 
+	/*
+	 * The multiplier nearest to mult (of 2^48) that the processor applies to the guest's TSC by itself;
+	 * 0: it cannot. NULL: it never can.
+	 */
+	u64 (*scale_tsc)(u64 mult);
+
 	/* An MSR of the guest's that is exchanged by hand and whose writes exit; NULL: no such MSR. */
 	u64 *(*msr)(struct vcpu *v, u32 msr);
 

@@ -24,6 +24,10 @@ static u8 expected_op(const struct exit *x)
 		return INSN_HLT;
 	case EXIT_XSETBV:
 		return INSN_XSETBV;
+	case EXIT_RDTSC:
+		return INSN_RDTSC;
+	case EXIT_RDTSCP:
+		return INSN_RDTSCP;
 	case EXIT_DR_READ:
 		return INSN_MOV_FROM_DR;
 	case EXIT_DR_WRITE:
@@ -135,6 +139,8 @@ u8 exit_length(struct vcpu *v)
 	if (!exit_fetch(v, &insn))
 		return mystery(v);
 	/* Another CPU may have rewritten the code since: then the guest runs what is there now. */
+	if (x->kind == EXIT_RDTSC && insn.op == INSN_RDTSCP)
+		x->kind = EXIT_RDTSCP;
 	op = expected_op(x);
 	if (op != INSN_NONE && op != insn.op)
 		return mystery(v);
@@ -188,8 +194,7 @@ static bool foretold(struct vcpu *v)
 	u32 value;
 
 	if (!x->io.in || x->io.string || !x->length ||
-	    !forecast_read(&v->vm->forecasts, x->io.port, x->io.size,
-			   clock_ns(&v->vm->clock, vm_tsc(v->vm)), &value))
+	    !forecast_read(&v->vm->forecasts, x->io.port, x->io.size, &v->vm->clock, &value))
 		return false;
 	*rax = (x->io.size == 4 ? 0 : *rax & mask) | value;
 	v->advance = x->length;
@@ -298,6 +303,23 @@ static enum verdict handle_hypercall(struct vcpu *v)
 	return GO_ON;
 }
 
+/* #GP for CR4.TSD comes before the exit (SDM 3C 26.1.1; APM 2 15.9). */
+static enum verdict handle_rdtsc(struct vcpu *v)
+{
+	u64 *regs = v->page->regs, tsc;
+	u8 length = exit_length(v);
+
+	if (unlikely(!length))
+		return GO_ON;
+	tsc = vcpu_tsc(v);
+	regs[FERMATA_RAX] = (u32)tsc;
+	regs[FERMATA_RDX] = tsc >> 32;
+	if (v->exit.kind == EXIT_RDTSCP)
+		regs[FERMATA_RCX] = v->tsc_aux;
+	v->advance = length;
+	return GO_ON;
+}
+
 static enum verdict handle_skip(struct vcpu *v)
 {
 	v->advance = exit_length(v);
@@ -394,6 +416,9 @@ enum verdict exit_handle(struct vcpu *v)
 		return control_xsetbv(v);
 	case EXIT_HYPERCALL:
 		return handle_hypercall(v);
+	case EXIT_RDTSC:
+	case EXIT_RDTSCP:
+		return handle_rdtsc(v);
 	case EXIT_CACHE:
 	case EXIT_IDLE_HINT:
 		return handle_skip(v);

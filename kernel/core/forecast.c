@@ -93,10 +93,12 @@ static u32 value_at(struct forecasts *set, u32 i, u64 ticks)
 	return set->high[i] ? value & 0xff : value >> 8 & 0xff;
 }
 
-bool forecast_read(struct forecasts *set, u16 port, u8 size, u64 guest_ns, u32 *value)
+bool forecast_read(struct forecasts *set, u16 port, u8 size, const struct guest_clock *clock,
+		   u32 *value)
 {
+	struct guest_clock now;
 	bool known = false;
-	u64 ticks;
+	u64 tsc, ticks;
 	u32 i;
 
 	if (!READ_ONCE(set->count))
@@ -104,7 +106,8 @@ bool forecast_read(struct forecasts *set, u16 port, u8 size, u64 guest_ns, u32 *
 	host_lock(&set->lock);
 	i = find(set, port);
 	if (i < set->count && set->entry[i].size == size) {
-		ticks = ticks_at(guest_ns, set->entry[i].hz);
+		tsc = clock_snapshot(clock, &now);
+		ticks = ticks_at(clock_ns(&now, tsc), set->entry[i].hz);
 		known = ticks >= set->entry[i].from;
 		if (known)
 			*value = value_at(set, i, ticks);

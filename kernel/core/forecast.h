@@ -7,6 +7,7 @@
 #define CORE_FORECAST_H
 
 #include "host.h"
+#include "clock/clock.h"
 #include "uapi/fermata.h"
 
 struct forecasts {
@@ -19,7 +20,8 @@ struct forecasts {
 void forecast_init(struct forecasts *set);
 /* -EINVAL: no such forecast; -ENOSPC: FERMATA_MAX_FORECASTS ports have one. */
 int forecast_set(struct forecasts *set, const struct fermata_forecast *f);
-/* False: the caller has to be asked. */
-bool forecast_read(struct forecasts *set, u16 port, u8 size, u64 guest_ns, u32 *value);
+/* What the port reads now. False: the caller has to be asked. */
+bool forecast_read(struct forecasts *set, u16 port, u8 size, const struct guest_clock *clock,
+		   u32 *value);
 
 #endif

@@ -63,13 +63,22 @@ static bool mtrr_valid(const struct vcpu *v, u32 msr, u64 value)
 	return !(value & ~((address & ~0xfffull) | 0xff)) && memory_type_valid(value, false);
 }
 
+static int read_x2apic(struct vcpu *v, u32 msr, u64 *value)
+{
+	struct guest_clock clock;
+	u64 now = vm_time(v->vm, &clock);
+
+	return apic_msr_read(&v->apic, msr, value, &clock, now);
+}
+
 int msr_read(struct vcpu *v, u32 msr, u64 *value)
 {
 	const struct cpuid_table *cpuid = &v->vm->cpuid;
-	u64 *slot;
+	struct guest_clock clock;
+	u64 *slot, now;
 
 	if (msr >= LAPIC_MSR_FIRST && msr <= LAPIC_MSR_LAST)
-		return apic_msr_read(&v->apic, msr, value, &v->vm->clock, vm_tsc(v->vm));
+		return read_x2apic(v, msr, value);
 	*value = 0;
 	switch (msr) {
 	case ARCH_MSR_TSC:
@@ -82,7 +91,8 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 		*value = v->tsc_adjust;
 		return cpuid->tsc_adjust ? 0 : -EINVAL;
 	case ARCH_MSR_TSC_DEADLINE:
-		*value = apic_tsc_deadline(&v->apic, &v->vm->clock, vm_tsc(v->vm));
+		now = vm_time(v->vm, &clock);
+		*value = apic_tsc_deadline(&v->apic, &clock, now);
 		return cpuid->tsc_deadline ? 0 : -EINVAL;
 	case ARCH_MSR_TSC_AUX:
 		*value = v->tsc_aux;
@@ -150,7 +160,9 @@ static void set_tsc_offset(struct vcpu *v, u64 delta)
 static int set_x2apic(struct vcpu *v, u32 msr, u64 value)
 {
 	struct apic_effects effects;
-	int err = apic_msr_write(&v->apic, msr, value, &v->vm->clock, vm_tsc(v->vm), &effects);
+	struct guest_clock clock;
+	u64 now = vm_time(v->vm, &clock);
+	int err = apic_msr_write(&v->apic, msr, value, &clock, now, &effects);
 
 	if (!err)
 		vcpu_apic_effects(v, &effects);

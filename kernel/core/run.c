@@ -14,14 +14,18 @@ static void timer_fired(struct host_timer *timer)
 
 void vcpu_arm_timer(struct vcpu *v)
 {
-	u64 deadline = apic_timer_deadline(&v->apic);
+	u64 deadline = apic_timer_deadline(&v->apic), now, after;
+	struct guest_clock clock;
 
 	if (deadline == v->timer_armed)
 		return;
 	v->timer_armed = deadline;
 	if (deadline == CLOCK_NEVER)
 		return; /* a timer that fires for nothing only looks once more */
-	host_timer_arm(&v->timer, clock_ns_until(&v->vm->clock, vm_tsc(v->vm), deadline));
+	now = vm_time(v->vm, &clock);
+	after = clock_ns_until(&clock, now, deadline);
+	if (after != CLOCK_NEVER)
+		host_timer_arm(&v->timer, after);
 }
 
 void vcpu_apic_effects(struct vcpu *v, const struct apic_effects *effects)
@@ -36,9 +40,15 @@ void vcpu_apic_effects(struct vcpu *v, const struct apic_effects *effects)
 
 static void timer_due(struct vcpu *v)
 {
+	struct guest_clock clock;
+	u64 now;
+
 	host_clear_bit(REQUEST_TIMER, &v->requests);
 	v->timer_armed = CLOCK_NEVER;
-	apic_timer_due(&v->apic, &v->vm->clock, vm_tsc(v->vm));
+	now = vm_time(v->vm, &clock);
+	apic_timer_due(&v->apic, &clock, now);
+	if (unlikely(clock_is_old(&clock, now)))
+		host_set_bit(REQUEST_CLOCK, &v->requests);
 	vcpu_arm_timer(v);
 }
 
@@ -93,6 +103,9 @@ static enum verdict deliver(struct vcpu *v)
 static enum verdict prepare(struct vcpu *v)
 {
 	if (v->requests) {
+		/* First: until it is taken, nothing else may look at the clock in guest mode. */
+		if (v->requests & BIT(REQUEST_CLOCK) && !vcpu_take_clock(v))
+			return LEAVE_FOR_HOST;
 		if (host_test_and_clear_bit(REQUEST_FLUSH, &v->requests))
 			v->backend->flush(v);
 		if (v->requests & BIT(REQUEST_TIMER))
@@ -178,10 +191,9 @@ static enum verdict turns(struct vcpu *v)
 
 /* ---- outside guest context */
 
-static bool should_wake(void *arg)
+static bool has_work(struct vcpu *v)
 {
 	const u64 startup = BIT(LAPIC_ATTN_INIT) | BIT(LAPIC_ATTN_SIPI);
-	struct vcpu *v = arg;
 	u64 attention = READ_ONCE(v->apic.attention);
 
 	if (READ_ONCE(v->page->immediate_exit) || attention & startup)
@@ -192,6 +204,14 @@ static bool should_wake(void *arg)
 		return true;
 	return v->halted_open &&
 	       (READ_ONCE(v->requests) & BIT(REQUEST_TIMER) || apic_has_wakeup(&v->apic));
+}
+
+/* A new clock ends the thread's sleep, to arm its timer anew; the guest sleeps on. */
+static bool should_wake(void *arg)
+{
+	struct vcpu *v = arg;
+
+	return READ_ONCE(v->requests) & BIT(REQUEST_CLOCK) || has_work(v);
 }
 
 /* INIT and SIPI: SDM 3A 8.4.3. */
@@ -221,7 +241,7 @@ static int wait_for_work(struct vcpu *v)
 		v->backend->where(v, &where);
 		v->halted_open = where.rflags & ARCH_RFLAGS_IF;
 		/* With interrupts off only an NMI or INIT wakes it, and a lone CPU has nobody to send one. */
-		if (!v->halted_open && v->vm->vcpu_count == 1 && !should_wake(v)) {
+		if (!v->halted_open && v->vm->vcpu_count == 1 && !has_work(v)) {
 			exit_to_user(v, FERMATA_EXIT_HALTED);
 			return LEAVE_FOR_USER;
 		}
@@ -235,11 +255,15 @@ static int wait_for_work(struct vcpu *v)
 		return err;
 	if (READ_ONCE(v->page->immediate_exit))
 		return -EINTR;
+	if (v->requests & BIT(REQUEST_CLOCK) && !vcpu_take_clock(v)) {
+		vm_clock_renew(v->vm);
+		return host_leave();
+	}
 	take_startup(v);
 	if (v->mp_state == FERMATA_MP_HALTED) {
 		if (v->requests & BIT(REQUEST_TIMER))
 			timer_due(v);
-		if (should_wake(v))
+		if (has_work(v))
 			v->mp_state = FERMATA_MP_RUNNABLE;
 	}
 	return GO_ON;
@@ -307,6 +331,8 @@ static int one_stay(struct vcpu *v)
 		if (result != GO_ON)
 			return result;
 	}
+	if (v->requests & BIT(REQUEST_CLOCK))
+		vm_clock_renew(v->vm);
 	take_startup(v);
 	return host_leave();
 }

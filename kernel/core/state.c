@@ -90,7 +90,8 @@ static int check_xsave(const struct vm *vm, const struct fermata_state_xsave *x)
 int vcpu_get_state(struct vcpu *v, struct fermata_state *state)
 {
 	u32 mask = state->mask;
-	u64 now = vm_tsc(v->vm);
+	struct guest_clock clock;
+	u64 now = vm_time(v->vm, &clock);
 
 	if (mask & ~FERMATA_STATE_ALL || state->reserved)
 		return -EINVAL;
@@ -115,7 +116,7 @@ int vcpu_get_state(struct vcpu *v, struct fermata_state *state)
 		state->msrs.tsc = now + v->tsc_offset;
 		state->msrs.tsc_adjust = v->tsc_adjust;
 		state->msrs.tsc_aux = v->tsc_aux;
-		state->msrs.tsc_deadline = apic_tsc_deadline(&v->apic, &v->vm->clock, now);
+		state->msrs.tsc_deadline = apic_tsc_deadline(&v->apic, &clock, now);
 		memset(state->msrs.reserved, 0, sizeof(state->msrs.reserved));
 	}
 	if (mask & FERMATA_STATE_EVENTS) {
@@ -131,7 +132,7 @@ int vcpu_get_state(struct vcpu *v, struct fermata_state *state)
 		e->reserved = 0;
 	}
 	if (mask & FERMATA_STATE_APIC)
-		apic_get_state(&v->apic, &state->apic, &v->vm->clock, now);
+		apic_get_state(&v->apic, &state->apic, &clock, now);
 	if (mask & FERMATA_STATE_XSAVE)
 		memcpy(state->xsave.area, host_xsave_area(v->thread), FERMATA_XSAVE_SIZE);
 	return 0;
@@ -155,7 +156,8 @@ static int check(const struct vm *vm, const struct fermata_state *state)
 	return 0;
 }
 
-static int set_apic(struct vcpu *v, const struct fermata_state *state, u64 now)
+static int set_apic(struct vcpu *v, const struct fermata_state *state,
+		    const struct guest_clock *clock, u64 now)
 {
 	u32 mask = state->mask;
 	int err = 0;
@@ -166,20 +168,21 @@ static int set_apic(struct vcpu *v, const struct fermata_state *state, u64 now)
 			apic_set_tpr(&v->apic, state->control.cr8);
 	}
 	if (!err && mask & FERMATA_STATE_APIC)
-		err = apic_set_state(&v->apic, &state->apic, &v->vm->clock, now);
+		err = apic_set_state(&v->apic, &state->apic, clock, now);
 	return err;
 }
 
 /* All or nothing but for the APIC, whose own checks come first. */
 int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
 {
-	u64 now = vm_tsc(v->vm);
+	struct guest_clock clock;
+	u64 now = vm_time(v->vm, &clock);
 	struct apic_effects effects;
 	u32 mask = state->mask;
 	int err = check(v->vm, state);
 
 	if (!err)
-		err = set_apic(v, state, now);
+		err = set_apic(v, state, &clock, now);
 	if (err)
 		return err;
 	if (mask & FERMATA_STATE_REGS) {

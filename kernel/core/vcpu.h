@@ -32,6 +32,8 @@ enum exit_kind {
 	EXIT_DR_WRITE,
 	EXIT_XSETBV,
 	EXIT_HYPERCALL,
+	EXIT_RDTSC, /* QEMU 7.2 says so for RDTSCP, too: exit_length() finds out */
+	EXIT_RDTSCP,
 	EXIT_NESTED_FAULT,
 	EXIT_EXCEPTION, /* to be given to the guest as it is */
 	EXIT_WINDOW,	/* the guest can take what waits for it */
@@ -77,8 +79,11 @@ struct exit {
 struct vm {
 	struct guest_memory memory;
 	struct guest_clock clock;
-	struct forecasts forecasts;
 	struct fermata_clock *clock_page; /* shared with user space, read-only there */
+	struct host_lock clock_lock;	  /* who changes the clock */
+	u32 clock_changing;		  /* no vCPU may enter the guest now */
+	u32 clock_flags;		  /* FERMATA_CLOCK_TRAPPED, _SCALED */
+	struct forecasts forecasts;
 	struct cpuid_table cpuid;
 	struct fermata_cpuid *cpuid_supported;
 	const struct backend *backend;
@@ -90,6 +95,7 @@ struct vm {
 /* vcpu->requests: what other threads want before the next entry */
 #define REQUEST_FLUSH 0 /* bit numbers */
 #define REQUEST_TIMER 1
+#define REQUEST_CLOCK 2 /* it was changed, or is being changed */
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 
@@ -155,6 +161,17 @@ void vm_flush(struct vm *vm, enum flush owed);
 void vm_invalidate_begin(struct vm *vm, u64 start, u64 end);
 void vm_invalidate_end(struct vm *vm, u64 start, u64 end);
 
+/* ---- vm_clock.c */
+int vm_clock_init(struct vm *vm, u32 tsc_khz);
+int vm_set_clock(struct vm *vm, struct fermata_clock_change *change);
+/*
+ * With REQUEST_CLOCK set: the vCPU takes the new clock. False: it is still being changed, or it is time
+ * for vm_clock_renew(); try again.
+ */
+bool vcpu_take_clock(struct vcpu *v);
+/* Outside the guest: if the clock is too old for its arithmetic, a new segment begins. */
+void vm_clock_renew(struct vm *vm);
+
 /* ---- vcpu.c */
 int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 	      struct fermata_run *page);
@@ -195,15 +212,16 @@ static inline void vcpu_raise_code(struct vcpu *v, u8 vector, u32 code)
 	v->event_valid = true;
 }
 
-/* The VM's TSC, which its clock and its APICs count in; and as this vCPU reads it. */
-static inline u64 vm_tsc(const struct vm *vm)
+/* The VM's TSC, which its clock and its APICs count in, with the clock that it was read by. */
+static inline u64 vm_time(const struct vm *vm, struct guest_clock *clock)
 {
-	return clock_guest_tsc(&vm->clock, host_tsc());
+	return clock_snapshot(&vm->clock, clock);
 }
 
+/* As this vCPU reads it. */
 static inline u64 vcpu_tsc(const struct vcpu *v)
 {
-	return vm_tsc(v->vm) + v->tsc_offset;
+	return clock_read_tsc(&v->vm->clock) + v->tsc_offset;
 }
 
 #endif

@@ -14,10 +14,9 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 	vm->clock_page = clock_page;
 	host_lock_init(&vm->lock);
 	forecast_init(&vm->forecasts);
-	err = clock_init(&vm->clock, host_tsc(), caps->tsc_khz);
+	err = vm_clock_init(vm, caps->tsc_khz);
 	if (err)
 		return err;
-	clock_publish(&vm->clock, clock_page);
 	vm->cpuid_supported = host_alloc(sizeof(*vm->cpuid_supported));
 	if (!vm->cpuid_supported)
 		return -ENOMEM;

@@ -46,6 +46,17 @@ static inline u64 host_tsc(void)
 	return rdtsc();
 }
 
+/* LFENCE waits for RDTSC too, which otherwise runs when it likes (SDM 2B RDTSC, APM 3 LFENCE). */
+static inline u64 host_tsc_ordered(void)
+{
+	u64 tsc;
+
+	rmb();
+	tsc = rdtsc();
+	rmb();
+	return tsc;
+}
+
 static inline void host_full_barrier(void)
 {
 	smp_mb();

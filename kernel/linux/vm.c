@@ -127,6 +127,7 @@ static long vm_ioctl(struct file *file, unsigned int command, unsigned long addr
 {
 	struct linux_vm *l = file->private_data;
 	void __user *arg = (void __user *)address;
+	struct fermata_clock_change change;
 	struct fermata_forecast forecast;
 	struct fermata_line line;
 	struct fermata_msi msi;
@@ -146,6 +147,10 @@ static long vm_ioctl(struct file *file, unsigned int command, unsigned long addr
 		return GET_ARG(line, arg) ?: vm_set_line(&l->vm, &line);
 	case FERMATA_SET_FORECAST:
 		return GET_ARG(forecast, arg) ?: forecast_set(&l->vm.forecasts, &forecast);
+	case FERMATA_SET_CLOCK:
+		return GET_ARG(change, arg)		     ?:
+			       vm_set_clock(&l->vm, &change) ?:
+							       PUT_ARG(change, arg);
 	}
 	return -ENOTTY;
 }

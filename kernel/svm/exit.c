@@ -107,6 +107,10 @@ static u8 svm_kind(u64 code)
 		return EXIT_CACHE;
 	case SVM_EXIT_PAUSE:
 		return EXIT_IDLE_HINT;
+	case SVM_EXIT_RDTSC:
+		return EXIT_RDTSC;
+	case SVM_EXIT_RDTSCP:
+		return EXIT_RDTSCP;
 	case SVM_EXIT_RDPMC:
 		return EXIT_PROTECTED;
 	/* The guest's CPU has none of these: CPUID says so. */

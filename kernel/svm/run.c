@@ -12,6 +12,7 @@ void svm_load(struct vcpu *v, u32 cpu)
 	/* What the CPU remembers of a VMCB is void on another CPU (APM 2 15.15.4). */
 	if (v->cpu != cpu || here->last != v) {
 		s->vmcb->clean = 0;
+		v->dirty |= DIRTY_CLOCK; /* TSC_RATIO is the CPU's */
 		here->last = v;
 		host_forget_branches();
 	}

@@ -133,6 +133,9 @@ static int svm_cpu_on(void)
 		return -EBUSY;
 	cpu_wrmsr(ARCH_MSR_EFER, efer | ARCH_EFER_SVME);
 	cpu_wrmsr(ARCH_MSR_VM_HSAVE_PA, host_virt_to_phys(cpu->hsave));
+	if (svm_features & SVM_FEATURE_TSC_RATE)
+		cpu_wrmsr(ARCH_MSR_TSC_RATIO, TSC_RATIO_1);
+	cpu->tsc_ratio = TSC_RATIO_1;
 	cpu->tags.flush_all = true;
 	cpu->last = NULL;
 	cpu->on = true;
@@ -146,6 +149,8 @@ static void svm_cpu_off(void)
 	if (!cpu->on)
 		return;
 	cpu->on = false;
+	if (svm_features & SVM_FEATURE_TSC_RATE)
+		cpu_wrmsr(ARCH_MSR_TSC_RATIO, TSC_RATIO_1);
 	cpu_wrmsr(ARCH_MSR_VM_HSAVE_PA, 0);
 	cpu_wrmsr(ARCH_MSR_EFER, cpu_rdmsr(ARCH_MSR_EFER) & ~ARCH_EFER_SVME);
 }
@@ -185,6 +190,15 @@ void svm_flush(struct vcpu *v)
 	v->dirty |= DIRTY_ROOT;
 }
 
+static u64 svm_scale_tsc(u64 mult)
+{
+	u64 ratio = (mult + BIT_ULL(TSC_RATIO_SHIFT - 1)) >> TSC_RATIO_SHIFT;
+
+	if (!(svm_features & SVM_FEATURE_TSC_RATE) || !ratio || ratio >> TSC_RATIO_BITS)
+		return 0;
+	return ratio << TSC_RATIO_SHIFT;
+}
+
 const struct backend svm_backend = {
 	.name = "svm",
 	.vendor = FERMATA_VENDOR_AMD,
@@ -206,4 +220,5 @@ const struct backend svm_backend = {
 	.inject = svm_inject,
 	.window = svm_window,
 	.flush = svm_flush,
+	.scale_tsc = svm_scale_tsc,
 };

@@ -9,6 +9,7 @@
 /* CPUID 8000_000A EDX (APM 3 E.4.9): what may be missing, and is replaced when it is */
 #define SVM_FEATURE_NPT BIT(0)
 #define SVM_FEATURE_NRIPS BIT(3)
+#define SVM_FEATURE_TSC_RATE BIT(4)
 #define SVM_FEATURE_VMCB_CLEAN BIT(5)
 #define SVM_FEATURE_DECODE_ASSISTS BIT(7)
 
@@ -18,8 +19,14 @@ struct svm_cpu {
 	void *hsave;		 /* VM_HSAVE_PA: the processor's own */
 	const struct vcpu *last; /* whose VMCB ran here last; only compared */
 	struct tag_pool tags;
+	u64 tsc_ratio; /* what the MSR holds, where it is */
 	bool on;
 };
+
+/* TSC_RATIO (APM 2 15.30.5): 8.32 bits; the clock's multipliers have 48 */
+#define TSC_RATIO_1 (1ull << 32)
+#define TSC_RATIO_SHIFT (FERMATA_CLOCK_FRACTION - 32)
+#define TSC_RATIO_BITS 40
 
 struct svm_vcpu {
 	struct vmcb *vmcb;

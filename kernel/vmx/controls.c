@@ -32,7 +32,8 @@ static const struct wish proc_wish = {
 static const struct wish proc2_wish = {
 	.msr = MSR_VMX_PROC2,
 	.must = PROC2_EPT,
-	.nice = PROC2_VPID | PROC2_UNRESTRICTED_GUEST | PROC2_RDTSCP | PROC2_INVPCID | PROC2_WBINVD,
+	.nice = PROC2_VPID | PROC2_UNRESTRICTED_GUEST | PROC2_RDTSCP | PROC2_INVPCID | PROC2_WBINVD |
+		PROC2_TSC_SCALING, /* set while the clock needs it, see apply_clock() */
 	.name = "secondary processor-based",
 };
 

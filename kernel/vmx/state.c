@@ -39,7 +39,7 @@ static void init_controls(struct vcpu *v)
 	s->proc = vmx_controls.proc;
 	vmwrite(VMCS_PIN_CONTROLS, vmx_controls.pin);
 	vmwrite(VMCS_PROC_CONTROLS, s->proc);
-	vmwrite(VMCS_PROC2_CONTROLS, vmx_controls.proc2);
+	vmwrite(VMCS_PROC2_CONTROLS, vmx_controls.proc2 & ~PROC2_TSC_SCALING);
 	vmwrite(VMCS_EXIT_CONTROLS, vmx_controls.exit);
 	vmwrite(VMCS_ENTRY_CONTROLS, vmx_controls.entry);
 	/* The same three as under SVM, for the same reasons; see svm/state.c. */
@@ -131,6 +131,29 @@ static void apply_control(struct vcpu *v)
 		apply_pdptes(v);
 }
 
+/* RDTSC in the guest is (host TSC * multiplier >> 48) + offset (SDM 3C 26.3), as the clock has it. */
+static void apply_clock(struct vcpu *v)
+{
+	struct vmx_vcpu *s = v->hw;
+	u32 proc = s->proc & ~PROC_RDTSC;
+
+	vmwrite(VMCS_TSC_OFFSET, v->vm->clock.tsc_offset + v->tsc_offset);
+	if (v->vm->clock_flags & FERMATA_CLOCK_TRAPPED)
+		proc |= PROC_RDTSC;
+	if (proc != s->proc) {
+		s->proc = proc;
+		vmwrite(VMCS_PROC_CONTROLS, proc);
+	}
+	if (!(vmx_controls.proc2 & PROC2_TSC_SCALING))
+		return;
+	if (v->vm->clock_flags & FERMATA_CLOCK_SCALED) {
+		vmwrite(VMCS_TSC_MULTIPLIER, v->vm->clock.tsc_mult);
+		vmwrite(VMCS_PROC2_CONTROLS, vmx_controls.proc2);
+	} else {
+		vmwrite(VMCS_PROC2_CONTROLS, vmx_controls.proc2 & ~PROC2_TSC_SCALING);
+	}
+}
+
 static void invept(u64 eptp)
 {
 	struct {
@@ -188,7 +211,7 @@ void vmx_apply(struct vcpu *v)
 	if (dirty & DIRTY_CONTROL)
 		apply_control(v);
 	if (dirty & DIRTY_CLOCK)
-		vmwrite(VMCS_TSC_OFFSET, v->vm->clock.tsc_offset + v->tsc_offset);
+		apply_clock(v);
 	if (dirty & DIRTY_DEBUG) {
 		vmwrite(VMCS_GUEST_DR7, v->dr7);
 		s->dr_loaded = v->dr7 & ARCH_DR7_ENABLES;

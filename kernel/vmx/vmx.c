@@ -290,6 +290,11 @@ void vmx_flush(struct vcpu *v)
 	v->dirty |= DIRTY_ROOT;
 }
 
+static u64 vmx_scale_tsc(u64 mult)
+{
+	return vmx_controls.proc2 & PROC2_TSC_SCALING ? mult : 0;
+}
+
 const struct backend vmx_backend = {
 	.name = "vmx",
 	.vendor = FERMATA_VENDOR_INTEL,
@@ -313,4 +318,5 @@ const struct backend vmx_backend = {
 	.inject = vmx_inject,
 	.window = vmx_window,
 	.flush = vmx_flush,
+	.scale_tsc = vmx_scale_tsc,
 };

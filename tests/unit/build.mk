@@ -28,7 +28,7 @@ unit_emulate_exits := $(emulator_sources)
 unit_emulate_exits_libs := -lZydis
 unit_emulate_exits_cflags := -Ilib
 unit_exit_names := lib/names.c
-unit_lib_clock := lib/clock.c
+unit_lib_clock := lib/clock.c lib/error.c
 unit_lib_clock_cflags := -Ilib
 
 unit_cli_parse := cli/parse.c
@@ -43,6 +43,8 @@ unit_control_server_libs := -ljson-c
 unit_cpuid_topology := vmm/machine_cpuid.c
 
 unit_clock := kernel/clock/clock.c tests/unit/host/host.c
+unit_clock_changes := kernel/clock/clock.c lib/clock.c lib/error.c
+unit_clock_changes_cflags := -Ilib
 apic_sources := kernel/core/apic.c kernel/core/apic_timer.c kernel/core/apic_message.c
 apic_sources += kernel/core/apic_registers.c kernel/core/apic_state.c kernel/clock/clock.c
 apic_sources += tests/unit/host/host.c
@@ -63,12 +65,12 @@ unit_rtc := vmm/devices/rtc.c vmm/devices/bus.c
 unit_acpi_pm := vmm/devices/acpi_pm.c vmm/devices/bus.c
 unit_pci := vmm/devices/pci.c vmm/devices/bus.c
 unit_i8042 := vmm/devices/i8042.c vmm/devices/debug_exit.c vmm/devices/delay.c vmm/devices/bus.c
-unit_machine := $(addprefix vmm/,machine.c machine_board.c machine_console.c machine_cpuid.c \
+unit_machine := $(addprefix vmm/,machine.c machine_board.c machine_clock.c machine_console.c machine_cpuid.c \
 	machine_pause.c machine_timer.c machine_vcpu.c) $(wildcard vmm/boot/*.c vmm/devices/*.c)
 unit_lib_calls := $(emulator_sources) lib/answer.c lib/clock.c lib/device.c lib/report.c lib/vcpu.c lib/vm.c
 unit_lib_calls_libs := -lZydis -Wl,--wrap=open,--wrap=ioctl,--wrap=mmap
 unit_lib_calls_cflags := -Ilib
-unit_forecast := kernel/core/forecast.c vmm/devices/pit.c vmm/devices/acpi_pm.c vmm/devices/bus.c tests/unit/host/host.c
+unit_forecast := kernel/core/forecast.c kernel/clock/clock.c vmm/devices/pit.c vmm/devices/acpi_pm.c vmm/devices/bus.c tests/unit/host/host.c
 
 # kernel/core and kernel/svm. Their processor is tests/unit/fake_processor.c: privileged instructions
 # have no place in a user process.
@@ -82,6 +84,7 @@ unit_state := $(core_sources)
 unit_exits := $(core_sources)
 unit_run := $(core_sources)
 unit_vm := $(core_sources)
+unit_vm_clock := $(core_sources)
 svm_sources := $(filter-out tests/unit/fake_backend.c,$(core_sources)) $(wildcard kernel/svm/*.c)
 unit_svm_exit := $(svm_sources)
 unit_svm_run := $(svm_sources)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -58,16 +57,17 @@ static void test_inverse(void **state)
 
 	for (i = 0; i < ARRAY_SIZE(rates); i++) {
 		clock_init(&clock, random64(), rates[i]);
-		clock.tsc_origin = random64() >> 2;
+		clock.tsc_start = random64() >> 2;
+		clock.ns_fraction = (u32)random64();
 		for (round = 0; round < 20000; round++) {
 			ns = random64() >> (1 + random64() % 63);
 			tsc = clock_tsc_at_ns(&clock, ns);
 			if (tsc == CLOCK_NEVER) {
-				assert_true(clock_ns(&clock, clock.tsc_origin + (~0ull >> 1)) < ns);
+				assert_true(clock_ns(&clock, clock.tsc_start + (~0ull >> 1)) < ns);
 				continue;
 			}
 			assert_true(clock_ns(&clock, tsc) >= ns);
-			if (tsc != clock.tsc_origin)
+			if (tsc != clock.tsc_start)
 				assert_true(clock_ns(&clock, tsc - 1) < ns);
 		}
 	}
@@ -111,75 +111,36 @@ static void test_until(void **state)
 	assert_true(clock_tsc_at_ns(&clock, CLOCK_NEVER) == CLOCK_NEVER);
 }
 
-/* The formula that the page's readers are told, in uapi/fermata.h. */
-static void test_page(void **state)
+/* num / den to the nearest 2^-48, and what is no rate. */
+static void test_rates(void **state)
 {
-	struct fermata_clock page = { 0 };
-	struct guest_clock clock;
-	u64 host, guest, ns;
-	u32 round;
+	static const u32 bad[][2] = {
+		{ 0, 1 },	    { 1, 0 },		{ 0, 0 },
+		{ 1, 1001 },	    { 1001, 1 },	{ 4294967295u, 4294967 },
+		{ 1, 4294967295u }, { 4294967295u, 1 },
+	};
+	unsigned __int128 exact;
+	u32 i, num, den;
+	u64 mult;
 
-	clock_init(&clock, random64(), 2893299);
-	clock.tsc_origin = 777;
-	clock_publish(&clock, &page);
-	assert_int_equal(page.seq, 2);
-	assert_int_equal(page.tsc_khz, 2893299);
-	for (round = 0; round < 1000; round++) {
-		guest = 777 + (random64() >> (1 + round % 60));
-		host = guest - clock.tsc_offset;
-		assert_true(host + page.tsc_offset == guest);
-		ns = (u64)((unsigned __int128)(guest - page.tsc_origin) * page.ns_mult >> 32);
-		assert_true(clock_ns(&clock, guest) == ns);
-	}
-	clock_publish(&clock, &page);
-	assert_int_equal(page.seq, 4);
-}
-
-struct reader {
-	struct fermata_clock page;
-	bool stop;
-	u32 seen, torn;
-};
-
-static void *read_page(void *data)
-{
-	struct reader *reader = data;
-	u32 seq;
-	u64 a, b;
-
-	while (!__atomic_load_n(&reader->stop, __ATOMIC_ACQUIRE)) {
-		seq = __atomic_load_n(&reader->page.seq, __ATOMIC_ACQUIRE);
-		a = READ_ONCE(reader->page.tsc_offset);
-		b = READ_ONCE(reader->page.tsc_origin);
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		if ((seq & 1) || seq != READ_ONCE(reader->page.seq))
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(clock_rate_mult(bad[i][0], bad[i][1]), 0);
+	assert_true(clock_rate_mult(1, 1) == CLOCK_RATE_1);
+	assert_true(clock_rate_mult(7, 7) == CLOCK_RATE_1);
+	assert_true(clock_rate_mult(1000, 1) == 1000 * CLOCK_RATE_1);
+	for (i = 0; i < 100000; i++) {
+		num = random64() >> (32 + random64() % 32);
+		den = random64() >> (32 + random64() % 32);
+		mult = clock_rate_mult(num, den);
+		if (!num || !den || num > 1000ull * den || den > 1000ull * num) {
+			assert_int_equal(mult, 0);
 			continue;
-		reader->seen++;
-		reader->torn += a != b;
+		}
+		/* |mult / 2^48 - num / den| <= 2^-49 */
+		exact = ((unsigned __int128)num << 49);
+		assert_true((2 * (unsigned __int128)mult + 1) * den >= exact);
+		assert_true((2 * (unsigned __int128)mult - 1) * den <= exact);
 	}
-	return NULL;
-}
-
-static void test_no_torn_reads(void **state)
-{
-	struct guest_clock clock = { .tsc_khz = 1000000 };
-	struct reader reader = { 0 };
-	pthread_t thread;
-	u32 i;
-
-	assert_int_equal(pthread_create(&thread, NULL, read_page, &reader), 0);
-	for (i = 0; i < 1000000; i++) {
-		clock.tsc_offset = i;
-		clock.tsc_origin = i;
-		clock_publish(&clock, &reader.page);
-	}
-	/* On a busy machine the reader may not have run yet. */
-	while (!READ_ONCE(reader.seen))
-		sched_yield();
-	__atomic_store_n(&reader.stop, true, __ATOMIC_RELEASE);
-	pthread_join(thread, NULL);
-	assert_true(reader.seen > 0);
-	assert_int_equal(reader.torn, 0);
 }
 
 int main(void)
@@ -187,7 +148,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_starts_at_zero), cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_inverse),	       cmocka_unit_test(test_until),
-		cmocka_unit_test(test_page),	       cmocka_unit_test(test_no_torn_reads),
+		cmocka_unit_test(test_rates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,6 +155,25 @@ uint64_t fermata_now(const fermata_vm *vm)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+uint64_t fermata_until(const fermata_vm *vm, uint64_t guest_ns)
+{
+	uint64_t now = fermata_now(vm);
+
+	return guest_ns > now ? guest_ns - now : 0;
+}
+
+void fermata_clock(const fermata_vm *vm, struct fermata_reading *reading)
+{
+	memset(reading, 0, sizeof(*reading));
+	reading->clock.num = reading->clock.den = 1;
+	reading->guest_ns = fermata_now(vm);
+}
+
+int fermata_clock_change(fermata_vm *vm, struct fermata_clock_change *change)
+{
+	return 0;
+}
+
 int fermata_msi(fermata_vm *vm, uint64_t address, uint32_t data)
 {
 	return 0;

@@ -355,6 +355,46 @@ static void survives_noise(void **state)
 	fuzz_bus(&f->bus, BUS_PORT, 0x70, 2, 500000);
 }
 
+/* The user's hand on the clock: the date jumps, nothing fires for it, and the time goes on from there. */
+static void set_from_outside(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t moment;
+
+	f->now = 10400000000ull;
+	put(f, B, 0x32); /* alarm and update interrupts, 24 h */
+	put(f, 1, 0x30);
+	put(f, 3, 0x00);
+	put(f, 5, 0x12); /* 12:00:30 */
+	get(f, C);
+	rtc_set(&f->rtc, f->now, 1893456000); /* 2030-01-01, a Tuesday */
+	assert_date(f, "2030-01-01 00:00:00 3");
+	assert_int_equal(rtc_date(&f->rtc, f->now, &moment), 1893456000);
+	assert_true(moment == f->now);
+	assert_int_equal(get(f, C) & 0x30, 0);
+	assert_true(bus_deadline(&f->bus) == f->now + 1000000000);
+	run(f, 999999999);
+	assert_int_equal(rtc_date(&f->rtc, f->now, &moment), 1893456000);
+	run(f, 1);
+	assert_date(f, "2030-01-01 00:00:01 3");
+	get(f, C);
+	run(f, 400000000);
+	rtc_back(&f->rtc, f->now, 1700000000); /* 1.4 s - 1.7 s */
+	assert_date(f, "2029-12-31 23:59:59 2");
+	run(f, 299999999);
+	assert_date(f, "2029-12-31 23:59:59 2");
+	run(f, 1);
+	assert_date(f, "2030-01-01 00:00:00 3");
+	/* One that stands takes the date, and stands. */
+	put(f, B, 0x82);
+	rtc_set(&f->rtc, f->now, BASE);
+	run(f, 5000000000);
+	assert_date(f, "2000-02-28 23:59:59 2");
+	put(f, B, 0x02);
+	run(f, 1000000000);
+	assert_date(f, "2000-02-29 00:00:00 3");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -362,6 +402,7 @@ int main(void)
 		T(the_date_goes_on),
 		T(dates_agree_with_the_c_library),
 		T(formats),
+		T(set_from_outside),
 		T(set_stops_and_starts),
 		T(divider_reset_starts_half_a_second_before),
 		T(nonsense_becomes_a_date),

@@ -166,11 +166,48 @@ static void modes(void **state)
 	}
 }
 
+/* A clock that the processor cannot compute makes RDTSC and RDTSCP exit; one that it can is scaled. */
+static void clock_modes(void **state)
+{
+	struct fermata_clock_change rate = { .verb = FERMATA_CLOCK_RATE, .num = 3, .den = 2 };
+	struct fermata_clock_change freeze = { .verb = FERMATA_CLOCK_FREEZE };
+
+	v->tsc_offset = 77;
+	svm_apply(v);
+	assert_false(c->intercept[VMCB_MISC1] & INTERCEPT_RDTSC);
+	assert_false(c->intercept[VMCB_MISC2] & INTERCEPT_RDTSCP);
+	assert_true(c->tsc_offset == 77ull - 1000);
+	assert_int_equal(svm_backend.scale_tsc(CLOCK_RATE_1), 0);
+	assert_int_equal(vm_set_clock(&vm, &rate), 0);
+	v->dirty |= DIRTY_CLOCK;
+	c->clean = CLEAN_ALL;
+	svm_apply(v);
+	assert_true(c->intercept[VMCB_MISC1] & INTERCEPT_RDTSC);
+	assert_true(c->intercept[VMCB_MISC2] & INTERCEPT_RDTSCP);
+	assert_false(c->clean & CLEAN_INTERCEPTS);
+
+	svm_features |= SVM_FEATURE_TSC_RATE;
+	assert_true(svm_backend.scale_tsc(CLOCK_RATE_1 / 3) == (CLOCK_RATE_1 / 3 & ~0xffffull));
+	assert_int_equal(svm_backend.scale_tsc(256 * CLOCK_RATE_1), 0);
+	assert_int_equal(vm_set_clock(&vm, &rate), 0);
+	v->dirty |= DIRTY_CLOCK;
+	svm_apply(v);
+	assert_false(c->intercept[VMCB_MISC1] & INTERCEPT_RDTSC);
+	assert_true(s->cpu->tsc_ratio == 3ull << 31);
+	assert_true(c->tsc_offset == vm.clock.tsc_offset + 77);
+	assert_int_equal(vm_set_clock(&vm, &freeze), 0);
+	v->dirty |= DIRTY_CLOCK;
+	svm_apply(v);
+	assert_true(c->intercept[VMCB_MISC1] & INTERCEPT_RDTSC);
+	assert_true(s->cpu->tsc_ratio == TSC_RATIO_1);
+	svm_features &= ~SVM_FEATURE_TSC_RATE;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(round_trip),     TEST(masks), TEST(unusable),
-		TEST(flags_and_step), TEST(sync),  TEST(modes),
+		TEST(clock_modes),    TEST(round_trip), TEST(masks), TEST(unusable),
+		TEST(flags_and_step), TEST(sync),	TEST(modes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

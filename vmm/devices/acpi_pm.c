@@ -27,6 +27,11 @@ static void update_sci(struct acpi_pm *pm)
 	wire_set(&pm->sci, pm->status & pm->enable);
 }
 
+static uint64_t ticks_at(uint64_t now)
+{
+	return (unsigned __int128)now * ACPI_PM_HZ / SECOND;
+}
+
 /* 4.8.3.3: TMR_STS is set whenever the timer's most significant bit changes. */
 static void advance(struct acpi_pm *pm, uint64_t now)
 {
@@ -34,7 +39,7 @@ static void advance(struct acpi_pm *pm, uint64_t now)
 
 	if (now > pm->now) {
 		pm->now = now;
-		pm->ticks = (unsigned __int128)now * ACPI_PM_HZ / SECOND;
+		pm->ticks = ticks_at(now) + pm->base;
 	}
 	flips = pm->ticks >> (pm->timer_bits - 1);
 	if (flips == pm->flips)
@@ -132,7 +137,7 @@ static uint64_t acpi_pm_deadline(void *dev)
 
 	if (!(pm->enable & TMR) || (pm->status & TMR))
 		return NEVER;
-	at = (unsigned __int128)(pm->flips + 1) << (pm->timer_bits - 1);
+	at = ((unsigned __int128)(pm->flips + 1) << (pm->timer_bits - 1)) - pm->base;
 	at = (at * SECOND + ACPI_PM_HZ - 1) / ACPI_PM_HZ;
 	return at >= NEVER ? NEVER : at;
 }
@@ -147,6 +152,7 @@ static void acpi_pm_forecast(void *dev, uint64_t offset, struct forecast *foreca
 	*forecast = (struct forecast){ .kind = FORECAST_COUNTER,
 				       .size = 4,
 				       .hz = ACPI_PM_HZ,
+				       .base = pm->base,
 				       .mask = (uint32_t)((1ull << pm->timer_bits) - 1) };
 }
 
@@ -188,4 +194,21 @@ void acpi_pm_power_button(struct acpi_pm *pm, uint64_t now)
 	advance(pm, now);
 	pm->status |= PWRBTN;
 	update_sci(pm);
+}
+
+/* A counter that goes back by n has gone forward by its range less n; base stays a small number. */
+void acpi_pm_back(struct acpi_pm *pm, uint64_t now, uint64_t ns)
+{
+	advance(pm, now);
+	pm->base = (pm->base - ticks_at(ns)) & ((1ull << pm->timer_bits) - 1);
+	pm->ticks = ticks_at(pm->now) + pm->base;
+	pm->flips = pm->ticks >> (pm->timer_bits - 1);
+}
+
+uint32_t acpi_pm_count(const struct acpi_pm *pm, uint64_t now, uint64_t *moment)
+{
+	uint64_t ticks = ticks_at(now);
+
+	*moment = ((unsigned __int128)ticks * SECOND + ACPI_PM_HZ - 1) / ACPI_PM_HZ;
+	return (ticks + pm->base) & ((1ull << pm->timer_bits) - 1);
 }

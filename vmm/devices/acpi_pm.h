@@ -27,12 +27,17 @@ struct acpi_pm {
 	uint64_t flips; /* changes of the timer's top bit that are in status already */
 	uint64_t now;
 	uint64_t ticks; /* of the timer at `now`, not cut to timer_bits */
+	uint64_t base;	/* ... at guest time 0 */
 };
 
 /* timer_bits: 24, or 32 with the FADT's TMR_VAL_EXT. */
 void acpi_pm_init(struct acpi_pm *pm, struct wire sci, const struct power *power,
 		  unsigned timer_bits);
 int acpi_pm_attach(struct acpi_pm *pm, struct bus *bus); /* 600h, 12 ports */
+/* From outside: the timer shows what it showed ns ago. TMR_STS is not set for it. */
+void acpi_pm_back(struct acpi_pm *pm, uint64_t now, uint64_t ns);
+/* The timer, without a trace; moment: the guest's ns at which it came to this count. */
+uint32_t acpi_pm_count(const struct acpi_pm *pm, uint64_t now, uint64_t *moment);
 /* The user asks the guest to power off. */
 void acpi_pm_power_button(struct acpi_pm *pm, uint64_t now);
 

@@ -540,3 +540,9 @@ int pit_attach(struct pit *pit, struct bus *bus)
 		err = bus_add(bus, BUS_PORT, 0x61, 1, &pit_port61_ops, pit);
 	return err;
 }
+
+uint16_t pit_count(const struct pit *pit, unsigned channel, uint64_t now, uint64_t *moment)
+{
+	*moment = time_of(tick_at(now));
+	return count_value(&pit->channel[channel], tick_at(now));
+}

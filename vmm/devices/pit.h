@@ -48,6 +48,9 @@ struct pit {
 void pit_init(struct pit *pit, struct wire irq0);
 int pit_attach(struct pit *pit, struct bus *bus); /* 40h, 61h */
 
+/* A channel's count, without a trace; moment: the guest's ns at which the tick of now began. */
+uint16_t pit_count(const struct pit *pit, unsigned channel, uint64_t now, uint64_t *moment);
+
 extern const struct device_ops pit_ops, pit_port61_ops;
 
 #endif

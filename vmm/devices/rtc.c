@@ -513,3 +513,39 @@ bool rtc_nmi_masked(const struct rtc *rtc)
 {
 	return rtc->nmi_masked;
 }
+
+/* Another relation of the wall's time to the guest's; what was due by the old one is done. */
+static void set_relation(struct rtc *rtc, uint64_t now, __int128 at_zero)
+{
+	__int128 base = at_zero / (__int128)SECOND, phase = at_zero % (__int128)SECOND;
+	bool stands = standing(rtc);
+
+	if (phase < 0) {
+		base--;
+		phase += SECOND;
+	}
+	advance(rtc, now);
+	rtc->base = clamp_time((int64_t)base);
+	rtc->phase = (uint64_t)phase;
+	rtc->second = seconds_passed(rtc, rtc->now);
+	rtc->period = periods_passed(rtc, rtc->now);
+	if (stands)
+		store_time(rtc, wall_time(rtc, rtc->now));
+}
+
+void rtc_set(struct rtc *rtc, uint64_t now, int64_t seconds)
+{
+	set_relation(rtc, now, (__int128)clamp_time(seconds) * SECOND - now);
+}
+
+void rtc_back(struct rtc *rtc, uint64_t now, uint64_t ns)
+{
+	if (!standing(rtc)) /* the time that stands in the registers is nobody's clock */
+		set_relation(rtc, now, (__int128)rtc->base * SECOND + rtc->phase - ns);
+}
+
+int64_t rtc_date(const struct rtc *rtc, uint64_t now, uint64_t *moment)
+{
+	*moment = now - ((unsigned __int128)now + rtc->phase) % SECOND;
+	return standing(rtc) ? load_time(rtc) : wall_time(rtc, now);
+}

@@ -31,6 +31,11 @@ struct rtc {
  */
 void rtc_init(struct rtc *rtc, struct wire irq8, int64_t base, uint64_t below_4g, uint64_t above_4g);
 int rtc_attach(struct rtc *rtc, struct bus *bus); /* 70h, 71h */
+/* From outside: the date, s since 1970, or what it was ns ago. No alarm fires for it. */
+void rtc_set(struct rtc *rtc, uint64_t now, int64_t seconds);
+void rtc_back(struct rtc *rtc, uint64_t now, uint64_t ns);
+/* The date, without a trace; moment: the guest's ns at which its second began (or would have). */
+int64_t rtc_date(const struct rtc *rtc, uint64_t now, uint64_t *moment);
 bool rtc_nmi_masked(const struct rtc *rtc);
 
 extern const struct device_ops rtc_ops;

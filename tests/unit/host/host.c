@@ -531,6 +531,11 @@ u64 host_tsc(void)
 	return host_test.tsc;
 }
 
+u64 host_tsc_ordered(void)
+{
+	return host_test.tsc;
+}
+
 u32 host_tsc_khz(void)
 {
 	return host_test.tsc_khz ? host_test.tsc_khz : 1000000;

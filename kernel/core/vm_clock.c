@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Changing the VM's clock under running vCPUs. While the processor answers RDTSC by an offset and a
+ * multiplier, a change is one moment for all of them only if none is in the guest then: everybody is
+ * fetched out first, and waits at the door (REQUEST_CLOCK, clock_changing) for the few instructions
+ * that the change takes.
+ */
+#include "core/exits.h"
+
+static void request(struct vm *vm)
+{
+	u32 i;
+
+	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
+		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+
+		if (v)
+			host_set_bit(REQUEST_CLOCK, &v->requests);
+	}
+}
+
+/* A vCPU that enters after this has seen the request, and leaves again without the guest's turn. */
+static void wait_outside(struct vm *vm)
+{
+	u32 i;
+
+	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
+		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+
+		if (!v || READ_ONCE(v->mode) != VCPU_IN_GUEST)
+			continue;
+		host_kick(READ_ONCE(v->cpu));
+		while (READ_ONCE(v->mode) == VCPU_IN_GUEST)
+			host_pause();
+	}
+}
+
+static void let_in(struct vm *vm)
+{
+	u32 i;
+
+	host_full_barrier();
+	WRITE_ONCE(vm->clock_changing, 0);
+	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
+		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+
+		if (v)
+			vcpu_kick(v); /* who sleeps arms its timer anew */
+	}
+}
+
+/* Whether the processor can compute the clock as it is now. */
+static u32 in_force(const struct vm *vm)
+{
+	const struct guest_clock *clock = &vm->clock;
+
+	if (!clock->tsc_mult || clock->tsc_ticks != CLOCK_NEVER)
+		return FERMATA_CLOCK_TRAPPED;
+	if (clock->tsc_mult == CLOCK_RATE_1)
+		return 0;
+	return vm->backend->scale_tsc && vm->backend->scale_tsc(clock->tsc_mult) == clock->tsc_mult ?
+		       FERMATA_CLOCK_SCALED :
+		       FERMATA_CLOCK_TRAPPED;
+}
+
+static void begin(struct vm *vm)
+{
+	host_lock(&vm->clock_lock);
+	WRITE_ONCE(vm->clock_changing, 1);
+	host_full_barrier();
+	request(vm);
+	host_full_barrier();
+	wait_outside(vm);
+	clock_change_begin(&vm->clock, vm->clock_page);
+}
+
+static void end(struct vm *vm)
+{
+	vm->clock_flags = in_force(vm);
+	clock_change_end(&vm->clock, vm->clock_page, vm->clock_flags);
+	let_in(vm);
+	host_unlock(&vm->clock_lock);
+}
+
+int vm_clock_init(struct vm *vm, u32 tsc_khz)
+{
+	int err;
+
+	host_lock_init(&vm->clock_lock);
+	err = clock_init(&vm->clock, host_tsc(), tsc_khz);
+	if (err)
+		return err;
+	clock_change_begin(&vm->clock, vm->clock_page);
+	clock_change_end(&vm->clock, vm->clock_page, 0);
+	return 0;
+}
+
+static int set_rate(struct vm *vm, u32 num, u32 den)
+{
+	u64 mult = clock_rate_mult(num, den), scaled = 0;
+
+	if (vm->backend->scale_tsc)
+		scaled = vm->backend->scale_tsc(mult);
+	begin(vm);
+	clock_set_rate(&vm->clock, host_tsc_ordered(), num, den, scaled ?: mult);
+	end(vm);
+	return 0;
+}
+
+static bool valid(const struct fermata_clock_change *c)
+{
+	bool no_rate = !c->num && !c->den;
+
+	if (c->reserved || c->reserved2)
+		return false;
+	switch (c->verb) {
+	case FERMATA_CLOCK_RATE:
+		return !c->ns && clock_rate_mult(c->num, c->den);
+	case FERMATA_CLOCK_FREEZE:
+	case FERMATA_CLOCK_THAW:
+	case FERMATA_CLOCK_HOLD:
+	case FERMATA_CLOCK_RELEASE:
+		return no_rate && !c->ns;
+	case FERMATA_CLOCK_STEP:
+		return no_rate && c->ns >= 0;
+	case FERMATA_CLOCK_JUMP:
+		return no_rate;
+	}
+	return false;
+}
+
+int vm_set_clock(struct vm *vm, struct fermata_clock_change *c)
+{
+	struct guest_clock *clock = &vm->clock;
+	u64 now;
+
+	if (!valid(c))
+		return -EINVAL;
+	if (c->verb == FERMATA_CLOCK_RATE)
+		return set_rate(vm, c->num, c->den);
+	begin(vm);
+	now = host_tsc_ordered();
+	switch (c->verb) {
+	case FERMATA_CLOCK_FREEZE:
+		clock_freeze(clock, now);
+		break;
+	case FERMATA_CLOCK_THAW:
+		clock_thaw(clock, now);
+		break;
+	case FERMATA_CLOCK_STEP:
+		clock_step(clock, now, c->ns);
+		break;
+	case FERMATA_CLOCK_HOLD:
+	case FERMATA_CLOCK_RELEASE:
+		clock_hold(clock, now, c->verb == FERMATA_CLOCK_HOLD);
+		break;
+	case FERMATA_CLOCK_JUMP:
+		c->ns = clock_jump(clock, now, c->ns);
+		break;
+	}
+	end(vm);
+	return 0;
+}
+
+void vm_clock_renew(struct vm *vm)
+{
+	struct guest_clock clock;
+
+	u64 now = vm_time(vm, &clock);
+
+	if (!clock_is_old(&clock, now))
+		return;
+	begin(vm);
+	clock_renew(&vm->clock, host_tsc_ordered());
+	end(vm);
+}
+
+bool vcpu_take_clock(struct vcpu *v)
+{
+	struct guest_clock clock;
+	u64 now;
+
+	/* In this order: who clears it too early finds the change going on, and asks again. */
+	host_test_and_clear_bit(REQUEST_CLOCK, &v->requests);
+	if (READ_ONCE(v->vm->clock_changing))
+		goto again;
+	now = vm_time(v->vm, &clock);
+	if (unlikely(clock_is_old(&clock, now)))
+		goto again;
+	v->dirty |= DIRTY_CLOCK;
+	apic_clock_changed(&v->apic, &clock);
+	v->timer_armed = CLOCK_NEVER;
+	vcpu_arm_timer(v);
+	return true;
+
+again:
+	host_set_bit(REQUEST_CLOCK, &v->requests);
+	return false;
+}
