@@ -12,12 +12,17 @@ struct channel {
 	void (*report)(const char *line);
 	/* The ends that the command gets. */
 	void (*streams)(int *input, int *output);
-	/* Carries them until the child has ended and all that it wrote has left; its wait status. */
+	/*
+	 * Carries them, and the relay's connections (relay.h), until the child has ended and all that it
+	 * wrote has left; its wait status.
+	 */
 	int (*serve)(pid_t child);
 };
 
 extern const struct channel virtio_channel, wire_channel;
 
 void sleep_ms(long ms);
+
+#define DIAL_MS 50 /* how soon a socket that is not there is dialled again */
 
 #endif

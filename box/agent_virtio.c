@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* QEMU: three virtio ports. The command has two of them itself. */
+/* QEMU: four virtio ports. The command has two of them itself. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent.h"
+#include "relay.h"
 
 #define PORTS "/sys/class/virtio-ports"
 
-static int status, command_output;
+static int status, command_output, relay_port;
+static struct relay relay;
 
 static int open_named(const char *name, int flags)
 {
@@ -61,7 +65,7 @@ static int open_port(const char *name, int flags)
 }
 
 /*
- * A port not yet connected reads as ended. The status port is the last of the three that QEMU
+ * A port not yet connected reads as ended. The status port is the last of those that QEMU
  * announces, and the announcements arrive in order: once it is connected, all are.
  */
 static void connect_status(void)
@@ -100,14 +104,73 @@ static void streams(int *input, int *output)
 {
 	*input = open_port("input", O_RDONLY | O_CLOEXEC);
 	*output = command_output = open_port("output", O_WRONLY | O_CLOEXEC);
+	relay_port = open_port("relay", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	relay_init(&relay, true);
+}
+
+static void send_relayed(void)
+{
+	const unsigned char *bytes;
+	size_t n = relay_pending(&relay, &bytes);
+	ssize_t sent = n ? write(relay_port, bytes, n) : 0;
+
+	if (sent > 0)
+		relay_sent(&relay, (size_t)sent);
+}
+
+/* False: nothing that makes sense comes there any more. */
+static bool take_relayed(void)
+{
+	unsigned char bytes[4096];
+	ssize_t n = read(relay_port, bytes, sizeof(bytes));
+
+	return n > 0 ? relay_take(&relay, bytes, (size_t)n) :
+		       n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+/* Until the child has ended. */
+static void carry(int end)
+{
+	struct pollfd p[2 + RELAY_LINKS];
+	bool listening = true;
+
+	for (;;) {
+		const unsigned char *bytes;
+
+		send_relayed();
+		relay_poll(&relay, p + 2);
+		p[0] = (struct pollfd){ .fd = end, .events = POLLIN };
+		p[1] = (struct pollfd){ .fd = listening ? relay_port : -1, .events = POLLIN };
+		if (relay_pending(&relay, &bytes))
+			p[1].events |= POLLOUT;
+		if (poll(p, 2 + RELAY_LINKS, relay_dialling(&relay) ? DIAL_MS : -1) < 0)
+			continue;
+		if (p[0].revents)
+			return;
+		if (p[1].revents & (POLLIN | POLLHUP))
+			listening = take_relayed();
+		relay_polled(&relay, p + 2);
+	}
 }
 
 static int serve(pid_t child)
 {
-	int result = 0;
+	int end = syscall(SYS_pidfd_open, child, 0), result = 0;
+	const unsigned char *bytes;
 
+	if (end >= 0)
+		carry(end);
 	while (waitpid(child, &result, 0) < 0 && errno == EINTR)
 		;
+	relay_finish(&relay);
+	while (relay_pending(&relay, &bytes)) {
+		struct pollfd p = { .fd = relay_port, .events = POLLOUT };
+
+		if (poll(&p, 1, -1) > 0 && p.revents & (POLLHUP | POLLERR))
+			break;
+		send_relayed();
+	}
+	wait_sent(relay_port);
 	wait_sent(command_output);
 	return result;
 }

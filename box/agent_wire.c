@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "relay.h"
 #include "wire.h"
 
 #define LINE "/dev/ttyS0"
@@ -32,9 +33,12 @@ static struct {
 	int to_command, from_command;
 	unsigned char input[WIRE_WINDOW]; /* for the command, not yet taken by its pipe */
 	size_t input_size;
+	unsigned char frame_kind; /* of the frame that is arriving; 0: none */
+	bool frame_length;	  /* is known */
 	size_t frame_left;
 	bool input_ended;
 } wire;
+static struct relay relay;
 
 static void fail(const char *what)
 {
@@ -101,21 +105,49 @@ static void streams(int *input, int *output)
 	fcntl(wire.from_command, F_SETFL, O_NONBLOCK);
 	*input = in[0];
 	*output = out[1];
+	relay_init(&relay, true);
 	send_head(WIRE_ROOM, WIRE_WINDOW);
+	send_head(WIRE_LINE, WIRE_FIFO);
+}
+
+/* Bytes of one frame. */
+static void take_bytes(const unsigned char *bytes, size_t n)
+{
+	size_t room = sizeof(wire.input) - wire.input_size;
+
+	if (wire.frame_kind == WIRE_RELAY) {
+		/* Our own starter's: it is a relay. */
+		relay_take(&relay, bytes, n);
+	} else if (!wire.input_ended) {
+		/* The starter knows the room; without that, the excess would be lost here. */
+		memcpy(wire.input + wire.input_size, bytes, n < room ? n : room);
+		wire.input_size += n < room ? n : room;
+	}
 }
 
 static void take(const unsigned char *bytes, size_t n)
 {
-	for (; n && !wire.input_ended; n--, bytes++) {
-		if (wire.frame_left) {
-			wire.frame_left--;
-			/* The starter knows the room; without that, the excess would be lost here. */
-			if (wire.input_size < sizeof(wire.input))
-				wire.input[wire.input_size++] = *bytes;
-		} else {
+	while (n) {
+		size_t piece = 1;
+
+		if (!wire.frame_kind) {
+			wire.frame_kind = *bytes;
+		} else if (!wire.frame_length) {
+			wire.frame_length = true;
 			wire.frame_left = *bytes;
-			wire.input_ended = *bytes == 0;
+			if (!*bytes && wire.frame_kind == WIRE_INPUT)
+				wire.input_ended = true;
+		} else {
+			piece = wire.frame_left < n ? wire.frame_left : n;
+			take_bytes(bytes, piece);
+			wire.frame_left -= piece;
 		}
+		if (wire.frame_length && !wire.frame_left) {
+			wire.frame_kind = 0;
+			wire.frame_length = false;
+		}
+		bytes += piece;
+		n -= piece;
 	}
 }
 
@@ -124,8 +156,10 @@ static void read_line(void)
 	unsigned char bytes[512];
 	ssize_t n;
 
-	while ((n = read(wire.line, bytes, sizeof(bytes))) > 0)
+	while ((n = read(wire.line, bytes, sizeof(bytes))) > 0) {
+		send_head(WIRE_LINE, n);
 		take(bytes, n);
+	}
 }
 
 static void close_input(void)
@@ -171,21 +205,35 @@ static bool pass_output(void)
 	return n > 0;
 }
 
+static void send_relayed(void)
+{
+	const unsigned char *bytes;
+	size_t n;
+
+	while ((n = relay_pending(&relay, &bytes))) {
+		if (n > WIRE_OUT_MAX)
+			n = WIRE_OUT_MAX;
+		send_frame(WIRE_RELAY, bytes, n);
+		relay_sent(&relay, n);
+	}
+}
+
 static int serve(pid_t child)
 {
 	int end = syscall(SYS_pidfd_open, child, 0), result = 0;
+	struct pollfd p[4 + RELAY_LINKS];
 
 	if (end < 0)
 		fail("pidfd_open");
 	for (;;) {
-		struct pollfd p[] = {
-			{ .fd = wire.from_command, .events = POLLIN },
-			{ .fd = wire.to_command < 0 ? -1 : wire.line, .events = POLLIN },
-			{ .fd = wire.input_size ? wire.to_command : -1, .events = POLLOUT },
-			{ .fd = end, .events = POLLIN },
-		};
-
-		if (poll(p, 4, -1) < 0)
+		send_relayed();
+		p[0] = (struct pollfd){ .fd = wire.from_command, .events = POLLIN };
+		p[1] = (struct pollfd){ .fd = wire.line, .events = POLLIN };
+		p[2] = (struct pollfd){ .fd = wire.input_size ? wire.to_command : -1,
+					.events = POLLOUT };
+		p[3] = (struct pollfd){ .fd = end, .events = POLLIN };
+		relay_poll(&relay, p + 4);
+		if (poll(p, 4 + RELAY_LINKS, relay_dialling(&relay) ? DIAL_MS : -1) < 0)
 			continue;
 		if (p[1].revents)
 			read_line();
@@ -193,11 +241,14 @@ static int serve(pid_t child)
 			feed_command();
 		if (p[0].revents)
 			pass_output();
+		relay_polled(&relay, p + 4);
 		if (p[3].revents)
 			break;
 	}
 	while (wire.from_command >= 0 && pass_output())
 		;
+	relay_finish(&relay);
+	send_relayed();
 	while (waitpid(child, &result, 0) < 0 && errno == EINTR)
 		;
 	return result;

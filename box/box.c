@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "carrier.h"
 #include "cpio.h"
 #include "machine.h"
 
@@ -30,7 +31,8 @@ struct box {
 	const struct box_machine *machine;
 	pid_t pid;
 	int port[PORTS];
-	int log; /* the box's kernel log, and what the emulator says */
+	struct carrier *carrier; /* of port[RELAY] */
+	int log;		 /* the box's kernel log, and what the emulator says */
 	bool keep_log;
 	bool booted;
 	bool ended;
@@ -174,7 +176,9 @@ static int put_options(int fd, const struct box_request *r, const struct box_mac
 
 	if (!f)
 		return -ENOMEM;
-	fprintf(f, "export BOX_PORTS=%s\n", machine->ports);
+	fprintf(f, "export BOX_PORTS=%s BOX_KIND=", machine->ports);
+	put_quoted(f, r->kind);
+	fputc('\n', f);
 	fprintf(f, "module=%s\nmodule_options='%s '", r->no_module ? "no" : "yes",
 		machine->module_options);
 	put_quoted(f, r->module_options ? r->module_options : "");
@@ -302,7 +306,7 @@ static int open_log(const char *path)
 struct box *box_start(const struct box_request *r, char *error, size_t error_size)
 {
 	const struct box_machine *machine;
-	int theirs[PORTS] = { -1, -1, -1 };
+	int theirs[PORTS] = { -1, -1, -1, -1 };
 	struct box_boot boot;
 	struct box *box;
 	char dir[4096];
@@ -346,6 +350,13 @@ struct box *box_start(const struct box_request *r, char *error, size_t error_siz
 	if (box->pid < 0)
 		goto fail;
 	close_ports(theirs);
+	/* Not before the fork: the child has no threads, and must not find their locks taken. */
+	box->carrier = carrier_start(box->port[RELAY], error, error_size);
+	if (!box->carrier) {
+		close(initrd);
+		box_free(box);
+		return NULL;
+	}
 	close(initrd);
 	return box;
 fail:
@@ -360,6 +371,11 @@ fail:
 }
 
 /* ---- its life */
+
+int box_relay(struct box *box, int fd, const char *path)
+{
+	return carrier_begin(box->carrier, fd, path) ? 0 : -1;
+}
 
 int box_input(struct box *box)
 {
@@ -535,6 +551,7 @@ void box_free(struct box *box)
 		return;
 	box_kill(box);
 	reap(box);
+	carrier_stop(box->carrier);
 	close_ports(box->port);
 	close(box->log);
 	free(box->failure);

@@ -67,6 +67,13 @@ int box_output(struct box *box);
 /* Readable when box_booted() or box_wait() may have news. */
 int box_events(struct box *box);
 
+/*
+ * Takes over a connected socket: what comes there is carried to the Unix socket `path` inside, dialled until
+ * somebody listens, and what is said there comes back. -1: RELAY_LINKS (64) are carried already, or the box
+ * is not one that can; the socket stays the caller's. From any thread.
+ */
+int box_relay(struct box *box, int fd, const char *path);
+
 /* True once the command inside has been started. */
 bool box_booted(struct box *box);
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 
-box_sources := box.c bochs.c bochs_disk.c cpio.c process.c qemu.c wire.c
+box_sources := box.c bochs.c bochs_disk.c carrier.c cpio.c process.c qemu.c relay.c wire.c
 box_objects := $(box_sources:%.c=$(build)/obj/box/%.o)
 box_libs :=
 
@@ -24,7 +24,7 @@ $(build)/box/boot: box/boot.S box/boot.h $(build)/stamp/flags
 	$(Q)$(LD) -m elf_i386 -Ttext 0x7c00 --oformat binary -o $@ $@.o
 	$(Q)chmod -x $@
 
-$(build)/box/agent: $(patsubst %,$(build)/obj/box/%.o,agent agent_virtio agent_wire)
+$(build)/box/agent: $(patsubst %,$(build)/obj/box/%.o,agent agent_virtio agent_wire relay)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $^
@@ -32,7 +32,7 @@ $(build)/box/agent: $(patsubst %,$(build)/obj/box/%.o,agent agent_virtio agent_w
 $(build)/box/box-sh: $(build)/obj/box/box-sh.o $(box_objects)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -o $@ $^
+	$(Q)$(CC) -o $@ $^ -lpthread
 
 # What the box's image holds beside busybox: SOURCE=TARGET. tests/guests/build.mk adds to box_extra.
 box_image := $(build)/kernel/fermata.ko=box/fermata.ko $(build)/box/agent=bin/agent

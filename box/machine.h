@@ -12,8 +12,11 @@
 
 #define MIB (1ull << 20)
 
-/* Three sockets: the command's standard streams, and what the agent says. */
-enum { INPUT, OUTPUT, STATUS, PORTS };
+/*
+ * Four sockets: the command's standard streams, the relay's frames both ways, and what the agent says. The
+ * last is the one whose being connected means that all are.
+ */
+enum { INPUT, OUTPUT, RELAY, STATUS, PORTS };
 
 struct box_boot {
 	const struct box_request *request;

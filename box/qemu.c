@@ -7,7 +7,7 @@
 
 #define QEMU "qemu-system-x86_64"
 
-static const char *const port_name[PORTS] = { "input", "output", "status" };
+static const char *const port_name[PORTS] = { "input", "output", "relay", "status" };
 
 static int takes(const char *kind, char *error, size_t error_size)
 {

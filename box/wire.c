@@ -13,6 +13,7 @@ struct out {
 	unsigned char head[WIRE_OUT_HEAD];
 	size_t head_size; /* of the frame that is arriving, so far */
 	size_t left;	  /* of its bytes */
+	int to;		  /* which port they are for */
 };
 
 static void write_all(int fd, const unsigned char *bytes, size_t n)
@@ -29,11 +30,33 @@ static void write_all(int fd, const unsigned char *bytes, size_t n)
 	}
 }
 
-/* The room that these bytes announce. */
-static size_t deliver(struct out *out, const int port[], const unsigned char *bytes, size_t n)
-{
-	size_t room = 0;
+/* What the other side takes more of. */
+struct rooms {
+	size_t input, line;
+};
 
+/* The port of a frame's bytes; -1: it has none, its length is what it says. */
+static int port_of(unsigned char kind, size_t length, struct rooms *rooms)
+{
+	switch (kind) {
+	case WIRE_ROOM:
+		rooms->input += length;
+		return -1;
+	case WIRE_LINE:
+		rooms->line += length;
+		return -1;
+	case WIRE_STATUS:
+		return STATUS;
+	case WIRE_RELAY:
+		return RELAY;
+	default:
+		return OUTPUT;
+	}
+}
+
+static void deliver(struct out *out, const int port[], const unsigned char *bytes, size_t n,
+		    struct rooms *rooms)
+{
 	while (n) {
 		size_t length;
 
@@ -43,49 +66,63 @@ static size_t deliver(struct out *out, const int port[], const unsigned char *by
 			if (out->head_size < WIRE_OUT_HEAD)
 				continue;
 			length = out->head[1] | out->head[2] << 8;
-			if (out->head[0] == WIRE_ROOM)
-				room += length;
-			out->left = out->head[0] == WIRE_ROOM ? 0 : length;
+			out->to = port_of(out->head[0], length, rooms);
+			out->left = out->to < 0 ? 0 : length;
 		}
 		length = out->left < n ? out->left : n;
-		write_all(port[out->head[0] == WIRE_STATUS ? STATUS : OUTPUT], bytes, length);
+		if (length)
+			write_all(port[out->to], bytes, length);
 		bytes += length;
 		n -= length;
 		out->left -= length;
 		if (!out->left)
 			out->head_size = 0;
 	}
-	return room;
 }
 
 /* False: that was the end. */
-static bool send_input(int to, int input, size_t *room)
+static bool send_in(int to, int from, unsigned char kind, size_t most, struct rooms *rooms)
 {
-	unsigned char frame[1 + WIRE_IN_MAX];
-	ssize_t n = read(input, frame + 1, *room < WIRE_IN_MAX ? *room : WIRE_IN_MAX);
+	unsigned char frame[WIRE_FIFO];
+	ssize_t n;
 
+	if (most > rooms->line - WIRE_IN_HEAD)
+		most = rooms->line - WIRE_IN_HEAD;
+	n = read(from, frame + WIRE_IN_HEAD, most);
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN;
-	frame[0] = n;
-	write_all(to, frame, 1 + n);
-	*room -= n;
+	frame[0] = kind;
+	frame[1] = (unsigned char)n;
+	if (n > 0 || kind == WIRE_INPUT) {
+		write_all(to, frame, WIRE_IN_HEAD + n);
+		rooms->line -= WIRE_IN_HEAD + n;
+	}
+	if (kind == WIRE_INPUT)
+		rooms->input -= n;
 	return n > 0;
+}
+
+static bool has_room(const struct rooms *rooms)
+{
+	return rooms->line > WIRE_IN_HEAD;
 }
 
 void wire_pump(int from, int to, const int port[])
 {
 	struct out out = { .head_size = 0 };
+	struct rooms rooms = { 0, 0 };
 	unsigned char bytes[1 << 14];
-	bool open = true;
-	size_t room = 0;
+	bool input = true, relay = true;
 
 	for (;;) {
 		struct pollfd p[] = {
 			{ .fd = from, .events = POLLIN },
-			{ .fd = open && room ? port[INPUT] : -1, .events = POLLIN },
+			{ .fd = input && rooms.input && has_room(&rooms) ? port[INPUT] : -1,
+			  .events = POLLIN },
+			{ .fd = relay && has_room(&rooms) ? port[RELAY] : -1, .events = POLLIN },
 		};
 
-		if (poll(p, 2, -1) < 0)
+		if (poll(p, 3, -1) < 0)
 			continue;
 		if (p[0].revents) {
 			ssize_t n = read(from, bytes, sizeof(bytes));
@@ -93,9 +130,11 @@ void wire_pump(int from, int to, const int port[])
 			if (n == 0 || (n < 0 && errno != EINTR))
 				_exit(0);
 			if (n > 0)
-				room += deliver(&out, port, bytes, n);
+				deliver(&out, port, bytes, n, &rooms);
 		}
 		if (p[1].revents)
-			open = send_input(to, port[INPUT], &room);
+			input = send_in(to, port[INPUT], WIRE_INPUT, rooms.input, &rooms);
+		if (p[2].revents && has_room(&rooms))
+			relay = send_in(to, port[RELAY], WIRE_RELAY, WIRE_FIFO, &rooms);
 	}
 }

@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 #include "box/box.h"
+#include "control/folder.h"
+#include "control/porter.h"
+#include "parse.h"
 #include "run.h"
 #include "say.h"
 #include "terminal.h"
@@ -269,11 +272,34 @@ static void end_guest(struct console *console, struct box *box)
 	box_kill(box);
 }
 
-static int run_with(const struct run_options *options, starter *start, const void *what)
+/* A client of the guest inside. */
+static bool relay_client(void *opaque, const char *name, int fd)
+{
+	char path[sizeof(FOLDER_OF_ROOT) + NAME_MAX_LENGTH + 1];
+
+	snprintf(path, sizeof(path), FOLDER_OF_ROOT "/%s", name);
+	return box_relay(opaque, fd, path) == 0;
+}
+
+/* NULL with a line said. */
+static struct porter *open_doors(struct box *box, const char *const *names, unsigned count)
+{
+	char problem[512];
+	struct porter *porter;
+
+	porter = porter_start(names, count, relay_client, box, problem, sizeof(problem));
+	if (!porter)
+		say("%s", problem);
+	return porter;
+}
+
+static int run_with(const struct run_options *options, starter *start, const void *what,
+		    const char *const *names, unsigned count)
 {
 	enum console_result result;
 	struct console_link link;
 	struct console console;
+	struct porter *porter;
 	struct box_link l;
 	char problem[512];
 	struct box *box;
@@ -290,6 +316,12 @@ static int run_with(const struct run_options *options, starter *start, const voi
 		return fail("%s", problem);
 	}
 	link_box(&link, &l, box);
+	porter = open_doors(box, names, count);
+	if (!porter) {
+		box_free(box);
+		console_close(&console);
+		return STATUS_FAILED;
+	}
 	if (console.escape.enabled)
 		terminal_raw();
 	result = pump(&console, &l);
@@ -304,6 +336,7 @@ static int run_with(const struct run_options *options, starter *start, const voi
 		terminal_restore();
 		status = status_of_console(&console, result);
 	}
+	porter_stop(porter);
 	box_free(box);
 	console_close(&console);
 	return status;
@@ -311,12 +344,18 @@ static int run_with(const struct run_options *options, starter *start, const voi
 
 int run_in_box(const struct run_options *options)
 {
-	return run_with(options, start, NULL);
+	const char *name = options->name;
+
+	return run_with(options, start, NULL, &name, 1);
 }
 
 int run_many_in_box(const struct run_options *options, const struct run_options *guest)
 {
-	return run_with(options, start_many, guest);
+	const char *names[GUESTS_MAX];
+
+	for (unsigned i = 0; i < options->guests; i++)
+		names[i] = guest[i].name;
+	return run_with(options, start_many, guest, names, options->guests);
 }
 
 int caps_in_box(const char *kind, bool json)

@@ -36,7 +36,7 @@ static void choose(char *folder, size_t size)
 		snprintf(folder, size, "%s/fermata", session);
 	} else if (geteuid() == 0) {
 		mkdir("/run", 0755);
-		snprintf(folder, size, "/run/fermata");
+		snprintf(folder, size, FOLDER_OF_ROOT);
 	} else {
 		snprintf(folder, size, "/tmp/fermata-%u", geteuid());
 	}

@@ -5,7 +5,8 @@
 
 #include <stddef.h>
 
-#define FOLDER_ROOM 240 /* bytes that its path may take */
+#define FOLDER_OF_ROOT "/run/fermata" /* and in a box */
+#define FOLDER_ROOM 240		      /* bytes that its path may take */
 
 /*
  * $XDG_RUNTIME_DIR/fermata; without that variable /run/user/UID/fermata, where there is such a folder;

@@ -35,6 +35,7 @@ unit_cli_parse := cli/parse.c
 unit_cli_guests := cli/options.c cli/parse.c cli/say.c cli/terminal.c cli/words.c
 unit_cli_escape := cli/escape.c
 unit_cli_stats := cli/stats.c
+unit_relay := box/relay.c
 unit_control_line := control/line.c control/queue.c
 unit_control_command := control/command.c
 unit_control_command_libs := -ljson-c
