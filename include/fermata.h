@@ -191,6 +191,48 @@ struct fermata_bus {
  */
 int fermata_emulate(fermata_vcpu *vcpu, const struct fermata_bus *bus);
 
+/* ---- events: what rules are is struct fermata_rule, what they look like in words docs/events.md */
+
+/* A piece of a text, in bytes. */
+struct fermata_span {
+	unsigned at, length;
+};
+
+/*
+ * "EVENT [FILTER...] [do ACTION...]", such as "cpuid leaf=1 do log". -EINVAL: fermata_error() says what
+ * is wrong, and *wrong (NULL is fine) where. Whether this processor can intercept it, only
+ * fermata_rule_add() knows.
+ */
+int fermata_rule_parse(const char *text, struct fermata_rule *rule, struct fermata_span *wrong);
+/*
+ * The rule in words that fermata_rule_parse() understands, cut to `size` bytes, with a 0 byte if size
+ * is not 0. Returns the whole text's length.
+ */
+size_t fermata_rule_text(const struct fermata_rule *rule, char *out, size_t size);
+/*
+ * A rule for the VM, running or not: rule->id is set. -EINVAL: see struct fermata_rule; -EOPNOTSUPP:
+ * this processor cannot intercept it; -ENOSPC: FERMATA_MAX_RULES.
+ */
+int fermata_rule_add(fermata_vm *vm, struct fermata_rule *rule);
+int fermata_rule_remove(fermata_vm *vm, unsigned id); /* -ENOENT */
+/*
+ * The rule with the least id that is at least rule->id, with its hits: start with 1, go on with its id
+ * + 1. -ENOENT: there is none.
+ */
+int fermata_rule_get(fermata_vm *vm, struct fermata_rule *rule);
+/* From now on what rules log on this vCPU is kept for fermata_log_read(). Again: no harm. */
+int fermata_log_open(fermata_vcpu *vcpu);
+/*
+ * Takes up to `room` records out of the vCPU's log, the oldest first, and returns how many. *dropped
+ * (NULL is fine): how many were lost so far because nobody read in time. One reader at a time; the
+ * vCPU may be running.
+ */
+unsigned fermata_log_read(fermata_vcpu *vcpu, struct fermata_record *out, unsigned room,
+			  uint64_t *dropped);
+/* "cpuid"; NULL: no such event. And how its number is called: "leaf"; NULL: it has none. */
+const char *fermata_event_name(unsigned event);
+const char *fermata_event_number_name(unsigned event);
+
 /* ---- in words: never NULL, "unknown" for numbers that mean nothing */
 
 const char *fermata_exit_reason_name(uint32_t reason); /* "IO", "MMIO", ... */

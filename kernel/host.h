@@ -89,6 +89,7 @@ void host_clear_bit(u32 bit, u64 *word);
 bool host_test_and_set_bit(u32 bit, u64 *word);
 bool host_test_and_clear_bit(u32 bit, u64 *word);
 u64 host_exchange(u64 *word, u64 value); /* full barrier */
+u64 host_add(u64 *word, u64 value);	 /* the sum */
 
 /* ---- CPUs */
 u32 host_cpu_count(void); /* CPU numbers are below this */

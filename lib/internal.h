@@ -39,6 +39,7 @@ struct fermata_vcpu {
 	_Atomic pid_t running;	 /* the thread inside FERMATA_RUN, 0 when none */
 	pid_t prepared;		 /* the thread whose signal mask is known to let a kick through */
 	struct emu_retry retry;
+	struct fermata_ring *ring; /* the log's, once it has been opened */
 };
 
 /* Remembers the line for fermata_error(). Returns -err and sets errno to err (positive). */
@@ -46,6 +47,9 @@ int fermata_fail(int err, const char *format, ...) __attribute__((format(printf,
 
 /* Host address of [gpa, gpa + size) in one slot; with write, of one the guest may write. */
 void *fermata_slot_address(struct fermata_vm *vm, uint64_t gpa, uint64_t size, bool write);
+
+/* events.c */
+void fermata_log_unmap(fermata_vcpu *vcpu);
 
 /*
  * A consistent copy of the clock page, whose writer is another CPU (seqlock), and the host's TSC at a

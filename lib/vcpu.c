@@ -99,6 +99,7 @@ void fermata_vcpu_free(fermata_vcpu *vcpu)
 	pthread_rwlock_wrlock(&vcpu->vm->lock);
 	vcpu->vm->vcpu[vcpu->id] = NULL;
 	pthread_rwlock_unlock(&vcpu->vm->lock);
+	fermata_log_unmap(vcpu);
 	munmap(vcpu->run, PAGE);
 	close(vcpu->fd);
 	free(vcpu);

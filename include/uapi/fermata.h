@@ -251,6 +251,7 @@ enum fermata_exit_reason {
 	FERMATA_EXIT_FAIL_ENTRY, /* the processor refused the guest's state: the vCPU is dead */
 	FERMATA_EXIT_MEMORY_FAULT, /* the caller's memory behind exit.mmio.gpa could not be had (SIGBUS, EFAULT) */
 	FERMATA_EXIT_HALTED, /* every way to wake this vCPU is closed: HLT with IF = 0 */
+	FERMATA_EXIT_STOPPED, /* a rule's FERMATA_DO_STOP: exit.stop; RUN goes on with the instruction */
 	FERMATA_EXIT_REASONS,
 };
 
@@ -277,6 +278,12 @@ struct fermata_exit_eoi {
 	__u32 reserved;
 };
 
+struct fermata_exit_stop {
+	__u32 rule;		  /* its id */
+	__u32 event;		  /* enum fermata_on */
+	__u64 number, value, old; /* as in struct fermata_record */
+};
+
 struct fermata_exit {
 	__u32 reason;	 /* enum fermata_exit_reason */
 	__u32 hw_reason; /* SVM EXITCODE (APM 2 appendix C) or VMX basic exit reason */
@@ -291,6 +298,7 @@ struct fermata_exit {
 		struct fermata_exit_io io;
 		struct fermata_exit_mmio mmio;
 		struct fermata_exit_eoi eoi;
+		struct fermata_exit_stop stop;
 		__u64 pad[4];
 	};
 };
@@ -499,6 +507,145 @@ static inline __u32 fermata_exit_code(__u32 slot)
 	return slot >= 0xb0 && slot < 0xbf ? 0x400 + (slot - 0xb0) : slot;
 }
 
+/* ---------------------------------------------------------------- events */
+
+/*
+ * What a guest does that a rule can look at, and what `number` (the first filter) then is. Events of the
+ * processor's that cannot be intercepted on this one are EOPNOTSUPP.
+ */
+enum fermata_on {
+	FERMATA_ON_RDTSC,
+	FERMATA_ON_RDTSCP,
+	FERMATA_ON_RDPMC,	/* ECX */
+	FERMATA_ON_RDPRU,	/* ECX */
+	FERMATA_ON_CPUID,	/* EAX: the leaf */
+	FERMATA_ON_RDMSR,	/* ECX: the MSR */
+	FERMATA_ON_WRMSR,	/* likewise */
+	FERMATA_ON_IN,		/* the port; INS too */
+	FERMATA_ON_OUT,		/* the port; OUTS too */
+	FERMATA_ON_MOV_TO_CR,	/* which register */
+	FERMATA_ON_MOV_FROM_CR, /* likewise; on AMD-V of CR0 SMSW too */
+	FERMATA_ON_MOV_TO_DR,	/* likewise */
+	FERMATA_ON_MOV_FROM_DR, /* likewise */
+	FERMATA_ON_CLTS,
+	FERMATA_ON_LMSW,
+	FERMATA_ON_HLT,
+	FERMATA_ON_PAUSE,
+	FERMATA_ON_MONITOR,
+	FERMATA_ON_MWAIT,
+	FERMATA_ON_INVLPG, /* the address is the filter GVA's */
+	FERMATA_ON_INVPCID,
+	FERMATA_ON_WBINVD,
+	FERMATA_ON_XSETBV, /* ECX */
+	FERMATA_ON_RDRAND,
+	FERMATA_ON_RDSEED,
+	FERMATA_ON_SGDT,
+	FERMATA_ON_SIDT,
+	FERMATA_ON_SLDT,
+	FERMATA_ON_STR,
+	FERMATA_ON_LGDT,
+	FERMATA_ON_LIDT,
+	FERMATA_ON_LLDT,
+	FERMATA_ON_LTR,
+	FERMATA_ON_EXCEPTION,  /* the vector; not 2 and 18; GVA: what a page fault was about */
+	FERMATA_ON_HYPERCALL,  /* RAX */
+	FERMATA_ON_CR3_SWITCH, /* MOV to CR3 with another address than before */
+	FERMATA_ON_SYSCALL,    /* SYSCALL; RAX */
+	FERMATA_ON_EVENTS,
+};
+
+/* The ranges a rule may have; both ends belong to a range. */
+enum fermata_filter {
+	FERMATA_FILTER_NUMBER, /* see enum fermata_on */
+	FERMATA_FILTER_VALUE, /* what WRMSR, OUT, MOV to CR and DR, LMSW, XSETBV, CR3 switches write */
+	FERMATA_FILTER_CPL,
+	FERMATA_FILTER_CR3, /* before the event, without its low 12 bits */
+	FERMATA_FILTER_RIP,
+	FERMATA_FILTER_GVA,
+	FERMATA_FILTERS = 8,
+};
+
+struct fermata_range {
+	__u64 first, last;
+};
+
+/*
+ * What is to happen at an event. Rules are looked at in the order of their ids. Each that matches counts
+ * a hit; the first of them that has one of STOP, SKIP, SET, INJECT decides what becomes of the
+ * instruction, and the first with LOG has it logged.
+ */
+struct fermata_rule {
+	__u32 id;    /* ADD: 0, out: the rule's, 1 and up; REMOVE: which; GET: from which on; out */
+	__u32 event; /* enum fermata_on */
+	__u32 actions; /* FERMATA_DO_* */
+	__u32 filters; /* bit n: range[n] is looked at; the other ranges must be 0 */
+	struct fermata_range range[FERMATA_FILTERS];
+	__u64 first;   /* only the first so many hits; 0: all */
+	__u64 every;   /* a hit is each so many'th match; 0 as 1 */
+	__u8 sets;     /* with SET: how many of reg[] and value[]: 1 .. 4 */
+	__u8 reg[4];   /* FERMATA_R* */
+	__u8 vector;   /* with INJECT: an exception, as in struct fermata_interrupt */
+	__u8 has_code; /* 0 or 1 */
+	__u8 reserved;
+	__u32 code; /* error code */
+	__u32 reserved2;
+	__u64 value[4];
+	__u64 hits;    /* out */
+	__u64 matches; /* out: before `first` and `every` */
+};
+#define FERMATA_MAX_RULES 64
+#define FERMATA_DO_LOG (1u << 0) /* a record in the vCPU's ring, if somebody has mapped it */
+#define FERMATA_DO_STOP                                                                            \
+	(1u << 1) /* FERMATA_EXIT_STOPPED before it; not with one of the following */
+#define FERMATA_DO_SKIP (1u << 2) /* go on behind the instruction; of exceptions only 1, 3, 4 */
+#define FERMATA_DO_SET (1u << 3)  /* registers, after the instruction; with SKIP instead of it */
+#define FERMATA_DO_INJECT                                                                          \
+	(1u << 4) /* an exception in the instruction's place; alone, but for LOG */
+
+/*
+ * The log: a ring per vCPU, mapped shared and writable at offset FERMATA_RING_OFFSET of its descriptor,
+ * FERMATA_RING_SIZE bytes. The kernel writes records and `head`, the reader `tail`; both count records
+ * from 0 and wrap modulo 2^64; record n is at n modulo FERMATA_RING_RECORDS. A full ring loses the
+ * newest, counted in `dropped`. From the first mapping on the vCPU logs, until it ends.
+ */
+struct fermata_record {
+	__u64 sequence; /* of this vCPU's; those dropped are counted too */
+	__u64 host_tsc;
+	__u64 guest_ns;
+	__u64 rip; /* of the instruction */
+	__u64 cr3;
+	__u64 number; /* see enum fermata_on; INVLPG: the address; page fault: see value */
+	__u64 value;  /* written, read, or the page fault's address; after FERMATA_DO_SET */
+	__u64 old;    /* before a write; of a read what FERMATA_DO_SET replaced */
+	__u64 regs[6]; /* afterwards: RAX, RBX, RCX, RDX, RSI, RDI; of SYSCALL its arguments in order */
+	__u32 rule; /* id */
+	__u32 code; /* exception: its error code; I/O: the width in bytes; CPUID: ECX before */
+	__u16 vcpu;
+	__u8 event; /* enum fermata_on */
+	__u8 cpl;
+	__u8 flags;	 /* FERMATA_RECORD_* */
+	__u8 vector;	 /* with FAULTED: the exception that came of it */
+	__u16 hw_reason; /* as in struct fermata_exit */
+	__u64 exit_tsc;	 /* host TSC when the guest stopped */
+};
+#define FERMATA_RECORD_SKIPPED (1u << 0)
+#define FERMATA_RECORD_SET (1u << 1)
+#define FERMATA_RECORD_INJECTED (1u << 2)
+#define FERMATA_RECORD_STOPPED (1u << 3)
+#define FERMATA_RECORD_FAULTED (1u << 4) /* the instruction raised an exception */
+
+struct fermata_ring {
+	__u64 head;
+	__u64 dropped;
+	__u64 reserved[6];
+	__u64 tail; /* the reader's; the kernel believes none that is further back than the ring is long */
+	__u64 reserved2[7];
+};
+#define FERMATA_RING_RECORDS 4096u
+#define FERMATA_RING_OFFSET 0x100000
+#define FERMATA_RING_FIRST 4096 /* bytes: where record 0 is */
+#define FERMATA_RING_SIZE (FERMATA_RING_FIRST + 136u * FERMATA_RING_RECORDS)
+
 /* ---------------------------------------------------------------- numbers */
 
 #define FERMATA_IOC 0xFE
@@ -554,6 +701,18 @@ static inline __u32 fermata_exit_code(__u32 slot)
  * SET_CLOCK: see struct fermata_clock_change; the page tells the rest.
  *	EINVAL	no such verb; a rate outside of 1/1000 to 1000; STEP with a negative ns; what the verb
  *		does not use is not zero
+ *
+ * ADD_RULE: from the next entry of each vCPU on. See struct fermata_rule.
+ *	EINVAL	an unknown event, action, filter; a filter the event does not have; a range whose end comes
+ *		before its beginning; actions that exclude each other; a field that must be 0 is not
+ *	EOPNOTSUPP	this processor cannot intercept it
+ *	ENOSPC	there are FERMATA_MAX_RULES
+ *
+ * REMOVE_RULE: by its id; everything else is ignored.
+ *	ENOENT	no such rule
+ *
+ * GET_RULE: the rule with the least id from `id` on, with its hits so far.
+ *	ENOENT	there is none
  */
 #define FERMATA_SET_MEMORY _IOW(FERMATA_IOC, 0x10, struct fermata_memory)
 #define FERMATA_SET_CPUID _IOW(FERMATA_IOC, 0x11, struct fermata_cpuid)
@@ -562,6 +721,9 @@ static inline __u32 fermata_exit_code(__u32 slot)
 #define FERMATA_SET_LINE _IOW(FERMATA_IOC, 0x14, struct fermata_line)
 #define FERMATA_SET_FORECAST _IOW(FERMATA_IOC, 0x15, struct fermata_forecast)
 #define FERMATA_SET_CLOCK _IOWR(FERMATA_IOC, 0x18, struct fermata_clock_change)
+#define FERMATA_ADD_RULE _IOWR(FERMATA_IOC, 0x1c, struct fermata_rule)
+#define FERMATA_REMOVE_RULE _IOW(FERMATA_IOC, 0x1d, struct fermata_rule)
+#define FERMATA_GET_RULE _IOWR(FERMATA_IOC, 0x1e, struct fermata_rule)
 /*
  * vCPU. EPERM: as above. EBUSY: another thread is in an ioctl of this vCPU (but for GET_STATS).
  *
@@ -623,6 +785,9 @@ FERMATA_LAYOUT(struct fermata_state_segments, 160);
 FERMATA_LAYOUT(struct fermata_state_msrs, 128);
 FERMATA_LAYOUT(struct fermata_state_events, 16);
 FERMATA_LAYOUT(struct fermata_state, 8 + 144 + 160 + 64 + 48 + 128 + 16 + 256 + 4096);
+FERMATA_LAYOUT(struct fermata_rule, 16 + 16 * FERMATA_FILTERS + 16 + 16 + 32 + 16);
+FERMATA_LAYOUT(struct fermata_record, 136);
+FERMATA_LAYOUT(struct fermata_ring, 128);
 FERMATA_LAYOUT(struct fermata_interrupt, 24);
 FERMATA_LAYOUT(struct fermata_translate, 32);
 FERMATA_LAYOUT(struct fermata_audit, 8 + FERMATA_AUDIT_LINES * FERMATA_AUDIT_TEXT);

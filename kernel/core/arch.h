@@ -57,7 +57,9 @@
 #define ARCH_EFER_UAIE BIT_ULL(20)
 #define ARCH_EFER_AIBRSE BIT_ULL(21)
 
+#define ARCH_RFLAGS_CF BIT_ULL(0)
 #define ARCH_RFLAGS_FIXED BIT_ULL(1)
+#define ARCH_RFLAGS_ARITHMETIC 0x8d5ull /* CF PF AF ZF SF OF */
 #define ARCH_RFLAGS_TF BIT_ULL(8)
 #define ARCH_RFLAGS_IF BIT_ULL(9)
 #define ARCH_RFLAGS_RF BIT_ULL(16)
@@ -83,6 +85,7 @@ enum arch_vector {
 	ARCH_DB = 1,
 	ARCH_NMI = 2,
 	ARCH_BP = 3,
+	ARCH_OF = 4,
 	ARCH_UD = 6,
 	ARCH_DF = 8,
 	ARCH_TS = 10,
@@ -165,6 +168,11 @@ static inline bool arch_canonical(u64 address, u32 bits)
 static inline bool arch_is_exception(u32 vector)
 {
 	return vector < 32 && 0x703f7dfbu >> vector & 1;
+}
+
+static inline bool arch_has_code(u32 vector)
+{
+	return vector < 32 && 0x60227d00u >> vector & 1; /* 8, 10-14, 17, 21, 29, 30 */
 }
 
 #endif

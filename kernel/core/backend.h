@@ -39,7 +39,8 @@ struct where {
 #define DIRTY_CLOCK BIT(1)
 #define DIRTY_DEBUG BIT(2)
 #define DIRTY_PAT BIT(3)
-#define DIRTY_ROOT BIT(4) /* the nested root, or which CPU this is */
+#define DIRTY_ROOT BIT(4)	/* the nested root, or which CPU this is */
+#define DIRTY_INTERCEPTS BIT(5) /* what rules want to hear of: events_want() */
 
 struct backend {
 	const char *name;
@@ -84,6 +85,17 @@ struct backend {
 
 	/* An MSR of the guest's that is exchanged by hand and whose writes exit; NULL: no such MSR. */
 	u64 *(*msr)(struct vcpu *v, u32 msr);
+
+	/*
+	 * Can the processor intercept that event (FERMATA_ON_*), for at least one number of the range?
+	 * 0 or -EOPNOTSUPP.
+	 */
+	int (*can_watch)(u32 event, u64 first, u64 last);
+	/*
+	 * Reads or writes an MSR that exits only because a rule is about it. -EINVAL: it is none of those,
+	 * or cannot hold that.
+	 */
+	int (*direct_msr)(struct vcpu *v, u32 msr, u64 *value, bool write);
 
 	/* Could the guest take an event of this kind at the next entry? */
 	bool (*can_take)(struct vcpu *v, u8 kind);

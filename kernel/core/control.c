@@ -44,6 +44,11 @@ static bool narrow(struct vcpu *v)
 	return where.mode != FERMATA_MODE_LONG;
 }
 
+u64 control_operand(struct vcpu *v, u64 value)
+{
+	return narrow(v) ? (u32)value : value;
+}
+
 static enum verdict refuse(struct vcpu *v)
 {
 	vcpu_raise_code(v, ARCH_GP, 0);
@@ -115,7 +120,7 @@ static enum verdict set_cr4(struct vcpu *v, u64 value)
 	return GO_ON;
 }
 
-/* CR3 exits only on CPUs whose controls cannot leave it alone (VT-x without TRUE capability MSRs). */
+/* CR3 exits where a rule wants it, and on VT-x without TRUE capability MSRs. */
 static enum verdict set_cr3(struct vcpu *v, u64 value)
 {
 	bool keep = v->cr4 & ARCH_CR4_PCIDE && value >> 63; /* SDM 3A 4.10.4.1 */
@@ -168,8 +173,15 @@ enum verdict control_cr_read(struct vcpu *v)
 	case 0:
 		*reg = v->exit.mov.size == 2 ? (*reg & ~0xffffull) | (u16)v->cr0 : v->cr0;
 		break;
+	case 2:
+		v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
+		*reg = v->scratch->control.cr2;
+		break;
 	case 3:
 		*reg = get_cr3(v);
+		break;
+	case 4:
+		*reg = v->cr4;
 		break;
 	case 8:
 		*reg = apic_tpr(&v->apic);
@@ -196,12 +208,18 @@ enum verdict control_cr_write(struct vcpu *v)
 	if (x->mov.by_value)
 		value = x->mov.value;
 	else if (x->mov.reg != INSN_NO_REG)
-		value = narrow(v) ? (u32)v->page->regs[x->mov.reg] : v->page->regs[x->mov.reg];
+		value = control_operand(v, v->page->regs[x->mov.reg]);
 	else
 		goto unclaimed;
 	switch (x->mov.number) {
 	case 0:
 		return set_cr0(v, value);
+	case 2:
+		v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
+		v->scratch->control.cr2 = value;
+		v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);
+		v->advance = x->length;
+		return GO_ON;
 	case 3:
 		return set_cr3(v, value);
 	case 4:
@@ -248,7 +266,7 @@ enum verdict control_dr(struct vcpu *v, bool write)
 		v->advance = x->length;
 		return GO_ON;
 	}
-	value = narrow(v) ? (u32)*reg : *reg;
+	value = control_operand(v, *reg);
 	if (number >= 4 && value >> 32)
 		return refuse(v);
 	v->advance = x->length;

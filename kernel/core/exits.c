@@ -32,6 +32,14 @@ static u8 expected_op(const struct exit *x)
 		return INSN_MOV_FROM_DR;
 	case EXIT_DR_WRITE:
 		return INSN_MOV_TO_DR;
+	case EXIT_RDPMC:
+		return INSN_RDPMC;
+	case EXIT_RDPRU:
+		return INSN_RDPRU;
+	case EXIT_PAUSE:
+		return INSN_PAUSE;
+	case EXIT_INVPCID:
+		return INSN_INVPCID;
 	}
 	return INSN_NONE;
 }
@@ -47,16 +55,9 @@ bool exit_fetch(struct vcpu *v, struct insn *insn)
 	return count > 0 && !insn_decode(bytes, count, where.mode, insn);
 }
 
-/*
- * The memory operand of an instruction that the processor has just found accessible: byte by byte,
- * because it may lie on two pages. False: it is not accessible any more.
- */
-static bool copy_operand(struct vcpu *v, const struct insn *insn, u8 *bytes, u32 size, bool write)
+static u64 operand_address(struct vcpu *v, const struct insn *insn)
 {
-	u32 access = write ? FERMATA_ACCESS_WRITE : FERMATA_ACCESS_READ, i;
 	const struct fermata_segment *segment = &v->scratch->segments.es + insn->segment;
-	struct guest_memory *memory = &v->vm->memory;
-	struct guest_walk_result walk;
 	struct where where;
 	u64 linear;
 
@@ -65,6 +66,23 @@ static bool copy_operand(struct vcpu *v, const struct insn *insn, u8 *bytes, u32
 	linear = insn_offset(insn, v->page->regs, where.rip + insn->length);
 	if (where.mode != FERMATA_MODE_LONG || insn->segment >= 4) /* FS and GS keep their base */
 		linear += segment->base;
+	return where.mode == FERMATA_MODE_LONG ? linear : (u32)linear;
+}
+
+/*
+ * The memory operand of an instruction that the processor has just found accessible: byte by byte,
+ * because it may lie on two pages. False: it is not accessible any more.
+ */
+static bool copy_operand(struct vcpu *v, const struct insn *insn, u8 *bytes, u32 size, bool write)
+{
+	u32 access = write ? FERMATA_ACCESS_WRITE : FERMATA_ACCESS_READ, i;
+	struct guest_memory *memory = &v->vm->memory;
+	struct guest_walk_result walk;
+	struct where where;
+	u64 linear;
+
+	v->backend->where(v, &where);
+	linear = operand_address(v, insn);
 	for (i = 0; i < size; i++, linear++) {
 		if (where.mode != FERMATA_MODE_LONG)
 			linear = (u32)linear;
@@ -86,6 +104,7 @@ static bool fill_mov(struct vcpu *v, const struct insn *insn)
 	x->mov.reg = insn->rm;
 	x->mov.size = 8;
 	x->mov.stored = false;
+	x->mov.via = MOV_PLAIN;
 	switch (insn->op) {
 	case INSN_MOV_TO_CR:
 	case INSN_MOV_FROM_CR:
@@ -94,6 +113,7 @@ static bool fill_mov(struct vcpu *v, const struct insn *insn)
 		x->mov.number = insn->control;
 		break;
 	case INSN_CLTS:
+		x->mov.via = MOV_CLTS;
 		x->mov.by_value = true;
 		x->mov.value = v->cr0 & ~ARCH_CR0_TS;
 		break;
@@ -102,6 +122,7 @@ static bool fill_mov(struct vcpu *v, const struct insn *insn)
 			word = v->page->regs[insn->rm];
 		else if (!copy_operand(v, insn, (u8 *)&word, sizeof(word), false))
 			return false;
+		x->mov.via = MOV_LMSW;
 		x->mov.by_value = true;
 		x->mov.value = (v->cr0 & ~0xeull) | (word & 0xf);
 		break;
@@ -109,6 +130,28 @@ static bool fill_mov(struct vcpu *v, const struct insn *insn)
 		x->mov.size = insn->size;
 		x->mov.stored = insn->rm == INSN_NO_REG;
 		return !x->mov.stored || copy_operand(v, insn, (u8 *)&word, sizeof(word), true);
+	}
+	return true;
+}
+
+/* What the decoder says of the instructions that only rules make exit. False: it is another one. */
+static bool fill_plain(struct vcpu *v, const struct insn *insn)
+{
+	static const u8 tables[] = { INSN_SGDT, INSN_SIDT, INSN_SLDT, INSN_STR,
+				     INSN_LGDT, INSN_LIDT, INSN_LLDT, INSN_LTR };
+	struct exit *x = &v->exit;
+
+	switch (x->kind) {
+	case EXIT_INVLPG:
+		x->linear = operand_address(v, insn);
+		return insn->op == INSN_INVLPG;
+	case EXIT_TABLE:
+		return x->table >= FERMATA_ON_SGDT && x->table <= FERMATA_ON_LTR &&
+		       insn->op == tables[x->table - FERMATA_ON_SGDT];
+	case EXIT_WBINVD: /* QEMU 7.2 gives INVD this reason too */
+		if (insn->op == INSN_INVD)
+			x->kind = EXIT_CACHE;
+		return insn->op == INSN_INVD || insn->op == INSN_WBINVD || insn->op == INSN_WBNOINVD;
 	}
 	return true;
 }
@@ -146,6 +189,10 @@ u8 exit_length(struct vcpu *v)
 		return mystery(v);
 	v->mysteries = 0;
 	if (mov && !fill_mov(v, &insn))
+		return mystery(v);
+	if (mov)
+		x->mov.decoded = true;
+	else if (!fill_plain(v, &insn))
 		return mystery(v);
 	x->length = insn.length;
 	return x->length;
@@ -326,8 +373,27 @@ static enum verdict handle_skip(struct vcpu *v)
 	return GO_ON;
 }
 
+/* What is not in the exit's event: CR2, and the step over INT3 and INTO, whose RIP is behind them. */
+static bool complete_exception(struct vcpu *v)
+{
+	const struct exit *x = &v->exit;
+
+	switch (x->exception.vector) {
+	case ARCH_PF:
+		v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
+		v->scratch->control.cr2 = x->exception_address;
+		v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);
+		return true;
+	case ARCH_BP:
+	case ARCH_OF:
+		v->advance = exit_length(v);
+		return v->advance;
+	}
+	return true;
+}
+
 /*
- * #DB or #AC, to be given to the guest as it came. Delivering #DB clears DR7.GD (SDM 3B 17.2.4). When
+ * An exception, to be given to the guest as it came. Delivering #DB clears DR7.GD (SDM 3B 17.2.4). When
  * it came while an interrupt was on its way in, that one is pending again and the exception goes: the
  * delivery runs again and raises it again.
  */
@@ -339,6 +405,8 @@ static enum verdict handle_exception(struct vcpu *v)
 		v->dr7 &= ~ARCH_DR7_GD;
 		v->dirty |= DIRTY_DEBUG;
 	}
+	if (!complete_exception(v))
+		return GO_ON;
 	v->event = v->exit.exception;
 	v->event_valid = true;
 	return GO_ON;
@@ -386,6 +454,13 @@ int exit_handle_fault(struct vcpu *v)
 
 enum verdict exit_handle(struct vcpu *v)
 {
+	if (unlikely(v->watched >> (v->exit.kind & 63) & 1))
+		return event_exit(v);
+	return exit_answer(v);
+}
+
+enum verdict exit_answer(struct vcpu *v)
+{
 	switch ((enum exit_kind)v->exit.kind) {
 	case EXIT_NOTHING:
 		return GO_ON;
@@ -420,13 +495,27 @@ enum verdict exit_handle(struct vcpu *v)
 	case EXIT_RDTSCP:
 		return handle_rdtsc(v);
 	case EXIT_CACHE:
-	case EXIT_IDLE_HINT:
+	case EXIT_WBINVD:
+	case EXIT_PAUSE:
 		return handle_skip(v);
+	case EXIT_INVLPG:
+		return instruction_invlpg(v);
+	case EXIT_RDRAND:
+	case EXIT_RDSEED:
+		return instruction_random(v);
+	case EXIT_TABLE:
+	case EXIT_INVPCID:
+		step_begin(v);
+		return GO_ON;
 	case EXIT_EXCEPTION:
 		return handle_exception(v);
+	case EXIT_MONITOR:
+	case EXIT_MWAIT:
+	case EXIT_RDPRU:
 	case EXIT_UNDEFINED:
 		vcpu_raise(v, ARCH_UD);
 		return GO_ON;
+	case EXIT_RDPMC:
 	case EXIT_PROTECTED:
 		vcpu_raise_code(v, ARCH_GP, 0);
 		return GO_ON;

@@ -15,6 +15,7 @@ enum verdict {
 
 /* exits.c */
 enum verdict exit_handle(struct vcpu *v);
+enum verdict exit_answer(struct vcpu *v); /* as if there were no rules */
 /* The part of a nested fault that may sleep; outside guest context. Verdict, or -errno. */
 int exit_handle_fault(struct vcpu *v);
 void exit_to_user(struct vcpu *v, u32 reason);
@@ -34,11 +35,21 @@ bool msr_memory_types_valid(u64 value, bool pat);
 /* control.c: likewise */
 int control_check(const struct vm *vm, u64 cr0, u64 cr4, u64 efer);
 bool control_xcr0_valid(const struct vm *vm, u64 xcr0);
+u64 control_operand(struct vcpu *v, u64 value); /* as MOV to CR and DR see it in this mode */
 enum verdict control_cr_read(struct vcpu *v);
 enum verdict control_cr_write(struct vcpu *v);
 enum verdict control_dr(struct vcpu *v, bool write);
 enum verdict control_xsetbv(struct vcpu *v);
 int control_set_efer(struct vcpu *v, u64 value);
+
+/* instructions.c */
+enum verdict instruction_invlpg(struct vcpu *v);
+enum verdict instruction_random(struct vcpu *v);
+
+/* event.c: an exit of a kind in v->watched */
+enum verdict event_exit(struct vcpu *v);
+/* event_step.c: the instruction at RIP, whose intercept is lifted for once */
+void step_begin(struct vcpu *v);
 
 /* apic_page.c: true when the access was to the xAPIC page and is done, or needs another try */
 bool apic_page_access(struct vcpu *v, enum verdict *verdict);

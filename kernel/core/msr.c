@@ -142,7 +142,7 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 	if (!slot && v->backend->msr)
 		slot = v->backend->msr(v, msr);
 	if (!slot)
-		return -EINVAL;
+		return v->backend->direct_msr(v, msr, value, false);
 	*value = *slot;
 	return 0;
 }
@@ -169,16 +169,34 @@ static int set_x2apic(struct vcpu *v, u32 msr, u64 value)
 	return err;
 }
 
+/* Whose value must be canonical (SDM 2B WRMSR). */
+static bool holds_address(const struct vcpu *v, u32 msr)
+{
+	switch (msr) {
+	case ARCH_MSR_LSTAR:
+	case ARCH_MSR_CSTAR:
+	case ARCH_MSR_FS_BASE:
+	case ARCH_MSR_GS_BASE:
+	case ARCH_MSR_KERNEL_GS_BASE:
+		return true;
+	case ARCH_MSR_SYSENTER_ESP:
+	case ARCH_MSR_SYSENTER_EIP:
+		return !v->vm->cpuid.amd;
+	}
+	return false;
+}
+
 /* STAR, LSTAR, CSTAR, SFMASK where the backend exchanges them by hand: now they are in the CPU. */
 static int set_exchanged(struct vcpu *v, u32 msr, u64 value)
 {
 	u64 *slot = v->backend->msr ? v->backend->msr(v, msr) : NULL;
 
-	if (!slot || ((msr == ARCH_MSR_LSTAR || msr == ARCH_MSR_CSTAR) &&
-		      !arch_canonical(value, v->vm->cpuid.linear_bits)))
+	if (holds_address(v, msr) && !arch_canonical(value, v->vm->cpuid.linear_bits))
 		return -EINVAL;
 	if (msr == ARCH_MSR_SFMASK && value >> 32)
 		return -EINVAL;
+	if (!slot)
+		return v->backend->direct_msr(v, msr, &value, true);
 	*slot = value;
 	cpu_wrmsr(msr, value);
 	return 0;

@@ -90,6 +90,23 @@ static inline void cpu_write_dr(u32 number, u64 value)
 	}
 }
 
+/* False: there is no number now. */
+static inline bool cpu_rdrand(u64 *value)
+{
+	bool good;
+
+	asm volatile("rdrand %0" : "=r"(*value), "=@ccc"(good));
+	return good;
+}
+
+static inline bool cpu_rdseed(u64 *value)
+{
+	bool good;
+
+	asm volatile("rdseed %0" : "=r"(*value), "=@ccc"(good));
+	return good;
+}
+
 /* Hands an NMI that ended a guest's turn to the host's handler. */
 static inline void cpu_nmi(void)
 {

@@ -110,9 +110,15 @@ static enum verdict prepare(struct vcpu *v)
 			v->backend->flush(v);
 		if (v->requests & BIT(REQUEST_TIMER))
 			timer_due(v);
+		if (v->requests & BIT(REQUEST_EVENTS))
+			events_apply(v);
+		if (v->requests & BIT(REQUEST_AFTER) && !v->events.stepping)
+			event_after(v);
 	}
 	if (v->apic.attention & (BIT(LAPIC_ATTN_INIT) | BIT(LAPIC_ATTN_SIPI)))
 		return LEAVE_FOR_HOST;
+	if (unlikely(v->events.stepping)) /* what else is due waits for the end of that one instruction */
+		return GO_ON;
 	return deliver(v);
 }
 

@@ -53,6 +53,7 @@ void vcpu_reset(struct vcpu *v, bool init_signal)
 		v->pat = ARCH_PAT_RESET;
 		v->misc_enable = 1;
 	}
+	events_reset(v);
 	apic_reset(&v->apic, init_signal);
 	v->dirty |= DIRTY_CONTROL | DIRTY_CLOCK | DIRTY_DEBUG | DIRTY_PAT;
 	reset_state(v, v->scratch);

@@ -12,6 +12,7 @@
 #include "core/audit.h"
 #include "core/backend.h"
 #include "core/cpuid.h"
+#include "core/event.h"
 #include "core/forecast.h"
 #include "memory/nested.h"
 #include "memory/tags.h"
@@ -37,8 +38,19 @@ enum exit_kind {
 	EXIT_NESTED_FAULT,
 	EXIT_EXCEPTION, /* to be given to the guest as it is */
 	EXIT_WINDOW,	/* the guest can take what waits for it */
-	EXIT_CACHE,	/* INVD, WBINVD: caches are coherent for a guest; nothing to do */
-	EXIT_IDLE_HINT, /* PAUSE, MONITOR, MWAIT */
+	EXIT_CACHE,	/* INVD: caches are coherent for a guest; nothing to do */
+	EXIT_WBINVD,	/* likewise */
+	EXIT_PAUSE,
+	EXIT_MONITOR, /* the guest's CPU has neither: CPUID says so */
+	EXIT_MWAIT,
+	EXIT_RDPMC, /* no counters */
+	EXIT_RDPRU,
+	/* these only when somebody wants to hear of them */
+	EXIT_INVLPG,
+	EXIT_INVPCID,
+	EXIT_RDRAND,
+	EXIT_RDSEED,
+	EXIT_TABLE,	/* SGDT ... LTR */
 	EXIT_UNDEFINED, /* an instruction this guest's CPU does not have */
 	EXIT_PROTECTED, /* an instruction that gets #GP(0) here */
 	EXIT_SHUTDOWN,
@@ -64,7 +76,8 @@ struct exit {
 			u8 size;       /* of it, bytes: SMSW writes 2, 4 or 8 */
 			bool stored;   /* SMSW to memory: done already */
 			bool decoded;  /* else exit_length() finds it */
-			bool by_value; /* LMSW: value holds the source */
+			bool by_value; /* CLTS, LMSW: value holds what CR0 becomes */
+			u8 via;	       /* MOV_* */
 			u64 value;
 		} mov;
 		struct {
@@ -72,13 +85,26 @@ struct exit {
 			u32 access; /* RADIX_READ, _WRITE, _EXEC */
 			bool table; /* while the processor walked the guest's own tables */
 		} fault;
-		struct event exception;
+		struct {
+			struct event exception;
+			u64 exception_address; /* of a page fault: what goes to CR2 */
+		};
+		u64 linear; /* INVLPG */
+		u8 table;   /* FERMATA_ON_SGDT ... _LTR */
+		struct {
+			u8 reg, size;
+		} random;
 	};
 };
+
+/* exit.mov.via */
+enum { MOV_PLAIN, MOV_CLTS, MOV_LMSW };
+static_assert(EXIT_KINDS <= 64, "vcpu.watched has a bit for each");
 
 struct vm {
 	struct guest_memory memory;
 	struct guest_clock clock;
+	struct vm_events events;
 	struct fermata_clock *clock_page; /* shared with user space, read-only there */
 	struct host_lock clock_lock;	  /* who changes the clock */
 	u32 clock_changing;		  /* no vCPU may enter the guest now */
@@ -95,7 +121,9 @@ struct vm {
 /* vcpu->requests: what other threads want before the next entry */
 #define REQUEST_FLUSH 0 /* bit numbers */
 #define REQUEST_TIMER 1
-#define REQUEST_CLOCK 2 /* it was changed, or is being changed */
+#define REQUEST_CLOCK 2	 /* it was changed, or is being changed */
+#define REQUEST_EVENTS 3 /* the table of rules has changed */
+#define REQUEST_AFTER 4	 /* an instruction that a rule was about has been carried out */
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 
@@ -106,8 +134,9 @@ struct vcpu {
 	struct vm *vm;
 	void *hw; /* the backend's */
 	u64 requests;
-	u32 mode; /* enum vcpu_mode; written by the vCPU's thread, read by kickers */
-	u32 cpu;  /* where it runs, or ran last */
+	u64 watched; /* kinds of exits that rules are about */
+	u32 mode;    /* enum vcpu_mode; written by the vCPU's thread, read by kickers */
+	u32 cpu;     /* where it runs, or ran last */
 	u32 dirty;
 	u8 advance;  /* step RIP over this many bytes at the next entry */
 	u8 mp_state; /* FERMATA_MP_* */
@@ -141,6 +170,7 @@ struct vcpu {
 	} mtrr;
 	u64 misc_enable, mcg_status, hwcr, syscfg, debugctl;
 
+	struct vcpu_events events;
 	struct fermata_state *scratch; /* too large for a stack; the vCPU's thread uses it */
 	struct fermata_stats stats;
 	struct audit audit; /* of the entry that failed; in debug builds of the last one that was new */

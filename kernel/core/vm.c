@@ -32,6 +32,7 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 void vm_destroy(struct vm *vm)
 {
 	guest_memory_destroy(&vm->memory);
+	events_destroy(vm);
 	host_free(vm->cpuid_supported);
 }
 

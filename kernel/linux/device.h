@@ -26,7 +26,7 @@ struct host_thread {
 struct linux_vm {
 	struct vm vm;
 	struct kref refs;
-	struct mutex lock;    /* memory slots, vCPU creation, CPUID */
+	struct mutex lock;    /* memory slots, vCPU creation, CPUID, rules */
 	struct mm_struct *mm; /* the owner's; compared, and kept by the notifier */
 	struct mmu_notifier notifier;
 	struct page *clock_page;

@@ -151,6 +151,11 @@ u64 host_exchange(u64 *word, u64 value)
 	return xchg(word, value);
 }
 
+u64 host_add(u64 *word, u64 value)
+{
+	return xadd(word, value) + value;
+}
+
 void host_pause(void)
 {
 	cpu_relax();

@@ -6,6 +6,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/vmalloc.h>
 
 #include "device.h"
 
@@ -114,10 +115,31 @@ static long vcpu_ioctl(struct file *file, unsigned int command, unsigned long ad
 	return result;
 }
 
+/* The log's ring, made when it is first asked for; it stays until the VM ends. */
+static int mmap_ring(struct linux_vcpu *l, struct vm_area_struct *vma)
+{
+	struct vcpu_events *events = &l->vcpu.events;
+	struct fermata_ring *ring;
+
+	if (vma->vm_end - vma->vm_start != PAGE_ALIGN(FERMATA_RING_SIZE) ||
+	    !(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	if (!READ_ONCE(events->ring)) {
+		ring = vmalloc_user(FERMATA_RING_SIZE);
+		/* The vCPU's thread may be logging at this moment, another one mapping: one ring, and whole. */
+		if (ring && cmpxchg(&events->ring, NULL, ring))
+			vfree(ring);
+	}
+	ring = READ_ONCE(events->ring);
+	return ring ? remap_vmalloc_range(vma, ring, 0) : -ENOMEM;
+}
+
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct linux_vcpu *l = file->private_data;
 
+	if (vma->vm_pgoff == FERMATA_RING_OFFSET >> PAGE_SHIFT)
+		return mmap_ring(l, vma);
 	return linux_mmap_page(vma, l->run_page, true);
 }
 
@@ -145,6 +167,7 @@ static void free_parts(struct linux_vcpu *l)
 {
 	if (l->run_page)
 		put_page(l->run_page);
+	vfree(l->vcpu.events.ring);
 	kfree(l->thread.xsave);
 	kvfree(l);
 }

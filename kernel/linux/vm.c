@@ -123,6 +123,51 @@ static long set_memory(struct linux_vm *l, void __user *arg)
 	return err;
 }
 
+static long add_rule(struct linux_vm *l, void __user *arg)
+{
+	struct fermata_rule rule;
+	long err = GET_ARG(rule, arg);
+
+	if (err)
+		return err;
+	mutex_lock(&l->lock);
+	err = events_add(&l->vm, &rule);
+	mutex_unlock(&l->lock);
+	if (!err && PUT_ARG(rule, arg)) {
+		mutex_lock(&l->lock);
+		events_remove(&l->vm, rule.id);
+		mutex_unlock(&l->lock);
+		err = -EFAULT;
+	}
+	return err;
+}
+
+static long remove_rule(struct linux_vm *l, void __user *arg)
+{
+	struct fermata_rule rule;
+	long err = GET_ARG(rule, arg);
+
+	if (err)
+		return err;
+	mutex_lock(&l->lock);
+	err = events_remove(&l->vm, rule.id);
+	mutex_unlock(&l->lock);
+	return err;
+}
+
+static long get_rule(struct linux_vm *l, void __user *arg)
+{
+	struct fermata_rule rule;
+	long err = GET_ARG(rule, arg);
+
+	if (err)
+		return err;
+	mutex_lock(&l->lock);
+	err = events_get(&l->vm, &rule);
+	mutex_unlock(&l->lock);
+	return err ?: PUT_ARG(rule, arg);
+}
+
 static long vm_ioctl(struct file *file, unsigned int command, unsigned long address)
 {
 	struct linux_vm *l = file->private_data;
@@ -151,6 +196,12 @@ static long vm_ioctl(struct file *file, unsigned int command, unsigned long addr
 		return GET_ARG(change, arg)		     ?:
 			       vm_set_clock(&l->vm, &change) ?:
 							       PUT_ARG(change, arg);
+	case FERMATA_ADD_RULE:
+		return add_rule(l, arg);
+	case FERMATA_REMOVE_RULE:
+		return remove_rule(l, arg);
+	case FERMATA_GET_RULE:
+		return get_rule(l, arg);
 	}
 	return -ENOTTY;
 }

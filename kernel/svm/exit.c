@@ -40,6 +40,7 @@ static void svm_mov_record(struct vcpu *v, const struct vmcb *c, u8 kind, u8 num
 	x->mov.by_value = false;
 	x->mov.stored = false;
 	x->mov.size = 8;
+	x->mov.via = MOV_PLAIN;
 	/* With decode assists EXITINFO1 names the register; bit 63 sets MOV CR apart from LMSW and CLTS. */
 	x->mov.decoded = svm_features & SVM_FEATURE_DECODE_ASSISTS &&
 			 (kind >= EXIT_DR_READ || c->exitinfo1 >> 63);
@@ -70,6 +71,24 @@ static void svm_fault_record(struct exit *x, const struct vmcb *c)
 			  info & NPF_WRITE ? RADIX_WRITE :
 					     RADIX_READ;
 }
+
+/* APM 2 15.12: EXITINFO1 is the error code, and of a page fault EXITINFO2 the address. */
+static void svm_exception_record(struct exit *x, const struct vmcb *c, u8 vector)
+{
+	x->kind = EXIT_EXCEPTION;
+	x->exception = (struct event){ .kind = EVENT_EXCEPTION,
+				       .vector = vector,
+				       .has_code = arch_has_code(vector) };
+	if (x->exception.has_code)
+		x->exception.code = c->exitinfo1;
+	x->exception_address = c->exitinfo2;
+}
+
+/* Codes 66h to 6Dh */
+static const u8 svm_tables[] = {
+	FERMATA_ON_SIDT, FERMATA_ON_SGDT, FERMATA_ON_SLDT, FERMATA_ON_STR,
+	FERMATA_ON_LIDT, FERMATA_ON_LGDT, FERMATA_ON_LLDT, FERMATA_ON_LTR,
+};
 
 static void svm_iret(struct vcpu *v)
 {
@@ -103,21 +122,27 @@ static u8 svm_kind(u64 code)
 	case SVM_EXIT_XSETBV:
 		return EXIT_XSETBV;
 	case SVM_EXIT_INVD:
-	case SVM_EXIT_WBINVD:
 		return EXIT_CACHE;
+	case SVM_EXIT_WBINVD:
+		return EXIT_WBINVD;
 	case SVM_EXIT_PAUSE:
-		return EXIT_IDLE_HINT;
+		return EXIT_PAUSE;
+	case SVM_EXIT_RDPMC:
+		return EXIT_RDPMC;
 	case SVM_EXIT_RDTSC:
 		return EXIT_RDTSC;
 	case SVM_EXIT_RDTSCP:
 		return EXIT_RDTSCP;
-	case SVM_EXIT_RDPMC:
-		return EXIT_PROTECTED;
+	case SVM_EXIT_INVPCID:
+		return EXIT_INVPCID;
 	/* The guest's CPU has none of these: CPUID says so. */
 	case SVM_EXIT_MONITOR:
+		return EXIT_MONITOR;
 	case SVM_EXIT_MWAIT:
 	case SVM_EXIT_MWAIT_ARMED:
+		return EXIT_MWAIT;
 	case SVM_EXIT_RDPRU:
+		return EXIT_RDPRU;
 	case SVM_EXIT_INVLPGA:
 	case SVM_EXIT_VMRUN:
 	case SVM_EXIT_VMLOAD:
@@ -180,13 +205,20 @@ void svm_exit_record(struct vcpu *v)
 		x->kind = EXIT_NOTHING;
 		cpu_machine_check();
 		return;
-	case SVM_EXIT_EXCP_BASE + ARCH_DB:
-	case SVM_EXIT_EXCP_BASE + ARCH_AC:
-		x->kind = EXIT_EXCEPTION;
-		x->exception = (struct event){ .kind = EVENT_EXCEPTION,
-					       .vector = code - SVM_EXIT_EXCP_BASE,
-					       .has_code = code == SVM_EXIT_EXCP_BASE + ARCH_AC };
-		return;
+	case SVM_EXIT_EXCP_BASE ... SVM_EXIT_EXCP_BASE + ARCH_MC - 1:
+	case SVM_EXIT_EXCP_BASE + ARCH_MC + 1 ... SVM_EXIT_EXCP_BASE + 31:
+		svm_exception_record(x, c, code - SVM_EXIT_EXCP_BASE);
+		break;
+	case SVM_EXIT_IDTR_READ ... SVM_EXIT_TR_WRITE:
+		x->kind = EXIT_TABLE;
+		x->table = svm_tables[code - SVM_EXIT_IDTR_READ];
+		break;
+	case SVM_EXIT_INVLPG: /* the address: APM 2 15.33.2; exit_length() finds it otherwise */
+		x->kind = EXIT_INVLPG;
+		x->linear = c->exitinfo1;
+		if (!(svm_features & SVM_FEATURE_DECODE_ASSISTS))
+			return;
+		break;
 	case SVM_EXIT_IRET:
 		svm_iret(v);
 		x->kind = EXIT_NOTHING;

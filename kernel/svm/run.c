@@ -53,14 +53,18 @@ static void svm_advance(struct vcpu *v, struct vmcb *c)
 }
 
 /* The guest writes CR8 without an exit, unless that may let in an interrupt that the TPR holds back. */
-static inline void svm_watch_tpr(const struct vcpu *v, struct vmcb *c, u8 tpr)
+static inline void svm_watch_tpr(struct vcpu *v, struct svm_vcpu *s, u8 tpr)
 {
 	bool watch = v->apic.irr_highest && v->apic.irr_highest >> 4 <= tpr;
 
-	if (likely(watch == !!(c->intercept[VMCB_CR] & CR_WRITE(8))))
+	if (likely(watch == s->tpr_watched))
 		return;
-	c->intercept[VMCB_CR] ^= CR_WRITE(8);
-	c->clean &= ~CLEAN_INTERCEPTS;
+	s->tpr_watched = watch;
+	if (watch)
+		s->vmcb->intercept[VMCB_CR] |= CR_WRITE(8);
+	else if (!events_want(v, FERMATA_ON_MOV_TO_CR, 8))
+		s->vmcb->intercept[VMCB_CR] &= ~CR_WRITE(8);
+	s->vmcb->clean &= ~CLEAN_INTERCEPTS;
 }
 
 void svm_run(struct vcpu *v)
@@ -85,7 +89,7 @@ void svm_run(struct vcpu *v)
 		c->vintr = (c->vintr & ~V_TPR_MASK) | tpr;
 		c->clean &= ~CLEAN_TPR;
 	}
-	svm_watch_tpr(v, c, tpr);
+	svm_watch_tpr(v, s, tpr);
 	c->rax = page->regs[FERMATA_RAX];
 	c->rsp = page->regs[FERMATA_RSP];
 	if (unlikely(s->dr_loaded))

@@ -6,8 +6,8 @@
 /* CR0 bits that the guest writes without an exit (CR0_SEL_WRITE: APM 2 15.9) */
 #define CR0_DIRECT (ARCH_CR0_TS | ARCH_CR0_MP)
 
-/* What every guest exits for. The rest is decided in svm_apply(). */
-static const u32 svm_base_intercepts[VMCB_INTERCEPTS] = {
+/* The rest is decided in svm_apply(), and by rules in intercepts.c. */
+const u32 svm_base_intercepts[VMCB_INTERCEPTS] = {
 	/* CR4 and CR0 shape what CPUID answers and which bits are legal; CR3 and CR2 are the guest's. */
 	[VMCB_CR] = CR_WRITE(4),
 	/* The breakpoint registers stay the host's until the guest arms one. */
@@ -50,7 +50,7 @@ static void apply_clock(struct vcpu *v)
 	c->tsc_offset = v->vm->clock.tsc_offset + v->tsc_offset;
 	c->intercept[VMCB_MISC1] &= ~INTERCEPT_RDTSC;
 	c->intercept[VMCB_MISC2] &= ~INTERCEPT_RDTSCP;
-	if (v->vm->clock_flags & FERMATA_CLOCK_TRAPPED) {
+	if (events_want_tsc(v)) {
 		c->intercept[VMCB_MISC1] |= INTERCEPT_RDTSC;
 		c->intercept[VMCB_MISC2] |= INTERCEPT_RDTSCP;
 	}
@@ -81,17 +81,22 @@ void svm_apply(struct vcpu *v)
 		c->cr0 = v->cr0 & ~hidden;
 		c->cr4 = v->cr4;
 		c->efer = v->efer | ARCH_EFER_SVME;
+		if (v->events.syscall)
+			c->efer &= ~ARCH_EFER_SCE;
 		/*
 		 * Without PG the bit does nothing, and setting PG exits. QEMU 7.2 cannot restore the host's
 		 * CR0 after a guest with LME and without PAE: it checks the two against each other.
 		 */
 		if (!(v->cr0 & ARCH_CR0_PG))
 			c->efer &= ~ARCH_EFER_LME;
-		c->intercept[VMCB_CR] &= ~(CR_READ(0) | CR_WRITE(0));
 		if (v->cr0 & hidden)
 			c->intercept[VMCB_CR] |= CR_READ(0) | CR_WRITE(0);
+		else if (c->intercept[VMCB_CR] & CR_READ(0))
+			dirty |= DIRTY_INTERCEPTS; /* which knows whether a rule wants it */
 		c->clean &= ~(CLEAN_CR | CLEAN_INTERCEPTS);
 	}
+	if (dirty & DIRTY_INTERCEPTS)
+		svm_apply_intercepts(v);
 	if (dirty & DIRTY_CLOCK)
 		apply_clock(v);
 	if (dirty & DIRTY_DEBUG) {

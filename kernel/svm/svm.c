@@ -8,13 +8,6 @@
 #define CPUID_SVM BIT(2)	/* 8000_0001 ECX */
 #define CPUID_PAGE_1G BIT(26)	/* 8000_0001 EDX */
 
-/* MSRs the guest reads and writes without an exit: VMLOAD and VMSAVE exchange them. */
-static const u32 svm_direct_msrs[] = {
-	ARCH_MSR_STAR,	       ARCH_MSR_LSTAR,	      ARCH_MSR_CSTAR,	       ARCH_MSR_SFMASK,
-	ARCH_MSR_FS_BASE,      ARCH_MSR_GS_BASE,      ARCH_MSR_KERNEL_GS_BASE, ARCH_MSR_SYSENTER_CS,
-	ARCH_MSR_SYSENTER_ESP, ARCH_MSR_SYSENTER_EIP,
-};
-
 u32 svm_features;
 struct svm_cpu *svm_cpus;
 u64 svm_msrpm_pa, svm_iopm_pa;
@@ -53,22 +46,6 @@ static const struct radix_format *svm_format(void)
 	return cpu_cr4() & ARCH_CR4_LA57 ? &npt5_format : &npt_format;
 }
 
-/* Two bits per MSR, read below write; 1 intercepts (APM 2 15.11). Deny by default. */
-static void svm_allow_msr(u32 msr)
-{
-	u32 byte, bit;
-
-	if (msr < 0x2000)
-		byte = 0;
-	else if (msr - 0xc0000000 < 0x2000)
-		byte = 0x800;
-	else
-		byte = 0x1000;
-	byte += (msr & 0x1fff) / 4;
-	bit = (msr & 3) * 2;
-	svm_msrpm[byte] &= ~(3u << bit);
-}
-
 static void svm_free_maps(void)
 {
 	host_pages_free(svm_msrpm, 1);
@@ -97,10 +74,8 @@ static int svm_setup(void)
 		svm_cpus[i].host_pa = host_virt_to_phys(svm_cpus[i].host);
 		tag_pool_init(&svm_cpus[i].tags, svm_asids);
 	}
-	memset(svm_msrpm, 0xff, 2 * 4096);
+	svm_fill_msrpm(svm_msrpm);
 	memset(svm_iopm, 0xff, 4 * 4096);
-	for (i = 0; i < ARRAY_SIZE(svm_direct_msrs); i++)
-		svm_allow_msr(svm_direct_msrs[i]);
 	svm_msrpm_pa = host_virt_to_phys(svm_msrpm);
 	svm_iopm_pa = host_virt_to_phys(svm_iopm);
 	return 0;
@@ -155,23 +130,6 @@ static void svm_cpu_off(void)
 	cpu_wrmsr(ARCH_MSR_EFER, cpu_rdmsr(ARCH_MSR_EFER) & ~ARCH_EFER_SVME);
 }
 
-static int svm_vcpu_create(struct vcpu *v)
-{
-	struct svm_vcpu *s = host_alloc(sizeof(*s));
-
-	if (!s)
-		return -ENOMEM;
-	s->vmcb = host_page_alloc();
-	if (!s->vmcb) {
-		host_free(s);
-		return -ENOMEM;
-	}
-	s->vmcb_pa = host_virt_to_phys(s->vmcb);
-	v->hw = s;
-	svm_vmcb_init(v);
-	return 0;
-}
-
 static void svm_vcpu_destroy(struct vcpu *v)
 {
 	struct svm_vcpu *s = v->hw;
@@ -179,8 +137,27 @@ static void svm_vcpu_destroy(struct vcpu *v)
 	if (!s)
 		return;
 	host_page_free(s->vmcb);
+	host_pages_free(s->msrpm, 1);
 	host_free(s);
 	v->hw = NULL;
+}
+
+static int svm_vcpu_create(struct vcpu *v)
+{
+	struct svm_vcpu *s = host_alloc(sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	v->hw = s;
+	s->vmcb = host_page_alloc();
+	s->msrpm = host_pages_alloc(1);
+	if (!s->vmcb || !s->msrpm) {
+		svm_vcpu_destroy(v);
+		return -ENOMEM;
+	}
+	s->vmcb_pa = host_virt_to_phys(s->vmcb);
+	svm_vmcb_init(v);
+	return 0;
 }
 
 /* A tag nobody used since the last flush holds no translations: a new one is the flush. */
@@ -216,6 +193,8 @@ const struct backend svm_backend = {
 	.get_state = svm_get_state,
 	.set_state = svm_set_state,
 	.where = svm_where,
+	.can_watch = svm_can_watch,
+	.direct_msr = svm_direct_msr,
 	.can_take = svm_can_take,
 	.inject = svm_inject,
 	.window = svm_window,

@@ -31,10 +31,12 @@ struct svm_cpu {
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	u64 vmcb_pa;
+	u8 *msrpm; /* in force while a rule is about an MSR that does not exit otherwise */
 	struct svm_cpu *cpu;
-	u64 eventinj;	 /* as at the last entry; an exit clears the VMCB's */
-	bool nmi_masked; /* an NMI was delivered and its IRET has not come */
-	bool dr_loaded;	 /* the CPU's DR0..DR3 must be the guest's at the next entry */
+	u64 eventinj;	  /* as at the last entry; an exit clears the VMCB's */
+	bool nmi_masked;  /* an NMI was delivered and its IRET has not come */
+	bool tpr_watched; /* writes to CR8 exit because of what the TPR holds back */
+	bool dr_loaded;	  /* the CPU's DR0..DR3 must be the guest's at the next entry */
 };
 
 extern u32 svm_features;
@@ -50,6 +52,12 @@ void svm_sync(struct vcpu *v); /* v->cr0's bits that the guest changes without a
 void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
 int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);
 void svm_where(struct vcpu *v, struct where *where);
+extern const u32 svm_base_intercepts[VMCB_INTERCEPTS]; /* what every guest exits for */
+/* intercepts.c */
+void svm_fill_msrpm(u8 *map);
+int svm_can_watch(u32 event, u64 first, u64 last);
+void svm_apply_intercepts(struct vcpu *v);
+int svm_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write);
 /* run.c */
 void svm_load(struct vcpu *v, u32 cpu);
 void svm_run(struct vcpu *v);

@@ -101,6 +101,14 @@ static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 #define INTERCEPT_INIT BIT(3)
 #define INTERCEPT_VINTR BIT(4)
 #define INTERCEPT_CR0_SEL_WRITE BIT(5)
+#define INTERCEPT_IDTR_READ BIT(6)
+#define INTERCEPT_GDTR_READ BIT(7)
+#define INTERCEPT_LDTR_READ BIT(8)
+#define INTERCEPT_TR_READ BIT(9)
+#define INTERCEPT_IDTR_WRITE BIT(10)
+#define INTERCEPT_GDTR_WRITE BIT(11)
+#define INTERCEPT_LDTR_WRITE BIT(12)
+#define INTERCEPT_TR_WRITE BIT(13)
 #define INTERCEPT_RDTSC BIT(14)
 #define INTERCEPT_RDPMC BIT(15)
 #define INTERCEPT_CPUID BIT(18)
@@ -132,6 +140,9 @@ static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 #define INTERCEPT_MWAIT_ARMED BIT(12)
 #define INTERCEPT_XSETBV BIT(13)
 #define INTERCEPT_RDPRU BIT(14)
+
+/* VMCB_MISC3, offset 014 */
+#define INTERCEPT_INVPCID BIT(2)
 
 /* tlb_control: APM 2 15.16.1 */
 #define TLB_NOTHING 0
@@ -184,6 +195,8 @@ static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 #define SVM_EXIT_INIT 0x063
 #define SVM_EXIT_VINTR 0x064
 #define SVM_EXIT_CR0_SEL_WRITE 0x065
+#define SVM_EXIT_IDTR_READ 0x066
+#define SVM_EXIT_TR_WRITE 0x06d
 #define SVM_EXIT_RDTSC 0x06e
 #define SVM_EXIT_RDPMC 0x06f
 #define SVM_EXIT_CPUID 0x072
@@ -211,6 +224,7 @@ static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 #define SVM_EXIT_MWAIT_ARMED 0x08c
 #define SVM_EXIT_XSETBV 0x08d
 #define SVM_EXIT_RDPRU 0x08e
+#define SVM_EXIT_INVPCID 0x0a2
 #define SVM_EXIT_NPF 0x400
 #define SVM_EXIT_INVALID ((u64)-1)
 

@@ -54,7 +54,7 @@ static const struct wish entry_wish = {
 };
 
 /* Low half: bits that must be 1; high half: bits that may be 1. */
-static int grant(const struct wish *wish, u64 basic, u32 *granted, const char **missing)
+static int grant(const struct wish *wish, u64 basic, u32 *granted, u32 *may, const char **missing)
 {
 	u64 allowed = cpu_rdmsr(basic & BASIC_TRUE_CONTROLS && wish->true_msr ? wish->true_msr :
 										wish->msr);
@@ -65,6 +65,7 @@ static int grant(const struct wish *wish, u64 basic, u32 *granted, const char **
 		return -ENODEV;
 	}
 	*granted = must_be_one | wish->must | (wish->nice & may_be_one);
+	*may = may_be_one;
 	return 0;
 }
 
@@ -92,6 +93,7 @@ int vmx_resolve(struct vmx_controls *c, const char **missing)
 			      EPT_CAP_INVEPT_ALL;
 	u64 basic = cpu_rdmsr(MSR_VMX_BASIC);
 	struct wish pin = pin_wish;
+	u32 may;
 	int err;
 
 	memset(c, 0, sizeof(*c));
@@ -102,15 +104,15 @@ int vmx_resolve(struct vmx_controls *c, const char **missing)
 	}
 	if (backend_options.turn)
 		pin.nice |= PIN_PREEMPTION_TIMER;
-	err = grant(&pin, basic, &c->pin, missing);
+	err = grant(&pin, basic, &c->pin, &may, missing);
 	if (!err)
-		err = grant(&proc_wish, basic, &c->proc, missing);
+		err = grant(&proc_wish, basic, &c->proc, &c->proc_allowed, missing);
 	if (!err)
-		err = grant(&proc2_wish, basic, &c->proc2, missing);
+		err = grant(&proc2_wish, basic, &c->proc2, &c->proc2_allowed, missing);
 	if (!err)
-		err = grant(&exit_wish, basic, &c->exit, missing);
+		err = grant(&exit_wish, basic, &c->exit, &may, missing);
 	if (!err)
-		err = grant(&entry_wish, basic, &c->entry, missing);
+		err = grant(&entry_wish, basic, &c->entry, &may, missing);
 	if (err)
 		return err;
 	/* CR3 is the guest's under EPT; on CPUs without TRUE controls these bits stay 1 and cost exits. */

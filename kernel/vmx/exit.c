@@ -61,6 +61,14 @@ static void exception_or_nmi(struct vcpu *v)
 				       .has_code = info & INTERRUPTION_HAS_CODE };
 	if (x->exception.has_code)
 		x->exception.code = vmread(VMCS_EXIT_ERROR_CODE);
+	if (vector == ARCH_PF)
+		x->exception_address = x->info1 = vmread(VMCS_EXIT_QUALIFICATION);
+	if ((info & INTERRUPTION_TYPE) == INTERRUPTION_SOFT_EXCEPTION)
+		x->length = vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
+	/* An IRET that faulted had already unblocked NMIs (SDM 3C 28.2.3). */
+	if (info & INTERRUPTION_NMI_UNBLOCKING && vector != ARCH_DF && !v->event_valid)
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
 	/* The qualification has the bits that DR6 would have got (SDM 3C table 28-1). */
 	if (vector == ARCH_DB) {
 		v->dr6 |= (x->info1 = vmread(VMCS_EXIT_QUALIFICATION)) & 0xe00f;
@@ -86,6 +94,7 @@ static void cr_access(struct vcpu *v)
 	x->mov.decoded = true;
 	x->mov.by_value = false;
 	x->mov.stored = false;
+	x->mov.via = MOV_PLAIN;
 	x->kind = EXIT_CR_WRITE;
 	switch (q >> 4 & 3) {
 	case 1:
@@ -93,11 +102,13 @@ static void cr_access(struct vcpu *v)
 		break;
 	case 2: /* CLTS */
 		x->mov.number = 0;
+		x->mov.via = MOV_CLTS;
 		x->mov.by_value = true;
 		x->mov.value = v->cr0 & ~ARCH_CR0_TS;
 		break;
 	case 3: /* LMSW: the source is in the qualification; it cannot clear PE */
 		x->mov.number = 0;
+		x->mov.via = MOV_LMSW;
 		x->mov.by_value = true;
 		x->mov.value = (v->cr0 & ~0xeull) | (q >> 16 & 0xf);
 		break;
@@ -122,6 +133,8 @@ static void dr_access(struct vcpu *v)
 	x->mov.number = x->info1 & 7;
 	x->mov.reg = x->info1 >> 8 & 15;
 	x->mov.decoded = true;
+	x->mov.via = MOV_PLAIN;
+	x->mov.by_value = false;
 }
 
 /* SDM 3C table 28-5 */
@@ -135,6 +148,37 @@ static void io(struct vcpu *v)
 	x->io.string = x->info1 & BIT(4);
 	x->io.rep = x->info1 & BIT(5);
 	x->io.port = x->info1 >> 16;
+}
+
+/* What exits only for rules: the operand is in the instruction information (SDM 3C 28.2.5). */
+static void watched(struct vcpu *v, u32 reason)
+{
+	static const u8 tables[] = { FERMATA_ON_SGDT, FERMATA_ON_SIDT, FERMATA_ON_LGDT,
+				     FERMATA_ON_LIDT, FERMATA_ON_SLDT, FERMATA_ON_STR,
+				     FERMATA_ON_LLDT, FERMATA_ON_LTR };
+	struct exit *x = &v->exit;
+	u32 info;
+
+	switch (reason) {
+	case VMX_EXIT_INVLPG:
+		x->kind = EXIT_INVLPG;
+		x->linear = x->info1;
+		return;
+	case VMX_EXIT_RDRAND: /* table 28-13 */
+	case VMX_EXIT_RDSEED:
+		info = vmread(VMCS_EXIT_INSTRUCTION_INFO);
+		vmx_fetch_rsp(v);
+		x->kind = reason == VMX_EXIT_RDRAND ? EXIT_RDRAND : EXIT_RDSEED;
+		x->random.reg = info >> 3 & 15;
+		x->random.size = 2u << (info >> 11 & 3);
+		return;
+	case VMX_EXIT_GDTR_IDTR: /* tables 28-10, 28-11 */
+	case VMX_EXIT_LDTR_TR:
+		info = vmread(VMCS_EXIT_INSTRUCTION_INFO);
+		x->kind = EXIT_TABLE;
+		x->table = tables[(info >> 28 & 3) + (reason == VMX_EXIT_LDTR_TR ? 4 : 0)];
+		return;
+	}
 }
 
 static void ept_violation(struct vcpu *v)
@@ -171,17 +215,23 @@ static const struct {
 	[VMX_EXIT_NMI_WINDOW] = { EXIT_WINDOW, 0 },
 	[VMX_EXIT_TASK_SWITCH] = { EXIT_UNCLAIMED, QUALIFIED },
 	[VMX_EXIT_CPUID] = { EXIT_CPUID, LENGTH },
-	[VMX_EXIT_RDTSC] = { EXIT_RDTSC, LENGTH },
-	[VMX_EXIT_RDTSCP] = { EXIT_RDTSCP, LENGTH },
 	[VMX_EXIT_HLT] = { EXIT_HLT, LENGTH },
 	[VMX_EXIT_MSR_READ] = { EXIT_MSR_READ, LENGTH },
 	[VMX_EXIT_MSR_WRITE] = { EXIT_MSR_WRITE, LENGTH },
 	[VMX_EXIT_VMCALL] = { EXIT_HYPERCALL, LENGTH },
 	[VMX_EXIT_XSETBV] = { EXIT_XSETBV, LENGTH },
 	[VMX_EXIT_INVD] = { EXIT_CACHE, LENGTH },
-	[VMX_EXIT_WBINVD] = { EXIT_CACHE, LENGTH },
-	[VMX_EXIT_PAUSE] = { EXIT_IDLE_HINT, LENGTH },
-	[VMX_EXIT_RDPMC] = { EXIT_PROTECTED, 0 },
+	[VMX_EXIT_WBINVD] = { EXIT_WBINVD, LENGTH },
+	[VMX_EXIT_PAUSE] = { EXIT_PAUSE, LENGTH },
+	[VMX_EXIT_RDPMC] = { EXIT_RDPMC, LENGTH },
+	[VMX_EXIT_RDTSC] = { EXIT_RDTSC, LENGTH },
+	[VMX_EXIT_RDTSCP] = { EXIT_RDTSCP, LENGTH },
+	[VMX_EXIT_INVPCID] = { EXIT_INVPCID, LENGTH },
+	[VMX_EXIT_INVLPG] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH },
+	[VMX_EXIT_RDRAND] = { EXIT_UNCLAIMED, LENGTH },
+	[VMX_EXIT_RDSEED] = { EXIT_UNCLAIMED, LENGTH },
+	[VMX_EXIT_GDTR_IDTR] = { EXIT_UNCLAIMED, LENGTH },
+	[VMX_EXIT_LDTR_TR] = { EXIT_UNCLAIMED, LENGTH },
 	[VMX_EXIT_CR_ACCESS] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH },
 	[VMX_EXIT_DR_ACCESS] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH },
 	[VMX_EXIT_IO] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH },
@@ -190,11 +240,10 @@ static const struct {
 	[VMX_EXIT_GETSEC] = { EXIT_UNDEFINED, 0 },
 	[VMX_EXIT_RSM] = { EXIT_UNDEFINED, 0 },
 	[VMX_EXIT_VMCLEAR... VMX_EXIT_VMXON] = { EXIT_UNDEFINED, 0 },
-	[VMX_EXIT_MWAIT] = { EXIT_UNDEFINED, 0 },
-	[VMX_EXIT_MONITOR] = { EXIT_UNDEFINED, 0 },
+	[VMX_EXIT_MWAIT] = { EXIT_MWAIT, LENGTH },
+	[VMX_EXIT_MONITOR] = { EXIT_MONITOR, LENGTH },
 	[VMX_EXIT_INVEPT] = { EXIT_UNDEFINED, 0 },
 	[VMX_EXIT_INVVPID] = { EXIT_UNDEFINED, 0 },
-	[VMX_EXIT_INVPCID] = { EXIT_UNDEFINED, 0 },
 	[VMX_EXIT_VMFUNC] = { EXIT_UNDEFINED, 0 },
 	[VMX_EXIT_XSAVES] = { EXIT_UNDEFINED, 0 },
 	[VMX_EXIT_XRSTORS] = { EXIT_UNDEFINED, 0 },
@@ -261,4 +310,5 @@ void vmx_exit_record(struct vcpu *v, u32 failed)
 		ept_violation(v);
 		return;
 	}
+	watched(v, reason);
 }

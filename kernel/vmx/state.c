@@ -3,13 +3,6 @@
 #include "vmx/vmx.h"
 #include "core/processor.h"
 
-/* CR0 and CR4 bits that the guest writes without an exit: those that change nothing of ours. */
-#define CR0_DIRECT                                                                                 \
-	(ARCH_CR0_MP | ARCH_CR0_EM | ARCH_CR0_TS | ARCH_CR0_ET | ARCH_CR0_AM | ARCH_CR0_WP)
-#define CR4_DIRECT                                                                                 \
-	(ARCH_CR4_PVI | ARCH_CR4_TSD | ARCH_CR4_DE | ARCH_CR4_PCE | ARCH_CR4_PGE |                 \
-	 ARCH_CR4_OSFXSR | ARCH_CR4_OSXMMEXCPT)
-
 #define ACCESS_UNUSABLE BIT(16)
 
 /* In the order of the VMCS: ES CS SS DS FS GS LDTR TR. */
@@ -42,8 +35,7 @@ static void init_controls(struct vcpu *v)
 	vmwrite(VMCS_PROC2_CONTROLS, vmx_controls.proc2 & ~PROC2_TSC_SCALING);
 	vmwrite(VMCS_EXIT_CONTROLS, vmx_controls.exit);
 	vmwrite(VMCS_ENTRY_CONTROLS, vmx_controls.entry);
-	/* The same three as under SVM, for the same reasons; see svm/state.c. */
-	vmwrite(VMCS_EXCEPTION_BITMAP, BIT(ARCH_DB) | BIT(ARCH_AC) | BIT(ARCH_MC));
+	vmwrite(VMCS_EXCEPTION_BITMAP, VMX_BASE_EXCEPTIONS);
 	vmwrite(VMCS_PF_ERROR_MASK, 0);
 	vmwrite(VMCS_PF_ERROR_MATCH, 0);
 	vmwrite(VMCS_CR3_TARGET_COUNT, 0);
@@ -52,8 +44,8 @@ static void init_controls(struct vcpu *v)
 		vmwrite(VMCS_VIRTUAL_APIC_PAGE, host_virt_to_phys(s->virtual_apic));
 		vmwrite(VMCS_TPR_THRESHOLD, 0);
 	}
-	vmwrite(VMCS_CR0_MASK, ~CR0_DIRECT);
-	vmwrite(VMCS_CR4_MASK, ~CR4_DIRECT);
+	vmwrite(VMCS_CR0_MASK, ~VMX_CR0_DIRECT);
+	vmwrite(VMCS_CR4_MASK, ~VMX_CR4_DIRECT);
 }
 
 /* Without "load IA32_EFER" the MSR areas exchange it (SDM 3C 27.4, 28.6). */
@@ -107,9 +99,20 @@ static void apply_pdptes(struct vcpu *v)
 		vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pdpte[i]);
 }
 
-static void apply_control(struct vcpu *v)
+/* Without SCE, SYSCALL and SYSRET raise #UD, which exits. */
+void vmx_apply_efer(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
+	u64 efer = v->events.syscall ? v->efer & ~ARCH_EFER_SCE : v->efer;
+
+	if (vmx_controls.entry & ENTRY_LOAD_EFER)
+		vmwrite(VMCS_GUEST_EFER, efer);
+	else
+		s->msr_area->guest.value = efer;
+}
+
+static void apply_control(struct vcpu *v)
+{
 	u64 fixed = vmx_controls.cr0_fixed0;
 	u32 entry = vmx_controls.entry;
 
@@ -123,10 +126,7 @@ static void apply_control(struct vcpu *v)
 	if (v->efer & ARCH_EFER_LMA)
 		entry |= ENTRY_IA32E_GUEST;
 	vmwrite(VMCS_ENTRY_CONTROLS, entry);
-	if (entry & ENTRY_LOAD_EFER)
-		vmwrite(VMCS_GUEST_EFER, v->efer);
-	else
-		s->msr_area->guest.value = v->efer;
+	vmx_apply_efer(v);
 	if (v->cr0 & ARCH_CR0_PG && v->cr4 & ARCH_CR4_PAE && !(v->efer & ARCH_EFER_LMA))
 		apply_pdptes(v);
 }
@@ -138,20 +138,15 @@ static void apply_clock(struct vcpu *v)
 	u32 proc = s->proc & ~PROC_RDTSC;
 
 	vmwrite(VMCS_TSC_OFFSET, v->vm->clock.tsc_offset + v->tsc_offset);
-	if (v->vm->clock_flags & FERMATA_CLOCK_TRAPPED)
+	if (events_want_tsc(v))
 		proc |= PROC_RDTSC;
 	if (proc != s->proc) {
 		s->proc = proc;
 		vmwrite(VMCS_PROC_CONTROLS, proc);
 	}
-	if (!(vmx_controls.proc2 & PROC2_TSC_SCALING))
-		return;
-	if (v->vm->clock_flags & FERMATA_CLOCK_SCALED) {
+	if (v->vm->clock_flags & FERMATA_CLOCK_SCALED)
 		vmwrite(VMCS_TSC_MULTIPLIER, v->vm->clock.tsc_mult);
-		vmwrite(VMCS_PROC2_CONTROLS, vmx_controls.proc2);
-	} else {
-		vmwrite(VMCS_PROC2_CONTROLS, vmx_controls.proc2 & ~PROC2_TSC_SCALING);
-	}
+	vmx_apply_proc2(v);
 }
 
 static void invept(u64 eptp)
@@ -210,6 +205,8 @@ void vmx_apply(struct vcpu *v)
 	v->dirty = 0;
 	if (dirty & DIRTY_CONTROL)
 		apply_control(v);
+	if (dirty & DIRTY_INTERCEPTS)
+		vmx_apply_intercepts(v);
 	if (dirty & DIRTY_CLOCK)
 		apply_clock(v);
 	if (dirty & DIRTY_DEBUG) {
@@ -228,8 +225,8 @@ void vmx_sync(struct vcpu *v)
 {
 	if (v->dirty & DIRTY_CONTROL)
 		return;
-	v->cr0 = (v->cr0 & ~CR0_DIRECT) | (vmread(VMCS_GUEST_CR0) & CR0_DIRECT);
-	v->cr4 = (v->cr4 & ~CR4_DIRECT) | (vmread(VMCS_GUEST_CR4) & CR4_DIRECT);
+	v->cr0 = (v->cr0 & ~VMX_CR0_DIRECT) | (vmread(VMCS_GUEST_CR0) & VMX_CR0_DIRECT);
+	v->cr4 = (v->cr4 & ~VMX_CR4_DIRECT) | (vmread(VMCS_GUEST_CR4) & VMX_CR4_DIRECT);
 }
 
 void vmx_fetch_rsp(struct vcpu *v)

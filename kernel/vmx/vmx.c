@@ -11,12 +11,6 @@
 #define CR4_VMXE BIT_ULL(13)
 #define VPIDS 65536
 
-/* MSRs the guest reads and writes without an exit: the VMCS holds them, or the CPU while it runs. */
-static const u32 vmx_direct_msrs[] = {
-	ARCH_MSR_FS_BASE,     ARCH_MSR_GS_BASE,	     ARCH_MSR_KERNEL_GS_BASE,
-	ARCH_MSR_SYSENTER_CS, ARCH_MSR_SYSENTER_ESP, ARCH_MSR_SYSENTER_EIP,
-};
-
 struct vmx_controls vmx_controls;
 struct vmx_cpu *vmx_cpus;
 u64 vmx_msr_bitmap_pa;
@@ -68,17 +62,6 @@ static const struct radix_format *vmx_format(void)
 	return &ept_format;
 }
 
-/* ---- maps */
-
-/* Read bits for 0..1FFFh and C0000000h.., then write bits; 1 exits (SDM 3C 25.6.9). Deny by default. */
-static void vmx_allow_msr(u32 msr)
-{
-	u32 base = msr < 0x2000 ? 0 : 1024, bit = msr & 0x1fff;
-
-	vmx_msr_bitmap[base + bit / 8] &= ~BIT(bit % 8);
-	vmx_msr_bitmap[2048 + base + bit / 8] &= ~BIT(bit % 8);
-}
-
 static int vmx_setup(void)
 {
 	const char *missing = NULL;
@@ -101,9 +84,7 @@ static int vmx_setup(void)
 		*(u32 *)vmx_cpus[i].vmxon = vmx_controls.revision;
 		tag_pool_init(&vmx_cpus[i].tags, VPIDS);
 	}
-	memset(vmx_msr_bitmap, 0xff, 4096);
-	for (i = 0; i < ARRAY_SIZE(vmx_direct_msrs); i++)
-		vmx_allow_msr(vmx_direct_msrs[i]);
+	vmx_fill_msr_bitmap(vmx_msr_bitmap);
 	vmx_msr_bitmap_pa = host_virt_to_phys(vmx_msr_bitmap);
 	return 0;
 
@@ -249,6 +230,7 @@ static void vmx_vcpu_destroy(struct vcpu *v)
 	host_page_free(s->vmcs);
 	host_page_free(s->virtual_apic);
 	host_page_free(s->msr_area);
+	host_page_free(s->msr_bitmap);
 	host_free(s);
 	v->hw = NULL;
 }
@@ -264,7 +246,8 @@ static int vmx_vcpu_create(struct vcpu *v)
 	s->vmcs = host_page_alloc();
 	s->virtual_apic = host_page_alloc();
 	s->msr_area = host_page_alloc();
-	if (!s->vmcs || !s->virtual_apic || !s->msr_area) {
+	s->msr_bitmap = host_page_alloc();
+	if (!s->vmcs || !s->virtual_apic || !s->msr_area || !s->msr_bitmap) {
 		vmx_vcpu_destroy(v);
 		return -ENOMEM;
 	}
@@ -314,6 +297,8 @@ const struct backend vmx_backend = {
 	.set_state = vmx_set_state,
 	.where = vmx_where,
 	.msr = vmx_msr,
+	.can_watch = vmx_can_watch,
+	.direct_msr = vmx_direct_msr,
 	.can_take = vmx_can_take,
 	.inject = vmx_inject,
 	.window = vmx_window,

@@ -10,6 +10,7 @@
 struct vmx_controls {
 	u32 revision; /* of the VMCS */
 	u32 pin, proc, proc2, exit, entry;
+	u32 proc_allowed, proc2_allowed; /* what may be set besides */
 	u64 ept_vpid;
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 };
@@ -41,7 +42,8 @@ struct vmx_vcpu {
 	u64 vmcs_pa;
 	u32 *virtual_apic;	       /* TPR shadow: the byte at 80h */
 	struct vmx_msr_area *msr_area; /* without "load IA32_EFER": what entry and exit load */
-	u32 cpu;		       /* whose caches may hold the VMCS; ~0u: none's */
+	u8 *msr_bitmap; /* in force while a rule is about an MSR that does not exit otherwise */
+	u32 cpu;	/* whose caches may hold the VMCS; ~0u: none's */
 	bool launched;
 	bool rsp_here; /* page->regs[RSP] was read from the VMCS and goes back at the next entry */
 	bool dr_loaded;
@@ -116,6 +118,21 @@ int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);
 void vmx_where(struct vcpu *v, struct where *where);
 void vmx_fetch_rsp(struct vcpu *v);
 u64 *vmx_msr(struct vcpu *v, u32 msr);
+void vmx_apply_efer(struct vcpu *v);
+/* CR0 and CR4 bits that the guest writes without an exit: those that change nothing of ours. */
+#define VMX_CR0_DIRECT                                                                             \
+	(ARCH_CR0_MP | ARCH_CR0_EM | ARCH_CR0_TS | ARCH_CR0_ET | ARCH_CR0_AM | ARCH_CR0_WP)
+#define VMX_CR4_DIRECT                                                                             \
+	(ARCH_CR4_PVI | ARCH_CR4_TSD | ARCH_CR4_DE | ARCH_CR4_PCE | ARCH_CR4_PGE |                 \
+	 ARCH_CR4_OSFXSR | ARCH_CR4_OSXMMEXCPT)
+/* The same three as under SVM, for the same reasons; see svm/state.c. */
+#define VMX_BASE_EXCEPTIONS (BIT(ARCH_DB) | BIT(ARCH_AC) | BIT(ARCH_MC))
+/* intercepts.c */
+void vmx_fill_msr_bitmap(u8 *map);
+int vmx_can_watch(u32 event, u64 first, u64 last);
+void vmx_apply_proc2(struct vcpu *v);
+void vmx_apply_intercepts(struct vcpu *v);
+int vmx_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write);
 /* run.c */
 void vmx_load(struct vcpu *v, u32 cpu);
 void vmx_unload(struct vcpu *v);

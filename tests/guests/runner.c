@@ -94,6 +94,11 @@ static void answer(struct processor *p, const struct fermata_bus *bus)
 		m->eoi_vector = exit->eoi.vector;
 		pthread_mutex_unlock(&m->device_lock);
 		return;
+	case FERMATA_EXIT_STOPPED:
+		m->stops++;
+		m->stop_event = exit->stop.event;
+		m->stop_number = (uint32_t)exit->stop.number;
+		return;
 	case FERMATA_EXIT_MEMORY_FAULT:
 		if (atomic_load(&m->churning)) {
 			usleep(100);

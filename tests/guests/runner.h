@@ -55,6 +55,7 @@ struct machine {
 	size_t fifo_head, fifo_tail;
 	uint32_t mmio_count, mmio_size, mmio_offset, mmio_write, rom_writes;
 	uint32_t eoi_count, eoi_vector;
+	uint32_t stops, stop_event, stop_number;
 	char line[300];
 	size_t line_length;
 

@@ -158,6 +158,36 @@ static void join_churn(struct machine *m)
 	m->churn_started = false;
 }
 
+static uint32_t rule_add(struct machine *m, uint32_t at)
+{
+	const char *text = fermata_gpa(m->vm, at, 256);
+	struct fermata_rule rule;
+	int err;
+
+	if (!text)
+		return CALL_FAILED + EFAULT;
+	err = fermata_rule_parse(text, &rule, NULL);
+	if (!err)
+		err = fermata_rule_add(m->vm, &rule);
+	if (!err)
+		err = fermata_log_open(m->processor[0].vcpu);
+	return err ? CALL_FAILED - (uint32_t)err : rule.id;
+}
+
+static uint32_t rule_hits(struct machine *m, uint32_t id)
+{
+	struct fermata_rule rule = { .id = id };
+
+	return fermata_rule_get(m->vm, &rule) || rule.id != id ? CALL_FAILED : (uint32_t)rule.hits;
+}
+
+static uint32_t log_next(struct machine *m, uint32_t at)
+{
+	struct fermata_record *record = fermata_gpa(m->vm, at, sizeof(*record));
+
+	return record && fermata_log_read(m->processor[0].vcpu, record, 1, NULL);
+}
+
 uint32_t host_call(struct processor *p, uint32_t call, uint32_t argument)
 {
 	struct machine *m = p->machine;
@@ -216,6 +246,20 @@ uint32_t host_call(struct processor *p, uint32_t call, uint32_t argument)
 		return (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
 	case CALL_ROM_WRITES:
 		return m->rom_writes;
+	case CALL_RULE_ADD:
+		return rule_add(m, argument);
+	case CALL_RULE_REMOVE:
+		return (uint32_t)-fermata_rule_remove(m->vm, argument);
+	case CALL_RULE_HITS:
+		return rule_hits(m, argument);
+	case CALL_LOG_NEXT:
+		return log_next(m, argument);
+	case CALL_STOPS:
+		return m->stops;
+	case CALL_STOP_EVENT:
+		return m->stop_event;
+	case CALL_STOP_NUMBER:
+		return m->stop_number;
 	case CALL_TOLD:
 		return atomic_load(&told);
 	}

@@ -186,6 +186,23 @@ static void fake_window(struct vcpu *v, u32 kinds)
 	fake.asked_window += kinds != 0;
 }
 
+static int fake_can_watch(u32 event, u64 first, u64 last)
+{
+	return event == FERMATA_ON_RDRAND ? -EOPNOTSUPP : 0;
+}
+
+static int fake_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write)
+{
+	u64 *slot = &fake_hw(v)->msrs.kernel_gs_base;
+
+	if (msr != ARCH_MSR_KERNEL_GS_BASE)
+		return -EINVAL;
+	if (write)
+		*slot = *value;
+	*value = *slot;
+	return 0;
+}
+
 static void fake_flush(struct vcpu *v)
 {
 	fake.flushes++;
@@ -204,6 +221,8 @@ const struct backend fake_backend = {
 	.get_state = fake_get_state,
 	.set_state = fake_set_state,
 	.where = fake_where,
+	.can_watch = fake_can_watch,
+	.direct_msr = fake_direct_msr,
 	.can_take = fake_can_take,
 	.inject = fake_inject,
 	.window = fake_window,

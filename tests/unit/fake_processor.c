@@ -109,6 +109,17 @@ void cpu_write_dr(u32 number, u64 value)
 	fake_processor.dr_writes++;
 }
 
+bool cpu_rdrand(u64 *value)
+{
+	*value = fake_processor.random;
+	return *value;
+}
+
+bool cpu_rdseed(u64 *value)
+{
+	return cpu_rdrand(value);
+}
+
 void cpu_machine_check(void)
 {
 	fake_processor.machine_checks++;

@@ -239,13 +239,32 @@ static void cr0_read(void **state)
 	assert_int_equal(control_cr_read(v), GO_ON);
 	assert_int_equal(regs[FERMATA_R9], v->cr0);
 	assert_int_equal(v->advance, 3);
-	/* CR2 never exits; if it does, nothing is made up. */
-	mov_exit(EXIT_CR_READ, 2, FERMATA_R9);
+	/* There is no CR5; if it does exit, nothing is made up. */
+	mov_exit(EXIT_CR_READ, 5, FERMATA_R9);
 	assert_int_equal(control_cr_read(v), LEAVE_FOR_USER);
 	assert_int_equal(pages[0].exit.reason, FERMATA_EXIT_UNCLAIMED);
-	mov_exit(EXIT_CR_WRITE, 2, FERMATA_R9);
+	mov_exit(EXIT_CR_WRITE, 5, FERMATA_R9);
 	assert_int_equal(control_cr_write(v), LEAVE_FOR_USER);
 	assert_int_equal(pages[0].exit.reason, FERMATA_EXIT_UNCLAIMED);
+}
+
+/* CR2, and reads of CR4, exit where a rule is about them. */
+static void cr2_and_cr4(void **state)
+{
+	fake_hw(v)->cr2 = 0x1234567;
+	mov_exit(EXIT_CR_READ, 2, FERMATA_R9);
+	assert_int_equal(control_cr_read(v), GO_ON);
+	assert_int_equal(regs[FERMATA_R9], 0x1234567);
+	assert_int_equal(v->advance, 3);
+	mov_exit(EXIT_CR_WRITE, 2, FERMATA_R9);
+	regs[FERMATA_R9] = 0x7654321;
+	assert_int_equal(control_cr_write(v), GO_ON);
+	assert_int_equal(fake_hw(v)->cr2, 0x7654321);
+	assert_int_equal(v->advance, 3);
+	mov_exit(EXIT_CR_READ, 4, FERMATA_R9);
+	v->cr4 = ARCH_CR4_PAE;
+	assert_int_equal(control_cr_read(v), GO_ON);
+	assert_int_equal(regs[FERMATA_R9], ARCH_CR4_PAE);
 }
 
 /* CR3 exits where the CPU cannot let it be. */
@@ -384,9 +403,16 @@ static void xsetbv(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CONTROL_TEST(cr0),    CONTROL_TEST(into_long_mode),  CONTROL_TEST(narrow_operands),
-		CONTROL_TEST(cr4),    CONTROL_TEST(older_ways),	     CONTROL_TEST(cr0_read),
-		CONTROL_TEST(cr3),    CONTROL_TEST(debug_registers), CONTROL_TEST(general_detect),
+		CONTROL_TEST(cr0),
+		CONTROL_TEST(into_long_mode),
+		CONTROL_TEST(narrow_operands),
+		CONTROL_TEST(cr4),
+		CONTROL_TEST(older_ways),
+		CONTROL_TEST(cr0_read),
+		CONTROL_TEST(cr2_and_cr4),
+		CONTROL_TEST(cr3),
+		CONTROL_TEST(debug_registers),
+		CONTROL_TEST(general_detect),
 		CONTROL_TEST(xsetbv),
 	};
 

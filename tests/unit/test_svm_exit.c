@@ -23,15 +23,18 @@ static u8 wanted(u32 code)
 	static const u8 kind[0x90] = {
 		[0x60] = EXIT_NOTHING,	 [0x61] = EXIT_NOTHING,	  [0x62] = EXIT_NOTHING,
 		[0x63] = EXIT_NOTHING,	 [0x64] = EXIT_WINDOW,	  [0x65] = EXIT_CR_WRITE,
-		[0x6e] = EXIT_RDTSC,	 [0x87] = EXIT_RDTSCP,	  [0x6f] = EXIT_PROTECTED,
-		[0x72] = EXIT_CPUID,	 [0x74] = EXIT_NOTHING,	  [0x76] = EXIT_CACHE,
-		[0x77] = EXIT_IDLE_HINT, [0x78] = EXIT_HLT,	  [0x7a] = EXIT_UNDEFINED,
+		[0x6e] = EXIT_RDTSC,	 [0x6f] = EXIT_RDPMC,	  [0x72] = EXIT_CPUID,
+		[0x74] = EXIT_NOTHING,	 [0x76] = EXIT_CACHE,	  [0x77] = EXIT_PAUSE,
+		[0x78] = EXIT_HLT,	 [0x66] = EXIT_TABLE,	  [0x67] = EXIT_TABLE,
+		[0x68] = EXIT_TABLE,	 [0x69] = EXIT_TABLE,	  [0x6a] = EXIT_TABLE,
+		[0x6b] = EXIT_TABLE,	 [0x6c] = EXIT_TABLE,	  [0x6d] = EXIT_TABLE,
+		[0x79] = EXIT_INVLPG,	 [0x87] = EXIT_RDTSCP,	  [0x7a] = EXIT_UNDEFINED,
 		[0x7b] = EXIT_IO,	 [0x7c] = EXIT_MSR_READ,  [0x7f] = EXIT_SHUTDOWN,
 		[0x80] = EXIT_UNDEFINED, [0x81] = EXIT_HYPERCALL, [0x82] = EXIT_UNDEFINED,
 		[0x83] = EXIT_UNDEFINED, [0x84] = EXIT_UNDEFINED, [0x85] = EXIT_UNDEFINED,
-		[0x86] = EXIT_UNDEFINED, [0x89] = EXIT_CACHE,	  [0x8a] = EXIT_UNDEFINED,
-		[0x8b] = EXIT_UNDEFINED, [0x8c] = EXIT_UNDEFINED, [0x8d] = EXIT_XSETBV,
-		[0x8e] = EXIT_UNDEFINED,
+		[0x86] = EXIT_UNDEFINED, [0x89] = EXIT_WBINVD,	  [0x8a] = EXIT_MONITOR,
+		[0x8b] = EXIT_MWAIT,	 [0x8c] = EXIT_MWAIT,	  [0x8d] = EXIT_XSETBV,
+		[0x8e] = EXIT_RDPRU,
 	};
 
 	if (code < 0x10)
@@ -42,10 +45,12 @@ static u8 wanted(u32 code)
 		return EXIT_DR_READ;
 	if (code < 0x40)
 		return EXIT_DR_WRITE;
-	if (code == 0x41 || code == 0x51)
-		return EXIT_EXCEPTION;
 	if (code == 0x52)
 		return EXIT_NOTHING;
+	if (code >= 0x40 && code < 0x60)
+		return EXIT_EXCEPTION;
+	if (code == 0xa2)
+		return EXIT_INVPCID;
 	if (code == 0x400)
 		return EXIT_NESTED_FAULT;
 	return code < ARRAY_SIZE(kind) ? kind[code] : EXIT_UNCLAIMED;

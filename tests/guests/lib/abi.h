@@ -54,6 +54,7 @@ struct guest_header {
 #define PORT_FIFO 0x510 /* bytes go in and come out in order; empty: all ones */
 #define PORT_CALL 0x600 /* 32 bits: CALL_*, argument before in PORT_ARGUMENT; reads its result */
 #define PORT_ARGUMENT 0x604
+#define CALL_FAILED 0x80000000u
 #define PORT_NOBODY 0x700
 
 enum guest_call {
@@ -77,9 +78,16 @@ enum guest_call {
 	CALL_MMIO_SIZE,	 /* ... and the last one's size, offset, direction (1: write) */
 	CALL_MMIO_OFFSET,
 	CALL_MMIO_WRITE,
-	CALL_ROM_WRITES, /* writes to ROM that came out */
-	CALL_HOST_CPUS,	 /* how many the box has */
-	CALL_TOLD,	 /* runner -w: whether it has received SIGUSR1; else 1 */
+	CALL_ROM_WRITES,  /* writes to ROM that came out */
+	CALL_HOST_CPUS,	  /* how many the box has */
+	CALL_RULE_ADD,	  /* address of a text: its id, or 80000000h + errno */
+	CALL_RULE_REMOVE, /* id */
+	CALL_RULE_HITS,	  /* id */
+	CALL_LOG_NEXT, /* address: vCPU 0's next struct fermata_record comes there; 0: there is none */
+	CALL_STOPS,    /* how often rules have stopped it ... */
+	CALL_STOP_EVENT, /* ... and the last one's event and number */
+	CALL_STOP_NUMBER,
+	CALL_TOLD, /* runner -w: whether it has received SIGUSR1; else 1 */
 };
 
 /*

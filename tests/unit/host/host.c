@@ -402,6 +402,11 @@ u64 host_exchange(u64 *word, u64 value)
 	return __atomic_exchange_n(word, value, __ATOMIC_SEQ_CST);
 }
 
+u64 host_add(u64 *word, u64 value)
+{
+	return __atomic_add_fetch(word, value, __ATOMIC_SEQ_CST);
+}
+
 /* ---- CPUs and vCPU threads */
 
 u32 host_cpu_count(void)

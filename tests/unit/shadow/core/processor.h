@@ -24,6 +24,7 @@ struct fake_processor {
 		u64 value;
 	} msr[FAKE_MSRS]; /* written so far, or set by the test */
 	u32 msrs;
+	u64 random; /* what RDRAND and RDSEED give; 0: nothing */
 	u32 msr_writes, dr_writes, machine_checks;
 };
 extern struct fake_processor fake_processor;
@@ -38,6 +39,8 @@ void cpu_wrmsr(u32 msr, u64 value);
 u64 cpu_cr0(void);
 u64 cpu_cr4(void);
 void cpu_write_dr(u32 number, u64 value);
+bool cpu_rdrand(u64 *value);
+bool cpu_rdseed(u64 *value);
 void cpu_machine_check(void);
 
 #endif

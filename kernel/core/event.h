@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Rules: what the user wants to hear of, change or forbid. A VM has a table of them, replaced as a
+ * whole (readers: host_read_begin()); each vCPU compiles it into intercepts at its next entry.
+ */
+#ifndef CORE_EVENT_H
+#define CORE_EVENT_H
+
+#include "host.h"
+#include <uapi/fermata.h>
+
+struct vm;
+struct vcpu;
+
+struct rule {
+	struct fermata_rule spec;
+	u64 matches, hits;
+};
+
+struct rule_table {
+	u32 count;
+	struct rule *rule[FERMATA_MAX_RULES]; /* by id */
+	u64 by_event[FERMATA_ON_EVENTS];      /* bit n: rule[n] is about it */
+	u64 kinds;			      /* EXIT_* that rules are about */
+};
+
+struct vm_events {
+	struct rule_table *table; /* NULL: no rules */
+	u32 last_id;
+};
+
+/* What is still owed to an instruction that a rule was about, once it has been carried out. */
+struct aftermath {
+	bool due, log;
+	u8 sets, reg[4];
+	u64 value[4];
+	u8 result; /* FERMATA_R* that a read went to, with `width` bytes; RESULT_*: others */
+	u8 width;
+	struct fermata_record record;
+};
+#define RESULT_NONE 0xff
+#define RESULT_PAIR 0xfe /* EDX:EAX */
+
+/* Which of our intercepts are out of force for the next entry. */
+enum event_lift {
+	LIFT_NONE,
+	LIFT_ARMED,	 /* LIFT_EXCEPTIONS from the next entry on */
+	LIFT_EXCEPTIONS, /* an event on its way in goes in again, and may meet its exception */
+	LIFT_STEP,	 /* one instruction runs by itself; every exception exits */
+};
+
+struct vcpu_events {
+	u8 lift;
+	bool stepping;
+	bool syscall; /* EFER.SCE is 0 in the hardware, and SYSCALL and SYSRET are ours */
+	bool step_tf; /* RFLAGS.TF as the guest has it */
+	bool step_bs; /* likewise DR6.BS */
+	bool passing; /* the rules up to pass_rule have had their say about what is at pass_rip */
+	u32 pass_rule;
+	u64 pass_rip;
+	struct aftermath after;
+	struct fermata_ring *ring; /* NULL: nobody reads */
+	u64 ring_head, ring_dropped;
+};
+
+/* event_rules.c. The callers of add, remove and destroy exclude each other; they sleep. */
+int events_add(struct vm *vm, struct fermata_rule *spec);
+int events_remove(struct vm *vm, u32 id);
+int events_get(struct vm *vm, struct fermata_rule *spec);
+void events_destroy(struct vm *vm);
+/* REQUEST_EVENTS and REQUEST_AFTER: the table has changed; an instruction that a rule is about is done. */
+void events_apply(struct vcpu *v);
+void event_after(struct vcpu *v);
+void events_reset(struct vcpu *v);
+/* Should this exit, of what the backend lets run otherwise? For backends: under DIRTY_INTERCEPTS. */
+bool events_want(const struct vcpu *v, u32 event, u64 number);
+/* RDTSC and RDTSCP: for a rule, or for the clock. */
+bool events_want_tsc(const struct vcpu *v);
+/* Vectors, by bit, besides those that exit always. */
+u32 events_want_exceptions(const struct vcpu *v);
+
+/* event_ring.c */
+void ring_put(struct vcpu_events *events, struct fermata_record *record);
+
+#endif
