@@ -24,8 +24,6 @@ static void end_shadow(struct vcpu *v)
 	struct fermata_state *state = v->scratch;
 
 	v->backend->get_state(v, state, FERMATA_STATE_EVENTS);
-	if (!state->events.interrupt_shadow)
-		return;
 	state->events.interrupt_shadow = 0;
 	v->backend->set_state(v, state, FERMATA_STATE_EVENTS);
 }

@@ -410,6 +410,8 @@ int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 		if (state->events.nmi_blocked)
 			blocking |= BLOCKING_BY_NMI;
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking);
+		/* Bochs 2.7 leaves the single step of an instruction here that exited instead of being done. */
+		vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
 	}
 	vmx_end();
 	return 0;
