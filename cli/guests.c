@@ -65,11 +65,13 @@ static struct json_object *ask(const char *folder, const char *name)
 	struct json_object *about;
 	struct client client;
 	char problem[512];
+	int error;
 
 	if (client_open(&client, name, LIST_MS, problem, sizeof(problem))) {
-		if (errno == ECONNREFUSED)
+		error = errno;
+		if (error == ECONNREFUSED)
 			clean(folder, name);
-		if (errno == ENOENT || errno == ECONNREFUSED)
+		if (error == ENOENT || error == ECONNREFUSED)
 			return NULL;
 		about = NULL;
 	} else {

@@ -117,13 +117,21 @@ refuses('an unknown verb', qr/no verb 'start'/, $fermata, 'start');
 refuses('an unknown option', qr/no option '--fast'/, $fermata, '--fast');
 refuses('an unknown option of caps', qr/unknown option '--xml'/, $fermata, 'caps', '--xml');
 refuses('help for an unknown verb', qr/no verb 'start'/, $fermata, 'help', 'start');
+refuses('an unknown option of ps', qr/unknown option '--xml'/, $fermata, 'ps', '--xml');
+refuses("$_ of nobody", qr/no guest named; `fermata ps` lists them/, $fermata, $_) for qw(stat pause resume quit);
+refuses("$_ of a guest that is none", qr/no guest 'nobody-of-that-name' runs/, $fermata, $_, 'nobody-of-that-name')
+	for qw(stat pause resume quit);
+refuses("$_ of two", qr/'b': one guest at a time/, $fermata, $_, 'a', 'b') for qw(stat pause resume quit);
+refuses('a name that is none', qr{'\.\./a' is no guest's name}, $fermata, 'quit', '../a');
+refuses("an interval '$_'", qr/--interval $_: not a time/, $fermata, 'stat', 'a', '--interval', $_) for '', 0, -1, '1s', 'nan', 4000;
 refuses('a box that is not there', qr/no box in FERMATA_BOX/, $fermata, 'run', '--box', 'amd', '--kernel', $echo);
 
 refuses('the same without an option', qr/Makefile: not a Linux kernel image/, $fermata, 'run', '--kernel', 'Makefile');
 
 # ---- help
 
-for my $verb ([ '--help' ], [ 'help' ], [ 'run', '--help' ], [ 'help', 'run' ], [ 'caps', '--help' ], [ 'help', 'caps' ]) {
+for my $verb ([ '--help' ], [ 'help' ], [ 'run', '--help' ], [ 'help', 'run' ], [ 'caps', '--help' ], [ 'help', 'caps' ],
+	map { [ $_, '--help' ], [ 'help', $_ ] } qw(ps stat pause resume quit)) {
 	my ($status, $out, $err) = command({}, $fermata, @$verb);
 	ok($status eq 0 && $err eq '' && $out =~ /\Afermata.*^usage: fermata/ms && $out !~ /^.{101}/m, "help: @$verb");
 }
