@@ -311,8 +311,10 @@ int machine_stats(struct machine *machine, struct fermata_stats *stats)
 		stats->injected += one->injected;
 		stats->nested_faults += one->nested_faults;
 		stats->large_mappings += one->large_mappings;
-		stats->flushes += one->flushes;
-		stats->tag_rollovers += one->tag_rollovers;
+		for (slot = 0; slot < FERMATA_FLUSH_KINDS; slot++)
+			stats->flush_kind[slot] += one->flush_kind[slot];
+		for (slot = 0; slot < FERMATA_FLUSH_CAUSES; slot++)
+			stats->flush_cause[slot] += one->flush_cause[slot];
 		stats->halts += one->halts;
 		stats->halt_cycles += one->halt_cycles;
 		stats->guest_cycles += one->guest_cycles;

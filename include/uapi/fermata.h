@@ -87,9 +87,15 @@ struct fermata_cpuid {
 };
 
 struct fermata_vm_config {
-	__u32 flags; /* must be 0 */
+	__u32 flags; /* FERMATA_VM_* */
 	__u32 reserved[7];
 };
+/*
+ * The guest gets no ASID or VPID of its own: what the processor caches of its translations does not
+ * survive an entry. As on a CPU without tags (caps.tags 0), where the flag says nothing new.
+ */
+#define FERMATA_VM_NO_TAGS (1u << 0)
+#define FERMATA_VM_FLAGS 1u /* all of them */
 
 /* ---------------------------------------------------------------- VM */
 
@@ -461,19 +467,45 @@ struct fermata_last_exit {
 	__u32 reserved;
 };
 
+/*
+ * How a vCPU got rid of translations that it must not use any more. Flushes owed for several causes
+ * may be paid by one.
+ */
+#define FERMATA_FLUSH_NEW_TAG 0	   /* a tag under which nothing is cached; no instruction */
+#define FERMATA_FLUSH_ADDRESS 1	   /* one linear address: INVVPID type 0, INVLPGA */
+#define FERMATA_FLUSH_LOCAL 2	   /* a tag's but for global pages: INVVPID type 3, TLB_CONTROL 7 */
+#define FERMATA_FLUSH_TAG 3	   /* a tag's: INVVPID type 1, TLB_CONTROL 3 */
+#define FERMATA_FLUSH_ALL_TAGS 4   /* this CPU's: INVVPID type 2, TLB_CONTROL 1 */
+#define FERMATA_FLUSH_NESTED 5	   /* those of one nested table: INVEPT type 1 */
+#define FERMATA_FLUSH_ALL_NESTED 6 /* of every nested table: INVEPT type 2 */
+#define FERMATA_FLUSH_ENTRY 7	   /* without tags: every entry */
+#define FERMATA_FLUSH_KINDS 8
+
+#define FERMATA_CAUSE_STATE 0	 /* registers set anew: RESET, INIT, SET_STATE */
+#define FERMATA_CAUSE_CONTROL 1	 /* the guest wrote CR0, CR3, CR4 or EFER, and that exits */
+#define FERMATA_CAUSE_ADDRESS 2	 /* the guest invalidated an address, and that exits */
+#define FERMATA_CAUSE_HOST 3	 /* the host took memory back */
+#define FERMATA_CAUSE_SLOT 4	 /* a memory slot was removed */
+#define FERMATA_CAUSE_REMAP 5	 /* a nested fault replaced a mapping, or split one */
+#define FERMATA_CAUSE_SHADOW 6	 /* a shadow table changed */
+#define FERMATA_CAUSE_CPU 7	 /* the vCPU came to a CPU that has not yet paid all it owes */
+#define FERMATA_CAUSE_ROLLOVER 8 /* the CPU ran out of tags */
+#define FERMATA_CAUSE_UNTAGGED 9 /* without tags: every entry */
+#define FERMATA_FLUSH_CAUSES 12
+
 struct fermata_stats {
-	__u32 vendor;	      /* whose exit codes these are */
-	__u32 last;	      /* index of the oldest entry of last_exit[] */
-	__u64 entries;	      /* VM entries */
-	__u64 user_exits;     /* returns to the caller */
-	__u64 injected;	      /* interrupts and exceptions delivered */
-	__u64 nested_faults;  /* nested page faults answered with a mapping */
-	__u64 large_mappings; /* of these, 2 MiB or larger */
-	__u64 flushes;	      /* tag flushes paid */
-	__u64 tag_rollovers;  /* a CPU ran out of tags and started a generation */
-	__u64 halts;	      /* HLT that put the thread to sleep */
-	__u64 guest_cycles;   /* host TSC spent inside the guest */
-	__u64 halt_cycles;    /* host TSC asleep in HLT; no exit's cost */
+	__u32 vendor;				 /* whose exit codes these are */
+	__u32 last;				 /* index of the oldest entry of last_exit[] */
+	__u64 entries;				 /* VM entries */
+	__u64 user_exits;			 /* returns to the caller */
+	__u64 injected;				 /* interrupts and exceptions delivered */
+	__u64 nested_faults;			 /* nested page faults answered with a mapping */
+	__u64 large_mappings;			 /* of these, 2 MiB or larger */
+	__u64 halts;				 /* HLT that put the thread to sleep */
+	__u64 guest_cycles;			 /* host TSC spent inside the guest */
+	__u64 halt_cycles;			 /* host TSC asleep in HLT; no exit's cost */
+	__u64 flush_kind[FERMATA_FLUSH_KINDS];	 /* what was done, by FERMATA_FLUSH_* */
+	__u64 flush_cause[FERMATA_FLUSH_CAUSES]; /* how often it was owed, by FERMATA_CAUSE_* */
 	__u64 reserved[4];
 	struct fermata_exit_count exit[FERMATA_MAX_EXIT_CODES]; /* by fermata_exit_slot() */
 	struct fermata_last_exit last_exit[FERMATA_LAST_EXITS];
@@ -657,7 +689,7 @@ struct fermata_ring {
  *	EINVAL	reserved not zero
  *
  * CREATE_VM returns the VM's descriptor; the VM has no memory and no vCPU, and its clock starts at 0.
- *	EINVAL	flags or reserved fields not zero
+ *	EINVAL	an unknown flag, reserved fields not zero
  *	EBUSY	another hypervisor holds a CPU (FERMATA_BLOCK_BUSY)
  *	EACCES	disabled by the firmware (FERMATA_BLOCK_FIRMWARE)
  *	ENODEV	the other FERMATA_BLOCK_*
@@ -791,7 +823,8 @@ FERMATA_LAYOUT(struct fermata_ring, 128);
 FERMATA_LAYOUT(struct fermata_interrupt, 24);
 FERMATA_LAYOUT(struct fermata_translate, 32);
 FERMATA_LAYOUT(struct fermata_audit, 8 + FERMATA_AUDIT_LINES * FERMATA_AUDIT_TEXT);
-FERMATA_LAYOUT(struct fermata_stats, 120 + 16 * FERMATA_MAX_EXIT_CODES + 32 * FERMATA_LAST_EXITS);
+FERMATA_LAYOUT(struct fermata_stats, 104 + 8 * FERMATA_FLUSH_KINDS + 8 * FERMATA_FLUSH_CAUSES +
+					     16 * FERMATA_MAX_EXIT_CODES + 32 * FERMATA_LAST_EXITS);
 #endif
 
 #endif

@@ -41,6 +41,7 @@ struct where {
 #define DIRTY_PAT BIT(3)
 #define DIRTY_ROOT BIT(4)	/* the nested root, or which CPU this is */
 #define DIRTY_INTERCEPTS BIT(5) /* what rules want to hear of: events_want() */
+#define DIRTY_FLUSH BIT(6)	/* vcpu->owed */
 
 struct backend {
 	const char *name;
@@ -50,8 +51,11 @@ struct backend {
 	void (*detect)(struct fermata_caps *caps);
 	/* How nested page tables look here. */
 	const struct radix_format *(*format)(void);
-	/* Once, before the first cpu_on; and after the last cpu_off. */
-	int (*setup)(void);
+	/*
+	 * Once, before the first cpu_on; and after the last cpu_off. tags: no more than so many ASIDs or
+	 * VPIDs for guests; 0: as many as there are.
+	 */
+	int (*setup)(u32 tags);
 	void (*teardown)(void);
 	int (*cpu_on)(void); /* on each CPU; -EBUSY when somebody else holds it */
 	void (*cpu_off)(void);
@@ -63,7 +67,10 @@ struct backend {
 	void (*load)(struct vcpu *v, u32 cpu);
 	/* Before host_guest_end(). NULL: nothing of the host's is left to bring back. */
 	void (*unload)(struct vcpu *v);
-	/* Enters the guest; host interrupts are off before and after. Fills in v->exit. */
+	/*
+	 * Pays what is owed (v->owed), enters the guest, fills in v->exit; host interrupts are off
+	 * before and after.
+	 */
 	void (*run)(struct vcpu *v);
 	/*
 	 * Makes the processor's checks of what run() entered with, or is about to; in guest context.
@@ -102,8 +109,6 @@ struct backend {
 	void (*inject)(struct vcpu *v, const struct event *event);
 	/* Exit as soon as the guest can take an event of these kinds (1 << EVENT_*); 0: no such exit. */
 	void (*window)(struct vcpu *v, u32 kinds);
-	/* All translations of this vCPU must be gone before its next entry. */
-	void (*flush)(struct vcpu *v);
 };
 
 extern const struct backend svm_backend, vmx_backend;

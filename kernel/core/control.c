@@ -57,14 +57,13 @@ static enum verdict refuse(struct vcpu *v)
 
 static void set_control(struct vcpu *v, u64 cr0, u64 cr4, u64 efer)
 {
-	/* Bits whose change drops the processor's translations (SDM 3A 4.10.4.1, APM 2 5.5.2). */
-	u64 cr0_flush = ARCH_CR0_PG | ARCH_CR0_WP | ARCH_CR0_PE;
+	/* Bits whose change drops the processor's translations (SDM 3A 4.10.4.1, APM 2 5.5.3). */
 	u64 cr4_flush = ARCH_CR4_PGE | ARCH_CR4_PSE | ARCH_CR4_PAE | ARCH_CR4_PCIDE |
 			ARCH_CR4_SMEP | ARCH_CR4_SMAP | ARCH_CR4_LA57;
 
-	if ((cr0 ^ v->cr0) & cr0_flush || (cr4 ^ v->cr4) & cr4_flush ||
+	if ((cr0 ^ v->cr0) & ARCH_CR0_PG || (cr4 ^ v->cr4) & cr4_flush ||
 	    (efer ^ v->efer) & (ARCH_EFER_NXE | ARCH_EFER_LMA))
-		v->backend->flush(v);
+		vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_CONTROL);
 	v->cr0 = cr0;
 	v->cr4 = cr4;
 	v->efer = efer;
@@ -133,7 +132,7 @@ static enum verdict set_cr3(struct vcpu *v, u64 value)
 	v->scratch->control.cr3 = value;
 	v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);
 	if (!keep)
-		v->backend->flush(v);
+		vcpu_owe(v, FLUSH_LOCAL, 0, FERMATA_CAUSE_CONTROL);
 	v->advance = v->exit.length;
 	return GO_ON;
 }

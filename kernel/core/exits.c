@@ -424,14 +424,13 @@ static enum verdict handle_nested_fault(struct vcpu *v)
 /* Outside guest context: bring the page in, or find that it is not RAM. */
 int exit_handle_fault(struct vcpu *v)
 {
-	enum flush owed = FLUSH_NONE;
+	struct flush owed;
 	u8 level = 0;
 	int err;
 
 	err = guest_memory_fault(&v->vm->memory, v->exit.fault.gpa, v->exit.fault.access, &v->cache,
 				 &owed, &level);
-	if (owed != FLUSH_NONE)
-		vm_flush(v->vm, owed);
+	vm_flush(v->vm, &owed, FERMATA_CAUSE_REMAP);
 	switch (err) {
 	case 0:
 		v->stats.nested_faults++;

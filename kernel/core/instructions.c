@@ -19,7 +19,7 @@ enum verdict instruction_invlpg(struct vcpu *v)
 
 	if (!length)
 		return GO_ON;
-	v->backend->flush(v);
+	vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_ADDRESS);
 	v->advance = length;
 	return GO_ON;
 }

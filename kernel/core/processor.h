@@ -107,6 +107,37 @@ static inline bool cpu_rdseed(u64 *value)
 	return good;
 }
 
+/* SVM: what is cached of one page's linear address under an ASID (APM 3 INVLPGA). */
+static inline void cpu_invlpga(u64 linear, u32 asid)
+{
+	asm volatile(HOST_MAY_FAULT("invlpga %%rax, %%ecx") : : "a"(linear), "c"(asid) : "memory");
+}
+
+/* VT-x: SDM 3C 31.3, INVEPT and INVVPID. False: the processor refused. */
+static inline bool cpu_invept(u64 type, u64 eptp)
+{
+	u64 descriptor[2] = { eptp, 0 };
+	bool refused;
+
+	asm volatile(HOST_MAY_FAULT("invept %1, %2")
+		     : "=@ccna"(refused)
+		     : "m"(descriptor), "r"(type)
+		     : "cc", "memory");
+	return !refused;
+}
+
+static inline bool cpu_invvpid(u64 type, u16 vpid, u64 linear)
+{
+	u64 descriptor[2] = { vpid, linear };
+	bool refused;
+
+	asm volatile(HOST_MAY_FAULT("invvpid %1, %2")
+		     : "=@ccna"(refused)
+		     : "m"(descriptor), "r"(type)
+		     : "cc", "memory");
+	return !refused;
+}
+
 /* Hands an NMI that ended a guest's turn to the host's handler. */
 static inline void cpu_nmi(void)
 {

@@ -100,14 +100,31 @@ static enum verdict deliver(struct vcpu *v)
 	return GO_ON;
 }
 
+/* A cause that comes between the two reads is counted now, and its flush paid at the next look. */
+static void take_flushes(struct vcpu *v)
+{
+	u32 kinds = 0, cause;
+
+	if (host_test_and_clear_bit(REQUEST_FLUSH_LINEAR, &v->requests))
+		kinds |= FLUSH_LINEAR;
+	if (host_test_and_clear_bit(REQUEST_FLUSH_NESTED, &v->requests))
+		kinds |= FLUSH_NESTED;
+	v->owed |= kinds;
+	v->dirty |= DIRTY_FLUSH;
+	for (cause = 0; cause < FERMATA_FLUSH_CAUSES; cause++)
+		if (v->requests & BIT_ULL(REQUEST_CAUSE + cause) &&
+		    host_test_and_clear_bit(REQUEST_CAUSE + cause, &v->requests))
+			v->stats.flush_cause[cause]++;
+}
+
 static enum verdict prepare(struct vcpu *v)
 {
 	if (v->requests) {
 		/* First: until it is taken, nothing else may look at the clock in guest mode. */
 		if (v->requests & BIT(REQUEST_CLOCK) && !vcpu_take_clock(v))
 			return LEAVE_FOR_HOST;
-		if (host_test_and_clear_bit(REQUEST_FLUSH, &v->requests))
-			v->backend->flush(v);
+		if (v->requests & REQUEST_FLUSHES)
+			take_flushes(v);
 		if (v->requests & BIT(REQUEST_TIMER))
 			timer_due(v);
 		if (v->requests & BIT(REQUEST_EVENTS))

@@ -195,7 +195,7 @@ int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
 		v->efer = state->control.efer;
 		v->xcr0 = state->control.xcr0;
 		v->dirty |= DIRTY_CONTROL;
-		v->backend->flush(v);
+		vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_STATE);
 	}
 	if (mask & FERMATA_STATE_DEBUG) {
 		memcpy(v->dr, state->debug.dr, sizeof(v->dr));

@@ -57,7 +57,7 @@ void vcpu_reset(struct vcpu *v, bool init_signal)
 	apic_reset(&v->apic, init_signal);
 	v->dirty |= DIRTY_CONTROL | DIRTY_CLOCK | DIRTY_DEBUG | DIRTY_PAT;
 	reset_state(v, v->scratch);
-	v->backend->flush(v);
+	vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_STATE);
 }
 
 void vcpu_start_at(struct vcpu *v, u8 sipi_vector)
@@ -190,6 +190,23 @@ void vcpu_get_stats(const struct vcpu *v, struct fermata_stats *stats)
 	_Static_assert(sizeof(*stats) % sizeof(u64) == 0, "statistics are words");
 	for (i = 0; i < sizeof(*stats) / sizeof(u64); i++)
 		to[i] = READ_ONCE(from[i]);
+	if (v->vm->untagged) {
+		stats->flush_kind[FERMATA_FLUSH_ENTRY] = stats->entries;
+		stats->flush_cause[FERMATA_CAUSE_UNTAGGED] = stats->entries;
+	}
+}
+
+void vcpu_owe(struct vcpu *v, u32 kinds, u64 linear, u32 cause)
+{
+	if (kinds & FLUSH_ADDRESS) {
+		/* There is room for one. */
+		if (v->owed & FLUSH_ADDRESS && (v->owed_linear ^ linear) >> 12)
+			kinds |= FLUSH_LINEAR;
+		v->owed_linear = linear;
+	}
+	v->owed |= kinds;
+	v->dirty |= DIRTY_FLUSH;
+	v->stats.flush_cause[cause]++;
 }
 
 int vcpu_translate(struct vcpu *v, struct fermata_translate *t)

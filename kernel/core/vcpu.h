@@ -116,14 +116,19 @@ struct vm {
 	struct host_lock lock;		      /* vcpu[], count */
 	struct vcpu *vcpu[FERMATA_MAX_VCPUS]; /* by APIC ID; set once, stays until the VM dies */
 	u32 vcpu_count;
+	bool untagged; /* its translations do not survive an entry; constant */
+	u64 *paid; /* by CPU: memory.generation up to which nested flushes are paid; that CPU's */
 };
 
 /* vcpu->requests: what other threads want before the next entry */
-#define REQUEST_FLUSH 0 /* bit numbers */
-#define REQUEST_TIMER 1
-#define REQUEST_CLOCK 2	 /* it was changed, or is being changed */
-#define REQUEST_EVENTS 3 /* the table of rules has changed */
-#define REQUEST_AFTER 4	 /* an instruction that a rule was about has been carried out */
+#define REQUEST_TIMER 0	 /* bit numbers */
+#define REQUEST_CLOCK 1	 /* it was changed, or is being changed */
+#define REQUEST_EVENTS 2 /* the table of rules has changed */
+#define REQUEST_AFTER 3	 /* an instruction that a rule was about has been carried out */
+#define REQUEST_FLUSH_LINEAR 4
+#define REQUEST_FLUSH_NESTED 5
+#define REQUEST_CAUSE 32 /* + FERMATA_CAUSE_*: why a flush is requested */
+#define REQUEST_FLUSHES (BIT(REQUEST_FLUSH_LINEAR) | BIT(REQUEST_FLUSH_NESTED))
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 
@@ -156,6 +161,8 @@ struct vcpu {
 	struct host_timer timer;
 	u64 timer_armed; /* guest TSC the host timer was armed for; ~0: not armed */
 	struct tag tag;
+	u32 owed;	 /* FLUSH_*: what the next entry pays */
+	u64 owed_linear; /* FLUSH_ADDRESS: of this address */
 	struct radix_cache cache;
 	struct host_thread *thread;
 	u32 id;
@@ -177,16 +184,20 @@ struct vcpu {
 };
 
 /* ---- vm.c */
+/* flags: FERMATA_VM_* */
 int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_caps *caps,
-	    struct fermata_clock *clock_page);
+	    u32 flags, struct fermata_clock *clock_page);
 void vm_destroy(struct vm *vm);
 int vm_set_memory(struct vm *vm, const struct fermata_memory *change);
 int vm_set_cpuid(struct vm *vm, const struct fermata_cpuid *cpuid);
 int vm_signal_msi(struct vm *vm, const struct fermata_msi *msi);
 int vm_set_line(struct vm *vm, const struct fermata_line *line);
 void vm_send(struct vm *vm, const struct apic_message *message, const struct apic *sender);
-/* The owing side of memory's flushes: all vCPUs drop their translations, and have when it returns. */
-void vm_flush(struct vm *vm, enum flush owed);
+/*
+ * The owing side of memory's flushes: all vCPUs drop their translations, and have when it returns.
+ * FLUSH_NESTED and FLUSH_LINEAR; cause: FERMATA_CAUSE_*.
+ */
+void vm_flush(struct vm *vm, const struct flush *owed, u32 cause);
 /* The host takes back [start, end) of the owner's addresses; end() allows new mappings. */
 void vm_invalidate_begin(struct vm *vm, u64 start, u64 end);
 void vm_invalidate_end(struct vm *vm, u64 start, u64 end);
@@ -214,6 +225,8 @@ int vcpu_interrupt(struct vcpu *v, const struct fermata_interrupt *event);
 int vcpu_translate(struct vcpu *v, struct fermata_translate *t);
 /* From any thread, also while another one runs the vCPU: no number is torn. */
 void vcpu_get_stats(const struct vcpu *v, struct fermata_stats *stats);
+/* The vCPU's next entry pays for `kinds` (FLUSH_*; linear: with FLUSH_ADDRESS). Its own thread only. */
+void vcpu_owe(struct vcpu *v, u32 kinds, u64 linear, u32 cause);
 
 /* ---- state.c */
 int vcpu_get_state(struct vcpu *v, struct fermata_state *state);

@@ -5,27 +5,34 @@
 struct backend_options backend_options;
 
 int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_caps *caps,
-	    struct fermata_clock *clock_page)
+	    u32 flags, struct fermata_clock *clock_page)
 {
 	u8 max_leaf = caps->nested_levels & BIT(3) ? 3 : 2;
 	int err;
 
 	vm->backend = backend;
 	vm->clock_page = clock_page;
+	vm->untagged = flags & FERMATA_VM_NO_TAGS || !caps->tags;
 	host_lock_init(&vm->lock);
 	forecast_init(&vm->forecasts);
 	err = vm_clock_init(vm, caps->tsc_khz);
 	if (err)
 		return err;
 	vm->cpuid_supported = host_alloc(sizeof(*vm->cpuid_supported));
-	if (!vm->cpuid_supported)
-		return -ENOMEM;
+	vm->paid = host_alloc(sizeof(*vm->paid) * host_cpu_count());
+	if (!vm->cpuid_supported || !vm->paid) {
+		err = -ENOMEM;
+		goto fail;
+	}
 	cpuid_supported(vm->cpuid_supported, caps->xcr0);
 	err = cpuid_set(&vm->cpuid, vm->cpuid_supported, vm->cpuid_supported);
 	if (!err)
 		err = guest_memory_init(&vm->memory, backend->format(), max_leaf, caps->phys_bits);
-	if (err)
-		host_free(vm->cpuid_supported);
+	if (!err)
+		return 0;
+fail:
+	host_free(vm->cpuid_supported);
+	host_free(vm->paid);
 	return err;
 }
 
@@ -34,14 +41,15 @@ void vm_destroy(struct vm *vm)
 	guest_memory_destroy(&vm->memory);
 	events_destroy(vm);
 	host_free(vm->cpuid_supported);
+	host_free(vm->paid);
 }
 
 int vm_set_memory(struct vm *vm, const struct fermata_memory *change)
 {
-	enum flush owed = FLUSH_NONE;
+	struct flush owed;
 	int err = guest_memory_set_slot(&vm->memory, change, &owed);
 
-	vm_flush(vm, owed);
+	vm_flush(vm, &owed, FERMATA_CAUSE_SLOT);
 	return err;
 }
 
@@ -135,15 +143,20 @@ int vm_set_line(struct vm *vm, const struct fermata_line *line)
  * Every vCPU gets the request first, then whoever is in the guest is fetched out of it: a vCPU that
  * enters afterwards has seen the request, so none runs with old translations when this returns.
  */
-static void flush_all_vcpus(struct vm *vm)
+static void flush_all_vcpus(struct vm *vm, u32 kinds, u32 cause)
 {
 	u32 i;
 
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
 		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
 
-		if (v)
-			host_set_bit(REQUEST_FLUSH, &v->requests);
+		if (!v)
+			continue;
+		host_set_bit(REQUEST_CAUSE + cause, &v->requests);
+		if (kinds & FLUSH_LINEAR)
+			host_set_bit(REQUEST_FLUSH_LINEAR, &v->requests);
+		if (kinds & FLUSH_NESTED)
+			host_set_bit(REQUEST_FLUSH_NESTED, &v->requests);
 	}
 	host_full_barrier();
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
@@ -157,22 +170,24 @@ static void flush_all_vcpus(struct vm *vm)
 		/* One that went out, moved to another CPU and came back has taken the request on its way. */
 		while (READ_ONCE(v->mode) == VCPU_IN_GUEST &&
 		       READ_ONCE(v->stats.entries) == entries &&
-		       READ_ONCE(v->requests) & BIT(REQUEST_FLUSH))
+		       READ_ONCE(v->requests) & REQUEST_FLUSHES)
 			host_pause();
 	}
 }
 
-void vm_flush(struct vm *vm, enum flush owed)
+void vm_flush(struct vm *vm, const struct flush *owed, u32 cause)
 {
-	if (owed == FLUSH_NONE)
+	if (!owed->kinds)
 		return;
-	flush_all_vcpus(vm);
+	flush_all_vcpus(vm, owed->kinds, cause);
 	guest_memory_reap(&vm->memory);
 }
 
 void vm_invalidate_begin(struct vm *vm, u64 start, u64 end)
 {
-	vm_flush(vm, guest_memory_invalidate_begin(&vm->memory, start, end));
+	struct flush owed = guest_memory_invalidate_begin(&vm->memory, start, end);
+
+	vm_flush(vm, &owed, FERMATA_CAUSE_HOST);
 }
 
 void vm_invalidate_end(struct vm *vm, u64 start, u64 end)

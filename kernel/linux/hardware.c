@@ -18,6 +18,11 @@
 
 const struct backend *hardware_backend;
 
+/* For tests of what happens when tags run out. */
+static uint tags;
+module_param(tags, uint, 0444);
+MODULE_PARM_DESC(tags, "ASIDs or VPIDs given to guests on each CPU; 0: all that it has");
+
 static DEFINE_MUTEX(hardware_lock);
 static u32 hardware_users; /* hardware_lock, and the CPU hotplug lock */
 static int hardware_hotplug_state;
@@ -99,7 +104,7 @@ int hardware_get(void)
 	cpus_read_lock();
 	mutex_lock(&hardware_lock);
 	if (!hardware_users) {
-		err = hardware_backend->setup();
+		err = hardware_backend->setup(tags);
 		if (!err) {
 			atomic_set(&hardware_failed, 0);
 			on_each_cpu(cpu_on, NULL, 1);

@@ -231,14 +231,14 @@ static int blocked_error(const struct fermata_caps *caps)
 	return caps->blocked & FERMATA_BLOCK_FIRMWARE ? -EACCES : -ENODEV;
 }
 
-static int vm_start(struct linux_vm *l, const struct fermata_caps *caps)
+static int vm_start(struct linux_vm *l, const struct fermata_caps *caps, u32 flags)
 {
 	int err;
 
 	l->clock_page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!l->clock_page)
 		return -ENOMEM;
-	err = vm_init(&l->vm, hardware_backend, caps, page_address(l->clock_page));
+	err = vm_init(&l->vm, hardware_backend, caps, flags, page_address(l->clock_page));
 	if (err)
 		goto no_vm;
 	l->mm = current->mm;
@@ -258,7 +258,8 @@ int linux_vm_create(const struct fermata_vm_config *config)
 	struct linux_vm *l;
 	int err;
 
-	if (config->flags || !all_zero(config->reserved, ARRAY_SIZE(config->reserved)))
+	if (config->flags & ~FERMATA_VM_FLAGS ||
+	    !all_zero(config->reserved, ARRAY_SIZE(config->reserved)))
 		return -EINVAL;
 	hardware_caps(&caps);
 	err = blocked_error(&caps);
@@ -273,7 +274,7 @@ int linux_vm_create(const struct fermata_vm_config *config)
 	}
 	kref_init(&l->refs);
 	mutex_init(&l->lock);
-	err = vm_start(l, &caps);
+	err = vm_start(l, &caps, config->flags);
 	if (err) {
 		kvfree(l);
 		hardware_put();

@@ -19,6 +19,7 @@ int guest_memory_init(struct guest_memory *memory, const struct radix_format *fo
 		return -ENOMEM;
 	}
 	memory->phys_bits = phys_bits;
+	memory->generation = 1;
 	host_lock_init(&memory->lock);
 	return 0;
 }
@@ -30,7 +31,7 @@ void guest_memory_destroy(struct guest_memory *memory)
 	memory->slots = NULL;
 }
 
-static enum flush unmap(struct guest_memory *memory, u64 start, u64 end)
+static struct flush unmap(struct guest_memory *memory, u64 start, u64 end)
 {
 	if (memory->unmapping)
 		memory->unmapping(memory, start, end);
@@ -38,10 +39,16 @@ static enum flush unmap(struct guest_memory *memory, u64 start, u64 end)
 }
 
 /* Under lock: remember that a flush is on its way, so that no one else's reap frees its tables. */
-enum flush guest_memory_owe(struct guest_memory *memory, enum flush flush)
+struct flush guest_memory_owe(struct guest_memory *memory, struct flush flush)
 {
-	if (flush != FLUSH_NONE)
+	if (flush.kinds) {
+		/* Under shadow paging the processor walks no nested tables: what it keeps lies under tags. */
+		if (memory->shadow && flush.kinds & FLUSH_NESTED)
+			flush.kinds = (flush.kinds & ~FLUSH_NESTED) | FLUSH_LINEAR;
 		memory->flushing++;
+		/* After the tables' stores, which the processor keeps in order (SDM 3A 9.2.2). */
+		WRITE_ONCE(memory->generation, memory->generation + 1);
+	}
 	return flush;
 }
 
@@ -62,14 +69,14 @@ void guest_memory_reap(struct guest_memory *memory)
 }
 
 int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memory *change,
-			  enum flush *owed)
+			  struct flush *owed)
 {
 	const struct slots *old = memory->slots;
 	struct slots *next = host_alloc(sizeof(*next));
 	struct slot removed;
 	int err;
 
-	*owed = FLUSH_NONE;
+	*owed = (struct flush){ 0 };
 	if (!next)
 		return -ENOMEM;
 	err = slots_change(old, change, memory->phys_bits, next, &removed);
@@ -124,14 +131,14 @@ static u8 leaf_level(const struct radix *radix, u64 gpa, const struct slot *slot
 }
 
 static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const struct slot *slot,
-		    const struct host_page *page, struct radix_cache *cache, enum flush *owed,
+		    const struct host_page *page, struct radix_cache *cache, struct flush *owed,
 		    u8 *level_mapped)
 {
 	u32 access = RADIX_READ | RADIX_EXEC;
 	u8 level = leaf_level(&memory->radix, gpa, slot, page);
 	u64 offset = gpa & (radix_size(level) - 1);
 	struct radix_leaf leaf;
-	enum flush flush = FLUSH_NONE;
+	struct flush flush = { 0 };
 	int err;
 
 	if (page->writable && !(slot->flags & FERMATA_MEMORY_READONLY))
@@ -166,7 +173,7 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 }
 
 int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct radix_cache *cache,
-		       enum flush *owed, u8 *level_mapped)
+		       struct flush *owed, u8 *level_mapped)
 {
 	u64 sequence = READ_ONCE(memory->sequence);
 	struct host_page page;
@@ -174,7 +181,7 @@ int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct 
 	bool writable;
 	int err;
 
-	*owed = FLUSH_NONE;
+	*owed = (struct flush){ 0 };
 	*level_mapped = 0;
 	if (!find_slot(memory, gpa, &slot))
 		return -ENOENT;
@@ -205,9 +212,9 @@ int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct 
 
 /* ---- the host's side */
 
-enum flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_start, u64 user_end)
+struct flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_start, u64 user_end)
 {
-	enum flush flush = FLUSH_NONE;
+	struct flush flush = { 0 };
 
 	host_lock(&memory->lock);
 	memory->invalidating++;
@@ -216,17 +223,18 @@ enum flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_s
 		const struct slot *slot = &memory->slots->slot[i];
 		u64 start = max(user_start, slot->user_addr);
 		u64 end = min(user_end, slot->user_addr + slot->size);
+		struct flush part;
 
 		if (start >= end)
 			continue;
 		start = start - slot->user_addr + slot->gpa;
 		end = end - slot->user_addr + slot->gpa;
-		if (unmap(memory, start, end) == FLUSH_TAG)
-			flush = FLUSH_TAG;
+		part = unmap(memory, start, end);
+		flush_merge(&flush, &part);
 	}
-	if (flush != FLUSH_NONE)
+	if (flush.kinds)
 		memory->invalidations++;
-	guest_memory_owe(memory, flush);
+	flush = guest_memory_owe(memory, flush);
 	host_unlock(&memory->lock);
 	return flush;
 }

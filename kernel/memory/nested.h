@@ -15,8 +15,9 @@
  * the lock: publish, sequence++, unmap. Were publishing and unmapping two steps, an invalidation in
  * between would no longer find the slot and leave its pages mapped.
  *
- * Flushes: a call that answers FLUSH_TAG must be followed by the flush (no CPU runs this guest with
- * older translations any more) and then by exactly one guest_memory_reap().
+ * Flushes: a call that owes one must be followed by the flush, so that no CPU runs this
+ * guest with older translations any more, and then by exactly one guest_memory_reap(). A CPU that notes
+ * the generation and then drops all it keeps of this guest has paid everything owed up to there.
  */
 #ifndef FERMATA_MEMORY_NESTED_H
 #define FERMATA_MEMORY_NESTED_H
@@ -28,7 +29,8 @@ struct guest_memory {
 	struct host_lock lock;
 	u64 sequence;		   /* lock to write */
 	u32 invalidating;	   /* lock: invalidations under way */
-	u32 flushing;		   /* lock: FLUSH_TAGs answered and not yet reaped */
+	u32 flushing;		   /* lock: flushes owed and not yet reaped */
+	u64 generation;		   /* lock to write: one more with each flush owed; never 0 */
 	const struct slots *slots; /* never NULL; read inside host_read_begin/end or under lock */
 	struct radix radix;	   /* lock */
 	u32 phys_bits;		   /* width of a guest-physical address */
@@ -50,7 +52,7 @@ void guest_memory_destroy(struct guest_memory *memory); /* no vCPU runs, no noti
 
 /* Add or remove a slot; sleeps; the caller serializes. Errors as slots_change(), -ENOMEM. */
 int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memory *change,
-			  enum flush *owed);
+			  struct flush *owed);
 
 /*
  * Answer a nested page fault. access: the RADIX_READ, _WRITE, _EXEC the guest wanted. Sleeps.
@@ -63,16 +65,17 @@ int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memo
  * *owed is set on every return.
  */
 int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct radix_cache *cache,
-		       enum flush *owed, u8 *level_mapped);
+		       struct flush *owed, u8 *level_mapped);
 
 /* The host is about to change, and has changed, its mapping of [user_start, user_end). No sleeping. */
-enum flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_start, u64 user_end);
+struct flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_start,
+					   u64 user_end);
 void guest_memory_invalidate_end(struct guest_memory *memory, u64 user_start, u64 user_end);
 
 /* Under lock: what is answered is owed, and one guest_memory_reap() with it. */
-enum flush guest_memory_owe(struct guest_memory *memory, enum flush flush);
+struct flush guest_memory_owe(struct guest_memory *memory, struct flush flush);
 
-/* Once for every FLUSH_TAG answered, after it was paid. Does not sleep. */
+/* Once for every flush owed, after it was paid. Does not sleep. */
 void guest_memory_reap(struct guest_memory *memory);
 
 /*

@@ -203,8 +203,8 @@ static u64 *leaf_split(struct radix *radix, u64 *entry, u8 level, struct radix_c
 	return table;
 }
 
-/* Put `leaf` where `old` stands; answers what that owes. */
-static enum flush leaf_replace(struct radix *radix, u64 *entry, u8 level, u64 old, u64 leaf)
+/* Put `leaf` where `old` stands; true: what stood there may be cached and is wrong now. */
+static bool leaf_replace(struct radix *radix, u64 *entry, u8 level, u64 old, u64 leaf)
 {
 	const struct radix_format *format = radix->format;
 	u32 lost;
@@ -212,28 +212,28 @@ static enum flush leaf_replace(struct radix *radix, u64 *entry, u8 level, u64 ol
 	if (!is_present(format, old)) {
 		WRITE_ONCE(*entry, leaf);
 		radix->leaves[level]++;
-		return FLUSH_NONE;
+		return false;
 	}
 	if (!is_leaf(format, old, level)) {
 		host_exchange(entry, leaf);
 		table_retire(radix, table_of(format, old), level - 1);
 		radix->leaves[level]++;
-		return FLUSH_TAG;
+		return true;
 	}
 	if (!((old ^ leaf) & ~history(format)))
-		return FLUSH_NONE;
+		return false;
 	old = host_exchange(entry, 0);
 	if ((old ^ leaf) & format->address) {
 		WRITE_ONCE(*entry, leaf);
-		return FLUSH_TAG;
+		return true;
 	}
 	WRITE_ONCE(*entry, leaf | (old & history(format)));
 	lost = leaf_access(format, old) & ~leaf_access(format, leaf);
-	return lost || ((old ^ leaf) & format->type) ? FLUSH_TAG : FLUSH_NONE;
+	return lost || ((old ^ leaf) & format->type);
 }
 
 int radix_map(struct radix *radix, u64 gpa, u8 level, u64 phys, u32 access,
-	      struct radix_cache *cache, enum flush *owed)
+	      struct radix_cache *cache, struct flush *owed)
 {
 	const struct radix_format *format = radix->format;
 	u64 *table = radix->root, *entry, leaf;
@@ -262,15 +262,16 @@ int radix_map(struct radix *radix, u64 gpa, u8 level, u64 phys, u32 access,
 			table = leaf_split(radix, entry, at, cache);
 			if (!table)
 				return -ENOMEM;
-			*owed = FLUSH_TAG;
+			flush_add(owed, FLUSH_NESTED, gpa & ~(radix_size(at) - 1),
+				  (gpa | (radix_size(at) - 1)) + 1);
 		} else {
 			table = table_of(format, old);
 		}
 	}
 	entry = entry_of(table, gpa, level);
 	leaf = make_leaf(format, level, phys, access);
-	if (leaf_replace(radix, entry, level, READ_ONCE(*entry), leaf) == FLUSH_TAG)
-		*owed = FLUSH_TAG;
+	if (leaf_replace(radix, entry, level, READ_ONCE(*entry), leaf))
+		flush_add(owed, FLUSH_NESTED, gpa, gpa + radix_size(level));
 	return 0;
 }
 
@@ -278,6 +279,7 @@ int radix_map(struct radix *radix, u64 gpa, u8 level, u64 phys, u32 access,
 struct edit {
 	u64 start, end;
 	u32 remove;
+	struct flush owed;
 };
 
 static bool leaf_edit(struct radix *radix, u64 *entry, u8 level, u64 old, const struct edit *edit)
@@ -298,12 +300,11 @@ static bool leaf_edit(struct radix *radix, u64 *entry, u8 level, u64 old, const 
 	return true;
 }
 
-static bool table_edit(struct radix *radix, u64 *table, u8 level, u64 base, const struct edit *edit)
+static void table_edit(struct radix *radix, u64 *table, u8 level, u64 base, struct edit *edit)
 {
 	const struct radix_format *format = radix->format;
 	u64 size = radix_size(level);
 	u64 first = edit->start > base ? (edit->start - base) / size : 0;
-	bool changed = false;
 
 	for (u64 i = first; i < RADIX_ENTRIES && base + i * size < edit->end; i++) {
 		u64 at = base + i * size, old = READ_ONCE(table[i]);
@@ -311,41 +312,40 @@ static bool table_edit(struct radix *radix, u64 *table, u8 level, u64 base, cons
 		if (!is_present(format, old))
 			continue;
 		if (is_leaf(format, old, level)) {
-			changed |= leaf_edit(radix, &table[i], level, old, edit);
+			if (leaf_edit(radix, &table[i], level, old, edit))
+				flush_add(&edit->owed, FLUSH_NESTED, at, at + size);
 		} else if (!edit->remove && edit->start <= at && at + size <= edit->end) {
 			host_exchange(&table[i], 0);
 			table_retire(radix, table_of(format, old), level - 1);
-			changed = true;
+			flush_add(&edit->owed, FLUSH_NESTED, at, at + size);
 		} else {
-			changed |= table_edit(radix, table_of(format, old), level - 1, at, edit);
+			table_edit(radix, table_of(format, old), level - 1, at, edit);
 		}
 	}
-	return changed;
 }
 
-static enum flush radix_edit(struct radix *radix, u64 start, u64 end, u32 remove)
+static struct flush radix_edit(struct radix *radix, u64 start, u64 end, u32 remove)
 {
-	const struct edit edit = {
+	struct edit edit = {
 		.start = start,
 		.end = min(end, radix_size(radix->format->levels + 1)),
 		.remove = remove,
 	};
 
-	if (edit.start >= edit.end)
-		return FLUSH_NONE;
-	return table_edit(radix, radix->root, radix->format->levels, 0, &edit) ? FLUSH_TAG :
-										 FLUSH_NONE;
+	if (edit.start < edit.end)
+		table_edit(radix, radix->root, radix->format->levels, 0, &edit);
+	return edit.owed;
 }
 
-enum flush radix_unmap(struct radix *radix, u64 start, u64 end)
+struct flush radix_unmap(struct radix *radix, u64 start, u64 end)
 {
 	return radix_edit(radix, start, end, 0);
 }
 
-enum flush radix_protect(struct radix *radix, u64 start, u64 end, u32 remove_access)
+struct flush radix_protect(struct radix *radix, u64 start, u64 end, u32 remove_access)
 {
 	remove_access &= RADIX_READ | RADIX_WRITE | RADIX_EXEC;
-	return remove_access ? radix_edit(radix, start, end, remove_access) : FLUSH_NONE;
+	return remove_access ? radix_edit(radix, start, end, remove_access) : (struct flush){ 0 };
 }
 
 /* ---- questions */

@@ -12,23 +12,15 @@
  *  - the same translation with more access owes nothing: a stale entry causes at most one more fault,
  *    and the fault drops it (SDM 3C 29.4.3.1: an EPT violation invalidates what is cached for its
  *    guest-physical address; APM 2 5.5.2, "Invalidation of Table Entry Upgrades").
- *  - everything else owes FLUSH_TAG, and tables taken out stay in limbo until radix_reap().
+ *  - everything else owes FLUSH_NESTED of what changed, and tables taken out stay in limbo until
+ *    radix_reap().
  *
  * The caller serializes updates and lookups of one radix (struct guest_memory's lock does).
  */
 #ifndef FERMATA_MEMORY_RADIX_H
 #define FERMATA_MEMORY_RADIX_H
 
-#include "host.h"
-
-/*
- * Neither vendor can drop nested translations by guest-physical address (INVEPT is per root, SDM 3C
- * 29.4.3; INVLPGA takes a linear address, APM 2 15.16.3), hence no smaller flush than the tag's.
- */
-enum flush {
-	FLUSH_NONE,
-	FLUSH_TAG, /* everything cached for this root, on every CPU that may run it */
-};
+#include "memory/flush.h"
 
 #define RADIX_READ (1u << 0)
 #define RADIX_WRITE (1u << 1)
@@ -97,18 +89,18 @@ void radix_cache_drain(struct radix_cache *cache);
 
 /*
  * Map the page of `level` at gpa to phys, both multiples of its size, replacing what is there: a
- * table gives way to a leaf, a larger leaf is split. `owed` is raised, never lowered.
+ * table gives way to a leaf, a larger leaf is split. What that owes is added to `owed`.
  * -EINVAL (gpa, phys, level or access make no entry), -ENOMEM (the cache ran dry; nothing changed
  * for the guest).
  */
 int radix_map(struct radix *radix, u64 gpa, u8 level, u64 phys, u32 access,
-	      struct radix_cache *cache, enum flush *owed);
+	      struct radix_cache *cache, struct flush *owed);
 
 /* Remove every leaf that overlaps [start, end), in full. */
-enum flush radix_unmap(struct radix *radix, u64 start, u64 end);
+struct flush radix_unmap(struct radix *radix, u64 start, u64 end);
 
 /* Take access away from every leaf that overlaps [start, end), in full; without RADIX_READ it goes. */
-enum flush radix_protect(struct radix *radix, u64 start, u64 end, u32 remove_access);
+struct flush radix_protect(struct radix *radix, u64 start, u64 end, u32 remove_access);
 
 bool radix_lookup(const struct radix *radix, u64 gpa, struct radix_leaf *out);
 

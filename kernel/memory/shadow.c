@@ -111,9 +111,9 @@ static void roots_pae(struct shadow *sh, struct shadow_cpu *cpu, const struct gu
 	cpu->root_phys = host_virt_to_phys(cpu->pdpt);
 }
 
-static enum flush collect(struct shadow *sh)
+static struct flush collect(struct shadow *sh)
 {
-	enum flush flush = sh->lost_write ? FLUSH_TAG : FLUSH_NONE;
+	struct flush flush = { .kinds = sh->lost_write ? FLUSH_LINEAR : FLUSH_NONE };
 
 	sh->lost_write = false;
 	return guest_memory_owe(sh->memory, flush);
@@ -126,7 +126,7 @@ enum shadow_result shadow_load(struct guest_memory *memory, struct shadow_cpu *c
 	struct shadow_page *old[4];
 	u32 mode = mode_of(paging);
 
-	answer->owed = FLUSH_NONE;
+	answer->owed = (struct flush){ 0 };
 	host_lock(&memory->lock);
 	if (sh->free_count < SHADOW_RESERVE) {
 		host_unlock(&memory->lock);
@@ -506,12 +506,12 @@ static void reclaim(struct shadow *sh, u32 want)
 	}
 }
 
-int shadow_refill(struct guest_memory *memory, enum flush *owed)
+int shadow_refill(struct guest_memory *memory, struct flush *owed)
 {
 	struct shadow *sh = shadow_of(memory);
 	int err = 0;
 
-	*owed = FLUSH_NONE;
+	*owed = (struct flush){ 0 };
 	host_lock(&memory->lock);
 	while (sh->free_count < SHADOW_FILL && sh->total < page_limit(sh) && !err) {
 		struct shadow_page *sp;
@@ -530,7 +530,7 @@ int shadow_refill(struct guest_memory *memory, enum flush *owed)
 		if (sh->limbo_count < SHADOW_RESERVE)
 			reclaim(sh, SHADOW_FILL);
 		if (sh->limbo_count)
-			*owed = guest_memory_owe(memory, FLUSH_TAG);
+			*owed = guest_memory_owe(memory, (struct flush){ .kinds = FLUSH_LINEAR });
 		if (sh->limbo_count >= SHADOW_RESERVE)
 			err = 0;
 	} else if (sh->free_count >= SHADOW_RESERVE) {
@@ -545,7 +545,7 @@ int shadow_refill(struct guest_memory *memory, enum flush *owed)
 int shadow_init(struct guest_memory *memory, u32 optimisations, u32 max_pages)
 {
 	struct shadow *sh = host_alloc(sizeof(*sh));
-	enum flush owed;
+	struct flush owed;
 	int err;
 
 	if (!sh)

@@ -71,7 +71,7 @@ struct shadow_answer {
 	u32 access; /* RADIX_* */
 	u32 error_code;
 	bool large;
-	enum flush owed; /* by all vCPUs: pay as for guest_memory_fault() */
+	struct flush owed; /* by all vCPUs: pay as for guest_memory_fault() */
 };
 
 /*
@@ -102,7 +102,7 @@ enum shadow_result shadow_fault(struct guest_memory *memory, struct shadow_cpu *
 bool shadow_invlpg(struct guest_memory *memory, struct shadow_cpu *cpu, u64 linear);
 
 /* Pages for the next faults, from the host or from shadows not used of late. Sleeps. -ENOMEM. */
-int shadow_refill(struct guest_memory *memory, enum flush *owed);
+int shadow_refill(struct guest_memory *memory, struct flush *owed);
 
 struct shadow_finding {
 	u32 count; /* entries that differ; the rest tells of the first */

@@ -111,17 +111,10 @@ void svm_apply(struct vcpu *v)
 	}
 	if (dirty & DIRTY_ROOT) {
 		c->n_cr3 = v->vm->memory.radix.root_phys;
-		if (tag_get(&s->cpu->tags, v->cpu, &v->tag))
-			v->stats.flushes++;
-		c->guest_asid = v->tag.id;
-		c->tlb_control = TLB_NOTHING;
-		if (s->cpu->tags.flush_all) {
-			s->cpu->tags.flush_all = false;
-			c->tlb_control = TLB_FLUSH_ALL;
-			v->stats.tag_rollovers++;
-		}
-		c->clean &= ~(CLEAN_NESTED | CLEAN_ASID);
+		c->clean &= ~CLEAN_NESTED;
 	}
+	if (dirty & (DIRTY_ROOT | DIRTY_FLUSH))
+		svm_pay(v);
 }
 
 void svm_sync(struct vcpu *v)

@@ -53,7 +53,7 @@ static void svm_free_maps(void)
 	svm_msrpm = svm_iopm = NULL;
 }
 
-static int svm_setup(void)
+static int svm_setup(u32 tags)
 {
 	struct cpu_words r = cpu_cpuid(0x8000000a, 0);
 	size_t i;
@@ -72,7 +72,7 @@ static int svm_setup(void)
 		if (!svm_cpus[i].host || !svm_cpus[i].hsave)
 			goto fail;
 		svm_cpus[i].host_pa = host_virt_to_phys(svm_cpus[i].host);
-		tag_pool_init(&svm_cpus[i].tags, svm_asids);
+		tag_pool_init(&svm_cpus[i].tags, svm_asids, tags, true);
 	}
 	svm_fill_msrpm(svm_msrpm);
 	memset(svm_iopm, 0xff, 4 * 4096);
@@ -160,13 +160,6 @@ static int svm_vcpu_create(struct vcpu *v)
 	return 0;
 }
 
-/* A tag nobody used since the last flush holds no translations: a new one is the flush. */
-void svm_flush(struct vcpu *v)
-{
-	tag_drop(&v->tag);
-	v->dirty |= DIRTY_ROOT;
-}
-
 static u64 svm_scale_tsc(u64 mult)
 {
 	u64 ratio = (mult + BIT_ULL(TSC_RATIO_SHIFT - 1)) >> TSC_RATIO_SHIFT;
@@ -198,6 +191,5 @@ const struct backend svm_backend = {
 	.can_take = svm_can_take,
 	.inject = svm_inject,
 	.window = svm_window,
-	.flush = svm_flush,
 	.scale_tsc = svm_scale_tsc,
 };

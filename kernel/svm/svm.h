@@ -11,6 +11,7 @@
 #define SVM_FEATURE_NRIPS BIT(3)
 #define SVM_FEATURE_TSC_RATE BIT(4)
 #define SVM_FEATURE_VMCB_CLEAN BIT(5)
+#define SVM_FEATURE_FLUSH_BY_ASID BIT(6)
 #define SVM_FEATURE_DECODE_ASSISTS BIT(7)
 
 struct svm_cpu {
@@ -43,8 +44,8 @@ extern u32 svm_features;
 extern struct svm_cpu *svm_cpus;
 extern u64 svm_msrpm_pa, svm_iopm_pa;
 
-/* svm.c */
-void svm_flush(struct vcpu *v);
+/* flush.c */
+void svm_pay(struct vcpu *v);
 /* state.c */
 void svm_vmcb_init(struct vcpu *v);
 void svm_apply(struct vcpu *v);

@@ -104,7 +104,7 @@ static void apply_proc(struct vcpu *v)
 /* TSC scaling is set while the clock needs it. */
 void vmx_apply_proc2(struct vcpu *v)
 {
-	u32 proc2 = vmx_controls.proc2, i;
+	u32 proc2 = vmx_controls.proc2 & ~vmx_untagged(v), i;
 
 	if (!(v->vm->clock_flags & FERMATA_CLOCK_SCALED))
 		proc2 &= ~PROC2_TSC_SCALING;

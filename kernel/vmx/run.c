@@ -89,8 +89,10 @@ void vmx_run(struct vcpu *v)
 		v->exit.code = VMX_EXIT_EXTERNAL_INTERRUPT;
 		return;
 	}
-	if (dirty)
-		vmx_apply(v);
+	if (dirty && unlikely(!vmx_apply(v))) {
+		vmx_exit_record(v, 1); /* with the instruction error that INVEPT or INVVPID left */
+		return;
+	}
 	if (v->advance)
 		vmx_advance(v, s);
 	if (s->rsp_here) {

@@ -32,7 +32,7 @@ static void init_controls(struct vcpu *v)
 	s->proc = vmx_controls.proc;
 	vmwrite(VMCS_PIN_CONTROLS, vmx_controls.pin);
 	vmwrite(VMCS_PROC_CONTROLS, s->proc);
-	vmwrite(VMCS_PROC2_CONTROLS, vmx_controls.proc2 & ~PROC2_TSC_SCALING);
+	vmwrite(VMCS_PROC2_CONTROLS, vmx_controls.proc2 & ~(PROC2_TSC_SCALING | vmx_untagged(v)));
 	vmwrite(VMCS_EXIT_CONTROLS, vmx_controls.exit);
 	vmwrite(VMCS_ENTRY_CONTROLS, vmx_controls.entry);
 	vmwrite(VMCS_EXCEPTION_BITMAP, VMX_BASE_EXCEPTIONS);
@@ -149,55 +149,32 @@ static void apply_clock(struct vcpu *v)
 	vmx_apply_proc2(v);
 }
 
-static void invept(u64 eptp)
-{
-	struct {
-		u64 eptp, zero;
-	} descriptor = { .eptp = eptp };
-	u64 type = vmx_controls.ept_vpid & EPT_CAP_INVEPT_SINGLE ? 1 : 2;
-
-	asm volatile(HOST_MAY_FAULT("invept %0, %1")
-		     :
-		     : "m"(descriptor), "r"(type)
-		     : "cc", "memory");
-}
-
-static void invvpid_all(void)
-{
-	struct {
-		u64 vpid, linear;
-	} descriptor = { 0 };
-
-	asm volatile(HOST_MAY_FAULT("invvpid %0, %1")
-		     :
-		     : "m"(descriptor), "r"(2ull)
-		     : "cc", "memory");
-}
-
 static void apply_root(struct vcpu *v)
 {
-	struct tag_pool *tags = &vmx_cpus[host_cpu()].tags;
+	struct vmx_vcpu *s = v->hw;
 	u64 eptp = v->vm->memory.radix.root_phys | EPTP_WRITE_BACK | EPTP_LEVELS(4);
 
 	if (vmx_controls.ept_vpid & EPT_CAP_ACCESSED_DIRTY)
 		eptp |= EPTP_ACCESSED_DIRTY;
-	vmwrite(VMCS_EPT_POINTER, eptp);
-	if (!tag_get(tags, host_cpu(), &v->tag))
+	if (eptp == s->eptp)
 		return;
-	v->stats.flushes++;
-	if (vmx_controls.proc2 & PROC2_VPID)
-		vmwrite(VMCS_VPID, v->tag.id);
-	if (tags->flush_all) {
-		tags->flush_all = false;
-		v->stats.tag_rollovers++;
-		if (vmx_controls.proc2 & PROC2_VPID)
-			invvpid_all();
-	}
-	/* A new tag on this CPU: it may have run an older version of this guest's tables. */
-	invept(eptp);
+	s->eptp = eptp;
+	vmwrite(VMCS_EPT_POINTER, eptp);
 }
 
-void vmx_apply(struct vcpu *v)
+static bool apply_flush(struct vcpu *v)
+{
+	struct vmx_vcpu *s = v->hw;
+	bool paid = vmx_pay(v);
+
+	if (!v->vm->untagged && s->vpid != v->tag.id) {
+		s->vpid = v->tag.id;
+		vmwrite(VMCS_VPID, s->vpid);
+	}
+	return paid;
+}
+
+bool vmx_apply(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
 	u32 dirty = v->dirty;
@@ -217,6 +194,7 @@ void vmx_apply(struct vcpu *v)
 		vmwrite(VMCS_GUEST_PAT, v->pat);
 	if (dirty & DIRTY_ROOT)
 		apply_root(v);
+	return !(dirty & (DIRTY_ROOT | DIRTY_FLUSH)) || apply_flush(v);
 }
 
 /* ---- out */

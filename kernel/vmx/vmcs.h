@@ -281,8 +281,10 @@ enum vmcs_field {
 #define EPT_CAP_INVEPT_SINGLE BIT_ULL(25)
 #define EPT_CAP_INVEPT_ALL BIT_ULL(26)
 #define VPID_CAP_INVVPID BIT_ULL(32)
+#define VPID_CAP_ADDRESS BIT_ULL(40)
 #define VPID_CAP_SINGLE BIT_ULL(41)
 #define VPID_CAP_ALL BIT_ULL(42)
+#define VPID_CAP_LOCAL BIT_ULL(43) /* single, retaining globals */
 
 /* Exit qualification of an EPT violation: table 28-7 */
 #define EPT_READ BIT_ULL(0)

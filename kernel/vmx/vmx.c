@@ -62,7 +62,7 @@ static const struct radix_format *vmx_format(void)
 	return &ept_format;
 }
 
-static int vmx_setup(void)
+static int vmx_setup(u32 tags)
 {
 	const char *missing = NULL;
 	u32 i;
@@ -82,7 +82,7 @@ static int vmx_setup(void)
 		if (!vmx_cpus[i].vmxon)
 			goto fail;
 		*(u32 *)vmx_cpus[i].vmxon = vmx_controls.revision;
-		tag_pool_init(&vmx_cpus[i].tags, VPIDS);
+		tag_pool_init(&vmx_cpus[i].tags, VPIDS, tags, false);
 	}
 	vmx_fill_msr_bitmap(vmx_msr_bitmap);
 	vmx_msr_bitmap_pa = host_virt_to_phys(vmx_msr_bitmap);
@@ -137,9 +137,15 @@ static int vmx_cpu_on(void)
 		host_cr4_change(0, CR4_VMXE);
 		return -EBUSY;
 	}
+	/* What is cached survives VMXOFF, and whoever had the CPU before chose VPIDs and tables, too. */
+	if (!vmx_forget()) {
+		asm volatile("vmxoff" : : : "cc", "memory");
+		host_cr4_change(0, CR4_VMXE);
+		return -ENODEV;
+	}
 	cpu->on = true;
 	cpu->active = NULL;
-	cpu->tags.flush_all = true;
+	cpu->tags.flush_all = false;
 	vmx_host_constants(cpu);
 	return 0;
 }
@@ -263,16 +269,6 @@ static int vmx_vcpu_create(struct vcpu *v)
 	return 0;
 }
 
-/*
- * A new VPID drops what was cached of the guest's own translations, INVEPT what was cached of the
- * nested ones (SDM 3C 29.4.3). svm_flush() needs only the first: an ASID covers both.
- */
-void vmx_flush(struct vcpu *v)
-{
-	tag_drop(&v->tag);
-	v->dirty |= DIRTY_ROOT;
-}
-
 static u64 vmx_scale_tsc(u64 mult)
 {
 	return vmx_controls.proc2 & PROC2_TSC_SCALING ? mult : 0;
@@ -302,6 +298,5 @@ const struct backend vmx_backend = {
 	.can_take = vmx_can_take,
 	.inject = vmx_inject,
 	.window = vmx_window,
-	.flush = vmx_flush,
 	.scale_tsc = vmx_scale_tsc,
 };

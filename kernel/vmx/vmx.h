@@ -40,6 +40,7 @@ struct vmx_host {
 struct vmx_vcpu {
 	u32 *vmcs;
 	u64 vmcs_pa;
+	u64 eptp;		       /* as in the VMCS */
 	u32 *virtual_apic;	       /* TPR shadow: the byte at 80h */
 	struct vmx_msr_area *msr_area; /* without "load IA32_EFER": what entry and exit load */
 	u8 *msr_bitmap; /* in force while a rule is about an MSR that does not exit otherwise */
@@ -48,6 +49,7 @@ struct vmx_vcpu {
 	bool rsp_here; /* page->regs[RSP] was read from the VMCS and goes back at the next entry */
 	bool dr_loaded;
 	u8 tpr_threshold;
+	u16 vpid;	       /* as in the VMCS; 0: none */
 	bool in_guest_context; /* between load() and unload() */
 	u32 proc;	       /* primary controls as they are in the VMCS */
 	u64 rip;	       /* as in the VMCS */
@@ -100,18 +102,26 @@ static inline u8 vmx_cpl(void)
 	return vmread(VMCS_GUEST_ES_ACCESS + 4) >> 5 & 3;
 }
 
+/* The control that a guest without a VPID runs without. */
+static inline u32 vmx_untagged(const struct vcpu *v)
+{
+	return v->vm->untagged ? PROC2_VPID : 0;
+}
+
+/* flush.c */
+bool vmx_forget(void); /* everything, on this CPU */
+bool vmx_pay(struct vcpu *v);
 /* controls.c */
 int vmx_resolve(struct vmx_controls *controls, const char **missing);
 /* vmx.c */
 void vmx_make_current(struct vcpu *v); /* preemption is off */
-void vmx_flush(struct vcpu *v);
 /* host.c */
 void vmx_host_constants(struct vmx_cpu *cpu);
 void vmx_host_load(struct vcpu *v);
 void vmx_host_restore(struct vcpu *v);
 /* state.c */
 void vmx_vmcs_init(struct vcpu *v);
-void vmx_apply(struct vcpu *v);
+bool vmx_apply(struct vcpu *v); /* false: INVEPT or INVVPID failed */
 void vmx_sync(struct vcpu *v);
 void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
 int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);

@@ -93,3 +93,4 @@ unit_svm_state := $(svm_sources)
 unit_svm_audit := $(svm_sources)
 # The rest of kernel/vmx is instructions that only a processor with VT-x has.
 unit_vmx_audit := $(wildcard kernel/vmx/audit*.c) $(core_sources)
+unit_vmx_flush := kernel/vmx/flush.c $(core_sources)

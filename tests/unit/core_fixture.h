@@ -31,6 +31,22 @@ static u32 created;
 static struct vcpu *const v = &vcpus[0];
 static __attribute__((unused)) u64 *const regs = pages[0].regs;
 
+/* How often v has owed a flush. */
+static inline u32 flushes(void)
+{
+	u32 count = 0, cause;
+
+	for (cause = 0; cause < FERMATA_FLUSH_CAUSES; cause++)
+		count += v->stats.flush_cause[cause];
+	return count;
+}
+
+static inline void forget_flushes(void)
+{
+	v->owed = FLUSH_NONE;
+	memset(v->stats.flush_cause, 0, sizeof(v->stats.flush_cause));
+}
+
 static inline void add_vcpu(void)
 {
 	u32 id = created++;
@@ -43,9 +59,11 @@ static inline void add_vcpu(void)
 
 static inline void make_vm(void)
 {
-	struct fermata_caps caps = {
-		.phys_bits = 40, .xcr0 = 0xe7, .tsc_khz = 1000000, .nested_levels = BIT(1) | BIT(2)
-	};
+	struct fermata_caps caps = { .tags = 16,
+				     .phys_bits = 40,
+				     .xcr0 = 0xe7,
+				     .tsc_khz = 1000000,
+				     .nested_levels = BIT(1) | BIT(2) };
 	struct fermata_memory slot = { .size = RAM };
 
 	host_test_reset();
@@ -55,7 +73,7 @@ static inline void make_vm(void)
 	memset(&vm, 0, sizeof(vm));
 	memset(&clock_page, 0, sizeof(clock_page));
 	created = 0;
-	assert_int_equal(vm_init(&vm, &fake_backend, &caps, &clock_page), 0);
+	assert_int_equal(vm_init(&vm, &fake_backend, &caps, 0, &clock_page), 0);
 	ram = host_test_user_map(RAM, 4096);
 	slot.user_addr = (uintptr_t)ram;
 	assert_int_equal(vm_set_memory(&vm, &slot), 0);
@@ -71,7 +89,7 @@ static inline int fresh(void **state)
 	fake_hw(v)->rip = 0x1000;
 	fake_hw(v)->rflags = ARCH_RFLAGS_FIXED | ARCH_RFLAGS_IF;
 	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
-	fake.flushes = 0;
+	forget_flushes();
 	return 0;
 }
 

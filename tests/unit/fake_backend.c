@@ -72,6 +72,11 @@ static void fake_run(struct vcpu *v)
 	hw->rip += v->advance;
 	v->advance = 0;
 	v->dirty = 0;
+	if (v->owed) {
+		fake.flushes++;
+		fake.paid = v->owed;
+		v->owed = FLUSH_NONE;
+	}
 	fake.entry_rip[turn] = hw->rip;
 	v->exit = fake.exit[turn];
 	v->exit.rip = hw->rip;
@@ -203,11 +208,6 @@ static int fake_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write)
 	return 0;
 }
 
-static void fake_flush(struct vcpu *v)
-{
-	fake.flushes++;
-}
-
 const struct backend fake_backend = {
 	.name = "fake",
 	.vendor = FERMATA_VENDOR_AMD,
@@ -226,5 +226,4 @@ const struct backend fake_backend = {
 	.can_take = fake_can_take,
 	.inject = fake_inject,
 	.window = fake_window,
-	.flush = fake_flush,
 };

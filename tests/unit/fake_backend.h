@@ -31,6 +31,7 @@ struct fake_script {
 	struct event injected[FAKE_EVENTS];
 	u32 injected_turn[FAKE_EVENTS]; /* with which turn it went in */
 	u32 injections, windows, flushes, loads, audits;
+	u32 paid;	  /* the kinds of the last flush */
 	u32 broken_rules; /* what the audit finds */
 	u32 asked_window; /* how often a window was asked for, not taken back */
 	u64 entry_rip[FAKE_EXITS];

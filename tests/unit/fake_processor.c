@@ -124,3 +124,34 @@ void cpu_machine_check(void)
 {
 	fake_processor.machine_checks++;
 }
+
+static void invalidate(char what, u64 type, u64 tag, u64 address)
+{
+	if (fake_processor.invalidations == FAKE_INVALIDATIONS) {
+		fprintf(stderr, "fake processor: too many invalidations\n");
+		abort();
+	}
+	fake_processor.invalidation[fake_processor.invalidations++] =
+		(struct fake_invalidation){ what, type, tag, address };
+}
+
+void cpu_invlpga(u64 linear, u32 asid)
+{
+	invalidate('A', 0, asid, linear);
+}
+
+bool cpu_invept(u64 type, u64 eptp)
+{
+	if (fake_processor.refused_invept & BIT(type))
+		return false;
+	invalidate('E', type, 0, eptp);
+	return true;
+}
+
+bool cpu_invvpid(u64 type, u16 vpid, u64 linear)
+{
+	if (fake_processor.refused_invvpid & BIT(type))
+		return false;
+	invalidate('V', type, vpid, linear);
+	return true;
+}

@@ -28,7 +28,7 @@ static void mov_exit(u8 kind, u8 number, u8 reg)
 	v->exit.mov.decoded = true;
 	v->advance = 0;
 	v->dirty = 0;
-	fake.flushes = 0;
+	forget_flushes();
 }
 
 /* MOV to a control register from RBX. */
@@ -67,11 +67,11 @@ static void cr0(void **state)
 	long_mode();
 	write_cr(0, PG_LONG | ARCH_CR0_TS);
 	accepted();
-	assert_int_equal(fake.flushes, 0);
+	assert_int_equal(flushes(), 0);
 	assert_int_equal(v->cr0, PG_LONG | ARCH_CR0_TS);
 	write_cr(0, PG_LONG | ARCH_CR0_WP);
 	accepted();
-	assert_int_equal(fake.flushes, 1);
+	assert_int_equal(flushes(), 0); /* nothing that is cached depends on it */
 	/* ET is one whatever is written, undefined bits stay zero. */
 	write_cr(0, (PG_LONG & ~ARCH_CR0_ET) | 1 << 6);
 	accepted();
@@ -95,7 +95,7 @@ static void cr0(void **state)
 	write_cr(0, PG_LONG & ~ARCH_CR0_PG);
 	accepted();
 	assert_int_equal(v->efer, ARCH_EFER_LME);
-	assert_int_equal(fake.flushes, 1);
+	assert_int_equal(flushes(), 1);
 }
 
 static void into_long_mode(void **state)
@@ -108,7 +108,7 @@ static void into_long_mode(void **state)
 	write_cr(0, PG_LONG);
 	accepted();
 	assert_int_equal(v->efer, ARCH_EFER_LME | ARCH_EFER_LMA);
-	assert_int_equal(fake.flushes, 1);
+	assert_int_equal(flushes(), 1);
 }
 
 /* Outside 64-bit mode the operand has 32 bits, whatever an earlier mode left above them. */
@@ -156,14 +156,14 @@ static void cr4(void **state)
 	long_mode();
 	write_cr(4, ARCH_CR4_PAE | ARCH_CR4_OSFXSR);
 	accepted();
-	assert_int_equal(fake.flushes, 0);
+	assert_int_equal(flushes(), 0);
 	for (i = 0; i < ARRAY_SIZE(flushing); i++) {
 		write_cr(4, ARCH_CR4_PAE | flushing[i]);
 		accepted();
-		assert_int_equal(fake.flushes, 1);
+		assert_int_equal(flushes(), 1);
 		write_cr(4, ARCH_CR4_PAE);
 		accepted();
-		assert_int_equal(fake.flushes, 1);
+		assert_int_equal(flushes(), 1);
 	}
 	write_cr(4, 0);
 	refused();
@@ -270,14 +270,15 @@ static void cr2_and_cr4(void **state)
 /* CR3 exits where the CPU cannot let it be. */
 static void cr3(void **state)
 {
-	u32 flushes = fake.flushes;
+	u32 before = flushes();
 
 	mov_exit(EXIT_CR_WRITE, 3, FERMATA_R9);
 	regs[FERMATA_R9] = 0x12345000;
 	assert_int_equal(control_cr_write(v), GO_ON);
 	assert_int_equal(fake_hw(v)->cr3, 0x12345000);
 	assert_int_equal(v->advance, 3);
-	assert_true(fake.flushes > flushes);
+	assert_true(flushes() > before);
+	assert_int_equal(v->owed, FLUSH_LOCAL);
 	mov_exit(EXIT_CR_READ, 3, FERMATA_R9);
 	regs[FERMATA_R9] = 0;
 	assert_int_equal(control_cr_read(v), GO_ON);

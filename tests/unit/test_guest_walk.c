@@ -20,7 +20,7 @@ static u8 shadow[RAM]; /* what the reference walker works on */
 static int setup(void **state)
 {
 	struct fermata_memory slot = { .slot = 0, .gpa = 0, .size = RAM };
-	enum flush owed;
+	struct flush owed;
 
 	host_test_reset();
 	if (guest_memory_init(&memory, &npt_format, 1, 40))
@@ -269,7 +269,7 @@ static void errors_name_the_table(void **state)
 	struct fermata_memory slot = {
 		.slot = 1, .gpa = 1ull << 30, .size = KIB4, .flags = FERMATA_MEMORY_READONLY
 	};
-	enum flush owed;
+	struct flush owed;
 
 	/* a table outside of every slot */
 	table(1)[1] = (2ull << 30) | 7;

@@ -37,10 +37,10 @@ static int set_slot(struct fixture *f, u32 id, u64 gpa, u64 size, const void *at
 		.size = size,
 		.user_addr = user(at),
 	};
-	enum flush owed;
+	struct flush owed;
 	int err = guest_memory_set_slot(&f->memory, &change, &owed);
 
-	if (owed != FLUSH_NONE)
+	if (owed.kinds)
 		guest_memory_reap(&f->memory);
 	return err;
 }
@@ -64,21 +64,21 @@ static void end(struct fixture *f)
 	assert_int_equal(host_test_leaks(), f->leaks);
 }
 
-static int fault(struct fixture *f, u64 gpa, u32 access, enum flush *owed, u8 *level)
+static int fault(struct fixture *f, u64 gpa, u32 access, struct flush *owed, u8 *level)
 {
 	int err = guest_memory_fault(&f->memory, gpa, access, &f->cache, owed, level);
 
-	if (*owed != FLUSH_NONE)
+	if (owed->kinds)
 		guest_memory_reap(&f->memory);
 	return err;
 }
 
-static void invalidate(struct fixture *f, const void *at, u64 size, enum flush expected)
+static void invalidate(struct fixture *f, const void *at, u64 size, u32 expected)
 {
-	enum flush owed = guest_memory_invalidate_begin(&f->memory, user(at), user(at) + size);
+	struct flush owed = guest_memory_invalidate_begin(&f->memory, user(at), user(at) + size);
 
-	assert_int_equal(owed, expected);
-	if (owed != FLUSH_NONE)
+	assert_int_equal(owed.kinds, expected);
+	if (owed.kinds)
 		guest_memory_reap(&f->memory);
 	guest_memory_invalidate_end(&f->memory, user(at), user(at) + size);
 }
@@ -96,12 +96,12 @@ static void faults_map(void **state)
 {
 	struct radix_leaf leaf;
 	struct fixture f;
-	enum flush owed;
+	struct flush owed;
 	u8 level;
 
 	begin(&f, &npt_format);
 	assert_int_equal(fault(&f, 0x5123, RADIX_READ, &owed, &level), 0);
-	assert_int_equal(owed, FLUSH_NONE);
+	assert_int_equal(owed.kinds, FLUSH_NONE);
 	assert_int_equal(level, 1);
 	leaf = lookup(&f, 0x5123);
 	assert_int_equal(leaf.phys, user(f.ram + 0x5123) + HOST_TEST_PHYS_OFFSET);
@@ -123,7 +123,7 @@ static void faults_map(void **state)
 static void read_only_pages_become_writable_on_a_write(void **state)
 {
 	struct fixture f;
-	enum flush owed;
+	struct flush owed;
 	u8 level;
 
 	begin(&f, &ept_format);
@@ -132,12 +132,12 @@ static void read_only_pages_become_writable_on_a_write(void **state)
 	assert_int_equal(lookup(&f, 0).access, RADIX_READ | RADIX_EXEC);
 	assert_int_equal(host_test.pages_dirtied, 0);
 	assert_int_equal(fault(&f, 0, RADIX_WRITE, &owed, &level), 0);
-	assert_int_equal(owed, FLUSH_NONE); /* more access to the same page */
+	assert_int_equal(owed.kinds, FLUSH_NONE); /* more access to the same page */
 	assert_int_equal(lookup(&f, 0).access, RADIX_READ | RADIX_WRITE | RADIX_EXEC);
 	assert_int_equal(host_test.pages_dirtied, 1);
 	/* A late read fault of another vCPU takes nothing back. */
 	assert_int_equal(fault(&f, 0, RADIX_READ, &owed, &level), 0);
-	assert_int_equal(owed, FLUSH_NONE);
+	assert_int_equal(owed.kinds, FLUSH_NONE);
 	assert_int_equal(lookup(&f, 0).access, RADIX_READ | RADIX_WRITE | RADIX_EXEC);
 	end(&f);
 }
@@ -145,7 +145,7 @@ static void read_only_pages_become_writable_on_a_write(void **state)
 static void read_only_slots_are_never_writable(void **state)
 {
 	struct fixture f;
-	enum flush owed;
+	struct flush owed;
 	u8 level;
 
 	begin(&f, &npt_format);
@@ -160,7 +160,7 @@ static void read_only_slots_are_never_writable(void **state)
 static void large_pages(void **state)
 {
 	struct fixture f;
-	enum flush owed;
+	struct flush owed;
 	u8 level;
 	u8 *big;
 
@@ -196,9 +196,9 @@ static void large_pages(void **state)
 	host_test.page_level = 2;
 	assert_int_equal(fault(&f, 4 * MIB2 + KIB4, RADIX_READ, &owed, &level), 0);
 	assert_int_equal(level, 2);
-	assert_int_equal(owed, FLUSH_TAG);
+	assert_int_equal(owed.kinds, FLUSH_NESTED);
 	/* an invalidation of one byte takes all of a large page */
-	invalidate(&f, f.ram + 4 * MIB2 + 5, 1, FLUSH_TAG);
+	invalidate(&f, f.ram + 4 * MIB2 + 5, 1, FLUSH_NESTED);
 	assert_int_equal(lookup(&f, 5 * MIB2 - 1).level, 0);
 	assert_int_equal(lookup(&f, MIB2).level, 2);
 	end(&f);
@@ -215,7 +215,7 @@ static int crooked_page(u64 addr, bool write, struct host_page *page)
 static void host_answers_are_not_trusted_blindly(void **state)
 {
 	struct fixture f;
-	enum flush owed;
+	struct flush owed;
 	u8 level;
 
 	begin(&f, &npt_format);
@@ -229,7 +229,7 @@ static void host_answers_are_not_trusted_blindly(void **state)
 static void errors_leave_nothing_behind(void **state)
 {
 	struct fixture f;
-	enum flush owed;
+	struct flush owed;
 	u8 level;
 
 	begin(&f, &npt_format);
@@ -262,7 +262,7 @@ static void errors_leave_nothing_behind(void **state)
 static void removing_a_slot_unmaps_it(void **state)
 {
 	struct fixture f;
-	enum flush owed;
+	struct flush owed;
 	u64 at;
 	u8 level;
 
@@ -287,10 +287,10 @@ static bool race_ends;
 
 static void race_invalidation(u64 addr, bool write)
 {
-	enum flush owed =
+	struct flush owed =
 		guest_memory_invalidate_begin(&racing->memory, race_start, race_start + race_size);
 
-	if (owed != FLUSH_NONE)
+	if (owed.kinds)
 		guest_memory_reap(&racing->memory);
 	if (race_ends)
 		guest_memory_invalidate_end(&racing->memory, race_start, race_start + race_size);
@@ -312,7 +312,7 @@ static void race_slot_removal(u64 addr, bool write)
 static void invalidation_during_a_fault(void **state)
 {
 	struct fixture f;
-	enum flush owed;
+	struct flush owed;
 	u8 level;
 
 	begin(&f, &npt_format);
@@ -341,7 +341,7 @@ static void invalidation_during_a_fault(void **state)
 static void slot_removed_during_a_fault(void **state)
 {
 	struct fixture f;
-	enum flush owed;
+	struct flush owed;
 	u8 level;
 
 	begin(&f, &npt_format);
@@ -356,7 +356,7 @@ static void slot_removed_during_a_fault(void **state)
 static void invalidations_reach_every_alias(void **state)
 {
 	struct fixture f;
-	enum flush owed;
+	struct flush owed;
 	u8 level;
 
 	begin(&f, &ept_format);
@@ -365,7 +365,7 @@ static void invalidations_reach_every_alias(void **state)
 		assert_int_equal(fault(&f, page * KIB4, RADIX_WRITE, &owed, &level), 0);
 	for (u64 page = 0; page < 4; page++)
 		assert_int_equal(fault(&f, GIB + page * KIB4, RADIX_WRITE, &owed, &level), 0);
-	invalidate(&f, f.ram + 2 * KIB4, 2 * KIB4, FLUSH_TAG);
+	invalidate(&f, f.ram + 2 * KIB4, 2 * KIB4, FLUSH_NESTED);
 	for (u64 page = 0; page < 8; page++)
 		assert_int_equal(lookup(&f, page * KIB4).level, page != 2 && page != 3);
 	for (u64 page = 0; page < 4; page++)
@@ -376,7 +376,7 @@ static void invalidations_reach_every_alias(void **state)
 	assert_int_equal(f.memory.invalidations, 1);
 	/* everything, as when the process ends */
 	owed = guest_memory_invalidate_begin(&f.memory, 0, ~0ull);
-	assert_int_equal(owed, FLUSH_TAG);
+	assert_int_equal(owed.kinds, FLUSH_NESTED);
 	guest_memory_reap(&f.memory);
 	guest_memory_invalidate_end(&f.memory, 0, ~0ull);
 	assert_int_equal(f.memory.radix.leaves[1], 0);
@@ -387,20 +387,19 @@ static void invalidations_reach_every_alias(void **state)
 static void reap_waits_for_the_last_flush(void **state)
 {
 	struct fixture f;
-	enum flush owed;
+	struct flush owed;
 	u32 limbo;
 	u8 level;
 
 	begin(&f, &npt_format);
 	assert_int_equal(fault(&f, 0, RADIX_READ, &owed, &level), 0);
 	assert_int_equal(fault(&f, MIB2, RADIX_READ, &owed, &level), 0);
-	assert_int_equal(guest_memory_invalidate_begin(&f.memory, user(f.ram), user(f.ram) + MIB2),
-			 FLUSH_TAG);
+	owed = guest_memory_invalidate_begin(&f.memory, user(f.ram), user(f.ram) + MIB2);
+	assert_int_equal(owed.kinds, FLUSH_NESTED);
 	limbo = f.memory.radix.limbo_tables;
 	assert_int_equal(limbo, 1);
-	assert_int_equal(guest_memory_invalidate_begin(&f.memory, user(f.ram) + MIB2,
-						       user(f.ram) + 2 * MIB2),
-			 FLUSH_TAG);
+	owed = guest_memory_invalidate_begin(&f.memory, user(f.ram) + MIB2, user(f.ram) + 2 * MIB2);
+	assert_int_equal(owed.kinds, FLUSH_NESTED);
 	guest_memory_reap(&f.memory);
 	assert_int_equal(f.memory.radix.limbo_tables, 2);
 	guest_memory_reap(&f.memory);
@@ -480,7 +479,7 @@ static void *vcpu(void *arg)
 	u64 seed = (uintptr_t)arg;
 
 	while (!READ_ONCE(stop)) {
-		enum flush owed;
+		struct flush owed;
 		u8 level;
 		u64 gpa;
 		int err;
@@ -488,7 +487,7 @@ static void *vcpu(void *arg)
 		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
 		gpa = (seed >> 40) % MOVING * KIB4 + ((seed >> 33 & 1) ? GIB : 0);
 		err = guest_memory_fault(&shared->memory, gpa, RADIX_WRITE, &cache, &owed, &level);
-		if (owed != FLUSH_NONE)
+		if (owed.kinds)
 			guest_memory_reap(&shared->memory);
 		if (!err)
 			__atomic_add_fetch(&mapped, 1, __ATOMIC_SEQ_CST);
@@ -526,10 +525,10 @@ static void no_stale_mapping_under_threads(void **state)
 	for (int step = 0; step < 20000; step++) {
 		u32 page = random_below(MOVING);
 		u64 at = user(f.ram) + page * KIB4;
-		enum flush owed = guest_memory_invalidate_begin(&f.memory, at, at + KIB4);
+		struct flush owed = guest_memory_invalidate_begin(&f.memory, at, at + KIB4);
 		struct radix_leaf leaf;
 
-		if (owed != FLUSH_NONE)
+		if (owed.kinds)
 			guest_memory_reap(&f.memory);
 		__atomic_store_n(&where[page], ++frame, __ATOMIC_SEQ_CST);
 		guest_memory_invalidate_end(&f.memory, at, at + KIB4);

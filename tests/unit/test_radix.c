@@ -40,13 +40,13 @@ static void end(struct fixture *f)
 	assert_int_equal(host_test_leaks(), f->leaks);
 }
 
-static enum flush map(struct fixture *f, u64 gpa, u8 level, u64 phys, u32 access)
+static u32 map(struct fixture *f, u64 gpa, u8 level, u64 phys, u32 access)
 {
-	enum flush owed = FLUSH_NONE;
+	struct flush owed = { 0 };
 
 	assert_int_equal(radix_cache_fill(&f->cache), 0);
 	assert_int_equal(radix_map(&f->radix, gpa, level, phys, access, &f->cache, &owed), 0);
-	return owed;
+	return owed.kinds;
 }
 
 /* The entry the processor would end at, and how. */
@@ -114,7 +114,7 @@ static void bad_arguments_are_refused(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		struct radix other;
-		enum flush owed = FLUSH_NONE;
+		struct flush owed = { 0 };
 		struct radix_leaf leaf;
 		struct fixture f;
 
@@ -132,12 +132,12 @@ static void bad_arguments_are_refused(void **state)
 				 -EINVAL);
 		assert_int_equal(radix_map(&f.radix, 0, 1, 0, RADIX_WRITE, &f.cache, &owed),
 				 -EINVAL);
-		assert_int_equal(owed, FLUSH_NONE);
+		assert_int_equal(owed.kinds, FLUSH_NONE);
 		assert_int_equal(f.radix.tables, 1);
 		assert_false(radix_lookup(&f.radix, 1ull << 48, &leaf));
-		assert_int_equal(radix_unmap(&f.radix, 5, 5), FLUSH_NONE);
-		assert_int_equal(radix_unmap(&f.radix, 1ull << 60, ~0ull), FLUSH_NONE);
-		assert_int_equal(radix_unmap(&f.radix, 0, ~0ull), FLUSH_NONE);
+		assert_int_equal(radix_unmap(&f.radix, 5, 5).kinds, FLUSH_NONE);
+		assert_int_equal(radix_unmap(&f.radix, 1ull << 60, ~0ull).kinds, FLUSH_NONE);
+		assert_int_equal(radix_unmap(&f.radix, 0, ~0ull).kinds, FLUSH_NONE);
 		assert_int_equal(radix_init(&other, formats[i], 0), -EINVAL);
 		assert_int_equal(radix_init(&other, formats[i], 4), -EINVAL);
 		end(&f);
@@ -150,27 +150,29 @@ static void flushes_owed(void **state)
 		struct fixture f;
 
 		begin(&f, formats[i]);
-		assert_int_equal(map(&f, 0, 1, KIB4, RX), FLUSH_NONE);	  /* new */
-		assert_int_equal(map(&f, 0, 1, KIB4, RX), FLUSH_NONE);	  /* the same */
-		assert_int_equal(map(&f, 0, 1, KIB4, RWX), FLUSH_NONE);	  /* more access */
-		assert_int_equal(map(&f, 0, 1, KIB4, RX), FLUSH_TAG);	  /* less */
-		assert_int_equal(map(&f, 0, 1, 2 * KIB4, RX), FLUSH_TAG); /* elsewhere */
-		assert_int_equal(map(&f, 0, 1, 2 * KIB4, RX | RADIX_UNCACHED), FLUSH_TAG);
-		assert_int_equal(map(&f, 0, 2, 0, RWX), FLUSH_TAG); /* a table gives way */
+		assert_int_equal(map(&f, 0, 1, KIB4, RX), FLUSH_NONE);	     /* new */
+		assert_int_equal(map(&f, 0, 1, KIB4, RX), FLUSH_NONE);	     /* the same */
+		assert_int_equal(map(&f, 0, 1, KIB4, RWX), FLUSH_NONE);	     /* more access */
+		assert_int_equal(map(&f, 0, 1, KIB4, RX), FLUSH_NESTED);     /* less */
+		assert_int_equal(map(&f, 0, 1, 2 * KIB4, RX), FLUSH_NESTED); /* elsewhere */
+		assert_int_equal(map(&f, 0, 1, 2 * KIB4, RX | RADIX_UNCACHED), FLUSH_NESTED);
+		assert_int_equal(map(&f, 0, 2, 0, RWX), FLUSH_NESTED); /* a table gives way */
 		assert_int_equal(f.radix.limbo_tables, 1);
 		assert_int_equal(map(&f, KIB4, 1, KIB4, RWX),
 				 FLUSH_NONE); /* the leaf says so already */
 		assert_int_equal(f.radix.leaves[2], 1);
-		assert_int_equal(map(&f, KIB4, 1, KIB4, RX), FLUSH_TAG); /* split */
+		assert_int_equal(map(&f, KIB4, 1, KIB4, RX), FLUSH_NESTED); /* split */
 		assert_int_equal(f.radix.leaves[2], 0);
 		assert_int_equal(f.radix.leaves[1], 512);
-		assert_int_equal(radix_protect(&f.radix, KIB4, 2 * KIB4, RADIX_WRITE), FLUSH_NONE);
-		assert_int_equal(radix_protect(&f.radix, 0, 1, RADIX_WRITE), FLUSH_TAG);
-		assert_int_equal(radix_protect(&f.radix, 0, 1, 0), FLUSH_NONE);
-		assert_int_equal(radix_protect(&f.radix, 0, 1, RADIX_READ), FLUSH_TAG);
+		assert_int_equal(radix_protect(&f.radix, KIB4, 2 * KIB4, RADIX_WRITE).kinds,
+				 FLUSH_NONE);
+		assert_int_equal(radix_protect(&f.radix, 0, 1, RADIX_WRITE).kinds, FLUSH_NESTED);
+		assert_int_equal(radix_protect(&f.radix, 0, 1, 0).kinds, FLUSH_NONE);
+		assert_int_equal(radix_protect(&f.radix, 0, 1, RADIX_READ).kinds, FLUSH_NESTED);
 		assert_int_equal(f.radix.leaves[1], 511);
-		assert_int_equal(radix_unmap(&f.radix, 0, KIB4), FLUSH_NONE);
-		assert_int_equal(radix_unmap(&f.radix, 3 * KIB4 + 5, 3 * KIB4 + 6), FLUSH_TAG);
+		assert_int_equal(radix_unmap(&f.radix, 0, KIB4).kinds, FLUSH_NONE);
+		assert_int_equal(radix_unmap(&f.radix, 3 * KIB4 + 5, 3 * KIB4 + 6).kinds,
+				 FLUSH_NESTED);
 		assert_int_equal(f.radix.leaves[1], 510);
 		end(&f);
 	}
@@ -191,7 +193,7 @@ static void tables_wait_in_limbo(void **state)
 		radix_cache_drain(&f.cache);
 		assert_int_equal(host_test_leaks() - before, 4); /* levels 3, 2 and two of level 1 */
 		assert_int_equal(f.radix.tables, 5);
-		assert_int_equal(radix_unmap(&f.radix, 0, 512 * GIB), FLUSH_TAG);
+		assert_int_equal(radix_unmap(&f.radix, 0, 512 * GIB).kinds, FLUSH_NESTED);
 		assert_int_equal(f.radix.tables, 1);
 		assert_int_equal(f.radix.limbo_tables, 4);
 		assert_int_equal(f.radix.leaves[1], 0);
@@ -220,7 +222,7 @@ static void accessed_and_dirty_survive(void **state)
 		assert_int_equal(map(&f, 0, 2, 0, RWX), FLUSH_NONE);
 		assert_true(radix_lookup(&f.radix, 0, &leaf));
 		assert_true(leaf.accessed && leaf.dirty);
-		assert_int_equal(radix_protect(&f.radix, 0, 1, RADIX_WRITE), FLUSH_TAG);
+		assert_int_equal(radix_protect(&f.radix, 0, 1, RADIX_WRITE).kinds, FLUSH_NESTED);
 		assert_true(radix_lookup(&f.radix, 0, &leaf));
 		assert_true(leaf.accessed && leaf.dirty);
 		assert_int_equal(leaf.access, RX);
@@ -238,7 +240,7 @@ static void accessed_and_dirty_survive(void **state)
 static void running_dry_changes_nothing(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
-		enum flush owed = FLUSH_NONE;
+		struct flush owed = { 0 };
 		struct radix_leaf leaf;
 		struct fixture f;
 
@@ -284,11 +286,11 @@ static u64 pages_of(u8 level)
 	return radix_size(level) / KIB4;
 }
 
-static enum flush model_map(u64 gpa, u8 level, u64 phys, u32 access)
+static u32 model_map(u64 gpa, u8 level, u64 phys, u32 access)
 {
 	u64 first = gpa / KIB4, count = pages_of(level);
 	struct model_page *at = &model[first];
-	enum flush owed = FLUSH_NONE;
+	u32 owed = FLUSH_NONE;
 
 	if (at->access && at->level > level && at->phys == phys && at->access == access)
 		return FLUSH_NONE;
@@ -298,14 +300,14 @@ static enum flush model_map(u64 gpa, u8 level, u64 phys, u32 access)
 
 		for (u64 p = start; p < start + n; p++)
 			model[p].level = smaller;
-		owed = FLUSH_TAG;
+		owed = FLUSH_NESTED;
 	}
 	for (u64 p = 0; p < count; p++) {
 		struct model_page *page = &at[p];
 
 		if (page->access && (page->phys != phys + p * KIB4 || (page->access & ~access) ||
 				     ((page->access ^ access) & RADIX_UNCACHED)))
-			owed = FLUSH_TAG;
+			owed = FLUSH_NESTED;
 		page->phys = phys + p * KIB4;
 		page->access = (u8)access;
 		page->level = level;
@@ -313,9 +315,9 @@ static enum flush model_map(u64 gpa, u8 level, u64 phys, u32 access)
 	return owed;
 }
 
-static enum flush model_remove(u64 start, u64 end, u32 remove)
+static u32 model_remove(u64 start, u64 end, u32 remove)
 {
-	enum flush owed = FLUSH_NONE;
+	u32 owed = FLUSH_NONE;
 
 	if (start >= end)
 		return FLUSH_NONE;
@@ -329,7 +331,7 @@ static enum flush model_remove(u64 start, u64 end, u32 remove)
 			if (!(left & RADIX_READ))
 				left = 0;
 			if (left != model[q].access)
-				owed = FLUSH_TAG;
+				owed = FLUSH_NESTED;
 			if (q != p)
 				model[q].access = (u8)left;
 		}
@@ -377,7 +379,7 @@ static void random_map(struct fixture *f)
 	/* often the same address, so that sizes change without the translation changing */
 	u64 phys = random_one_in(2) ? gpa + 8 * GIB : random_u64() & 0xfffffffff000ull;
 	u32 access = accesses[random_below(ARRAY_SIZE(accesses))];
-	enum flush expected, owed;
+	u32 expected, owed;
 	u32 limbo;
 
 	phys &= ~(radix_size(level) - 1);
@@ -385,7 +387,7 @@ static void random_map(struct fixture *f)
 	limbo = f->radix.limbo_tables;
 	owed = map(f, gpa, level, phys, access);
 	if (expected != FLUSH_NONE || f->radix.limbo_tables != limbo)
-		assert_int_equal(owed, FLUSH_TAG);
+		assert_int_equal(owed, FLUSH_NESTED);
 	else
 		assert_int_equal(owed, FLUSH_NONE);
 }
@@ -397,7 +399,7 @@ static void random_remove(struct fixture *f)
 		     random_one_in(10) ? RADIX_READ :
 					 1u << random_below(3),
 	    limbo;
-	enum flush expected, owed;
+	u32 expected, owed;
 
 	if (random_one_in(4)) {
 		start += random_below(KIB4);
@@ -405,10 +407,10 @@ static void random_remove(struct fixture *f)
 	}
 	expected = model_remove(start, start + size, remove);
 	limbo = f->radix.limbo_tables;
-	owed = remove ? radix_protect(&f->radix, start, start + size, remove) :
-			radix_unmap(&f->radix, start, start + size);
+	owed = remove ? radix_protect(&f->radix, start, start + size, remove).kinds :
+			radix_unmap(&f->radix, start, start + size).kinds;
 	if (expected != FLUSH_NONE || f->radix.limbo_tables != limbo)
-		assert_int_equal(owed, FLUSH_TAG);
+		assert_int_equal(owed, FLUSH_NESTED);
 	else
 		assert_int_equal(owed, FLUSH_NONE);
 	if (random_one_in(3))

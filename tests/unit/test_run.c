@@ -405,11 +405,34 @@ static void death(void **state)
 /* A flush that was asked for is paid before the next entry, once. */
 static void flush(void **state)
 {
-	host_set_bit(REQUEST_FLUSH, &v->requests);
+	struct fermata_stats stats;
+
+	host_set_bit(REQUEST_CAUSE + FERMATA_CAUSE_HOST, &v->requests);
+	host_set_bit(REQUEST_FLUSH_NESTED, &v->requests);
 	script(2);
 	run();
 	assert_int_equal(fake.flushes, 1);
+	assert_int_equal(fake.paid, FLUSH_NESTED);
 	assert_int_equal(v->requests, 0);
+	/* What came together is paid together, and each cause counted. */
+	host_set_bit(REQUEST_CAUSE + FERMATA_CAUSE_SLOT, &v->requests);
+	host_set_bit(REQUEST_CAUSE + FERMATA_CAUSE_HOST, &v->requests);
+	host_set_bit(REQUEST_FLUSH_LINEAR, &v->requests);
+	host_set_bit(REQUEST_FLUSH_NESTED, &v->requests);
+	fake.count = fake.played = 0;
+	host_test.must_leave = false;
+	script(2);
+	run();
+	assert_int_equal(fake.flushes, 2);
+	assert_int_equal(fake.paid, FLUSH_NESTED | FLUSH_LINEAR);
+	vcpu_get_stats(v, &stats);
+	assert_int_equal(stats.flush_cause[FERMATA_CAUSE_HOST], 2);
+	assert_int_equal(stats.flush_cause[FERMATA_CAUSE_SLOT], 1);
+	assert_int_equal(stats.flush_cause[FERMATA_CAUSE_UNTAGGED], 0);
+	vm.untagged = true;
+	vcpu_get_stats(v, &stats);
+	assert_int_equal(stats.flush_cause[FERMATA_CAUSE_UNTAGGED], 4);
+	assert_int_equal(stats.flush_kind[FERMATA_FLUSH_ENTRY], 4);
 }
 
 /* A nested fault is answered outside guest context, and the guest goes on where it was. */

@@ -33,7 +33,7 @@ static bool edited; /* since the last load: an address must be invalidated befor
 static void start(u32 optimisations, u32 max_pages, u8 host_level)
 {
 	struct fermata_memory slot = { .slot = 0, .gpa = 0, .size = RAM };
-	enum flush owed;
+	struct flush owed;
 
 	host_test_reset();
 	leaks = host_test_leaks();
@@ -61,15 +61,15 @@ static void stop(void)
 	assert_int_equal(host_test_leaks(), leaks);
 }
 
-static void pay(enum flush owed)
+static void pay(struct flush owed)
 {
-	if (owed != FLUSH_NONE)
+	if (owed.kinds)
 		guest_memory_reap(&memory);
 }
 
 static void refill(void)
 {
-	enum flush owed;
+	struct flush owed;
 
 	assert_int_equal(shadow_refill(&memory, &owed), 0);
 	pay(owed);
@@ -237,7 +237,7 @@ static void probe(u64 linear, u32 access, struct seen *seen)
 	expected = ref_walk(&paging, memory.phys_bits, linear, access);
 	for (;;) {
 		enum shadow_result result;
-		enum flush owed;
+		struct flush owed;
 
 		assert_true(tries++ < 20);
 		if (processor(linear, access, &phys)) {

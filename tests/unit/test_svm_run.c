@@ -48,6 +48,8 @@ static void registers(void **state)
 	assert_int_equal(page.regs[FERMATA_RSP], 0x66);
 	assert_int_equal(page.regs[FERMATA_RCX], 0x77);
 	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	assert_int_equal(v->dirty, DIRTY_FLUSH); /* TLB_CONTROL is for one entry */
+	turn();
 	assert_int_equal(v->dirty, 0);
 }
 
@@ -85,7 +87,8 @@ static void clean_bits(void **state)
 		{ DIRTY_CLOCK, CLEAN_INTERCEPTS },
 		{ DIRTY_DEBUG, CLEAN_DR },
 		{ DIRTY_PAT, CLEAN_NESTED },
-		{ DIRTY_ROOT, CLEAN_NESTED | CLEAN_ASID },
+		{ DIRTY_ROOT, CLEAN_NESTED },
+		{ DIRTY_FLUSH, 0 },
 	};
 	u32 i;
 
@@ -238,7 +241,12 @@ static void window(void **state)
 	assert_int_equal(c->intercept[VMCB_MISC1], misc1);
 }
 
-/* A flush is a new ASID; when they run out, all are flushed once. */
+static u64 done_so_far(u32 kind)
+{
+	return v->stats.flush_kind[kind];
+}
+
+/* Without FlushByAsid a flush is a new ASID; when they run out, all are flushed once. */
 static void tags(void **state)
 {
 	u32 i, last, all = 0;
@@ -247,11 +255,12 @@ static void tags(void **state)
 	last = seen.guest_asid;
 	turn();
 	assert_int_equal(seen.guest_asid, last);
+	assert_int_equal(seen.tlb_control, TLB_NOTHING);
 	for (i = 0; i < 40; i++) {
-		svm_flush(v);
+		vcpu_owe(v, i % 2 ? FLUSH_NESTED : FLUSH_LOCAL, 0, FERMATA_CAUSE_HOST);
 		turn();
 		assert_int_not_equal(seen.guest_asid, last);
-		assert_in_range(seen.guest_asid, 1, 15);
+		assert_in_range(seen.guest_asid, 2, 15); /* 1 is the untagged guests' */
 		if (seen.tlb_control == TLB_FLUSH_ALL)
 			all++;
 		else
@@ -259,6 +268,120 @@ static void tags(void **state)
 		last = seen.guest_asid;
 	}
 	assert_in_range(all, 2, 3);
+	assert_int_equal(done_so_far(FERMATA_FLUSH_NEW_TAG), 41);
+	assert_int_equal(done_so_far(FERMATA_FLUSH_ALL_TAGS), all + 1);
+	turn();
+	assert_int_equal(seen.tlb_control, TLB_NOTHING);
+	/* One address never needs a new one. */
+	fake_processor.invalidations = 0;
+	vcpu_owe(v, FLUSH_ADDRESS, 0x7654321, FERMATA_CAUSE_ADDRESS);
+	turn();
+	assert_int_equal(seen.guest_asid, last);
+	assert_int_equal(fake_processor.invalidations, 1);
+	assert_int_equal(fake_processor.invalidation[0].what, 'A');
+	assert_int_equal(fake_processor.invalidation[0].tag, last);
+	assert_int_equal(fake_processor.invalidation[0].address, 0x7654321);
+	/* On another CPU it has none. */
+	v->tag.cpu = 1;
+	v->dirty |= DIRTY_ROOT;
+	turn();
+	assert_int_not_equal(seen.guest_asid, last);
+	assert_int_equal(v->stats.flush_cause[FERMATA_CAUSE_CPU], 1);
+}
+
+/* With FlushByAsid the ASID stays, and less is flushed where less is owed: APM 2 15.16.1. */
+static void flush_by_asid(void **state)
+{
+	static const struct {
+		u32 owed;
+		u8 control;
+		u32 kind, invlpga;
+	} row[] = {
+		{ FLUSH_NESTED, TLB_FLUSH_ASID, FERMATA_FLUSH_TAG, 0 },
+		{ FLUSH_LINEAR, TLB_FLUSH_ASID, FERMATA_FLUSH_TAG, 0 },
+		{ FLUSH_LINEAR | FLUSH_ADDRESS, TLB_FLUSH_ASID, FERMATA_FLUSH_TAG, 0 },
+		{ FLUSH_LOCAL, TLB_FLUSH_LOCAL, FERMATA_FLUSH_LOCAL, 0 },
+		{ FLUSH_LOCAL | FLUSH_ADDRESS, TLB_FLUSH_LOCAL, FERMATA_FLUSH_LOCAL, 1 },
+		{ FLUSH_ADDRESS, TLB_NOTHING, FERMATA_FLUSH_ADDRESS, 1 },
+	};
+	u32 i, asid;
+
+	svm_features |= SVM_FEATURE_FLUSH_BY_ASID;
+	turn();
+	turn();
+	asid = seen.guest_asid;
+	for (i = 0; i < ARRAY_SIZE(row); i++) {
+		u64 before = done_so_far(row[i].kind);
+
+		fake_processor.invalidations = 0;
+		vcpu_owe(v, row[i].owed, 0x1000, FERMATA_CAUSE_STATE);
+		turn();
+		assert_int_equal(seen.guest_asid, asid);
+		assert_int_equal(seen.tlb_control, row[i].control);
+		assert_int_equal(done_so_far(row[i].kind), before + 1);
+		assert_int_equal(fake_processor.invalidations, row[i].invlpga);
+		turn();
+		assert_int_equal(seen.tlb_control, TLB_NOTHING);
+	}
+	/* Two addresses: there is room for one. */
+	vcpu_owe(v, FLUSH_ADDRESS, 0x1000, FERMATA_CAUSE_ADDRESS);
+	vcpu_owe(v, FLUSH_ADDRESS, 0x1fff, FERMATA_CAUSE_ADDRESS);
+	assert_int_equal(v->owed, FLUSH_ADDRESS);
+	vcpu_owe(v, FLUSH_ADDRESS, 0x2000, FERMATA_CAUSE_ADDRESS);
+	turn();
+	assert_int_equal(seen.tlb_control, TLB_FLUSH_ASID);
+	svm_features &= ~SVM_FEATURE_FLUSH_BY_ASID;
+}
+
+/* Without tags: one ASID for all, flushed at every entry. */
+static void untagged(void **state)
+{
+	u32 i;
+
+	vm.untagged = true;
+	for (i = 0; i < 5; i++) {
+		turn();
+		assert_int_equal(seen.guest_asid, 1);
+		assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL);
+		if (i == 2)
+			vcpu_owe(v, FLUSH_NESTED, 0, FERMATA_CAUSE_HOST);
+	}
+	svm_features |= SVM_FEATURE_FLUSH_BY_ASID;
+	v->dirty |= DIRTY_ROOT;
+	for (i = 0; i < 5; i++) {
+		turn();
+		assert_int_equal(seen.guest_asid, 1);
+		assert_int_equal(seen.tlb_control, TLB_FLUSH_ASID);
+	}
+	/* Whoever had the CPU before. */
+	svm_cpus[0].tags.flush_all = true;
+	v->dirty |= DIRTY_ROOT;
+	turn();
+	assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL);
+	turn();
+	assert_int_equal(seen.tlb_control, TLB_FLUSH_ASID);
+	svm_features &= ~SVM_FEATURE_FLUSH_BY_ASID;
+}
+
+/* A CPU with one ASID for guests: whoever comes after an untagged one flushes everything. */
+static void untagged_shares_its_asid(void **state)
+{
+	tag_pool_init(&svm_cpus[0].tags, 2, 0, true);
+	turn();
+	turn();
+	assert_int_equal(seen.guest_asid, 1);
+	assert_int_equal(seen.tlb_control, TLB_NOTHING);
+	vm.untagged = true;
+	v->dirty |= DIRTY_ROOT;
+	turn();
+	assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL);
+	vm.untagged = false;
+	v->dirty |= DIRTY_ROOT;
+	turn();
+	assert_int_equal(seen.guest_asid, 1);
+	assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL);
+	turn();
+	assert_int_equal(seen.tlb_control, TLB_NOTHING);
 }
 
 /* APM 2 15.4, 15.30: who has the CPU, and what stands in the way. */
@@ -287,12 +410,21 @@ static void detect(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RUN_TEST(registers),   RUN_TEST(what_the_hardware_gets),
-		RUN_TEST(clean_bits),  RUN_TEST(step),
-		RUN_TEST(single_step), RUN_TEST(task_priority),
-		RUN_TEST(breakpoints), RUN_TEST(can_take),
-		RUN_TEST(inject),      RUN_TEST(window),
-		RUN_TEST(tags),	       RUN_TEST(detect),
+		RUN_TEST(registers),
+		RUN_TEST(what_the_hardware_gets),
+		RUN_TEST(clean_bits),
+		RUN_TEST(step),
+		RUN_TEST(single_step),
+		RUN_TEST(task_priority),
+		RUN_TEST(breakpoints),
+		RUN_TEST(can_take),
+		RUN_TEST(inject),
+		RUN_TEST(window),
+		RUN_TEST(tags),
+		RUN_TEST(detect),
+		RUN_TEST(flush_by_asid),
+		RUN_TEST(untagged),
+		RUN_TEST(untagged_shares_its_asid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,7 @@ static void no_memory(void **state)
 	for (n = 0; err; n++) {
 		host_test.allocs_until_failure = n;
 		memset(&other, 0, sizeof(other));
-		err = vm_init(&other, &fake_backend, &caps, &clock_page);
+		err = vm_init(&other, &fake_backend, &caps, 0, &clock_page);
 		if (!err)
 			break;
 		assert_int_equal(err, -ENOMEM);
@@ -68,7 +68,7 @@ static void no_memory(void **state)
 	host_test.allocs_until_failure = -1;
 	vm_destroy(&other);
 	caps.tsc_khz = 0;
-	assert_int_equal(vm_init(&other, &fake_backend, &caps, &clock_page), -EINVAL);
+	assert_int_equal(vm_init(&other, &fake_backend, &caps, 0, &clock_page), -EINVAL);
 }
 
 static void cpuid_before_vcpus(void **state)
@@ -79,7 +79,7 @@ static void cpuid_before_vcpus(void **state)
 
 	cpuid = *vm.cpuid_supported;
 	assert_int_equal(vm_set_cpuid(&vm, &cpuid), -EBUSY);
-	assert_int_equal(vm_init(&other, &fake_backend, &caps, &clock_page), 0);
+	assert_int_equal(vm_init(&other, &fake_backend, &caps, 0, &clock_page), 0);
 	cpuid.entry[1].reserved = 1;
 	assert_int_equal(vm_set_cpuid(&other, &cpuid), -EINVAL);
 	assert_true(other.cpuid.count > 1); /* as it was */
@@ -271,7 +271,7 @@ static void *flush(void *arg)
 
 static void map_something(void)
 {
-	enum flush owed;
+	struct flush owed;
 	u8 level;
 
 	assert_int_equal(guest_memory_fault(&vm.memory, 0x5000, RADIX_READ, &v->cache, &owed,
@@ -287,7 +287,8 @@ static void nothing_to_flush(void **state)
 	assert_int_equal(v->requests, 0);
 	map_something();
 	flush(&f);
-	assert_int_equal(v->requests, BIT(REQUEST_FLUSH));
+	assert_int_equal(v->requests,
+			 BIT(REQUEST_FLUSH_NESTED) | BIT_ULL(REQUEST_CAUSE + FERMATA_CAUSE_HOST));
 	assert_int_equal(host_test.kicks, 0);
 }
 
@@ -299,7 +300,7 @@ static void start_flush_of_guest(struct flusher *f)
 	while (!READ_ONCE(host_test.kicks))
 		sched_yield();
 	assert_false(__atomic_load_n(&f->done, __ATOMIC_ACQUIRE));
-	assert_true(READ_ONCE(v->requests) & BIT(REQUEST_FLUSH));
+	assert_true(READ_ONCE(v->requests) & BIT(REQUEST_FLUSH_NESTED));
 }
 
 /* A guest that runs is waited for, until it has come out; where to makes no difference. */
@@ -325,7 +326,7 @@ static void flush_waits_for_exit(void **state)
 	f = (struct flusher){ 0 };
 	host_test.kicks = 0;
 	start_flush_of_guest(&f);
-	host_clear_bit(REQUEST_FLUSH, &v->requests);
+	host_clear_bit(REQUEST_FLUSH_NESTED, &v->requests);
 	pthread_join(f.thread, NULL);
 	assert_true(f.done);
 	v->mode = VCPU_OUTSIDE;
@@ -338,8 +339,8 @@ static void slot_removal_flushes(void **state)
 	smp();
 	map_something();
 	assert_int_equal(vm_set_memory(&vm, &slot), 0);
-	assert_true(v->requests & BIT(REQUEST_FLUSH));
-	assert_true(vcpus[3].requests & BIT(REQUEST_FLUSH));
+	assert_true(v->requests & BIT(REQUEST_FLUSH_NESTED));
+	assert_true(vcpus[3].requests & BIT(REQUEST_FLUSH_NESTED));
 	assert_int_equal(vm_set_memory(&vm, &slot), -ENOENT);
 }
 

@@ -13,6 +13,13 @@ struct cpu_words {
 };
 
 #define FAKE_MSRS 16
+#define FAKE_INVALIDATIONS 64
+
+/* An INVLPGA, INVEPT or INVVPID. */
+struct fake_invalidation {
+	char what; /* 'A', 'E', 'V' */
+	u64 type, tag, address;
+};
 
 struct fake_processor {
 	/* CPUID; NULL: an AMD processor that has every feature bit there is */
@@ -26,6 +33,9 @@ struct fake_processor {
 	u32 msrs;
 	u64 random; /* what RDRAND and RDSEED give; 0: nothing */
 	u32 msr_writes, dr_writes, machine_checks;
+	struct fake_invalidation invalidation[FAKE_INVALIDATIONS];
+	u32 invalidations;
+	u32 refused_invept, refused_invvpid; /* 1 << type: those that fail */
 };
 extern struct fake_processor fake_processor;
 
@@ -42,5 +52,8 @@ void cpu_write_dr(u32 number, u64 value);
 bool cpu_rdrand(u64 *value);
 bool cpu_rdseed(u64 *value);
 void cpu_machine_check(void);
+void cpu_invlpga(u64 linear, u32 asid);
+bool cpu_invept(u64 type, u64 eptp);
+bool cpu_invvpid(u64 type, u16 vpid, u64 linear);
 
 #endif

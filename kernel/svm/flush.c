@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Tags, and the flushes that are owed: APM 2 15.16. An ASID marks everything that the processor keeps
+ * of a guest's translations, its own and the nested ones.
+ */
+#include "svm/svm.h"
+#include "core/processor.h"
+
+static void note(struct vcpu *v, u32 kind)
+{
+	v->stats.flush_kind[kind]++;
+}
+
+/* All share one ASID. TLB_CONTROL stays what it is, so every entry flushes. */
+static void pay_untagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags)
+{
+	c->guest_asid = tag_shared(tags);
+	c->clean &= ~CLEAN_ASID;
+	c->tlb_control = svm_features & SVM_FEATURE_FLUSH_BY_ASID ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
+	if (!tags->flush_all)
+		return;
+	/* What this guest leaves under somebody else's tag is the next one's to flush. */
+	if (tags->shared < tags->first)
+		tags->flush_all = false;
+	note(v, FERMATA_FLUSH_ALL_TAGS);
+	if (c->tlb_control == TLB_FLUSH_ALL)
+		return;
+	c->tlb_control = TLB_FLUSH_ALL;
+	v->dirty |= DIRTY_FLUSH;
+}
+
+/* A new ASID, or the one it has. True: nothing is cached under it. */
+static bool take_tag(struct vcpu *v, struct vmcb *c, struct tag_pool *tags)
+{
+	switch (tag_get(tags, v->cpu, &v->tag)) {
+	case TAG_KEPT:
+		return false;
+	case TAG_MOVED:
+		v->stats.flush_cause[FERMATA_CAUSE_CPU]++;
+		break;
+	case TAG_EXPIRED:
+		v->stats.flush_cause[FERMATA_CAUSE_ROLLOVER]++;
+		break;
+	case TAG_DROPPED:
+		break;
+	}
+	c->guest_asid = v->tag.id;
+	c->clean &= ~CLEAN_ASID;
+	note(v, FERMATA_FLUSH_NEW_TAG);
+	return true;
+}
+
+static u8 pay_tagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags, u32 owed)
+{
+	bool fresh;
+
+	/* Without FlushByAsid a whole flush of one tag is another tag. */
+	if (owed & ~FLUSH_ADDRESS && !(svm_features & SVM_FEATURE_FLUSH_BY_ASID))
+		tag_drop(&v->tag);
+	fresh = take_tag(v, c, tags);
+	if (tags->flush_all) {
+		tags->flush_all = false;
+		note(v, FERMATA_FLUSH_ALL_TAGS);
+		return TLB_FLUSH_ALL;
+	}
+	if (fresh)
+		return TLB_NOTHING;
+	if (owed & (FLUSH_NESTED | FLUSH_LINEAR)) {
+		note(v, FERMATA_FLUSH_TAG);
+		return TLB_FLUSH_ASID;
+	}
+	if (owed & FLUSH_ADDRESS) {
+		cpu_invlpga(v->owed_linear, v->tag.id);
+		note(v, FERMATA_FLUSH_ADDRESS);
+	}
+	if (owed & FLUSH_LOCAL) {
+		note(v, FERMATA_FLUSH_LOCAL);
+		return TLB_FLUSH_LOCAL;
+	}
+	return TLB_NOTHING;
+}
+
+void svm_pay(struct vcpu *v)
+{
+	struct svm_vcpu *s = v->hw;
+	struct vmcb *c = s->vmcb;
+	u32 owed = v->owed;
+
+	v->owed = FLUSH_NONE;
+	if (v->vm->untagged) {
+		pay_untagged(v, c, &s->cpu->tags);
+		return;
+	}
+	c->tlb_control = pay_tagged(v, c, &s->cpu->tags, owed);
+	/* For one entry: the next one looks again, and with nothing owed takes it back. */
+	if (c->tlb_control)
+		v->dirty |= DIRTY_FLUSH;
+}
