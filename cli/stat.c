@@ -114,13 +114,30 @@ static void print_rates(struct json_object *now, struct json_object *before, uin
 		{ "injected", "events injected" },
 		{ "halts", "halts" },
 		{ "nested_faults", "pages mapped" },
-		{ "flushes", "flushes" },
-		{ "tag_rollovers", "tag generations" },
 	};
 
 	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
 		printf("%-24s %12" PRIu64 " %12.0f\n", rates[i][1], guest_number(now, rates[i][0]),
 		       per_second(since(now, before, rates[i][0]), ns));
+}
+
+/* Counters that are objects: flushes by kind, or by cause. */
+static void print_flushes(const char *key, const char *title, struct json_object *now,
+			  struct json_object *before, uint64_t ns)
+{
+	struct json_object *counts, *earlier = NULL;
+
+	if (!json_object_object_get_ex(now, key, &counts))
+		return;
+	json_object_object_get_ex(before, key, &earlier);
+	json_object_object_foreach(counts, name, value)
+	{
+		char row[64];
+
+		snprintf(row, sizeof(row), "%s %s", title, name);
+		printf("%-24s %12" PRIu64 " %12.0f\n", row, json_object_get_uint64(value),
+		       per_second(since(counts, earlier, name), ns));
+	}
 }
 
 static void print_table(const struct stat_options *options, struct json_object *about,
@@ -147,6 +164,8 @@ static void print_table(const struct stat_options *options, struct json_object *
 	exits = share(cycles, all);
 	printf("\n%-24s %12s %12s\n", "", "total", "per second");
 	print_rates(now, before, ns);
+	print_flushes("flushes", "flushes,", now, before, ns);
+	print_flushes("owed", "owed by", now, before, ns);
 	printf("\ntime: in the guest %.2f%%, in exits %.2f%%, asleep in hlt %.2f%%, elsewhere %.2f%%\n",
 	       guest, exits, halted,
 	       guest + exits + halted < 100 ? 100 - guest - exits - halted : 0.0);

@@ -28,32 +28,8 @@ static double percent(uint64_t part, uint64_t whole)
 	return whole ? 100.0 * (double)part / (double)whole : 0;
 }
 
-static const char *const flush_kind[FERMATA_FLUSH_KINDS] = {
-	[FERMATA_FLUSH_NEW_TAG] = "new tag",
-	[FERMATA_FLUSH_ADDRESS] = "one address",
-	[FERMATA_FLUSH_LOCAL] = "tag but global pages",
-	[FERMATA_FLUSH_TAG] = "tag",
-	[FERMATA_FLUSH_ALL_TAGS] = "all tags",
-	[FERMATA_FLUSH_NESTED] = "nested tables",
-	[FERMATA_FLUSH_ALL_NESTED] = "all nested tables",
-	[FERMATA_FLUSH_ENTRY] = "every entry",
-};
-
-static const char *const flush_cause[FERMATA_FLUSH_CAUSES] = {
-	[FERMATA_CAUSE_STATE] = "reset",
-	[FERMATA_CAUSE_CONTROL] = "guest's control registers",
-	[FERMATA_CAUSE_ADDRESS] = "guest's invlpg",
-	[FERMATA_CAUSE_HOST] = "host took memory",
-	[FERMATA_CAUSE_SLOT] = "slot removed",
-	[FERMATA_CAUSE_REMAP] = "mapping replaced",
-	[FERMATA_CAUSE_SHADOW] = "shadow table",
-	[FERMATA_CAUSE_CPU] = "other CPU",
-	[FERMATA_CAUSE_ROLLOVER] = "tags ran out",
-	[FERMATA_CAUSE_UNTAGGED] = "no tag",
-};
-
 /* Those that there were, in one line. */
-static void flushes_format(const char *title, const char *const *name, const __u64 *count,
+static void flushes_format(const char *title, const char *(*name)(uint32_t), const __u64 *count,
 			   unsigned names, FILE *out)
 {
 	const char *separator = " ";
@@ -63,7 +39,7 @@ static void flushes_format(const char *title, const char *const *name, const __u
 	for (i = 0; i < names; i++) {
 		if (!count[i])
 			continue;
-		fprintf(out, "%s%s %llu", separator, name[i], count[i]);
+		fprintf(out, "%s%s %llu", separator, name(i), count[i]);
 		separator = ", ";
 	}
 	fprintf(out, "%s\n", *separator == ' ' ? " none" : "");
@@ -104,8 +80,10 @@ void stats_format(const struct fermata_stats *stats, uint32_t tsc_khz, FILE *out
 		stats->entries, stats->user_exits, stats->injected, stats->halts);
 	fprintf(out, "nested page faults mapped %llu (%llu large)\n", stats->nested_faults,
 		stats->large_mappings);
-	flushes_format("flushes", flush_kind, stats->flush_kind, FERMATA_FLUSH_KINDS, out);
-	flushes_format("owed by", flush_cause, stats->flush_cause, FERMATA_FLUSH_CAUSES, out);
+	flushes_format("flushes", fermata_flush_kind_name, stats->flush_kind, FERMATA_FLUSH_KINDS,
+		       out);
+	flushes_format("owed by", fermata_flush_cause_name, stats->flush_cause,
+		       FERMATA_FLUSH_CAUSES, out);
 	fprintf(out, "cycles in the guest %llu, in exits %" PRIu64 " (%.2f%%), idle in hlt %llu\n",
 		stats->guest_cycles, cycles, percent(cycles, stats->guest_cycles + cycles),
 		stats->halt_cycles);

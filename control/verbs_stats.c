@@ -33,6 +33,17 @@ static struct json_object *exits(const struct fermata_stats *stats)
 	return list;
 }
 
+/* Those that there were, by name. */
+static struct json_object *flushes(const __u64 *count, uint32_t names, const char *(*name)(uint32_t))
+{
+	struct json_object *object = json_object_new_object();
+
+	for (uint32_t i = 0; i < names; i++)
+		if (count[i])
+			add(object, name(i), count[i]);
+	return object;
+}
+
 static int run_stats(struct control_call *call)
 {
 	const struct control_guest *guest = call->guest;
@@ -58,8 +69,12 @@ static int run_stats(struct control_call *call)
 	add(result, "halts", stats->halts);
 	add(result, "nested_faults", stats->nested_faults);
 	add(result, "large_mappings", stats->large_mappings);
-	add(result, "flushes", stats->flushes);
-	add(result, "tag_rollovers", stats->tag_rollovers);
+	json_object_object_add(result, "flushes",
+			       flushes(stats->flush_kind, FERMATA_FLUSH_KINDS,
+				       fermata_flush_kind_name));
+	json_object_object_add(result, "owed",
+			       flushes(stats->flush_cause, FERMATA_FLUSH_CAUSES,
+				       fermata_flush_cause_name));
 	add(result, "guest_cycles", stats->guest_cycles);
 	add(result, "halt_cycles", stats->halt_cycles);
 	json_object_object_add(result, "exits", exits(stats));

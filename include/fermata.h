@@ -238,6 +238,9 @@ const char *fermata_event_number_name(unsigned event);
 const char *fermata_exit_reason_name(uint32_t reason); /* "IO", "MMIO", ... */
 /* "npf", "cpuid" (AMD), "EPT_VIOLATION" (Intel): Linux's names; vendor as in caps and stats */
 const char *fermata_exit_code_name(uint32_t vendor, uint32_t code);
+/* fermata_stats.flush_kind[] and flush_cause[]: "new-tag", "all-tags"; "host", "control" */
+const char *fermata_flush_kind_name(uint32_t kind);
+const char *fermata_flush_cause_name(uint32_t cause);
 /* What a VM-instruction error means (Intel; SDM 3C 31.4): hw_info1 with FERMATA_VMX_FAIL. */
 const char *fermata_vmx_error(uint32_t error);
 /*

@@ -100,3 +100,28 @@ const char *fermata_exit_code_name(uint32_t vendor, uint32_t code)
 				return vmx_names[i].name;
 	return "unknown";
 }
+
+const char *fermata_flush_kind_name(uint32_t kind)
+{
+	static const char *const name[FERMATA_FLUSH_KINDS] = {
+		[FERMATA_FLUSH_NEW_TAG] = "new-tag",	   [FERMATA_FLUSH_ADDRESS] = "address",
+		[FERMATA_FLUSH_LOCAL] = "local",	   [FERMATA_FLUSH_TAG] = "tag",
+		[FERMATA_FLUSH_ALL_TAGS] = "all-tags",	   [FERMATA_FLUSH_NESTED] = "nested",
+		[FERMATA_FLUSH_ALL_NESTED] = "all-nested", [FERMATA_FLUSH_ENTRY] = "entry",
+	};
+
+	return kind < FERMATA_FLUSH_KINDS ? name[kind] : "unknown";
+}
+
+const char *fermata_flush_cause_name(uint32_t cause)
+{
+	static const char *const name[FERMATA_FLUSH_CAUSES] = {
+		[FERMATA_CAUSE_STATE] = "state",       [FERMATA_CAUSE_CONTROL] = "control",
+		[FERMATA_CAUSE_ADDRESS] = "invlpg",    [FERMATA_CAUSE_HOST] = "host",
+		[FERMATA_CAUSE_SLOT] = "slot",	       [FERMATA_CAUSE_REMAP] = "remap",
+		[FERMATA_CAUSE_SHADOW] = "shadow",     [FERMATA_CAUSE_CPU] = "cpu",
+		[FERMATA_CAUSE_ROLLOVER] = "rollover", [FERMATA_CAUSE_UNTAGGED] = "untagged",
+	};
+
+	return cause < FERMATA_FLUSH_CAUSES && name[cause] ? name[cause] : "unknown";
+}

@@ -21,6 +21,16 @@ const char *fermata_exit_code_name(uint32_t vendor, uint32_t code)
 			       "?";
 }
 
+const char *fermata_flush_kind_name(uint32_t kind)
+{
+	return kind == FERMATA_FLUSH_NEW_TAG ? "new-tag" : "all-tags";
+}
+
+const char *fermata_flush_cause_name(uint32_t cause)
+{
+	return "host";
+}
+
 int fermata_caps(struct fermata_caps *caps)
 {
 	return -1;
@@ -68,6 +78,9 @@ static void sorted_with_shares(void **state)
 	stats->exit[fermata_exit_slot(0x400)] = (struct fermata_exit_count){ 50, 25000 };
 	stats->exit[fermata_exit_slot(0x7b)] = (struct fermata_exit_count){ 25, 25000 };
 	stats->guest_cycles = 300000;
+	stats->flush_kind[FERMATA_FLUSH_NEW_TAG] = 7;
+	stats->flush_kind[FERMATA_FLUSH_ALL_TAGS] = 2;
+	stats->flush_cause[FERMATA_CAUSE_HOST] = 9;
 	text = table(stats, 2000000);
 	npf = strstr(text, "npf");
 	cpuid = strstr(text, "cpuid");
@@ -78,6 +91,8 @@ static void sorted_with_shares(void **state)
 	assert_non_null(strstr(cpuid, " 25    25.00%   50.00%         2000       1000\n"));
 	assert_non_null(strstr(text, "total                           100\n"));
 	assert_non_null(strstr(text, "in exits 100000 (25.00%)"));
+	assert_non_null(strstr(text, "flushes: new-tag 7, all-tags 2\n"));
+	assert_non_null(strstr(text, "owed by: host 9\n"));
 	free(text);
 	free(stats);
 }
@@ -107,6 +122,7 @@ static void empty_and_without_frequency(void **state)
 	char *text = table(stats, 0);
 
 	assert_non_null(strstr(text, "total                             0\n"));
+	assert_non_null(strstr(text, "flushes: none\nowed by: none\n"));
 	free(text);
 	stats->exit[fermata_exit_slot(0x72)] = (struct fermata_exit_count){ 1, 7 };
 	text = table(stats, 0);

@@ -98,6 +98,16 @@ int fermata_caps(struct fermata_caps *caps)
 	return 0;
 }
 
+const char *fermata_flush_kind_name(uint32_t kind)
+{
+	return "a-kind";
+}
+
+const char *fermata_flush_cause_name(uint32_t cause)
+{
+	return "a-cause";
+}
+
 const char *fermata_exit_code_name(uint32_t vendor, uint32_t code)
 {
 	return code == 0x72 ? "cpuid" : "?";

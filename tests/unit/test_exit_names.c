@@ -101,12 +101,28 @@ static void test_slots(void **state)
 	}
 }
 
+/* Each counter of the statistics that is in use has its own. */
+static void flushes(void **state)
+{
+	for (uint32_t i = 0; i < FERMATA_FLUSH_KINDS; i++)
+		for (uint32_t j = 0; j < i; j++)
+			assert_string_not_equal(fermata_flush_kind_name(i),
+						fermata_flush_kind_name(j));
+	for (uint32_t i = 0; i <= FERMATA_CAUSE_UNTAGGED; i++)
+		for (uint32_t j = 0; j < i; j++)
+			assert_string_not_equal(fermata_flush_cause_name(i),
+						fermata_flush_cause_name(j));
+	assert_string_equal(fermata_flush_kind_name(FERMATA_FLUSH_KINDS), "unknown");
+	assert_string_equal(fermata_flush_cause_name(FERMATA_FLUSH_CAUSES - 1), "unknown");
+	assert_string_equal(fermata_flush_cause_name(FERMATA_FLUSH_CAUSES), "unknown");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_svm),	   cmocka_unit_test(test_vmx),
-		cmocka_unit_test(test_vmx_errors), cmocka_unit_test(test_reasons),
-		cmocka_unit_test(test_slots),
+		cmocka_unit_test(flushes),	cmocka_unit_test(test_svm),
+		cmocka_unit_test(test_vmx),	cmocka_unit_test(test_vmx_errors),
+		cmocka_unit_test(test_reasons), cmocka_unit_test(test_slots),
 	};
 
 	return cmocka_run_group_tests_name("names of exits", tests, NULL, NULL);
