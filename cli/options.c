@@ -108,6 +108,7 @@ static const struct option list[] = {
 	{ "name", required_argument, NULL, 'n' },   { "box", required_argument, NULL, 'b' },
 	{ "keys", required_argument, NULL, 'K' },   { "guest", required_argument, NULL, 'g' },
 	{ "stats", no_argument, NULL, 's' },	    { "debug-exit", no_argument, NULL, 'd' },
+	{ "no-vpid", no_argument, NULL, 't' },	    { "no-asid", no_argument, NULL, 't' },
 	{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 },
 };
 
@@ -147,6 +148,9 @@ static bool take(struct run_options *options, int option)
 		return add_guest(options, optarg);
 	case 's':
 		options->stats = true;
+		return true;
+	case 't':
+		options->no_tags = true;
 		return true;
 	case 'd':
 		options->debug_exit = true;

@@ -18,7 +18,7 @@ struct run_options {
 	enum place place;
 	const char *box; /* its kind, if it is to be one */
 	enum console_keys keys;
-	bool stats, debug_exit, help;
+	bool stats, debug_exit, no_tags, help;
 	bool named;		       /* by the user */
 	char **words;		       /* of a --guest: where its strings are; else NULL */
 	const char *guest[GUESTS_MAX]; /* what each --guest says; what is above is then common to all */

@@ -154,6 +154,8 @@ static struct box *start(const struct run_options *options, const void *unused, 
 	argv[argc++] = keys ? "on" : "off";
 	if (options->stats)
 		argv[argc++] = "--stats";
+	if (options->no_tags)
+		argv[argc++] = "--no-asid";
 	if (options->debug_exit)
 		argv[argc++] = "--debug-exit";
 	argv[argc] = NULL;
@@ -204,6 +206,8 @@ static char *guest_words(const struct run_options *guest, struct cargo *cargo)
 	}
 	if (guest->stats)
 		words[n++] = "--stats";
+	if (guest->no_tags)
+		words[n++] = "--no-asid";
 	if (guest->debug_exit)
 		words[n++] = "--debug-exit";
 	words[n] = NULL;

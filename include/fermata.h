@@ -49,6 +49,8 @@ int fermata_cpuid_supported(struct fermata_cpuid *cpuid);
  * (another hypervisor holds it), -ENOMEM.
  */
 fermata_vm *fermata_vm_new(void);
+/* The same with FERMATA_VM_* flags, as FERMATA_VM_NO_TAGS; -EINVAL: one that the module does not know. */
+fermata_vm *fermata_vm_new_flags(uint32_t flags);
 void fermata_vm_free(fermata_vm *vm); /* frees its vCPUs too; no vCPU may be running; NULL is fine */
 
 /*

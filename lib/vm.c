@@ -14,7 +14,12 @@
 
 fermata_vm *fermata_vm_new(void)
 {
-	struct fermata_vm_config config = { 0 };
+	return fermata_vm_new_flags(0);
+}
+
+fermata_vm *fermata_vm_new_flags(uint32_t flags)
+{
+	struct fermata_vm_config config = { .flags = flags };
 	fermata_vm *vm = calloc(1, sizeof(*vm));
 	void *clock;
 	int device, err;

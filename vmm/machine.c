@@ -139,7 +139,7 @@ static int build(struct machine *machine, const struct machine_config *config, c
 	bool gigabyte_pages;
 	int result;
 
-	machine->vm = fermata_vm_new();
+	machine->vm = fermata_vm_new_flags(config->no_tags ? FERMATA_VM_NO_TAGS : 0);
 	cpuid = calloc(1, sizeof(*cpuid));
 	if (!machine->vm || !cpuid || fermata_cpuid_supported(cpuid)) {
 		free(cpuid);

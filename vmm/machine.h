@@ -21,6 +21,7 @@ struct machine_config {
 	const char *cmdline; /* of the kernel; NULL: empty */
 	uint64_t memory;     /* bytes, multiple of 4096 */
 	unsigned vcpus;	     /* 1 .. FERMATA_MAX_VCPUS */
+	bool no_tags;	     /* FERMATA_VM_NO_TAGS */
 	bool debug_exit;     /* port F4h ends the machine, see MACHINE_DEBUG_EXIT */
 };
 

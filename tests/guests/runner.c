@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * runner [-w] GUEST...: runs test guests, prints their checks as one TAP stream, and for each run whether
+ * runner [-w | -u] GUEST...: runs test guests, prints their checks as one TAP stream, and for each run whether
  * it ended as the guest's header says. Exit status 1 when anything is not ok. -w: guests that ask whether
- * to go on (CALL_TOLD) do so until the runner receives SIGUSR1.
+ * to go on (CALL_TOLD) do so until the runner receives SIGUSR1. -u: they run without tags.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,6 +16,7 @@
 
 static pthread_mutex_t output = PTHREAD_MUTEX_INITIALIZER;
 static unsigned tests, failures;
+uint32_t vm_flags;
 
 static void result(bool good, const char *name, const char *text)
 {
@@ -275,10 +276,13 @@ static uint8_t *load(const char *path, size_t *size)
 int main(int argc, char **argv)
 {
 	bool wait = argc > 1 && !strcmp(argv[1], "-w");
+	bool untagged = argc > 1 && !strcmp(argv[1], "-u");
 
 	if (wait)
 		host_expect_signal();
-	for (int i = 1 + wait; i < argc; i++) {
+	if (untagged)
+		vm_flags = FERMATA_VM_NO_TAGS;
+	for (int i = 1 + wait + untagged; i < argc; i++) {
 		const char *name = strrchr(argv[i], '/');
 		size_t size;
 		uint8_t *image = load(argv[i], &size);

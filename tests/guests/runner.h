@@ -20,6 +20,8 @@
 #define MAX_VCPUS 4
 #define FIFO_SIZE 65536
 
+extern uint32_t vm_flags; /* FERMATA_VM_*: of every machine */
+
 struct machine {
 	const char *name;
 	const struct guest_header *header;

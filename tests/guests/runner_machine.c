@@ -61,7 +61,7 @@ bool machine_make(struct machine *m, const uint8_t *image, size_t size)
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_mutex_init(&m->device_lock, NULL);
 	pthread_cond_init(&m->changed, NULL);
-	m->vm = fermata_vm_new();
+	m->vm = fermata_vm_new_flags(vm_flags);
 	m->ram = fermata_memory_alloc(RAM_SIZE);
 	m->rom = fermata_memory_alloc(ROM_SIZE);
 	m->high = fermata_memory_alloc(HIGH_SIZE);

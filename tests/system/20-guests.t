@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 # timeout: 300
 #
-# All test guests, in one boot of the box. 20-guests.t [-b KIND] [-c CPUS] [NAME...]: in a box of that
-# kind, with so many processors; only those.
+# All test guests, in one boot of the box. 20-guests.t [-b KIND] [-c CPUS] [-o OPTIONS] [-u]
+# [NAME...]: in a box of that kind, with so many processors; with these options of the module; without
+# tags; only those.
 cd "$(dirname "$0")/../.." || exit 1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-cpus=2 box=()
-while getopts b:c: option; do
+cpus=2 box=() runner=/in/runner
+while getopts b:c:o:u option; do
 	case $option in
-	b) box=(-b "$OPTARG") cpus=1 ;;
+	b) box+=(-b "$OPTARG") cpus=1 ;;
 	c) cpus=$OPTARG ;;
+	o) box+=(-o "$OPTARG") ;;
+	u) runner='/in/runner -u' ;;
 	*) exit 1 ;;
 	esac
 done
@@ -24,7 +27,7 @@ if [ $# = 0 ]; then
 		[[ $name == runner* ]] || names+=("${name%.*}")
 	done
 fi
-printf '%s\n' 'chmod +x /in/runner' "exec /in/runner $(printf '/in/%s ' "${names[@]}")" >"$dir/script"
+printf '%s\n' 'chmod +x /in/runner' "exec $runner $(printf '/in/%s ' "${names[@]}")" >"$dir/script"
 
 # A file of the working tree, in case the box dies with what it has to say.
 build/box/box-sh "${box[@]}" -c "$cpus" -t 280 "$dir/script" build/guests/runner "${names[@]/#/build/guests/}" 2>"$dir/errors"

@@ -26,6 +26,7 @@ static struct {
 	bool absent;
 	struct fermata_caps caps;
 	struct fermata_memory memory; /* the last one set */
+	uint32_t vm_flags;	      /* of the last VM */
 	struct fermata_run *run;
 	unsigned mappings;
 	int refuse; /* errno for the next VM or vCPU call */
@@ -111,6 +112,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		*(struct fermata_caps *)arg = kernel.caps;
 		return 0;
 	case FERMATA_CREATE_VM:
+		kernel.vm_flags = ((struct fermata_vm_config *)arg)->flags;
+		return __real_open("/dev/null", O_RDWR);
 	case FERMATA_CREATE_VCPU:
 		return __real_open("/dev/null", O_RDWR);
 	case FERMATA_SET_MEMORY:
@@ -218,6 +221,18 @@ static void test_blocked(void **state)
 		assert_null(fermata_vm_new());
 		expect_error(-errno, expect[i].err, expect[i].text);
 	}
+}
+
+static void test_flags(void **state)
+{
+	fermata_vm *vm = fermata_vm_new_flags(FERMATA_VM_NO_TAGS);
+
+	assert_non_null(vm);
+	assert_int_equal(kernel.vm_flags, FERMATA_VM_NO_TAGS);
+	fermata_vm_free(vm);
+	vm = fermata_vm_new();
+	assert_int_equal(kernel.vm_flags, 0);
+	fermata_vm_free(vm);
 }
 
 static void test_slots(void **state)
@@ -509,6 +524,7 @@ int main(void)
 		cmocka_unit_test_setup(test_no_device, setup),
 		cmocka_unit_test_setup(test_other_abi, setup),
 		cmocka_unit_test_setup(test_blocked, setup),
+		cmocka_unit_test_setup(test_flags, setup),
 		cmocka_unit_test_setup(test_slots, setup),
 		cmocka_unit_test_setup(test_no_memory, setup),
 		cmocka_unit_test_setup(test_vcpus, setup),

@@ -80,7 +80,7 @@ const char *fermata_error(void)
 	return "the library's error";
 }
 
-fermata_vm *fermata_vm_new(void)
+fermata_vm *fermata_vm_new_flags(uint32_t flags)
 {
 	return (fermata_vm *)&guest;
 }

@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR GPL-2.0
+# timeout: 420
+#
+# Several guests that share two ASIDs or VPIDs, so that these run out all the time, and guests that have
+# none: tiny ones that edit their page tables, move between CPUs and lose memory to the host, and Debian's
+# kernel. On both vendors; 26-tags.t [KIND...].
+cd "$(dirname "$0")/../.." || exit 1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+count=0
+ok() { # STATUS NAME
+	count=$((count + 1))
+	[ "$1" = 0 ] && echo "ok $count - $2" || echo "not ok $count - $2"
+}
+
+cat >"$dir/script" <<'EOF_SCRIPT'
+chmod +x /in/runner
+debian() { # OPTION...
+	echo 'echo "the sum is $((6 * 7))"; exit' | fermata run --box none --kernel /in/vmlinuz \
+		--initrd /in/initrd.cpio.gz --append 'console=ttyS0 quiet' --stats "$@" 2>&1
+	echo "debian's status $?"
+}
+insmod /in/fermata.ko tags=2
+for i in 1 2 3; do
+	/in/runner /in/memory /in/paging >/tmp/$i 2>&1 && echo "runner $i is content" &
+done
+wait
+grep -h '^not ok' -A 8 /tmp/1 /tmp/2 /tmp/3
+echo "-- two tags"
+debian
+rmmod fermata
+insmod /in/fermata.ko
+echo "-- none"
+/in/runner -u /in/memory /in/paging /in/modes /in/interrupts /in/smp | grep -v '^ok'
+debian --no-vpid
+debian --no-asid
+EOF_SCRIPT
+
+for kind in ${*:-amd intel}; do
+	if [ "$kind" != amd ] && ! command -v bochs-bin >/dev/null; then
+		ok 0 "$kind: # SKIP Bochs is not installed; make bochs installs it"
+		continue
+	fi
+	cpus=2
+	[ "$kind" = amd ] || cpus=1
+	build/box/box-sh -b "$kind" -c $cpus -n -t 390 "$dir/script" build/kernel/fermata.ko \
+		build/guests/runner build/guests/memory build/guests/paging build/guests/modes \
+		build/guests/interrupts build/guests/smp build/box/vmlinuz \
+		build/guest/initrd.cpio.gz >"$dir/log" 2>&1
+	ok $? "$kind: the box ends well"
+	tr -d '\r' <"$dir/log" | sed '/^-- none/,$d' >"$dir/few"
+	tr -d '\r' <"$dir/log" | sed '1,/^-- none/d' >"$dir/none"
+	[ "$(grep -c 'is content' "$dir/few")" = 3 ]
+	ok $? "$kind: three guests at once on two tags find everything as it should be"
+	grep -q '^the sum is 42' "$dir/few" && grep -q "^debian's status 0" "$dir/few"
+	ok $? "$kind: and so does Debian's kernel"
+	! grep -q '^not ok' "$dir/none" && grep -q '^1\.\.' "$dir/none"
+	ok $? "$kind: guests without tags, too"
+	[ "$(grep -c '^the sum is 42' "$dir/none")" = 2 ] && [ "$(grep -c "^debian's status 0" "$dir/none")" = 2 ]
+	ok $? "$kind: and Debian's kernel, by either name of the option"
+	[ "$(grep -cE '^flushes:.* entry [1-9]' "$dir/none")" = 2 ]
+	ok $? "$kind: whose every entry is counted as a flush"
+	! grep -q '^flushes:.* new-tag' "$dir/none"
+	ok $? "$kind: and none as a new tag"
+	grep -qE '^flushes:.* (new-tag|tag) [1-9]' "$dir/few" && ! grep -qE '^flushes:.* entry' "$dir/few"
+	ok $? "$kind: while with tags none is flushed at each entry"
+	sed 's/^/# /' "$dir/log" | grep -vE '# ok' | tail -n 120
+done
+echo "1..$count"
