@@ -86,7 +86,7 @@ static const struct vmx_feature {
 	{ FERMATA_VMX_PROC, 21, "TPR shadow", "tpr_shadow", "each access to CR8 exits" },
 	{ FERMATA_VMX_PROC2, 5, "VPID", "vpid", "entries and exits drop all translations" },
 	{ FERMATA_VMX_PROC2, 7, "unrestricted guest", "unrestricted_guest",
-	  "guests must stay in protected mode with paging" },
+	  "no real mode, no guest without paging, one vCPU each" },
 	{ FERMATA_VMX_PROC2, 12, "INVPCID", "invpcid", "guests do without it" },
 };
 

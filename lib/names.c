@@ -42,6 +42,7 @@ static const char *const reason_names[FERMATA_EXIT_REASONS] = {
 	[FERMATA_EXIT_MEMORY_FAULT] = "MEMORY_FAULT",
 	[FERMATA_EXIT_HALTED] = "HALTED",
 	[FERMATA_EXIT_STOPPED] = "STOPPED",
+	[FERMATA_EXIT_UNSUPPORTED] = "UNSUPPORTED",
 };
 
 /* SDM 3C 31.4 */
@@ -93,6 +94,8 @@ const char *fermata_exit_code_name(uint32_t vendor, uint32_t code)
 				return svm_names[i].name;
 	if (vendor == FERMATA_VENDOR_INTEL && code == FERMATA_VMX_FAIL)
 		return "VMFAIL";
+	if (vendor == FERMATA_VENDOR_INTEL && code == FERMATA_VMX_UNPAGED)
+		return "UNPAGED";
 	/* bits 31:16 of the exit reason are flags (SDM 3C 25.9.1) */
 	if (vendor == FERMATA_VENDOR_INTEL)
 		for (size_t i = 0; i < sizeof(vmx_names) / sizeof(vmx_names[0]); i++)

@@ -59,6 +59,8 @@ static void print_flagged(FILE *out, const char *what, uint64_t value, const str
 	fputc('\n', out);
 }
 
+#define VMX_EPT_MISCONFIG 49 /* as an exit reason; no exit code of AMD-V's that is unclaimed */
+
 static const char *what_it_means(const struct fermata_exit *exit)
 {
 	switch (exit->reason) {
@@ -69,7 +71,19 @@ static const char *what_it_means(const struct fermata_exit *exit)
 	case FERMATA_EXIT_FAIL_ENTRY:
 		return "The processor refused to enter the guest: its state is not one a processor can be in,\n"
 		       "or Fermata asked for what the processor does not do (APM 2 15.5.1, SDM 3C 27.2, 27.3).";
+	case FERMATA_EXIT_UNSUPPORTED:
+		return exit->hw_reason == FERMATA_VMX_UNPAGED ?
+			       "The guest entered real mode, or switched paging off. This processor's VT-x cannot run\n"
+			       "that: it has no \"unrestricted guest\" (SDM 3C 25.6.2), so guests must stay in protected\n"
+			       "mode with paging, from Linux's 64-bit entry on, and with one vCPU: a second one begins\n"
+			       "in real mode." :
+			       "The guest switched tasks by hardware: a far jump, CALL, IRET or interrupt through a task\n"
+			       "gate or TSS. VT-x leaves that to the hypervisor (SDM 3C 26.2), and Fermata does not do it.";
 	case FERMATA_EXIT_UNCLAIMED:
+		if (exit->hw_reason == VMX_EPT_MISCONFIG)
+			return "The processor found an entry of the nested page tables that no entry can look like\n"
+			       "(SDM 3C 29.3.3.1), on its way to the guest-physical address below. This is a bug of\n"
+			       "Fermata's, or the host's memory is damaged.";
 		return "The guest left for a reason no part of Fermata knows. This is a bug of Fermata's:\n"
 		       "please report it with all of the following.";
 	case FERMATA_EXIT_MEMORY_FAULT:
@@ -84,6 +98,15 @@ static const char *what_it_means(const struct fermata_exit *exit)
 	default:
 		return "The guest had not died when this was written.";
 	}
+}
+
+/* Exit qualification of a task switch (SDM 3C table 28-2). */
+static void print_task_switch(FILE *out, uint64_t qualification)
+{
+	static const char *const from[] = { "CALL", "IRET", "JMP", "a task gate in the IDT" };
+
+	fprintf(out, "To the TSS with selector %#x, by %s.\n", (unsigned)(qualification & 0xffff),
+		from[qualification >> 30 & 3]);
 }
 
 static void print_reason(FILE *out, fermata_vcpu *vcpu)
@@ -103,6 +126,12 @@ static void print_reason(FILE *out, fermata_vcpu *vcpu)
 		fprintf(out, "port %#x, %u bytes, %s\n", exit->io.port, exit->io.size,
 			exit->io.in ? "in" : "out");
 	fprintf(out, "%s\n", what_it_means(exit));
+	if (exit->reason == FERMATA_EXIT_UNSUPPORTED && exit->hw_reason != FERMATA_VMX_UNPAGED)
+		print_task_switch(out, exit->hw_info1);
+	if (exit->reason == FERMATA_EXIT_UNSUPPORTED && exit->hw_reason == FERMATA_VMX_UNPAGED)
+		fprintf(out, "CR0 is to be %#" PRIx64 ".\n", (uint64_t)exit->hw_info1);
+	if (exit->reason == FERMATA_EXIT_UNCLAIMED && exit->hw_reason == VMX_EPT_MISCONFIG)
+		fprintf(out, "guest-physical %#" PRIx64 "\n", (uint64_t)exit->hw_info2);
 }
 
 /* Basic exit reasons of entries that failed (SDM 3C 27.8) */

@@ -124,6 +124,12 @@ static bool answer(struct machine_vcpu *v, const struct fermata_bus *bus)
 	case FERMATA_EXIT_HALTED:
 		halted(v);
 		return false;
+	case FERMATA_EXIT_UNSUPPORTED:
+		die(v,
+		    exit->hw_reason == FERMATA_VMX_UNPAGED ?
+			    "real mode or no paging, which this processor's VT-x cannot run (no unrestricted guest)" :
+			    "a hardware task switch, which Fermata does not do on VT-x");
+		return false;
 	case FERMATA_EXIT_UNCLAIMED:
 		snprintf(why, sizeof(why), "exit %#x of the processor is one Fermata does not know",
 			 exit->hw_reason);

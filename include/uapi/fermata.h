@@ -258,6 +258,11 @@ enum fermata_exit_reason {
 	FERMATA_EXIT_MEMORY_FAULT, /* the caller's memory behind exit.mmio.gpa could not be had (SIGBUS, EFAULT) */
 	FERMATA_EXIT_HALTED, /* every way to wake this vCPU is closed: HLT with IF = 0 */
 	FERMATA_EXIT_STOPPED, /* a rule's FERMATA_DO_STOP: exit.stop; RUN goes on with the instruction */
+	/*
+	 * What the guest did is legal, and this processor's virtualization cannot run it: the vCPU is
+	 * dead. hw_reason: a task switch, or FERMATA_VMX_UNPAGED.
+	 */
+	FERMATA_EXIT_UNSUPPORTED,
 	FERMATA_EXIT_REASONS,
 };
 
@@ -313,6 +318,11 @@ struct fermata_exit {
  * VM-instruction error (SDM 3C 31.4), 0 without a current VMCS.
  */
 #define FERMATA_VMX_FAIL 0xa0
+/*
+ * Not entered at all: real mode, or protected mode without paging, on a processor without "unrestricted
+ * guest" (SDM 3C 25.6.2). hw_info1 is the guest's CR0.
+ */
+#define FERMATA_VMX_UNPAGED 0xa1
 #define FERMATA_MODE_REAL 0   /* real or virtual-8086: 16-bit */
 #define FERMATA_MODE_PROT16 1 /* protected, CS.D = 0 */
 #define FERMATA_MODE_PROT32 2 /* protected or compatibility, CS.D = 1 */
@@ -763,7 +773,7 @@ struct fermata_ring {
  * are right after every return; the record means nothing after an error.
  *	EINTR	a signal, or immediate_exit; call again to go on
  *	EINVAL	set or advance hold what they may not, the argument is not 0; nothing was run
- *	EIO	the vCPU is dead: UNCLAIMED, SHUTDOWN or FAIL_ENTRY was its last exit
+ *	EIO	the vCPU is dead: UNCLAIMED, SHUTDOWN, FAIL_ENTRY or UNSUPPORTED was its last exit
  *
  * GET_STATE fills in the groups of `mask`; the others come back as they were. SET_STATE sets them.
  *	EINVAL	an unknown group, reserved not zero; SET: a state that no processor with this CPUID can be

@@ -521,6 +521,9 @@ enum verdict exit_answer(struct vcpu *v)
 	case EXIT_SHUTDOWN:
 		exit_to_user(v, FERMATA_EXIT_SHUTDOWN);
 		return LEAVE_FOR_USER;
+	case EXIT_UNSUPPORTED:
+		exit_to_user(v, FERMATA_EXIT_UNSUPPORTED);
+		return LEAVE_FOR_USER;
 	case EXIT_FAIL_ENTRY:
 		if (!v->audit.count)
 			vcpu_audit(v);

@@ -387,6 +387,7 @@ int vcpu_run(struct vcpu *v)
 	case FERMATA_EXIT_UNCLAIMED:
 	case FERMATA_EXIT_SHUTDOWN:
 	case FERMATA_EXIT_FAIL_ENTRY:
+	case FERMATA_EXIT_UNSUPPORTED:
 		v->mp_state = FERMATA_MP_DEAD;
 	}
 	return 0;

@@ -55,6 +55,7 @@ enum exit_kind {
 	EXIT_PROTECTED, /* an instruction that gets #GP(0) here */
 	EXIT_SHUTDOWN,
 	EXIT_FAIL_ENTRY,
+	EXIT_UNSUPPORTED, /* legal, and beyond this processor's virtualization */
 	EXIT_KINDS,
 };
 

@@ -213,7 +213,8 @@ static const struct {
 	[VMX_EXIT_PREEMPTION_TIMER] = { EXIT_NOTHING, 0 },
 	[VMX_EXIT_INTERRUPT_WINDOW] = { EXIT_WINDOW, 0 },
 	[VMX_EXIT_NMI_WINDOW] = { EXIT_WINDOW, 0 },
-	[VMX_EXIT_TASK_SWITCH] = { EXIT_UNCLAIMED, QUALIFIED },
+	/* Always exits, and is the hypervisor's to do (SDM 3C 26.2); nothing here does it. */
+	[VMX_EXIT_TASK_SWITCH] = { EXIT_UNSUPPORTED, QUALIFIED },
 	[VMX_EXIT_CPUID] = { EXIT_CPUID, LENGTH },
 	[VMX_EXIT_HLT] = { EXIT_HLT, LENGTH },
 	[VMX_EXIT_MSR_READ] = { EXIT_MSR_READ, LENGTH },
@@ -236,6 +237,7 @@ static const struct {
 	[VMX_EXIT_DR_ACCESS] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH },
 	[VMX_EXIT_IO] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH },
 	[VMX_EXIT_EPT_VIOLATION] = { EXIT_UNCLAIMED, QUALIFIED },
+	[VMX_EXIT_EPT_MISCONFIG] = { EXIT_UNCLAIMED, 0 },
 	/* The guest's CPU has none of these: CPUID says so. */
 	[VMX_EXIT_GETSEC] = { EXIT_UNDEFINED, 0 },
 	[VMX_EXIT_RSM] = { EXIT_UNDEFINED, 0 },
@@ -264,6 +266,14 @@ static void entry_failed(struct vcpu *v, u32 failed)
 	} else {
 		x->info1 = vmread(VMCS_EXIT_QUALIFICATION);
 	}
+}
+
+void vmx_refuse(struct vcpu *v)
+{
+	v->exit = (struct exit){ .kind = EXIT_UNSUPPORTED,
+				 .code = VMX_UNPAGED,
+				 .rip = ((struct vmx_vcpu *)v->hw)->rip,
+				 .info1 = v->cr0 };
 }
 
 void vmx_exit_record(struct vcpu *v, u32 failed)
@@ -308,6 +318,9 @@ void vmx_exit_record(struct vcpu *v, u32 failed)
 		return;
 	case VMX_EXIT_EPT_VIOLATION:
 		ept_violation(v);
+		return;
+	case VMX_EXIT_EPT_MISCONFIG: /* a bug of ours, or of the memory: SDM 3C 29.3.3.1 */
+		x->info2 = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
 		return;
 	}
 	watched(v, reason);

@@ -89,6 +89,10 @@ void vmx_run(struct vcpu *v)
 		v->exit.code = VMX_EXIT_EXTERNAL_INTERRUPT;
 		return;
 	}
+	if (dirty & DIRTY_CONTROL && unlikely(!vmx_can_run(v))) {
+		vmx_refuse(v);
+		return;
+	}
 	if (dirty && unlikely(!vmx_apply(v))) {
 		vmx_exit_record(v, 1); /* with the instruction error that INVEPT or INVVPID left */
 		return;

@@ -99,6 +99,14 @@ static void apply_pdptes(struct vcpu *v)
 		vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pdpte[i]);
 }
 
+/* Without "unrestricted guest" PE and PG are fixed to 1 (SDM 3C 24.8): what would run is not what is asked. */
+bool vmx_can_run(const struct vcpu *v)
+{
+	u64 paged = ARCH_CR0_PE | ARCH_CR0_PG;
+
+	return vmx_controls.proc2 & PROC2_UNRESTRICTED_GUEST || (v->cr0 & paged) == paged;
+}
+
 /* Without SCE, SYSCALL and SYSRET raise #UD, which exits. */
 void vmx_apply_efer(struct vcpu *v)
 {

@@ -346,5 +346,6 @@ enum vmx_exit {
 #define VMX_ENTRY_FAILURE BIT(31)
 /* Not a reason of the processor's: VMLAUNCH or VMRESUME itself failed, with an instruction error. */
 #define VMX_INSTRUCTION_FAILED FERMATA_VMX_FAIL
+#define VMX_UNPAGED FERMATA_VMX_UNPAGED
 
 #endif

@@ -121,7 +121,8 @@ void vmx_host_load(struct vcpu *v);
 void vmx_host_restore(struct vcpu *v);
 /* state.c */
 void vmx_vmcs_init(struct vcpu *v);
-bool vmx_apply(struct vcpu *v); /* false: INVEPT or INVVPID failed */
+bool vmx_can_run(const struct vcpu *v); /* the mode that its CR0 asks for */
+bool vmx_apply(struct vcpu *v);		/* false: INVEPT or INVVPID failed */
 void vmx_sync(struct vcpu *v);
 void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
 int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);
@@ -152,6 +153,7 @@ void vmx_inject(struct vcpu *v, const struct event *event);
 void vmx_window(struct vcpu *v, u32 kinds);
 /* exit.c */
 void vmx_exit_record(struct vcpu *v, u32 failed);
+void vmx_refuse(struct vcpu *v); /* what vmx_can_run() says no to */
 /* entry.S: 0, or which kind of VMfail: 1 valid (with an instruction error), 2 invalid */
 u32 vmx_enter(u64 *regs, bool launched, u64 *host_rsp);
 extern const char vmx_exit_point[]; /* HOST_RIP */

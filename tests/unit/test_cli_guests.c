@@ -132,6 +132,11 @@ static void one(void **state)
 	assert_string_equal(options.name, "x");
 	assert_string_equal(options.append, DEFAULT_APPEND);
 	assert_true(options.memory == DEFAULT_MEMORY);
+	assert_false(options.no_tags);
+	assert_int_equal(parse("run --kernel k --no-vpid", &options, guest), 0);
+	assert_true(options.no_tags);
+	assert_int_equal(parse("run --kernel k --no-asid", &options, guest), 0);
+	assert_true(options.no_tags);
 	assert_int_equal(parse("run", &options, guest), -1);
 }
 
@@ -149,6 +154,7 @@ static void several(void **state)
 	assert_true(guest[0].memory == 64ull << 20);
 	assert_null(guest[0].initrd);
 	assert_false(guest[0].debug_exit);
+	assert_false(guest[0].no_tags);
 	assert_string_equal(guest[1].kernel, "other");
 	assert_string_equal(guest[1].initrd, "i");
 	assert_true(guest[1].debug_exit);

@@ -53,6 +53,7 @@ static void test_vmx(void **state)
 		{ 49, "EPT_MISCONFIG" },
 		{ 0x80000021, "INVALID_STATE" }, /* bit 31: the entry failed */
 		{ FERMATA_VMX_FAIL, "VMFAIL" },
+		{ FERMATA_VMX_UNPAGED, "UNPAGED" },
 	};
 
 	for (size_t i = 0; i < sizeof(expect) / sizeof(expect[0]); i++)

@@ -467,6 +467,51 @@ static void test_report(void **state)
 	fermata_memory_free(memory, 0x3000);
 }
 
+/* What VT-x cannot run, and what must not happen: each has its own words. */
+static void test_report_of_refusals(void **state)
+{
+	static const struct {
+		uint32_t reason, hw_reason;
+		uint64_t info1, info2;
+		const char *parts[3];
+	} expect[] = {
+		{ FERMATA_EXIT_UNSUPPORTED,
+		  FERMATA_VMX_UNPAGED,
+		  0x10,
+		  0,
+		  { "(UNPAGED)", "SDM 3C 25.6.2", "CR0 is to be 0x10." } },
+		{ FERMATA_EXIT_UNSUPPORTED,
+		  9,
+		  3u << 30 | 0x28,
+		  0,
+		  { "(TASK_SWITCH)", "SDM 3C 26.2", "TSS with selector 0x28, by a task gate" } },
+		{ FERMATA_EXIT_UNCLAIMED,
+		  49,
+		  0,
+		  0x12345000,
+		  { "(EPT_MISCONFIG)", "SDM 3C 29.3.3.1", "guest-physical 0x12345000" } },
+		{ FERMATA_EXIT_UNCLAIMED, 5, 0, 0, { "no part of Fermata knows" } },
+	};
+
+	kernel.caps.vendor = FERMATA_VENDOR_INTEL;
+	for (size_t i = 0; i < sizeof(expect) / sizeof(expect[0]); i++) {
+		fermata_vm *vm = fermata_vm_new();
+		fermata_vcpu *vcpu = fermata_vcpu_new(vm, 0);
+		char *text;
+
+		kernel.run->exit.reason = expect[i].reason;
+		kernel.run->exit.hw_reason = expect[i].hw_reason;
+		kernel.run->exit.hw_info1 = expect[i].info1;
+		kernel.run->exit.hw_info2 = expect[i].info2;
+		text = fermata_report(vcpu);
+		assert_non_null(text);
+		for (size_t part = 0; part < 3 && expect[i].parts[part]; part++)
+			assert_non_null(strstr(text, expect[i].parts[part]));
+		free(text);
+		fermata_vm_free(vm);
+	}
+}
+
 /* Why an entry was refused: the hardware's word first, then the audit's. */
 static void test_report_of_refused_entry(void **state)
 {
@@ -534,6 +579,7 @@ int main(void)
 		cmocka_unit_test_setup(test_run_errors, setup),
 		cmocka_unit_test_setup(test_emulate, setup),
 		cmocka_unit_test_setup(test_report, setup),
+		cmocka_unit_test_setup(test_report_of_refusals, setup),
 		cmocka_unit_test_setup(test_report_of_refused_entry, setup),
 	};
 

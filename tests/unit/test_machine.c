@@ -459,6 +459,7 @@ static void deaths(void **state)
 	} death[] = {
 		{ FERMATA_EXIT_UNCLAIMED, "does not know" },
 		{ FERMATA_EXIT_SHUTDOWN, "triple fault" },
+		{ FERMATA_EXIT_UNSUPPORTED, "task switch" },
 		{ FERMATA_EXIT_FAIL_ENTRY, "refused" },
 		{ FERMATA_EXIT_MEMORY_FAULT, "memory" },
 		{ FERMATA_EXIT_HALTED, "interrupts disabled" },

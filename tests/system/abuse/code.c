@@ -109,6 +109,7 @@ static bool run_code(struct guest *g, enum guest_mode mode, uint64_t seed)
 			     page->rip);
 			return false;
 		case FERMATA_EXIT_SHUTDOWN:
+		case FERMATA_EXIT_UNSUPPORTED:
 		case FERMATA_EXIT_HALTED:
 			return true;
 		}

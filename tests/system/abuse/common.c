@@ -360,8 +360,8 @@ unsigned count_wrong(const void *data, size_t size, uint64_t wanted)
 const char *exit_name(unsigned reason)
 {
 	static const char *const names[FERMATA_EXIT_REASONS] = {
-		"UNCLAIMED", "IO",	   "MMIO",	   "INTACK", "EOI",
-		"SHUTDOWN",  "FAIL_ENTRY", "MEMORY_FAULT", "HALTED",
+		"UNCLAIMED",  "IO",	      "MMIO",	"INTACK",  "EOI",	  "SHUTDOWN",
+		"FAIL_ENTRY", "MEMORY_FAULT", "HALTED", "STOPPED", "UNSUPPORTED",
 	};
 
 	return reason < FERMATA_EXIT_REASONS ? names[reason] : "?";
