@@ -20,10 +20,6 @@ static void check(const struct ways *ways)
 
 	if (fermata_caps(&caps))
 		die("fermata", fermata_error());
-	if (ways->shadow)
-		unavailable("fermata", "no shadow paging in this version");
-	if (ways->no_tags)
-		unavailable("fermata", "tags cannot be switched off in this version");
 	if (caps.blocked)
 		unavailable("fermata", "this processor cannot run guests; see fermata caps");
 }
@@ -57,6 +53,10 @@ static void set_state(struct vm *vm)
 static struct vm *create(const struct ways *ways, bool trap_rdtsc, const struct region *region,
 			 size_t regions)
 {
+	const struct fermata_vm_config config = {
+		.flags = (ways->shadow ? FERMATA_VM_SHADOW : 0) |
+			 (ways->no_tags ? FERMATA_VM_NO_TAGS : 0),
+	};
 	struct vm *vm;
 
 	if (trap_rdtsc)
@@ -64,7 +64,7 @@ static struct vm *create(const struct ways *ways, bool trap_rdtsc, const struct 
 	vm = calloc(1, sizeof(*vm));
 	if (!vm)
 		die("memory", NULL);
-	vm->vm = fermata_vm_new();
+	vm->vm = fermata_vm_new_with(&config);
 	if (!vm->vm)
 		die("fermata", fermata_error());
 	for (size_t i = 0; i < regions; i++)

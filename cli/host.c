@@ -117,12 +117,6 @@ static void disabled_by_firmware(struct host *host)
 			     "enable SVM in the firmware's setup, or use the box (--box amd)");
 }
 
-static void no_nested_paging(struct host *host)
-{
-	obstacle(host, "this CPU has no nested paging, and this version has no shadow paging",
-		 "use the box (--box amd)");
-}
-
 static void held_by_kvm(struct host *host)
 {
 	obstacle(host, "KVM holds the CPU",
@@ -140,8 +134,6 @@ static void obstacles_of_module(struct host *host)
 		no_backend(host);
 	if (blocked & FERMATA_BLOCK_FIRMWARE)
 		disabled_by_firmware(host);
-	if (blocked & FERMATA_BLOCK_NO_NESTED)
-		no_nested_paging(host);
 	if (blocked & FERMATA_BLOCK_BUSY)
 		held_by_kvm(host);
 	if (blocked & FERMATA_BLOCK_ENCRYPTED)
@@ -160,8 +152,6 @@ static void obstacles_without_module(struct host *host, int error)
 		no_virtualization(host);
 	if (host->svm && firmware_disabled_svm())
 		disabled_by_firmware(host);
-	if (host->svm && !(host->caps.svm_features & 1))
-		no_nested_paging(host);
 	if (error == -ENOENT || error == -ENXIO || error == -ENODEV) {
 		/* Where the CPU cannot, the module would not help. */
 		if (host->svm || host->vmx)

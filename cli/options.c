@@ -102,6 +102,58 @@ static bool parse_name(const char *text, char *name, size_t size)
 	return true;
 }
 
+static bool parse_paging(const char *text, struct fermata_vm_config *vm)
+{
+	static const uint32_t both = FERMATA_VM_SHADOW | FERMATA_VM_NESTED;
+
+	vm->flags &= ~both;
+	if (!strcmp(text, "shadow"))
+		vm->flags |= FERMATA_VM_SHADOW;
+	else if (!strcmp(text, "nested"))
+		vm->flags |= FERMATA_VM_NESTED;
+	else if (strcmp(text, "auto")) {
+		say("--paging %s: not known; give auto, nested or shadow", text);
+		return false;
+	}
+	return true;
+}
+
+static const struct {
+	const char *name;
+	uint32_t flags, without;
+} debug_words[] = {
+	{ "shadow-audit", FERMATA_VM_SHADOW_AUDIT, 0 },
+	{ "no-shadow-unsync", 0, FERMATA_SHADOW_UNSYNC },
+	{ "no-shadow-large", 0, FERMATA_SHADOW_LARGE },
+	{ "no-shadow-narrow", 0, FERMATA_SHADOW_NARROW },
+	{ "no-shadow-keep", 0, FERMATA_SHADOW_KEEP },
+	{ "no-shadow-prefetch", 0, FERMATA_SHADOW_PREFETCH },
+	{ "no-shadow-roots", 0, FERMATA_SHADOW_ROOTS },
+};
+
+#define DEBUG_WORDS (sizeof(debug_words) / sizeof(debug_words[0]))
+
+static bool parse_debug(const char *text, struct fermata_vm_config *vm)
+{
+	for (const char *word = text;; word++) {
+		size_t length = strcspn(word, ","), i = 0;
+
+		while (i < DEBUG_WORDS && (strlen(debug_words[i].name) != length ||
+					   strncmp(debug_words[i].name, word, length)))
+			i++;
+		if (i == DEBUG_WORDS) {
+			say("--debug %.*s: not known; `man fermata` lists the words", (int)length,
+			    word);
+			return false;
+		}
+		vm->flags |= debug_words[i].flags;
+		vm->shadow_without |= debug_words[i].without;
+		word += length;
+		if (!*word)
+			return true;
+	}
+}
+
 static const struct option list[] = {
 	{ "kernel", required_argument, NULL, 'k' }, { "initrd", required_argument, NULL, 'i' },
 	{ "append", required_argument, NULL, 'a' }, { "memory", required_argument, NULL, 'm' },
@@ -109,6 +161,7 @@ static const struct option list[] = {
 	{ "keys", required_argument, NULL, 'K' },   { "guest", required_argument, NULL, 'g' },
 	{ "stats", no_argument, NULL, 's' },	    { "debug-exit", no_argument, NULL, 'd' },
 	{ "no-vpid", no_argument, NULL, 't' },	    { "no-asid", no_argument, NULL, 't' },
+	{ "paging", required_argument, NULL, 'p' }, { "debug", required_argument, NULL, 'D' },
 	{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 },
 };
 
@@ -155,6 +208,12 @@ static bool take(struct run_options *options, int option)
 	case 'd':
 		options->debug_exit = true;
 		return true;
+	case 'p':
+		options->paging = optarg;
+		return parse_paging(optarg, &options->vm);
+	case 'D':
+		options->debug = optarg;
+		return parse_debug(optarg, &options->vm);
 	default:
 		return false;
 	}

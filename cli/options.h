@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "console.h"
+#include <uapi/fermata.h>
 
 #define DEFAULT_MEMORY (256ull << 20)
 #define DEFAULT_APPEND "console=ttyS0"
@@ -19,8 +20,10 @@ struct run_options {
 	const char *box; /* its kind, if it is to be one */
 	enum console_keys keys;
 	bool stats, debug_exit, no_tags, help;
-	bool named;		       /* by the user */
-	char **words;		       /* of a --guest: where its strings are; else NULL */
+	const char *paging, *debug;  /* as given; NULL: not */
+	struct fermata_vm_config vm; /* what they mean */
+	bool named;		     /* by the user */
+	char **words;		     /* of a --guest: where its strings are; else NULL */
 	const char *guest[GUESTS_MAX]; /* what each --guest says; what is above is then common to all */
 	unsigned guests;	       /* 0: there is one guest, the one above */
 };

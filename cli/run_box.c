@@ -125,8 +125,8 @@ static struct box *start(const struct run_options *options, const void *unused, 
 		{ .host_path = options->kernel, .name = "kernel" },
 		{ .host_path = options->initrd, .name = "initrd" },
 	};
-	char memory[32], name[80], append[65536];
-	char *argv[24] = { "fermata", "run", "--box", "none", "--kernel", "/in/kernel" };
+	char memory[32], name[80], paging[16], debug[256], append[65536];
+	char *argv[28] = { "fermata", "run", "--box", "none", "--kernel", "/in/kernel" };
 	struct box_request request = {
 		.kind = options->box,
 		.argv = argv,
@@ -140,6 +140,8 @@ static struct box *start(const struct run_options *options, const void *unused, 
 	snprintf(name, sizeof(name), "%s", options->name);
 	/* machine_check() has seen that the kernel takes a command line of this length. */
 	snprintf(append, sizeof(append), "%s", options->append);
+	snprintf(paging, sizeof(paging), "%s", options->paging ?: "");
+	snprintf(debug, sizeof(debug), "%s", options->debug ?: "");
 	if (options->initrd) {
 		argv[argc++] = "--initrd";
 		argv[argc++] = "/in/initrd";
@@ -158,6 +160,14 @@ static struct box *start(const struct run_options *options, const void *unused, 
 		argv[argc++] = "--no-asid";
 	if (options->debug_exit)
 		argv[argc++] = "--debug-exit";
+	if (options->paging) {
+		argv[argc++] = "--paging";
+		argv[argc++] = paging;
+	}
+	if (options->debug) {
+		argv[argc++] = "--debug";
+		argv[argc++] = debug;
+	}
 	argv[argc] = NULL;
 	return box_start(&request, problem, size);
 }
@@ -188,8 +198,8 @@ static void carry(struct cargo *cargo, const char *host_path, char *path, size_t
 /* The text of one --guest inside; NULL: no memory. */
 static char *guest_words(const struct run_options *guest, struct cargo *cargo)
 {
-	char memory[32], name[80], kernel[32], initrd[32], *append, *text;
-	char *words[16] = { "--kernel", kernel, "--memory", memory, "--name", name, "--append" };
+	char memory[32], name[80], kernel[32], initrd[32], paging[16], debug[128], *append, *text;
+	char *words[24] = { "--kernel", kernel, "--memory", memory, "--name", name, "--append" };
 	unsigned n = 7;
 
 	append = strdup(guest->append);
@@ -210,6 +220,16 @@ static char *guest_words(const struct run_options *guest, struct cargo *cargo)
 		words[n++] = "--no-asid";
 	if (guest->debug_exit)
 		words[n++] = "--debug-exit";
+	if (guest->paging) {
+		snprintf(paging, sizeof(paging), "%s", guest->paging);
+		words[n++] = "--paging";
+		words[n++] = paging;
+	}
+	if (guest->debug) {
+		snprintf(debug, sizeof(debug), "%s", guest->debug);
+		words[n++] = "--debug";
+		words[n++] = debug;
+	}
 	words[n] = NULL;
 	text = words_join(words);
 	free(append);

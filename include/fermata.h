@@ -51,6 +51,12 @@ int fermata_cpuid_supported(struct fermata_cpuid *cpuid);
 fermata_vm *fermata_vm_new(void);
 /* The same with FERMATA_VM_* flags, as FERMATA_VM_NO_TAGS; -EINVAL: one that the module does not know. */
 fermata_vm *fermata_vm_new_flags(uint32_t flags);
+/*
+ * The same with paging and tags as config says (FERMATA_VM_*, FERMATA_SHADOW_*). Besides the above
+ * -EINVAL: flags that contradict each other, or that this module does not know; -ENODEV also:
+ * FERMATA_VM_NESTED on a CPU without nested paging.
+ */
+fermata_vm *fermata_vm_new_with(const struct fermata_vm_config *config);
 void fermata_vm_free(fermata_vm *vm); /* frees its vCPUs too; no vCPU may be running; NULL is fine */
 
 /*

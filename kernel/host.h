@@ -21,6 +21,7 @@
 u64 host_tsc(void);
 /* ... after every load before it in the program, and before every load behind it. */
 u64 host_tsc_ordered(void);
+void *host_phys_to_virt(u64 phys); /* of memory in the host's direct map */
 void host_full_barrier(void);
 /* Readers of read-mostly pointers; writers wait for them in host_read_synchronize(). */
 void host_read_begin(void);
@@ -42,7 +43,6 @@ void host_page_free(void *page);
 void *host_pages_alloc(u32 order);
 void host_pages_free(void *pages, u32 order);
 u64 host_virt_to_phys(const void *virt);
-void *host_phys_to_virt(u64 phys);
 void *host_alloc(size_t size); /* zeroed */
 void host_free(void *p);
 

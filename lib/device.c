@@ -102,10 +102,6 @@ int fermata_device_blocked(const struct fermata_caps *caps)
 	if (blocked & FERMATA_BLOCK_BUSY)
 		return fermata_fail(EBUSY, "another hypervisor holds the CPU's virtualization:"
 					   " stop its guests, and unload kvm_amd or kvm_intel");
-	if (blocked & FERMATA_BLOCK_NO_NESTED)
-		return fermata_fail(ENODEV,
-				    "this CPU has no nested paging (NPT, EPT), which this build needs:"
-				    " use a newer CPU");
 	if (blocked & FERMATA_BLOCK_NO_BACKEND)
 		return fermata_fail(ENODEV,
 				    "the module has no backend for this vendor's virtualization:"

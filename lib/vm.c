@@ -19,7 +19,13 @@ fermata_vm *fermata_vm_new(void)
 
 fermata_vm *fermata_vm_new_flags(uint32_t flags)
 {
-	struct fermata_vm_config config = { .flags = flags };
+	const struct fermata_vm_config config = { .flags = flags };
+
+	return fermata_vm_new_with(&config);
+}
+
+fermata_vm *fermata_vm_new_with(const struct fermata_vm_config *config)
+{
 	fermata_vm *vm = calloc(1, sizeof(*vm));
 	void *clock;
 	int device, err;
@@ -38,9 +44,13 @@ fermata_vm *fermata_vm_new_flags(uint32_t flags)
 		close(device);
 		goto free_vm;
 	}
-	vm->fd = ioctl(device, FERMATA_CREATE_VM, &config);
+	vm->fd = ioctl(device, FERMATA_CREATE_VM, config);
 	err = errno;
 	close(device);
+	if (vm->fd < 0 && err == ENODEV && config->flags & FERMATA_VM_NESTED) {
+		fermata_fail(err, "this CPU has no nested paging (NPT, EPT): use shadow paging");
+		goto free_vm;
+	}
 	if (vm->fd < 0) {
 		fermata_fail(err, "the kernel refused a new VM: %s", strerror(err));
 		goto free_vm;

@@ -134,12 +134,14 @@ static int create_vcpus(struct machine *machine, const struct boot_entry *entry,
 static int build(struct machine *machine, const struct machine_config *config, char *error,
 		 size_t error_size)
 {
+	struct fermata_vm_config vm = config->vm;
 	struct fermata_cpuid *cpuid;
 	struct boot_entry entry;
 	bool gigabyte_pages;
 	int result;
 
-	machine->vm = fermata_vm_new_flags(config->no_tags ? FERMATA_VM_NO_TAGS : 0);
+	vm.flags |= config->no_tags ? FERMATA_VM_NO_TAGS : 0;
+	machine->vm = fermata_vm_new_with(&vm);
 	cpuid = calloc(1, sizeof(*cpuid));
 	if (!machine->vm || !cpuid || fermata_cpuid_supported(cpuid)) {
 		free(cpuid);

@@ -15,14 +15,15 @@
 struct machine;
 
 struct machine_config {
-	const char *name;    /* for messages and thread names */
-	const char *kernel;  /* path of a bzImage */
-	const char *initrd;  /* path, or NULL */
-	const char *cmdline; /* of the kernel; NULL: empty */
-	uint64_t memory;     /* bytes, multiple of 4096 */
-	unsigned vcpus;	     /* 1 .. FERMATA_MAX_VCPUS */
-	bool no_tags;	     /* FERMATA_VM_NO_TAGS */
-	bool debug_exit;     /* port F4h ends the machine, see MACHINE_DEBUG_EXIT */
+	const char *name;	     /* for messages and thread names */
+	const char *kernel;	     /* path of a bzImage */
+	const char *initrd;	     /* path, or NULL */
+	const char *cmdline;	     /* of the kernel; NULL: empty */
+	uint64_t memory;	     /* bytes, multiple of 4096 */
+	unsigned vcpus;		     /* 1 .. FERMATA_MAX_VCPUS */
+	bool no_tags;		     /* FERMATA_VM_NO_TAGS */
+	bool debug_exit;	     /* port F4h ends the machine, see MACHINE_DEBUG_EXIT */
+	struct fermata_vm_config vm; /* paging and tags */
 };
 
 enum machine_end_kind {

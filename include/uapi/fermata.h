@@ -43,7 +43,6 @@ enum fermata_vendor {
 #define FERMATA_BLOCK_NO_VIRT (1u << 0)	   /* the CPU has neither SVM nor VMX */
 #define FERMATA_BLOCK_FIRMWARE (1u << 1)   /* VM_CR.SVMDIS, or IA32_FEATURE_CONTROL */
 #define FERMATA_BLOCK_BUSY (1u << 2)	   /* another hypervisor (KVM) holds the CPU */
-#define FERMATA_BLOCK_NO_NESTED (1u << 3)  /* no NPT/EPT, and no shadow paging in this build */
 #define FERMATA_BLOCK_NO_BACKEND (1u << 4) /* the CPU's vendor has no backend in this build */
 #define FERMATA_BLOCK_ENCRYPTED (1u << 5)  /* the host encrypts its memory (SME) */
 
@@ -87,15 +86,36 @@ struct fermata_cpuid {
 };
 
 struct fermata_vm_config {
-	__u32 flags; /* FERMATA_VM_* */
-	__u32 reserved[7];
+	__u32 flags;	      /* FERMATA_VM_* */
+	__u32 shadow_without; /* FERMATA_SHADOW_*: those not to use */
+	__u32 reserved[6];
 };
 /*
  * The guest gets no ASID or VPID of its own: what the processor caches of its translations does not
  * survive an entry. As on a CPU without tags (caps.tags 0), where the flag says nothing new.
  */
 #define FERMATA_VM_NO_TAGS (1u << 0)
-#define FERMATA_VM_FLAGS 1u /* all of them */
+/*
+ * Shadow paging: the guest runs on page tables that the module keeps, not on NPT or EPT. Chosen by
+ * itself where the CPU has no nested paging (caps.nested_levels 0). INVPCID is hidden from such a guest.
+ */
+#define FERMATA_VM_SHADOW (1u << 1)
+#define FERMATA_VM_NESTED (1u << 2) /* nested paging, or no VM; not with FERMATA_VM_SHADOW */
+#define FERMATA_VM_SHADOW_AUDIT                                                                    \
+	(1u << 3)	      /* all shadows are derived anew now and then, and compared */
+#define FERMATA_VM_FLAGS 0xfu /* all of them */
+/*
+ * Shadow paging's optimisations, for shadow_without: each can be switched off alone. Without them a
+ * guest is slower and sees no difference.
+ */
+#define FERMATA_SHADOW_UNSYNC                                                                      \
+	(1u << 0) /* tables may be written unseen until the guest invalidates */
+#define FERMATA_SHADOW_LARGE (1u << 1)	  /* 2 MiB where guest and host agree */
+#define FERMATA_SHADOW_NARROW (1u << 2)	  /* entries whose rights alone changed are not dropped */
+#define FERMATA_SHADOW_KEEP (1u << 3)	  /* tables that are being written stay writable */
+#define FERMATA_SHADOW_PREFETCH (1u << 4) /* a fault brings its neighbours along */
+#define FERMATA_SHADOW_ROOTS (1u << 5)	  /* roots that no vCPU runs on are kept */
+#define FERMATA_SHADOW_ALL 0x3fu
 
 /* ---------------------------------------------------------------- VM */
 
@@ -511,12 +531,13 @@ struct fermata_stats {
 	__u64 injected;				 /* interrupts and exceptions delivered */
 	__u64 nested_faults;			 /* nested page faults answered with a mapping */
 	__u64 large_mappings;			 /* of these, 2 MiB or larger */
+	__u64 shadow_faults;			 /* page faults answered with a shadow entry */
 	__u64 halts;				 /* HLT that put the thread to sleep */
 	__u64 guest_cycles;			 /* host TSC spent inside the guest */
 	__u64 halt_cycles;			 /* host TSC asleep in HLT; no exit's cost */
 	__u64 flush_kind[FERMATA_FLUSH_KINDS];	 /* what was done, by FERMATA_FLUSH_* */
 	__u64 flush_cause[FERMATA_FLUSH_CAUSES]; /* how often it was owed, by FERMATA_CAUSE_* */
-	__u64 reserved[4];
+	__u64 reserved[3];
 	struct fermata_exit_count exit[FERMATA_MAX_EXIT_CODES]; /* by fermata_exit_slot() */
 	struct fermata_last_exit last_exit[FERMATA_LAST_EXITS];
 };
@@ -699,7 +720,7 @@ struct fermata_ring {
  *	EINVAL	reserved not zero
  *
  * CREATE_VM returns the VM's descriptor; the VM has no memory and no vCPU, and its clock starts at 0.
- *	EINVAL	an unknown flag, reserved fields not zero
+ *	EINVAL	an unknown flag or optimisation, FERMATA_VM_SHADOW together with _NESTED, reserved not zero
  *	EBUSY	another hypervisor holds a CPU (FERMATA_BLOCK_BUSY)
  *	EACCES	disabled by the firmware (FERMATA_BLOCK_FIRMWARE)
  *	ENODEV	the other FERMATA_BLOCK_*

@@ -302,6 +302,21 @@ void apic_accept(struct apic *apic, u8 vector)
 	apic_update_priority(apic);
 }
 
+void apic_take_back(struct apic *apic, u8 vector)
+{
+	u64 bit = BIT_ULL(vector & 63);
+	u32 word = vector >> 6;
+
+	if (!(apic->isr[word] & bit))
+		return;
+	apic->isr[word] &= ~bit;
+	apic->isr_highest = apic_highest(apic->isr);
+	apic->irr[word] |= bit;
+	if (vector > apic->irr_highest)
+		apic->irr_highest = vector;
+	apic_update_priority(apic);
+}
+
 bool apic_extint_pending(struct apic *apic)
 {
 	apic_merge(apic);

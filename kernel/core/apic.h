@@ -220,6 +220,11 @@ static inline bool apic_attention(const struct apic *apic)
 int apic_pending(struct apic *apic);
 /* INTA: vector, as apic_pending() returned it, moves from IRR to ISR. */
 void apic_accept(struct apic *apic, u8 vector);
+/*
+ * It was accepted and could not be delivered: it is pending again. An interrupt that was not this APIC's,
+ * an 8259's, is lost here: its INTA cycle cannot be taken back.
+ */
+void apic_take_back(struct apic *apic, u8 vector);
 /* An 8259 wants its INTA cycle: ask it for the vector, after apic_extint_accept(). */
 bool apic_extint_pending(struct apic *apic);
 void apic_extint_accept(struct apic *apic);

@@ -42,6 +42,8 @@ struct where {
 #define DIRTY_ROOT BIT(4)	/* the nested root, or which CPU this is */
 #define DIRTY_INTERCEPTS BIT(5) /* what rules want to hear of: events_want() */
 #define DIRTY_FLUSH BIT(6)	/* vcpu->owed */
+#define DIRTY_CR3 BIT(7)	/* shadow paging's root */
+#define DIRTY_CR2 BIT(8)	/* vcpu->cr2 goes to the guest */
 
 struct backend {
 	const char *name;
@@ -49,7 +51,7 @@ struct backend {
 
 	/* Fills in caps; caps->blocked says why guests can't run. */
 	void (*detect)(struct fermata_caps *caps);
-	/* How nested page tables look here. */
+	/* How nested page tables look here; not called under shadow paging. */
 	const struct radix_format *(*format)(void);
 	/*
 	 * Once, before the first cpu_on; and after the last cpu_off. tags: no more than so many ASIDs or

@@ -4,6 +4,7 @@
  * (SDM 3A 2.5 and 4.1.2, APM 2 3.1; XSETBV: SDM 1 13.3).
  */
 #include "core/exits.h"
+#include "core/paging.h"
 
 /* Is this a state a processor with the guest's CPUID can be in? */
 int control_check(const struct vm *vm, u64 cr0, u64 cr4, u64 efer)
@@ -62,8 +63,14 @@ static void set_control(struct vcpu *v, u64 cr0, u64 cr4, u64 efer)
 			ARCH_CR4_SMEP | ARCH_CR4_SMAP | ARCH_CR4_LA57;
 
 	if ((cr0 ^ v->cr0) & ARCH_CR0_PG || (cr4 ^ v->cr4) & cr4_flush ||
-	    (efer ^ v->efer) & (ARCH_EFER_NXE | ARCH_EFER_LMA))
+	    (efer ^ v->efer) & (ARCH_EFER_NXE | ARCH_EFER_LMA)) {
 		vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_CONTROL);
+		if (v->shadow)
+			paging_changed(v);
+	}
+	/* Shadows know it: the processor itself runs with WP. */
+	if (v->shadow && (cr0 ^ v->cr0) & ARCH_CR0_WP)
+		paging_changed(v);
 	v->cr0 = cr0;
 	v->cr4 = cr4;
 	v->efer = efer;
@@ -119,7 +126,7 @@ static enum verdict set_cr4(struct vcpu *v, u64 value)
 	return GO_ON;
 }
 
-/* CR3 exits where a rule wants it, and on VT-x without TRUE capability MSRs. */
+/* CR3 exits under shadow paging, where a rule wants it, and on VT-x without TRUE capability MSRs. */
 static enum verdict set_cr3(struct vcpu *v, u64 value)
 {
 	bool keep = v->cr4 & ARCH_CR4_PCIDE && value >> 63; /* SDM 3A 4.10.4.1 */
@@ -128,6 +135,8 @@ static enum verdict set_cr3(struct vcpu *v, u64 value)
 		value &= ~BIT_ULL(63);
 	if (v->efer & ARCH_EFER_LMA && value >> v->vm->cpuid.phys_bits)
 		return refuse(v);
+	if (v->shadow)
+		return paging_set_cr3(v, value);
 	v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
 	v->scratch->control.cr3 = value;
 	v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);
@@ -139,6 +148,8 @@ static enum verdict set_cr3(struct vcpu *v, u64 value)
 
 static u64 get_cr3(struct vcpu *v)
 {
+	if (v->shadow)
+		return v->shadow->cr3;
 	v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
 	return v->scratch->control.cr3;
 }

@@ -339,6 +339,15 @@ int cpuid_set(struct cpuid_table *t, const struct fermata_cpuid *wanted,
 	return 0;
 }
 
+void cpuid_hide_invpcid(struct cpuid_table *t)
+{
+	u32 i;
+
+	for (i = 0; i < t->count; i++)
+		if (t->entry[i].leaf == 7 && !t->entry[i].subleaf)
+			t->entry[i].ebx &= ~B(10);
+}
+
 static const struct fermata_cpuid_entry *xsave_component(const struct cpuid_table *t, u32 number)
 {
 	u32 i = t->basic[0xd] ? t->basic[0xd] - 1u : t->count;

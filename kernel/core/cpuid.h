@@ -29,6 +29,8 @@ void cpuid_supported(struct fermata_cpuid *out, u64 host_xcr0);
 /* -EINVAL when the caller shows a guest a feature bit that is not supported. */
 int cpuid_set(struct cpuid_table *table, const struct fermata_cpuid *wanted,
 	      const struct fermata_cpuid *supported);
+/* What it invalidates is ours to know, and not every CPU can tell of it. */
+void cpuid_hide_invpcid(struct cpuid_table *table);
 void cpuid_answer(struct vcpu *v); /* executes CPUID on the vCPU's registers */
 
 #endif

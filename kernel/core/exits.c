@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* The exit table: what the kernel part does about each kind of exit. */
 #include "core/exits.h"
+#include "core/paging.h"
 #include "memory/guest_walk.h"
 
 /* -ENOSYS as Linux numbers it: what a guest expects of a call that does not exist. */
@@ -436,7 +437,7 @@ int exit_handle_fault(struct vcpu *v)
 		v->stats.nested_faults++;
 		if (level > 1)
 			v->stats.large_mappings++;
-		return GO_ON;
+		return v->shadow ? paging_mapped(v) : GO_ON;
 	case -EAGAIN:
 		return GO_ON;
 	case -ENOENT:
@@ -475,6 +476,8 @@ enum verdict exit_answer(struct vcpu *v)
 		return handle_io(v);
 	case EXIT_NESTED_FAULT:
 		return handle_nested_fault(v);
+	case EXIT_PAGE_FAULT:
+		return paging_fault(v);
 	case EXIT_WINDOW:
 		v->backend->window(v, 0);
 		return GO_ON;
@@ -498,7 +501,7 @@ enum verdict exit_answer(struct vcpu *v)
 	case EXIT_PAUSE:
 		return handle_skip(v);
 	case EXIT_INVLPG:
-		return instruction_invlpg(v);
+		return v->shadow ? paging_invlpg(v) : instruction_invlpg(v);
 	case EXIT_RDRAND:
 	case EXIT_RDSEED:
 		return instruction_random(v);

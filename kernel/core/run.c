@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* The run loop of a vCPU: what is due goes in, the guest runs, what came out is answered. */
 #include "core/exits.h"
+#include "core/paging.h"
 
 /* ---- the APIC's wishes */
 
@@ -131,6 +132,8 @@ static enum verdict prepare(struct vcpu *v)
 			events_apply(v);
 		if (v->requests & BIT(REQUEST_AFTER) && !v->events.stepping)
 			event_after(v);
+		if (v->requests & BIT(REQUEST_ROOT) && paging_root(v) != GO_ON)
+			return LEAVE_FOR_HOST;
 	}
 	if (v->apic.attention & (BIT(LAPIC_ATTN_INIT) | BIT(LAPIC_ATTN_SIPI)))
 		return LEAVE_FOR_HOST;
@@ -348,6 +351,12 @@ static int one_stay(struct vcpu *v)
 	host_guest_end(v->thread);
 	if (verdict != LEAVE_FOR_HOST)
 		return verdict;
+	if (v->shadow) {
+		int result = paging_outside(v);
+
+		if (result != GO_ON)
+			return result;
+	}
 	if (v->exit.kind == EXIT_NESTED_FAULT) {
 		int result = exit_handle_fault(v);
 

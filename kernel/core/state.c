@@ -4,6 +4,7 @@
  * processor would refuse at the next entry, so that an absurd state is EINVAL and not a dead guest.
  */
 #include "core/exits.h"
+#include "core/paging.h"
 
 static int check_segment(const struct fermata_segment *s, bool code)
 {
@@ -195,6 +196,8 @@ int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
 		v->efer = state->control.efer;
 		v->xcr0 = state->control.xcr0;
 		v->dirty |= DIRTY_CONTROL;
+		if (v->shadow)
+			paging_changed(v);
 		vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_STATE);
 	}
 	if (mask & FERMATA_STATE_DEBUG) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* The life of a vCPU, and what other threads may do to it. */
 #include "core/exits.h"
+#include "core/paging.h"
 #include "memory/guest_walk.h"
 
 #define RESET_CR0 (ARCH_CR0_CD | ARCH_CR0_NW | ARCH_CR0_ET)
@@ -57,6 +58,8 @@ void vcpu_reset(struct vcpu *v, bool init_signal)
 	apic_reset(&v->apic, init_signal);
 	v->dirty |= DIRTY_CONTROL | DIRTY_CLOCK | DIRTY_DEBUG | DIRTY_PAT;
 	reset_state(v, v->scratch);
+	if (v->shadow)
+		paging_changed(v);
 	vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_STATE);
 }
 
@@ -102,8 +105,11 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 	v->scratch = host_alloc(sizeof(*v->scratch));
 	if (!v->scratch)
 		return -ENOMEM;
-	err = v->backend->vcpu_create(v);
+	err = vm->shadow ? paging_init(v) : 0;
+	if (!err)
+		err = v->backend->vcpu_create(v);
 	if (err) {
+		paging_destroy(v);
 		host_free(v->scratch);
 		return err;
 	}
@@ -127,6 +133,7 @@ void vcpu_destroy(struct vcpu *v)
 {
 	host_timer_cancel(&v->timer);
 	v->backend->vcpu_destroy(v);
+	paging_destroy(v);
 	radix_cache_drain(&v->cache);
 	host_free(v->scratch);
 }

@@ -15,6 +15,7 @@
 #include "core/event.h"
 #include "core/forecast.h"
 #include "memory/nested.h"
+#include "memory/shadow.h"
 #include "memory/tags.h"
 #include "uapi/fermata.h"
 
@@ -36,10 +37,11 @@ enum exit_kind {
 	EXIT_RDTSC, /* QEMU 7.2 says so for RDTSCP, too: exit_length() finds out */
 	EXIT_RDTSCP,
 	EXIT_NESTED_FAULT,
-	EXIT_EXCEPTION, /* to be given to the guest as it is */
-	EXIT_WINDOW,	/* the guest can take what waits for it */
-	EXIT_CACHE,	/* INVD: caches are coherent for a guest; nothing to do */
-	EXIT_WBINVD,	/* likewise */
+	EXIT_PAGE_FAULT, /* of the shadow or of the guest: shadow paging tells which */
+	EXIT_EXCEPTION,	 /* to be given to the guest as it is */
+	EXIT_WINDOW,	 /* the guest can take what waits for it */
+	EXIT_CACHE,	 /* INVD: caches are coherent for a guest; nothing to do */
+	EXIT_WBINVD,	 /* likewise */
 	EXIT_PAUSE,
 	EXIT_MONITOR, /* the guest's CPU has neither: CPUID says so */
 	EXIT_MWAIT,
@@ -85,6 +87,8 @@ struct exit {
 			u64 gpa;
 			u32 access; /* RADIX_READ, _WRITE, _EXEC */
 			bool table; /* while the processor walked the guest's own tables */
+			u32 code;   /* EXIT_PAGE_FAULT: the error code */
+			u64 linear; /* EXIT_PAGE_FAULT */
 		} fault;
 		struct {
 			struct event exception;
@@ -117,6 +121,8 @@ struct vm {
 	struct host_lock lock;		      /* vcpu[], count */
 	struct vcpu *vcpu[FERMATA_MAX_VCPUS]; /* by APIC ID; set once, stays until the VM dies */
 	u32 vcpu_count;
+	bool shadow; /* shadow paging; constant */
+	bool shadow_audit;
 	bool untagged; /* its translations do not survive an entry; constant */
 	u64 *paid; /* by CPU: memory.generation up to which nested flushes are paid; that CPU's */
 };
@@ -131,7 +137,19 @@ struct vm {
 #define REQUEST_CAUSE 32 /* + FERMATA_CAUSE_*: why a flush is requested */
 #define REQUEST_FLUSHES (BIT(REQUEST_FLUSH_LINEAR) | BIT(REQUEST_FLUSH_NESTED))
 
+#define REQUEST_ROOT 6 /* shadow paging: CR3 or the mode is another */
+
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
+
+/* Shadow paging's part of a vCPU. */
+struct vcpu_shadow {
+	struct shadow_cpu cpu;
+	u64 cr3, pdpte[4];   /* the guest's */
+	struct flush owed;   /* by all vCPUs, to be paid outside of guest context */
+	u64 absent;	     /* a guest table to be brought in there; PAGING_NONE */
+	u32 audit_countdown; /* loads of a root until the next audit */
+};
+#define PAGING_NONE (~0ull)
 
 struct vcpu {
 	/* the common path's line */
@@ -154,7 +172,7 @@ struct vcpu {
 
 	/* control registers as the guest sees them; the backend derives what the hardware gets */
 	u64 cr0, cr4, efer, xcr0, pat;
-	u64 cr2; /* where the hardware does not exchange it */
+	u64 cr2; /* where the hardware does not exchange it, and with DIRTY_CR2 */
 	u64 dr[4], dr6, dr7;
 	u64 tsc_adjust, tsc_offset, tsc_aux; /* tsc_offset: against the VM's guest TSC */
 
@@ -165,6 +183,7 @@ struct vcpu {
 	u32 owed;	 /* FLUSH_*: what the next entry pays */
 	u64 owed_linear; /* FLUSH_ADDRESS: of this address */
 	struct radix_cache cache;
+	struct vcpu_shadow *shadow; /* NULL: nested paging */
 	struct host_thread *thread;
 	u32 id;
 	bool halted_open; /* HLT with interrupts on: they end it */
@@ -185,9 +204,9 @@ struct vcpu {
 };
 
 /* ---- vm.c */
-/* flags: FERMATA_VM_* */
+/* -ENODEV: FERMATA_VM_NESTED, and there is no nested paging */
 int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_caps *caps,
-	    u32 flags, struct fermata_clock *clock_page);
+	    const struct fermata_vm_config *config, struct fermata_clock *clock_page);
 void vm_destroy(struct vm *vm);
 int vm_set_memory(struct vm *vm, const struct fermata_memory *change);
 int vm_set_cpuid(struct vm *vm, const struct fermata_cpuid *cpuid);

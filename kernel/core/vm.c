@@ -5,14 +5,19 @@
 struct backend_options backend_options;
 
 int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_caps *caps,
-	    u32 flags, struct fermata_clock *clock_page)
+	    const struct fermata_vm_config *config, struct fermata_clock *clock_page)
 {
+	const struct radix_format *format;
 	u8 max_leaf = caps->nested_levels & BIT(3) ? 3 : 2;
 	int err;
 
 	vm->backend = backend;
 	vm->clock_page = clock_page;
-	vm->untagged = flags & FERMATA_VM_NO_TAGS || !caps->tags;
+	vm->shadow = config->flags & FERMATA_VM_SHADOW || !caps->nested_levels;
+	vm->shadow_audit = vm->shadow && config->flags & FERMATA_VM_SHADOW_AUDIT;
+	if (vm->shadow && config->flags & FERMATA_VM_NESTED)
+		return -ENODEV;
+	vm->untagged = config->flags & FERMATA_VM_NO_TAGS || !caps->tags;
 	host_lock_init(&vm->lock);
 	forecast_init(&vm->forecasts);
 	err = vm_clock_init(vm, caps->tsc_khz);
@@ -26,10 +31,20 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 	}
 	cpuid_supported(vm->cpuid_supported, caps->xcr0);
 	err = cpuid_set(&vm->cpuid, vm->cpuid_supported, vm->cpuid_supported);
-	if (!err)
-		err = guest_memory_init(&vm->memory, backend->format(), max_leaf, caps->phys_bits);
+	if (err)
+		goto fail;
+	if (vm->shadow)
+		cpuid_hide_invpcid(&vm->cpuid);
+	/* Under shadow paging nobody walks this table but us. */
+	format = vm->shadow ? &npt_format : backend->format();
+	err = guest_memory_init(&vm->memory, format, vm->shadow ? 2 : max_leaf, caps->phys_bits);
+	if (err)
+		goto fail;
+	if (vm->shadow)
+		err = shadow_init(&vm->memory, FERMATA_SHADOW_ALL & ~config->shadow_without, 0);
 	if (!err)
 		return 0;
+	guest_memory_destroy(&vm->memory);
 fail:
 	host_free(vm->cpuid_supported);
 	host_free(vm->paid);
@@ -38,6 +53,7 @@ fail:
 
 void vm_destroy(struct vm *vm)
 {
+	shadow_destroy(&vm->memory);
 	guest_memory_destroy(&vm->memory);
 	events_destroy(vm);
 	host_free(vm->cpuid_supported);
@@ -64,8 +80,11 @@ int vm_set_cpuid(struct vm *vm, const struct fermata_cpuid *cpuid)
 	if (!next)
 		return -ENOMEM;
 	err = cpuid_set(next, cpuid, vm->cpuid_supported);
-	if (!err)
+	if (!err) {
+		if (vm->shadow)
+			cpuid_hide_invpcid(next);
 		vm->cpuid = *next;
+	}
 	host_free(next);
 	return err;
 }

@@ -43,11 +43,6 @@ u64 host_virt_to_phys(const void *virt)
 	return virt_to_phys((void *)virt);
 }
 
-void *host_phys_to_virt(u64 phys)
-{
-	return phys_to_virt(phys);
-}
-
 void *host_alloc(size_t size)
 {
 	return kvzalloc(size, GFP_KERNEL_ACCOUNT);

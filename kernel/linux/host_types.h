@@ -24,6 +24,7 @@
 #include <asm/asm.h>
 #include <asm/barrier.h>
 #include <asm/msr.h>
+#include <asm/page.h>
 
 #define host_index(index, count) array_index_nospec(index, count)
 
@@ -55,6 +56,11 @@ static inline u64 host_tsc_ordered(void)
 	tsc = rdtsc();
 	rmb();
 	return tsc;
+}
+
+static inline void *host_phys_to_virt(u64 phys)
+{
+	return __va(phys);
 }
 
 static inline void host_full_barrier(void)

@@ -9,6 +9,13 @@
 
 #include "device.h"
 
+/* For tests, and for whoever wants to see the difference in programs that do not know of it. */
+static uint shadow, shadow_without;
+module_param(shadow, uint, 0444);
+MODULE_PARM_DESC(shadow, "1: shadow paging for VMs that do not ask for nested paging; 2: audited");
+module_param(shadow_without, uint, 0444);
+MODULE_PARM_DESC(shadow_without, "optimisations not to use, FERMATA_SHADOW_*");
+
 /* ---- mmu notifier */
 
 static int invalidate_start(struct mmu_notifier *n, const struct mmu_notifier_range *range)
@@ -231,14 +238,28 @@ static int blocked_error(const struct fermata_caps *caps)
 	return caps->blocked & FERMATA_BLOCK_FIRMWARE ? -EACCES : -ENODEV;
 }
 
-static int vm_start(struct linux_vm *l, const struct fermata_caps *caps, u32 flags)
+/* As the caller wants it, and the module's parameters where it does not say. */
+static struct fermata_vm_config with_parameters(const struct fermata_vm_config *asked)
+{
+	struct fermata_vm_config config = *asked;
+
+	if (shadow && !(config.flags & FERMATA_VM_NESTED))
+		config.flags |= FERMATA_VM_SHADOW;
+	if (shadow > 1)
+		config.flags |= FERMATA_VM_SHADOW_AUDIT;
+	config.shadow_without |= shadow_without & FERMATA_SHADOW_ALL;
+	return config;
+}
+
+static int vm_start(struct linux_vm *l, const struct fermata_caps *caps,
+		    const struct fermata_vm_config *config)
 {
 	int err;
 
 	l->clock_page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!l->clock_page)
 		return -ENOMEM;
-	err = vm_init(&l->vm, hardware_backend, caps, flags, page_address(l->clock_page));
+	err = vm_init(&l->vm, hardware_backend, caps, config, page_address(l->clock_page));
 	if (err)
 		goto no_vm;
 	l->mm = current->mm;
@@ -254,13 +275,16 @@ no_vm:
 
 int linux_vm_create(const struct fermata_vm_config *config)
 {
+	struct fermata_vm_config whole;
 	struct fermata_caps caps;
 	struct linux_vm *l;
 	int err;
 
-	if (config->flags & ~FERMATA_VM_FLAGS ||
+	if (config->flags & ~FERMATA_VM_FLAGS || config->shadow_without & ~FERMATA_SHADOW_ALL ||
+	    (config->flags & FERMATA_VM_SHADOW && config->flags & FERMATA_VM_NESTED) ||
 	    !all_zero(config->reserved, ARRAY_SIZE(config->reserved)))
 		return -EINVAL;
+	whole = with_parameters(config);
 	hardware_caps(&caps);
 	err = blocked_error(&caps);
 	if (!err)
@@ -274,7 +298,7 @@ int linux_vm_create(const struct fermata_vm_config *config)
 	}
 	kref_init(&l->refs);
 	mutex_init(&l->lock);
-	err = vm_start(l, &caps, config->flags);
+	err = vm_start(l, &caps, &whole);
 	if (err) {
 		kvfree(l);
 		hardware_put();

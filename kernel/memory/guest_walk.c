@@ -147,7 +147,10 @@ static int read_entry(struct walk *walk, u8 level, u64 table)
 	slot = slots_find(walk->slots, gpa);
 	if (!slot)
 		return -ENOENT;
-	err = host_read_user(&value, slot->user_addr + (gpa - slot->gpa), size);
+	if (size == 8)
+		err = host_read_user_word(&value, slot->user_addr + (gpa - slot->gpa));
+	else
+		err = host_read_user(&value, slot->user_addr + (gpa - slot->gpa), size);
 	walk->path.entry[level].value = value;
 	return err;
 }

@@ -273,6 +273,7 @@ static void put_leaf(struct shadow *sh, struct shadow_page *sp, struct fault *fa
 	if (old & PTE_P)
 		shadow_drop(sh, sp, slot);
 	shadow_set_leaf(sh, sp, slot, entry, origin);
+	sp->quiet = 0;
 }
 
 /*

@@ -77,6 +77,7 @@ struct shadow_page {
 	u32 pins;    /* vCPUs that have it as root */
 	u32 unsync;  /* 0, or 1 + its place in shadow->unsync[] */
 	u16 count;   /* entries present */
+	u8 quiet;    /* unsync: how often it was looked at, and nothing had changed */
 	bool listed; /* in the hash: not free, not in limbo */
 	bool recent; /* used since the reclaimer came by */
 	u64 used[RADIX_ENTRIES / 64];
@@ -89,7 +90,8 @@ struct shadow_page {
 #define SHADOW_PAGES_MIN 256
 #define SHADOW_UNSYNC_MANY 128 /* more than this, and the oldest are looked at early */
 #define SHADOW_UNSYNC_MAX 1024 /* more than one table can have roles (some 500) */
-#define SHADOW_RESERVE 12      /* more pages than one fault or one root needs */
+#define SHADOW_QUIET 3
+#define SHADOW_RESERVE 12 /* more pages than one fault or one root needs */
 #define SHADOW_FILL 64
 
 struct shadow {

@@ -207,6 +207,12 @@ void svm_exit_record(struct vcpu *v)
 		return;
 	case SVM_EXIT_EXCP_BASE ... SVM_EXIT_EXCP_BASE + ARCH_MC - 1:
 	case SVM_EXIT_EXCP_BASE + ARCH_MC + 1 ... SVM_EXIT_EXCP_BASE + 31:
+		if (v->shadow && code == SVM_EXIT_EXCP_BASE + ARCH_PF) { /* APM 2 15.12.15 */
+			x->kind = EXIT_PAGE_FAULT;
+			x->fault.linear = c->exitinfo2;
+			x->fault.code = c->exitinfo1;
+			return;
+		}
 		svm_exception_record(x, c, code - SVM_EXIT_EXCP_BASE);
 		break;
 	case SVM_EXIT_IDTR_READ ... SVM_EXIT_TR_WRITE:

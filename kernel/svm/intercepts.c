@@ -116,7 +116,7 @@ void svm_apply_intercepts(struct vcpu *v)
 {
 	/* Bits that come and go for other reasons: the CD bit, the TPR, NMI and interrupt windows. */
 	const u32 others[VMCB_INTERCEPTS] = {
-		[VMCB_CR] = (v->cr0 & (ARCH_CR0_CD | ARCH_CR0_NW) ? CR_READ(0) | CR_WRITE(0) : 0),
+		[VMCB_CR] = svm_hidden_control(v),
 		[VMCB_MISC1] = INTERCEPT_VINTR | INTERCEPT_IRET,
 	};
 	struct svm_vcpu *s = v->hw;
@@ -126,6 +126,12 @@ void svm_apply_intercepts(struct vcpu *v)
 	memcpy(word, svm_base_intercepts, sizeof(word));
 	word[VMCB_CR] |= others[VMCB_CR] | (s->tpr_watched ? CR_WRITE(8) : 0);
 	word[VMCB_MISC1] |= c->intercept[VMCB_MISC1] & others[VMCB_MISC1];
+	if (v->shadow) {
+		/* A task switch would load CR3 (APM 2 12.4) with what is no address of ours. */
+		word[VMCB_CR] |= CR_READ(3) | CR_WRITE(3);
+		word[VMCB_EXCEPTION] |= BIT(ARCH_PF);
+		word[VMCB_MISC1] |= INTERCEPT_INVLPG | INTERCEPT_TASK_SWITCH;
+	}
 	apply_registers(v, c, word);
 	word[VMCB_EXCEPTION] |= events_want_exceptions(v);
 	for (i = 0; i < ARRAY_SIZE(svm_bits); i++)

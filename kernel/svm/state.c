@@ -31,11 +31,12 @@ void svm_vmcb_init(struct vcpu *v)
 	struct svm_vcpu *s = v->hw;
 	struct vmcb *c = s->vmcb;
 
+	s->cr3 = v->shadow ? &v->shadow->cr3 : &c->cr3;
 	memcpy(c->intercept, svm_base_intercepts, sizeof(c->intercept));
 	c->iopm_base_pa = svm_iopm_pa;
 	c->msrpm_base_pa = svm_msrpm_pa;
 	c->vintr = V_INTR_MASKING;
-	c->nested_ctl = NP_ENABLE;
+	c->nested_ctl = v->shadow ? 0 : NP_ENABLE;
 	c->efer = ARCH_EFER_SVME;
 	v->dirty = ~0u;
 }
@@ -61,6 +62,39 @@ static void apply_clock(struct vcpu *v)
 		cpu_wrmsr(ARCH_MSR_TSC_RATIO, ratio);
 		s->cpu->tsc_ratio = ratio;
 	}
+}
+
+/*
+ * Under shadow paging the processor pages always, in long mode or with PAE, and with WP: APM 2 15.19
+ * allows PG without PE. What of it the guest must not see makes its reads exit. The shadow of a guest
+ * that does not page has user pages only, which SMEP and SMAP would guard.
+ */
+static void shadow_control(const struct vcpu *v, struct vmcb *c)
+{
+	c->cr0 |= ARCH_CR0_PG | ARCH_CR0_WP;
+	c->cr4 &= ~ARCH_CR4_PCIDE;
+	if (!(v->efer & ARCH_EFER_LMA))
+		c->cr4 = (c->cr4 & ~ARCH_CR4_LA57) | ARCH_CR4_PAE;
+	if (!(v->cr0 & ARCH_CR0_PG))
+		c->cr4 &= ~(ARCH_CR4_SMEP | ARCH_CR4_SMAP);
+	c->efer |= ARCH_EFER_NXE;
+}
+
+/* Accesses to CR0 and CR4 that must exit because the processor has other bits there than the guest. */
+u32 svm_hidden_control(const struct vcpu *v)
+{
+	const struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
+	u32 hidden = 0;
+
+	if (v->cr0 & (ARCH_CR0_CD | ARCH_CR0_NW))
+		hidden |= CR_READ(0) | CR_WRITE(0);
+	if (!v->shadow)
+		return hidden;
+	if (~v->cr0 & (ARCH_CR0_PG | ARCH_CR0_WP))
+		hidden |= CR_READ(0) | CR_WRITE(0);
+	if (c->cr4 != v->cr4)
+		hidden |= CR_READ(4);
+	return hidden;
 }
 
 /* Tell the hardware what changed since the last entry. */
@@ -89,10 +123,13 @@ void svm_apply(struct vcpu *v)
 		 */
 		if (!(v->cr0 & ARCH_CR0_PG))
 			c->efer &= ~ARCH_EFER_LME;
-		if (v->cr0 & hidden)
-			c->intercept[VMCB_CR] |= CR_READ(0) | CR_WRITE(0);
-		else if (c->intercept[VMCB_CR] & CR_READ(0))
-			dirty |= DIRTY_INTERCEPTS; /* which knows whether a rule wants it */
+		if (v->shadow)
+			shadow_control(v, c);
+		c->intercept[VMCB_CR] |= svm_hidden_control(v);
+		/* What is set and not needed for this may be a rule's. */
+		if (c->intercept[VMCB_CR] & ~svm_hidden_control(v) &
+		    (CR_READ(0) | CR_WRITE(0) | CR_READ(4)))
+			dirty |= DIRTY_INTERCEPTS;
 		c->clean &= ~(CLEAN_CR | CLEAN_INTERCEPTS);
 	}
 	if (dirty & DIRTY_INTERCEPTS)
@@ -112,6 +149,12 @@ void svm_apply(struct vcpu *v)
 	if (dirty & DIRTY_ROOT) {
 		c->n_cr3 = v->vm->memory.radix.root_phys;
 		c->clean &= ~CLEAN_NESTED;
+	}
+	if (v->shadow && dirty & (DIRTY_CR3 | DIRTY_CR2)) {
+		c->cr3 = v->shadow->cpu.root_phys;
+		if (dirty & DIRTY_CR2)
+			c->cr2 = v->cr2;
+		c->clean &= ~(CLEAN_CR | CLEAN_CR2);
 	}
 	if (dirty & (DIRTY_ROOT | DIRTY_FLUSH))
 		svm_pay(v);
@@ -141,14 +184,16 @@ void svm_where(struct vcpu *v, struct where *where)
 	const struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
 
 	where->paging.cr0 = v->cr0;
-	where->paging.cr3 = c->cr3;
+	where->paging.cr3 = *((struct svm_vcpu *)v->hw)->cr3;
 	where->paging.cr4 = v->cr4;
 	where->paging.efer = v->efer;
 	where->paging.pkru = 0; /* CR4.PKE stays 0 */
 	where->paging.cpl = c->cpl;
 	where->paging.ac = c->rflags & ARCH_RFLAGS_AC;
 	where->paging.no_1g = false;
-	where->paging.has_pdptes = false;
+	where->paging.has_pdptes = v->shadow;
+	if (v->shadow)
+		memcpy(where->paging.pdpte, v->shadow->pdpte, sizeof(where->paging.pdpte));
 	where->rip = c->rip;
 	where->rflags = c->rflags;
 	where->mode = svm_mode(v, c);
@@ -203,8 +248,8 @@ void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
 		table_out(&state->segments.idt, &c->idtr);
 	}
 	if (mask & FERMATA_STATE_CONTROL) {
-		state->control.cr2 = c->cr2;
-		state->control.cr3 = c->cr3;
+		state->control.cr2 = v->dirty & DIRTY_CR2 ? v->cr2 : c->cr2;
+		state->control.cr3 = *s->cr3;
 	}
 	if (mask & FERMATA_STATE_MSRS) {
 		state->msrs.star = c->star;
@@ -249,8 +294,8 @@ int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 		c->clean &= ~(CLEAN_SEG | CLEAN_DT);
 	}
 	if (mask & FERMATA_STATE_CONTROL) {
-		c->cr2 = state->control.cr2;
-		c->cr3 = state->control.cr3;
+		c->cr2 = v->cr2 = state->control.cr2;
+		*s->cr3 = state->control.cr3;
 		c->clean &= ~(CLEAN_CR2 | CLEAN_CR);
 	}
 	if (mask & FERMATA_STATE_MSRS) {

@@ -35,10 +35,8 @@ static void svm_detect(struct fermata_caps *caps)
 		caps->blocked |= FERMATA_BLOCK_FIRMWARE;
 	if (!svm_cpus && cpu_rdmsr(ARCH_MSR_EFER) & ARCH_EFER_SVME)
 		caps->blocked |= FERMATA_BLOCK_BUSY;
-	if (!(r.edx & SVM_FEATURE_NPT)) {
-		caps->nested_levels = 0;
-		caps->blocked |= FERMATA_BLOCK_NO_NESTED;
-	}
+	if (!(r.edx & SVM_FEATURE_NPT))
+		caps->nested_levels = 0; /* shadow paging does it */
 }
 
 static const struct radix_format *svm_format(void)

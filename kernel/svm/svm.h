@@ -33,6 +33,7 @@ struct svm_vcpu {
 	struct vmcb *vmcb;
 	u64 vmcb_pa;
 	u8 *msrpm; /* in force while a rule is about an MSR that does not exit otherwise */
+	u64 *cr3;  /* the guest's: the VMCB's or shadow paging's */
 	struct svm_cpu *cpu;
 	u64 eventinj;	  /* as at the last entry; an exit clears the VMCB's */
 	bool nmi_masked;  /* an NMI was delivered and its IRET has not come */
@@ -49,6 +50,7 @@ void svm_pay(struct vcpu *v);
 /* state.c */
 void svm_vmcb_init(struct vcpu *v);
 void svm_apply(struct vcpu *v);
+u32 svm_hidden_control(const struct vcpu *v);
 void svm_sync(struct vcpu *v); /* v->cr0's bits that the guest changes without an exit */
 void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
 int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);

@@ -24,15 +24,15 @@ static const struct wish proc_wish = {
 	.msr = MSR_VMX_PROC,
 	.true_msr = MSR_VMX_TRUE_PIN + 1,
 	.must = PROC_TSC_OFFSETTING | PROC_HLT | PROC_MWAIT | PROC_RDPMC | PROC_MOV_DR |
-		PROC_UNCONDITIONAL_IO | PROC_MSR_BITMAPS | PROC_MONITOR | PROC_SECONDARY,
-	.nice = PROC_TPR_SHADOW,
+		PROC_UNCONDITIONAL_IO | PROC_MSR_BITMAPS | PROC_MONITOR,
+	.nice = PROC_TPR_SHADOW | PROC_SECONDARY,
 	.name = "primary processor-based",
 };
 
 static const struct wish proc2_wish = {
 	.msr = MSR_VMX_PROC2,
-	.must = PROC2_EPT,
-	.nice = PROC2_VPID | PROC2_UNRESTRICTED_GUEST | PROC2_RDTSCP | PROC2_INVPCID | PROC2_WBINVD |
+	.nice = PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED_GUEST | PROC2_RDTSCP | PROC2_INVPCID |
+		PROC2_WBINVD |
 		PROC2_TSC_SCALING, /* set while the clock needs it, see apply_clock() */
 	.name = "secondary processor-based",
 };
@@ -107,7 +107,7 @@ int vmx_resolve(struct vmx_controls *c, const char **missing)
 	err = grant(&pin, basic, &c->pin, &may, missing);
 	if (!err)
 		err = grant(&proc_wish, basic, &c->proc, &c->proc_allowed, missing);
-	if (!err)
+	if (!err && c->proc & PROC_SECONDARY)
 		err = grant(&proc2_wish, basic, &c->proc2, &c->proc2_allowed, missing);
 	if (!err)
 		err = grant(&exit_wish, basic, &c->exit, &may, missing);
@@ -116,11 +116,13 @@ int vmx_resolve(struct vmx_controls *c, const char **missing)
 	if (err)
 		return err;
 	/* CR3 is the guest's under EPT; on CPUs without TRUE controls these bits stay 1 and cost exits. */
-	c->ept_vpid = cpu_rdmsr(MSR_VMX_EPT_VPID_CAP);
-	if ((c->ept_vpid & ept_needs) != ept_needs) {
-		*missing = "EPT with four levels, write-back tables and INVEPT";
-		return -ENODEV;
-	}
+	if (c->proc2 & (PROC2_EPT | PROC2_VPID))
+		c->ept_vpid = cpu_rdmsr(MSR_VMX_EPT_VPID_CAP);
+	/* Otherwise there is shadow paging, and unrestricted guests need EPT (SDM 3C 27.2.1.1). */
+	if ((c->ept_vpid & ept_needs) != ept_needs)
+		c->proc2 &= ~PROC2_EPT;
+	if (!(c->proc2 & PROC2_EPT))
+		c->proc2 &= ~PROC2_UNRESTRICTED_GUEST;
 	pair(c);
 	c->cr0_fixed0 = cpu_rdmsr(MSR_VMX_CR0_FIXED0);
 	c->cr0_fixed1 = cpu_rdmsr(MSR_VMX_CR0_FIXED1);

@@ -55,6 +55,17 @@ static void exception_or_nmi(struct vcpu *v)
 		return;
 	}
 	vmx_interrupted_event(v);
+	if (vector == ARCH_PF && v->shadow) {
+		x->kind = EXIT_PAGE_FAULT;
+		x->info1 = vmread(VMCS_EXIT_QUALIFICATION);
+		x->fault.linear = x->info1;
+		x->fault.code = vmread(VMCS_EXIT_ERROR_CODE);
+		/* An IRET that faulted had already unblocked NMIs (SDM 3C 28.2.2). */
+		if (info & INTERRUPTION_NMI_UNBLOCKING && !v->event_valid)
+			vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+				vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
+		return;
+	}
 	x->kind = EXIT_EXCEPTION;
 	x->exception = (struct event){ .kind = EVENT_EXCEPTION,
 				       .vector = vector,

@@ -18,7 +18,7 @@ static void note(struct vcpu *v, u32 kind)
 
 bool vmx_forget(void)
 {
-	return cpu_invept(INVEPT_ALL, 0) &&
+	return (!(vmx_controls.proc2 & PROC2_EPT) || cpu_invept(INVEPT_ALL, 0)) &&
 	       (!(vmx_controls.proc2 & PROC2_VPID) || cpu_invvpid(INVVPID_ALL, 0, 0));
 }
 
@@ -118,8 +118,11 @@ bool vmx_pay(struct vcpu *v)
 	u32 owed = v->owed;
 
 	v->owed = FLUSH_NONE;
+	/* Shadow paging has no other translations than those under the VPID. */
+	if (v->shadow && owed & FLUSH_NESTED)
+		owed |= FLUSH_LINEAR;
 	/* Without VPID entries and exits drop these (SDM 3C 29.4.3.1). */
 	if (!v->vm->untagged && !pay_linear(v, &vmx_cpus[v->cpu].tags, owed & ~FLUSH_NESTED))
 		return false;
-	return pay_nested(v, owed & FLUSH_NESTED);
+	return v->shadow || pay_nested(v, owed & FLUSH_NESTED);
 }

@@ -90,7 +90,7 @@ int vmx_can_watch(u32 event, u64 first, u64 last)
 static void apply_proc(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
-	u32 proc = vmx_controls.proc | (s->proc & (PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW)), i;
+	u32 proc = vmx_base_proc(v) | (s->proc & (PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW)), i;
 
 	for (i = 0; i < ARRAY_SIZE(vmx_bits); i++)
 		if (vmx_bits[i].proc && events_want(v, vmx_bits[i].event, vmx_bits[i].number))
@@ -104,14 +104,15 @@ static void apply_proc(struct vcpu *v)
 /* TSC scaling is set while the clock needs it. */
 void vmx_apply_proc2(struct vcpu *v)
 {
-	u32 proc2 = vmx_controls.proc2 & ~vmx_untagged(v), i;
+	u32 proc2 = vmx_controls.proc2 & ~vmx_withheld(v), i;
 
 	if (!(v->vm->clock_flags & FERMATA_CLOCK_SCALED))
 		proc2 &= ~PROC2_TSC_SCALING;
 	for (i = 0; i < ARRAY_SIZE(vmx_bits); i++)
 		if (vmx_bits[i].proc2 && events_want(v, vmx_bits[i].event, vmx_bits[i].number))
 			proc2 |= vmx_bits[i].proc2 & vmx_controls.proc2_allowed;
-	vmwrite(VMCS_PROC2_CONTROLS, proc2);
+	if (vmx_controls.proc & PROC_SECONDARY)
+		vmwrite(VMCS_PROC2_CONTROLS, proc2);
 }
 
 /* Only writes that change a bit of the mask exit; with all bits in it, all that change something. */
@@ -124,8 +125,8 @@ static void apply_masks(struct vcpu *v)
 	vmx_sync(v); /* the shadows have to show the guest's own bits from now on */
 	vmwrite(VMCS_CR0_SHADOW, v->cr0);
 	vmwrite(VMCS_CR4_SHADOW, v->cr4);
-	vmwrite(VMCS_CR0_MASK, cr0 ? ~0ull : ~VMX_CR0_DIRECT);
-	vmwrite(VMCS_CR4_MASK, cr4 ? ~0ull : ~VMX_CR4_DIRECT);
+	vmwrite(VMCS_CR0_MASK, cr0 ? ~0ull : ~vmx_cr0_direct(v));
+	vmwrite(VMCS_CR4_MASK, cr4 ? ~0ull : ~vmx_cr4_direct(v));
 }
 
 static void apply_msrs(struct vcpu *v)
@@ -152,7 +153,7 @@ void vmx_apply_intercepts(struct vcpu *v)
 	vmx_apply_proc2(v);
 	apply_masks(v);
 	apply_msrs(v);
-	vmwrite(VMCS_EXCEPTION_BITMAP, VMX_BASE_EXCEPTIONS | events_want_exceptions(v));
+	vmwrite(VMCS_EXCEPTION_BITMAP, vmx_base_exceptions(v) | events_want_exceptions(v));
 	vmx_apply_efer(v);
 }
 

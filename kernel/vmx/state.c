@@ -29,13 +29,15 @@ static void init_controls(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
 
-	s->proc = vmx_controls.proc;
+	s->proc = vmx_base_proc(v);
 	vmwrite(VMCS_PIN_CONTROLS, vmx_controls.pin);
 	vmwrite(VMCS_PROC_CONTROLS, s->proc);
-	vmwrite(VMCS_PROC2_CONTROLS, vmx_controls.proc2 & ~(PROC2_TSC_SCALING | vmx_untagged(v)));
+	if (s->proc & PROC_SECONDARY)
+		vmwrite(VMCS_PROC2_CONTROLS,
+			vmx_controls.proc2 & ~(PROC2_TSC_SCALING | vmx_withheld(v)));
 	vmwrite(VMCS_EXIT_CONTROLS, vmx_controls.exit);
 	vmwrite(VMCS_ENTRY_CONTROLS, vmx_controls.entry);
-	vmwrite(VMCS_EXCEPTION_BITMAP, VMX_BASE_EXCEPTIONS);
+	vmwrite(VMCS_EXCEPTION_BITMAP, vmx_base_exceptions(v));
 	vmwrite(VMCS_PF_ERROR_MASK, 0);
 	vmwrite(VMCS_PF_ERROR_MATCH, 0);
 	vmwrite(VMCS_CR3_TARGET_COUNT, 0);
@@ -44,8 +46,8 @@ static void init_controls(struct vcpu *v)
 		vmwrite(VMCS_VIRTUAL_APIC_PAGE, host_virt_to_phys(s->virtual_apic));
 		vmwrite(VMCS_TPR_THRESHOLD, 0);
 	}
-	vmwrite(VMCS_CR0_MASK, ~VMX_CR0_DIRECT);
-	vmwrite(VMCS_CR4_MASK, ~VMX_CR4_DIRECT);
+	vmwrite(VMCS_CR0_MASK, ~vmx_cr0_direct(v));
+	vmwrite(VMCS_CR4_MASK, ~vmx_cr4_direct(v));
 }
 
 /* Without "load IA32_EFER" the MSR areas exchange it (SDM 3C 27.4, 28.6). */
@@ -102,17 +104,42 @@ static void apply_pdptes(struct vcpu *v)
 /* Without "unrestricted guest" PE and PG are fixed to 1 (SDM 3C 24.8): what would run is not what is asked. */
 bool vmx_can_run(const struct vcpu *v)
 {
-	u64 paged = ARCH_CR0_PE | ARCH_CR0_PG;
+	u64 paged = v->shadow ? ARCH_CR0_PE : ARCH_CR0_PE | ARCH_CR0_PG;
 
-	return vmx_controls.proc2 & PROC2_UNRESTRICTED_GUEST || (v->cr0 & paged) == paged;
+	return (!v->shadow && vmx_controls.proc2 & PROC2_UNRESTRICTED_GUEST) ||
+	       (v->cr0 & paged) == paged;
+}
+
+/*
+ * Under shadow paging the processor pages always, in long mode or with PAE, and with WP. The shadow of
+ * a guest that does not page has user pages only, which SMEP and SMAP would guard.
+ */
+static u64 shadow_cr4(const struct vcpu *v)
+{
+	u64 cr4 = v->cr4 & ~ARCH_CR4_PCIDE;
+
+	if (!(v->efer & ARCH_EFER_LMA))
+		cr4 = (cr4 & ~ARCH_CR4_LA57) | ARCH_CR4_PAE;
+	if (!(v->cr0 & ARCH_CR0_PG))
+		cr4 &= ~(ARCH_CR4_SMEP | ARCH_CR4_SMAP);
+	return cr4;
+}
+
+static u64 shadow_efer(const struct vcpu *v)
+{
+	u64 efer = v->efer | ARCH_EFER_NXE;
+
+	return efer & ARCH_EFER_LMA ? efer : efer & ~ARCH_EFER_LME;
 }
 
 /* Without SCE, SYSCALL and SYSRET raise #UD, which exits. */
 void vmx_apply_efer(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
-	u64 efer = v->events.syscall ? v->efer & ~ARCH_EFER_SCE : v->efer;
+	u64 efer = v->shadow ? shadow_efer(v) : v->efer;
 
+	if (v->events.syscall)
+		efer &= ~ARCH_EFER_SCE;
 	if (vmx_controls.entry & ENTRY_LOAD_EFER)
 		vmwrite(VMCS_GUEST_EFER, efer);
 	else
@@ -121,21 +148,22 @@ void vmx_apply_efer(struct vcpu *v)
 
 static void apply_control(struct vcpu *v)
 {
-	u64 fixed = vmx_controls.cr0_fixed0;
+	u64 fixed = vmx_controls.cr0_fixed0 | (v->shadow ? ARCH_CR0_WP | ARCH_CR0_PG : 0);
 	u32 entry = vmx_controls.entry;
 
 	/* Unrestricted guests choose PE and PG themselves (SDM 3C 27.3.1.1). */
-	if (vmx_controls.proc2 & PROC2_UNRESTRICTED_GUEST)
+	if (!v->shadow && vmx_controls.proc2 & PROC2_UNRESTRICTED_GUEST)
 		fixed &= ~(ARCH_CR0_PE | ARCH_CR0_PG);
 	vmwrite(VMCS_GUEST_CR0, (v->cr0 & ~(ARCH_CR0_CD | ARCH_CR0_NW)) | fixed);
 	vmwrite(VMCS_CR0_SHADOW, v->cr0);
-	vmwrite(VMCS_GUEST_CR4, v->cr4 | vmx_controls.cr4_fixed0);
+	vmwrite(VMCS_GUEST_CR4, (v->shadow ? shadow_cr4(v) : v->cr4) | vmx_controls.cr4_fixed0);
 	vmwrite(VMCS_CR4_SHADOW, v->cr4);
 	if (v->efer & ARCH_EFER_LMA)
 		entry |= ENTRY_IA32E_GUEST;
 	vmwrite(VMCS_ENTRY_CONTROLS, entry);
 	vmx_apply_efer(v);
-	if (v->cr0 & ARCH_CR0_PG && v->cr4 & ARCH_CR4_PAE && !(v->efer & ARCH_EFER_LMA))
+	if (!v->shadow && v->cr0 & ARCH_CR0_PG && v->cr4 & ARCH_CR4_PAE &&
+	    !(v->efer & ARCH_EFER_LMA))
 		apply_pdptes(v);
 }
 
@@ -162,6 +190,8 @@ static void apply_root(struct vcpu *v)
 	struct vmx_vcpu *s = v->hw;
 	u64 eptp = v->vm->memory.radix.root_phys | EPTP_WRITE_BACK | EPTP_LEVELS(4);
 
+	if (v->shadow)
+		return;
 	if (vmx_controls.ept_vpid & EPT_CAP_ACCESSED_DIRTY)
 		eptp |= EPTP_ACCESSED_DIRTY;
 	if (eptp == s->eptp)
@@ -200,6 +230,8 @@ bool vmx_apply(struct vcpu *v)
 	}
 	if (dirty & DIRTY_PAT && vmx_controls.entry & ENTRY_LOAD_PAT)
 		vmwrite(VMCS_GUEST_PAT, v->pat);
+	if (v->shadow && dirty & DIRTY_CR3)
+		vmwrite(VMCS_GUEST_CR3, v->shadow->cpu.root_phys);
 	if (dirty & DIRTY_ROOT)
 		apply_root(v);
 	return !(dirty & (DIRTY_ROOT | DIRTY_FLUSH)) || apply_flush(v);
@@ -211,8 +243,8 @@ void vmx_sync(struct vcpu *v)
 {
 	if (v->dirty & DIRTY_CONTROL)
 		return;
-	v->cr0 = (v->cr0 & ~VMX_CR0_DIRECT) | (vmread(VMCS_GUEST_CR0) & VMX_CR0_DIRECT);
-	v->cr4 = (v->cr4 & ~VMX_CR4_DIRECT) | (vmread(VMCS_GUEST_CR4) & VMX_CR4_DIRECT);
+	v->cr0 = (v->cr0 & ~vmx_cr0_direct(v)) | (vmread(VMCS_GUEST_CR0) & vmx_cr0_direct(v));
+	v->cr4 = (v->cr4 & ~vmx_cr4_direct(v)) | (vmread(VMCS_GUEST_CR4) & vmx_cr4_direct(v));
 }
 
 void vmx_fetch_rsp(struct vcpu *v)
@@ -248,7 +280,7 @@ void vmx_where(struct vcpu *v, struct where *where)
 	where->rip = s->rip;
 	where->rflags = vmread(VMCS_GUEST_RFLAGS);
 	where->paging.cr0 = v->cr0;
-	where->paging.cr3 = vmread(VMCS_GUEST_CR3);
+	where->paging.cr3 = v->shadow ? v->shadow->cr3 : vmread(VMCS_GUEST_CR3);
 	where->paging.cr4 = v->cr4;
 	where->paging.efer = v->efer;
 	where->paging.pkru = 0; /* CR4.PKE stays 0 */
@@ -257,7 +289,8 @@ void vmx_where(struct vcpu *v, struct where *where)
 	where->paging.no_1g = false;
 	where->paging.has_pdptes = v->cr4 & ARCH_CR4_PAE && !(v->efer & ARCH_EFER_LMA);
 	for (i = 0; where->paging.has_pdptes && i < 4; i++)
-		where->paging.pdpte[i] = vmread(VMCS_GUEST_PDPTE0 + 2 * i);
+		where->paging.pdpte[i] = v->shadow ? v->shadow->pdpte[i] :
+						     vmread(VMCS_GUEST_PDPTE0 + 2 * i);
 	where->mode = vmx_mode(v, where->rflags);
 	where->linear = where->mode == FERMATA_MODE_LONG ?
 				s->rip :
@@ -323,7 +356,7 @@ void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
 		get_segments(&state->segments);
 	if (mask & FERMATA_STATE_CONTROL) {
 		state->control.cr2 = v->cr2;
-		state->control.cr3 = vmread(VMCS_GUEST_CR3);
+		state->control.cr3 = v->shadow ? v->shadow->cr3 : vmread(VMCS_GUEST_CR3);
 	}
 	if (mask & FERMATA_STATE_MSRS) {
 		state->msrs.star = s->star;
@@ -375,7 +408,10 @@ int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 		set_segments(&state->segments);
 	if (mask & FERMATA_STATE_CONTROL) {
 		v->cr2 = state->control.cr2;
-		vmwrite(VMCS_GUEST_CR3, state->control.cr3);
+		if (v->shadow)
+			v->shadow->cr3 = state->control.cr3;
+		else
+			vmwrite(VMCS_GUEST_CR3, state->control.cr3);
 		v->dirty |= DIRTY_CONTROL;
 	}
 	if (mask & FERMATA_STATE_MSRS) {

@@ -43,7 +43,7 @@ static void vmx_detect(struct fermata_caps *caps)
 	if (!vmx_cpus && cpu_cr4() & CR4_VMXE)
 		caps->blocked |= FERMATA_BLOCK_BUSY;
 	if (vmx_resolve(&c, &missing)) {
-		caps->blocked |= FERMATA_BLOCK_NO_NESTED;
+		caps->blocked |= FERMATA_BLOCK_NO_BACKEND;
 		return;
 	}
 	caps->vmx[FERMATA_VMX_PIN] = c.pin;
@@ -53,6 +53,8 @@ static void vmx_detect(struct fermata_caps *caps)
 	caps->vmx[FERMATA_VMX_ENTRY] = c.entry;
 	caps->vmx[FERMATA_VMX_EPT_VPID] = c.ept_vpid;
 	caps->tags = c.proc2 & PROC2_VPID ? VPIDS : 0;
+	if (!(c.proc2 & PROC2_EPT))
+		return; /* shadow paging does it */
 	caps->nested_levels = BIT(1) | (c.ept_vpid & EPT_CAP_2M ? BIT(2) : 0) |
 			      (c.ept_vpid & EPT_CAP_1G ? BIT(3) : 0);
 }

@@ -102,10 +102,11 @@ static inline u8 vmx_cpl(void)
 	return vmread(VMCS_GUEST_ES_ACCESS + 4) >> 5 & 3;
 }
 
-/* The control that a guest without a VPID runs without. */
-static inline u32 vmx_untagged(const struct vcpu *v)
+/* Controls that this guest runs without, although the processor has them. */
+static inline u32 vmx_withheld(const struct vcpu *v)
 {
-	return v->vm->untagged ? PROC2_VPID : 0;
+	return (v->vm->untagged ? PROC2_VPID : 0) |
+	       (v->shadow ? PROC2_EPT | PROC2_UNRESTRICTED_GUEST | PROC2_INVPCID : 0);
 }
 
 /* flush.c */
@@ -138,6 +139,27 @@ void vmx_apply_efer(struct vcpu *v);
 	 ARCH_CR4_OSFXSR | ARCH_CR4_OSXMMEXCPT)
 /* The same three as under SVM, for the same reasons; see svm/state.c. */
 #define VMX_BASE_EXCEPTIONS (BIT(ARCH_DB) | BIT(ARCH_AC) | BIT(ARCH_MC))
+
+/* What shadow paging wants besides: WP is always on, and PGE's toggling drops translations of ours. */
+static inline u64 vmx_cr0_direct(const struct vcpu *v)
+{
+	return v->shadow ? VMX_CR0_DIRECT & ~ARCH_CR0_WP : VMX_CR0_DIRECT;
+}
+
+static inline u64 vmx_cr4_direct(const struct vcpu *v)
+{
+	return v->shadow ? VMX_CR4_DIRECT & ~ARCH_CR4_PGE : VMX_CR4_DIRECT;
+}
+
+static inline u32 vmx_base_exceptions(const struct vcpu *v)
+{
+	return VMX_BASE_EXCEPTIONS | (v->shadow ? BIT(ARCH_PF) : 0);
+}
+
+static inline u32 vmx_base_proc(const struct vcpu *v)
+{
+	return vmx_controls.proc | (v->shadow ? PROC_CR3_LOAD | PROC_CR3_STORE | PROC_INVLPG : 0);
+}
 /* intercepts.c */
 void vmx_fill_msr_bitmap(u8 *map);
 int vmx_can_watch(u32 event, u64 first, u64 last);

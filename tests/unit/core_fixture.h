@@ -73,7 +73,9 @@ static inline void make_vm(void)
 	memset(&vm, 0, sizeof(vm));
 	memset(&clock_page, 0, sizeof(clock_page));
 	created = 0;
-	assert_int_equal(vm_init(&vm, &fake_backend, &caps, 0, &clock_page), 0);
+	assert_int_equal(vm_init(&vm, &fake_backend, &caps, &(struct fermata_vm_config){ 0 },
+				 &clock_page),
+			 0);
 	ram = host_test_user_map(RAM, 4096);
 	slot.user_addr = (uintptr_t)ram;
 	assert_int_equal(vm_set_memory(&vm, &slot), 0);

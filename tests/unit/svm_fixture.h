@@ -63,7 +63,9 @@ static inline int fresh(void **state)
 	assert_int_equal(caps.blocked, 0);
 	assert_int_equal(svm_backend.setup(0), 0);
 	assert_int_equal(svm_backend.cpu_on(), 0);
-	assert_int_equal(vm_init(&vm, &svm_backend, &caps, 0, &clock_page), 0);
+	assert_int_equal(vm_init(&vm, &svm_backend, &caps, &(struct fermata_vm_config){ 0 },
+				 &clock_page),
+			 0);
 	assert_int_equal(vcpu_init(v, &vm, 0, &thread, &page), 0);
 	s = v->hw;
 	c = s->vmcb;

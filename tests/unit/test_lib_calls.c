@@ -210,7 +210,6 @@ static void test_blocked(void **state)
 		{ FERMATA_BLOCK_NO_VIRT, ENODEV, "AMD-V" },
 		{ FERMATA_BLOCK_FIRMWARE, ENODEV, "firmware" },
 		{ FERMATA_BLOCK_BUSY, EBUSY, "kvm_amd" },
-		{ FERMATA_BLOCK_NO_NESTED, ENODEV, "nested paging" },
 		{ FERMATA_BLOCK_NO_BACKEND, ENODEV, "backend" },
 		{ FERMATA_BLOCK_ENCRYPTED, ENODEV, "mem_encrypt=off" },
 		{ 1u << 30, ENODEV, "0x40000000" },

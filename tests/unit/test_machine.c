@@ -80,7 +80,7 @@ const char *fermata_error(void)
 	return "the library's error";
 }
 
-fermata_vm *fermata_vm_new_flags(uint32_t flags)
+fermata_vm *fermata_vm_new_with(const struct fermata_vm_config *config)
 {
 	return (fermata_vm *)&guest;
 }

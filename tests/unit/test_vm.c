@@ -48,7 +48,8 @@ static void no_memory(void **state)
 	for (n = 0; err; n++) {
 		host_test.allocs_until_failure = n;
 		memset(&other, 0, sizeof(other));
-		err = vm_init(&other, &fake_backend, &caps, 0, &clock_page);
+		err = vm_init(&other, &fake_backend, &caps, &(struct fermata_vm_config){ 0 },
+			      &clock_page);
 		if (!err)
 			break;
 		assert_int_equal(err, -ENOMEM);
@@ -68,7 +69,9 @@ static void no_memory(void **state)
 	host_test.allocs_until_failure = -1;
 	vm_destroy(&other);
 	caps.tsc_khz = 0;
-	assert_int_equal(vm_init(&other, &fake_backend, &caps, 0, &clock_page), -EINVAL);
+	assert_int_equal(vm_init(&other, &fake_backend, &caps, &(struct fermata_vm_config){ 0 },
+				 &clock_page),
+			 -EINVAL);
 }
 
 static void cpuid_before_vcpus(void **state)
@@ -79,7 +82,9 @@ static void cpuid_before_vcpus(void **state)
 
 	cpuid = *vm.cpuid_supported;
 	assert_int_equal(vm_set_cpuid(&vm, &cpuid), -EBUSY);
-	assert_int_equal(vm_init(&other, &fake_backend, &caps, 0, &clock_page), 0);
+	assert_int_equal(vm_init(&other, &fake_backend, &caps, &(struct fermata_vm_config){ 0 },
+				 &clock_page),
+			 0);
 	cpuid.entry[1].reserved = 1;
 	assert_int_equal(vm_set_cpuid(&other, &cpuid), -EINVAL);
 	assert_true(other.cpuid.count > 1); /* as it was */

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Shadow paging's part of a vCPU: its page faults, INVLPG, and the root for its CR3. All of it is for
+ * vCPUs with v->shadow; under nested paging the processor does these things alone.
+ */
+#ifndef CORE_PAGING_H
+#define CORE_PAGING_H
+
+#include "core/exits.h"
+
+int paging_init(struct vcpu *v);
+void paging_destroy(struct vcpu *v);
+
+/* CR3, or what else decides how the guest pages, is another: a root for it before the next entry. */
+void paging_changed(struct vcpu *v);
+/* REQUEST_ROOT, in guest context. */
+enum verdict paging_root(struct vcpu *v);
+enum verdict paging_set_cr3(struct vcpu *v,
+			    u64 value); /* MOV to CR3, checked but for PAE's PDPTEs */
+
+/* EXIT_PAGE_FAULT, EXIT_INVLPG */
+enum verdict paging_fault(struct vcpu *v);
+enum verdict paging_invlpg(struct vcpu *v);
+
+/* Outside of guest context: what a handler here left for it, and a fault whose page is mapped now. */
+int paging_outside(struct vcpu *v);
+int paging_mapped(struct vcpu *v);
+
+#endif
