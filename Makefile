@@ -4,6 +4,7 @@
 # make run        BOX=amd|intel|bochs:MODEL; a Debian kernel as a guest, its shell on this terminal
 # make test       all tests; unit, check (style, include directions), system (boots) are parts of it
 # make bench      Fermata beside KVM; ROW=NAME measures one row, BOX=amd|intel in one box
+# make bench-papers  its figures into README.md and docs/bench.md
 # make test-generations   Debian's kernel on each processor that Bochs has: build/generations.md
 # make install    DESTDIR, prefix, libdir, includedir, mandir; the module by install-module
 # make clean
@@ -219,8 +220,15 @@ test-generations: all bochs
 bench: all $(if $(BOX),$(if $(filter amd,$(BOX)),,bochs),bochs) $(bench_files)
 	$(Q)bench/run $(if $(BOX),-b $(BOX)) $(ROW)
 
-bench-boot: all
-	$(Q)bench/boot
+# What `make bench` has measured, into the papers.
+bench-papers:
+	$(Q)bench/report -t -r README.md -m $(build)/bench/machine.txt $(build)/bench/bench.json
+	$(Q)bench/report -r docs/bench.md -m $(build)/bench/machine.txt $(build)/bench/bench.json
+	$(Q)cp $(build)/bench/bench.svg docs/bench.svg
+
+# The boot alone, natively too, on QEMU.
+bench-boot: all $(bench_files)
+	$(Q)bench/run -b amd boot
 
 kernel-release:
 	@echo $(kernel_release)
@@ -249,6 +257,6 @@ install-module: $(build)/kernel/fermata.ko
 clean:
 	rm -rf $(build)
 
-.PHONY: FORCE all run bochs test units unit check system test-generations format bench bench-boot kernel-release install install-module clean
+.PHONY: FORCE all run bochs test units unit check system test-generations format bench bench-papers bench-boot kernel-release install install-module clean
 
 -include $(shell find $(build)/obj $(build)/unit/obj -name '*.d' 2>/dev/null)

@@ -2,7 +2,8 @@
 #
 # What bench/run carries into the box: its programs, and KVM's modules of the box's kernel.
 
-bench_objects := $(patsubst %,$(build)/obj/bench/%.o,bench rows memory kvm fermata guest)
+bench_objects := $(patsubst %,$(build)/obj/bench/%.o,bench rows memory kvm kvm_stats fermata guest)
+bench_boot := $(patsubst %,$(build)/obj/%.o,bench/kvmboot bench/kvm_stats $(addprefix vmm/boot/,acpi bzimage entry file layout))
 bench_modules := kvm_amd kvm_intel
 
 $(build)/obj/bench/guest.o: bench/guest.S bench/guest.h $(build)/stamp/flags
@@ -15,6 +16,28 @@ $(build)/bench/bench: $(bench_objects) $(build)/libfermata.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS) $(lib_libs) -lpthread
 
+$(build)/bench/kvmboot: $(bench_boot)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $^
+
+$(build)/bench/ticks: $(build)/obj/bench/ticks.o
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $^
+
+# What the guests' Linux runs, and all of their file system.
+$(build)/bench/load: $(build)/obj/bench/load.o
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -static -o $@ $^
+
+$(build)/bench/load.cpio: $(build)/bench/load
+	$(call say,INITRD,$@)
+	$(Q)rm -rf $@.root && mkdir -p $@.root/tmp && cp $< $@.root/init
+	$(Q)(cd $@.root && find init tmp | cpio --quiet -o -H newc -R 0:0) >$@
+	$(Q)rm -r $@.root
+
 $(build)/bench/modules.order: scripts/kernel-image $(build)/box/vmlinuz bench/build.mk
 	$(call say,KERNEL,$@ ($(bench_modules)))
 	$(Q)mkdir -p $(@D)
@@ -23,6 +46,6 @@ $(build)/bench/modules.order: scripts/kernel-image $(build)/box/vmlinuz bench/bu
 	$(Q)rm -f $(@D)/vmlinuz
 	$(Q)cat $(bench_modules:%=$(@D)/modules/%.order) | awk '!seen[$$0]++' >$@
 
-bench_files := $(build)/bench/bench $(build)/bench/modules.order
+bench_files := $(addprefix $(build)/bench/,bench kvmboot ticks load load.cpio modules.order)
 
 system test: $(bench_files)

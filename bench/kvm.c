@@ -12,16 +12,15 @@
 
 #include "guest.h"
 #include "hypervisor.h"
+#include "kvm_stats.h"
 
 #define MAX_CPUID 200
-#define MAX_STATS 200
 
 struct vm {
 	int kvm, vm, vcpu;
 	struct kvm_run *page;
 	int page_size;
-	int stats;
-	off_t exits; /* where in it */
+	struct kvm_stats stats;
 };
 
 static int call(int fd, unsigned long request, void *argument, const char *what)
@@ -100,29 +99,6 @@ static void set_cpuid(struct vm *vm)
 	free(cpuid);
 }
 
-/* Linux, Documentation/virt/kvm/api.rst, 4.133: a header, descriptors, values. */
-static void find_exits(struct vm *vm)
-{
-	struct kvm_stats_header header;
-	struct kvm_stats_desc *desc;
-	size_t size;
-
-	vm->stats = call(vm->vcpu, KVM_GET_STATS_FD, NULL, "KVM_GET_STATS_FD");
-	if (pread(vm->stats, &header, sizeof(header), 0) != sizeof(header))
-		die("KVM's statistics", NULL);
-	size = sizeof(*desc) + header.name_size;
-	desc = malloc(size);
-	for (uint32_t i = 0; desc && i < header.num_desc; i++) {
-		if (pread(vm->stats, desc, size, header.desc_offset + i * size) != (ssize_t)size)
-			die("KVM's statistics", NULL);
-		if (!strcmp(desc->name, "exits"))
-			vm->exits = header.data_offset + desc->offset;
-	}
-	free(desc);
-	if (!vm->exits)
-		die("KVM's statistics", "there is no \"exits\"");
-}
-
 static struct vm *create(const struct ways *ways, bool trap_rdtsc, const struct region *region,
 			 size_t regions)
 {
@@ -155,7 +131,8 @@ static struct vm *create(const struct ways *ways, bool trap_rdtsc, const struct 
 		die("memory", NULL);
 	set_cpuid(vm);
 	set_state(vm);
-	find_exits(vm);
+	if (kvm_stats_open(&vm->stats, vm->vcpu))
+		die("KVM's statistics", NULL);
 	return vm;
 }
 
@@ -218,7 +195,7 @@ static uint64_t exits(struct vm *vm)
 {
 	uint64_t count;
 
-	if (pread(vm->stats, &count, sizeof(count), vm->exits) != sizeof(count))
+	if (kvm_stats_exits(&vm->stats, &count))
 		die("KVM's statistics", NULL);
 	return count;
 }
@@ -226,7 +203,7 @@ static uint64_t exits(struct vm *vm)
 static void destroy(struct vm *vm)
 {
 	munmap(vm->page, vm->page_size);
-	close(vm->stats);
+	close(vm->stats.fd);
 	close(vm->vcpu);
 	close(vm->vm);
 	close(vm->kvm);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
  * kvmboot KERNEL INITRD MEMORY_MIB APPEND: boots a kernel under KVM until it writes to port F4h, and
- * prints the number of exits. The peer of `fermata run --debug-exit` in bench/boot: the same loader, the
+ * prints the number of exits. The peer of `fermata run --debug-exit` in the bench: the same loader, the
  * same ACPI tables, the same memory; interrupt controllers and PIT in the kernel; an ACPI timer, a CMOS
- * clock that stands still, and behind the other ports nothing.
+ * clock that stands still, a serial port that only prints, and behind the other ports nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/kvm_stats.h"
 #include "boot/acpi.h"
 #include "boot/bzimage.h"
 #include "boot/platform.h"
@@ -186,6 +187,24 @@ static void answer(struct kvm_run *page)
 		       page->io.size);
 }
 
+/* False: that was the end. */
+static bool take(struct kvm_run *page)
+{
+	if (page->io.port == PLATFORM_COM1_PORT)
+		fwrite((uint8_t *)page + page->io.data_offset, 1, page->io.count, stdout);
+	return page->io.port != END_PORT;
+}
+
+static void say_exits(int vcpu, unsigned long to_user)
+{
+	struct kvm_stats stats;
+	uint64_t exits;
+
+	if (kvm_stats_open(&stats, vcpu) || kvm_stats_exits(&stats, &exits))
+		die("KVM's statistics");
+	printf("\nentries %llu, exits to user space %lu\n", (unsigned long long)exits, to_user);
+}
+
 static void run(int vcpu, struct kvm_run *page)
 {
 	unsigned long exits = 0;
@@ -195,12 +214,12 @@ static void run(int vcpu, struct kvm_run *page)
 			die("KVM_RUN");
 		switch (page->exit_reason) {
 		case KVM_EXIT_IO:
-			if (page->io.port == END_PORT && page->io.direction == KVM_EXIT_IO_OUT) {
-				printf("exits to user space %lu\n", exits);
+			if (page->io.direction == KVM_EXIT_IO_IN) {
+				answer(page);
+			} else if (!take(page)) {
+				say_exits(vcpu, exits);
 				return;
 			}
-			if (page->io.direction == KVM_EXIT_IO_IN)
-				answer(page);
 			break;
 		case KVM_EXIT_MMIO:
 			memset(page->mmio.data, 0xff, sizeof(page->mmio.data));

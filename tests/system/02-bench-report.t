@@ -42,13 +42,22 @@ same "$(grep -c '<text' "$dir/bench.svg")" "$(grep -c '</text>' "$dir/bench.svg"
 bench/report "$dir/bench.json" | cmp -s - "$dir/table"
 ok $? 'bench.json is read like the lines'
 
+for emulator in qemu-amd bochs-intel; do
+	for system in kvm-nested kvm-shadow fermata-nested; do
+		for row in cpuid hypercall rdmsr wrmsr rdtsc out-user in-user mmio-write-user mmio-read-user \
+			touch-present touch-absent mov-cr3 invlpg cr4-pge page-fault fork-exec pipe-ring compile boot; do
+			line $emulator $system $row true 4321 1
+			line $emulator $system $row false 77777 1
+		done
+	done
+done >"$dir/all"
 printf 'before\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nafter\n' >"$dir/page"
-bench/report -r "$dir/page" -m "$dir/machine" "$dir/lines"
+bench/report -r "$dir/page" -t -m "$dir/machine" "$dir/all"
 same "$(sed -n '1,2p;/bench: end/,$p' "$dir/page")" 'before
 <!-- bench: begin -->
 <!-- bench: end -->
 after' 'a page keeps what is outside its markers'
-grep -q '^| cpuid | 2,000 (1) | 500 (1) |$' "$dir/page" && ! grep -q old "$dir/page"
+grep -q '^| boot | 4,321 (1) | 4,321 (1) | 4,321 (1) |$' "$dir/page" && ! grep -q 'old\|77,777' "$dir/page"
 ok $? '... and has the table between them'
 
 refused() { # NAME WANTED LINE: that is not taken, and why
@@ -65,6 +74,9 @@ refused 'an entry that lacks a field' 'without system' '{"emulator": "x"}'
 refused 'what is not JSON' 'not JSON' 'Segmentation fault'
 echo text >"$dir/page"
 bench/report -r "$dir/page" "$dir/lines" 2>"$dir/out"
+[ $? = 1 ] && grep -q 'no hypercall of kvm-nested on qemu-amd' "$dir/out"
+ok $? 'refused: a page of a part of the rows'
+bench/report -r "$dir/page" "$dir/all" 2>"$dir/out"
 [ $? = 1 ] && grep -q 'no markers' "$dir/out"
 ok $? 'refused: a page without markers'
 echo "1..$count"
