@@ -42,6 +42,15 @@ else
 	echo '# skipped: Bochs is not installed; make bochs installs it'
 fi
 
+for load in fork-exec pipe-ring compile; do
+	build/bench/load $load >"$dir/table"
+	grep -Eqx "load $load [1-9][0-9]* of [1-9][0-9]*" "$dir/table"
+	ok $? "the load $load runs as a process"
+done
+build/bench/load nonsense >"$dir/table"
+grep -q '^load failed: nonsense' "$dir/table"
+ok $? 'and no other'
+
 bench/run nonsense 2>"$dir/errors"
 [ $? = 1 ] && grep -q '^bench: no row nonsense; there are: cpuid ' "$dir/errors"
 ok $? 'a row that does not exist is refused'
