@@ -50,8 +50,27 @@ static void set_state(struct vm *vm)
 		die("fermata", fermata_error());
 }
 
+static void destroy(struct vm *vm)
+{
+	fermata_vm_free(vm->vm);
+	free(vm);
+}
+
+/* A clock at another rate traps, where the processor cannot scale its TSC. */
+static bool trap(struct vm *vm, unsigned int *rate)
+{
+	struct fermata_clock_change change = { .verb = FERMATA_CLOCK_RATE, .num = 2, .den = 1 };
+	struct fermata_reading reading;
+
+	if (fermata_clock_change(vm->vm, &change))
+		die("fermata", fermata_error());
+	fermata_clock(vm->vm, &reading);
+	*rate = change.num;
+	return reading.clock.flags & FERMATA_CLOCK_TRAPPED;
+}
+
 static struct vm *create(const struct ways *ways, bool trap_rdtsc, const struct region *region,
-			 size_t regions)
+			 size_t regions, unsigned int *rate)
 {
 	const struct fermata_vm_config config = {
 		.flags = (ways->shadow ? FERMATA_VM_SHADOW : 0) |
@@ -59,8 +78,7 @@ static struct vm *create(const struct ways *ways, bool trap_rdtsc, const struct 
 	};
 	struct vm *vm;
 
-	if (trap_rdtsc)
-		return NULL;
+	*rate = 1;
 	vm = calloc(1, sizeof(*vm));
 	if (!vm)
 		die("memory", NULL);
@@ -74,6 +92,10 @@ static struct vm *create(const struct ways *ways, bool trap_rdtsc, const struct 
 	if (!vm->vcpu)
 		die("fermata", fermata_error());
 	set_state(vm);
+	if (trap_rdtsc && !trap(vm, rate)) {
+		destroy(vm);
+		return NULL;
+	}
 	return vm;
 }
 
@@ -143,12 +165,6 @@ static uint64_t exits(struct vm *vm)
 	if (fermata_stats(vm->vcpu, &stats))
 		die("fermata", fermata_error());
 	return stats.entries;
-}
-
-static void destroy(struct vm *vm)
-{
-	fermata_vm_free(vm->vm);
-	free(vm);
 }
 
 const struct hypervisor fermata = {

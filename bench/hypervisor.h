@@ -25,9 +25,12 @@ struct hypervisor {
 	const char *name;
 	/* Ends the program with a line that says why, unless guests can run so here. */
 	void (*check)(const struct ways *ways);
-	/* One vCPU in 64-bit mode, as guest.h has it. trap_rdtsc: reads of the TSC exit; NULL: cannot. */
+	/*
+	 * One vCPU in 64-bit mode, as guest.h has it. trap_rdtsc: reads of the TSC exit; NULL: cannot. *rate: how
+	 * many of the guest's ticks are one of the host's.
+	 */
 	struct vm *(*create)(const struct ways *ways, bool trap_rdtsc, const struct region *region,
-			     size_t regions);
+			     size_t regions, unsigned int *rate);
 	/* From guest_start, with those arguments, to PORT_END. */
 	void (*run)(struct vm *vm, uint64_t body, uint64_t iterations, uint64_t argument);
 	uint64_t (*exits)(struct vm *vm); /* VM exits since it was created */

@@ -100,10 +100,11 @@ static void set_cpuid(struct vm *vm)
 }
 
 static struct vm *create(const struct ways *ways, bool trap_rdtsc, const struct region *region,
-			 size_t regions)
+			 size_t regions, unsigned int *rate)
 {
 	struct vm *vm;
 
+	*rate = 1;
 	if (trap_rdtsc) /* KVM has no such way */
 		return NULL;
 	vm = calloc(1, sizeof(*vm));

@@ -97,7 +97,8 @@ bool row_measure(const struct row *row, const struct hypervisor *h, const struct
 {
 	const uint8_t *body = row->intel_body && intel() ? row->intel_body : row->body;
 	struct memory *memory = memory_new();
-	struct vm *vm = h->create(ways, row->trap, memory->region, MEMORY_REGIONS);
+	unsigned int rate;
+	struct vm *vm = h->create(ways, row->trap, memory->region, MEMORY_REGIONS, &rate);
 	uint64_t exits;
 
 	if (!vm) {
@@ -113,6 +114,7 @@ bool row_measure(const struct row *row, const struct hypervisor *h, const struct
 	h->run(vm, in_guest(body), row->iterations, row->argument);
 	exits = h->exits(vm) - exits - 1; /* the last is PORT_END's */
 	summarize(row, memory, exits, result);
+	result->instructions /= rate;
 	h->destroy(vm);
 	memory_free(memory);
 	return true;
