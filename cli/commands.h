@@ -12,6 +12,11 @@ int command_ps(int argc, char **argv);
 int command_pause(int argc, char **argv);
 int command_resume(int argc, char **argv);
 int command_quit(int argc, char **argv);
+/* events.c */
+int command_on(int argc, char **argv);
+int command_off(int argc, char **argv);
+int command_events(int argc, char **argv);
+int command_log(int argc, char **argv);
 /* stat.c */
 int command_stat(int argc, char **argv);
 

@@ -17,6 +17,8 @@ static const char about[] =
 	"       fermata ps [--json]                     the guests that run\n"
 	"       fermata stat NAME [OPTION...]           what one does, live\n"
 	"       fermata pause|resume|quit NAME          hold it, let it go on, end it\n"
+	"       fermata on NAME 'RULE'                  count, log, change, forbid what it does\n"
+	"       fermata events|log NAME, off NAME ID    the rules, what they log, remove one\n"
 	"       fermata caps [--json] [--box KIND]      what this computer offers, what is in the way\n"
 	"       fermata help [VERB]                     this text, or a verb's\n"
 	"       fermata --version\n"
@@ -53,6 +55,12 @@ static const char about_run[] =
 	"                     the module keeps; auto: nested where there is any (the default)\n"
 	"  --debug WORDS      for work on Fermata itself; a list in `man fermata`\n"
 	"  --stats            at the end print the guest's exits by reason on standard error\n"
+	"  --on RULE          what is to be counted, logged, changed or forbidden of what the guest does:\n"
+	"                     'EVENT [FILTER...] [do ACTION...]', such as 'cpuid leaf=1 do log'; `fermata\n"
+	"                     on --help` has the words; up to 64 of these options\n"
+	"  --log FILE         where what rules log goes; \"-\": standard error (the default); \"channel\":\n"
+	"                     nowhere, for `fermata log NAME`\n"
+	"  --log-format FORM  text (the default), json (lines), chrome (a trace for Perfetto)\n"
 	"  --debug-exit       give the guest a port F4h that ends it: writing V there makes the exit\n"
 	"                     status (V << 1) | 1, cut to 8 bits, as QEMU's isa-debug-exit does\n"
 	"  --no-vpid          VT-x: the guest gets no VPID, AMD-V: no ASID of its own, so each entry drops\n"
@@ -99,9 +107,10 @@ static const char about_caps[] =
 static const struct {
 	const char *verb, *text;
 } texts[] = {
-	{ "run", about_run },	{ "caps", about_caps },	  { "ps", about_ps },
-	{ "stat", about_stat }, { "pause", about_pause }, { "resume", about_resume },
-	{ "quit", about_quit }, { "help", about },
+	{ "run", about_run },	    { "caps", about_caps },   { "ps", about_ps },
+	{ "stat", about_stat },	    { "pause", about_pause }, { "resume", about_resume },
+	{ "quit", about_quit },	    { "on", about_on },	      { "off", about_off },
+	{ "events", about_events }, { "log", about_log },     { "help", about },
 };
 
 int help_print(const char *verb)

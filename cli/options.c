@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "events.h"
 #include "parse.h"
 #include "say.h"
 #include "words.h"
@@ -155,15 +156,44 @@ static bool parse_debug(const char *text, struct fermata_vm_config *vm)
 }
 
 static const struct option list[] = {
-	{ "kernel", required_argument, NULL, 'k' }, { "initrd", required_argument, NULL, 'i' },
-	{ "append", required_argument, NULL, 'a' }, { "memory", required_argument, NULL, 'm' },
-	{ "name", required_argument, NULL, 'n' },   { "box", required_argument, NULL, 'b' },
-	{ "keys", required_argument, NULL, 'K' },   { "guest", required_argument, NULL, 'g' },
-	{ "stats", no_argument, NULL, 's' },	    { "debug-exit", no_argument, NULL, 'd' },
-	{ "no-vpid", no_argument, NULL, 't' },	    { "no-asid", no_argument, NULL, 't' },
-	{ "paging", required_argument, NULL, 'p' }, { "debug", required_argument, NULL, 'D' },
-	{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 },
+	{ "kernel", required_argument, NULL, 'k' },
+	{ "initrd", required_argument, NULL, 'i' },
+	{ "append", required_argument, NULL, 'a' },
+	{ "memory", required_argument, NULL, 'm' },
+	{ "name", required_argument, NULL, 'n' },
+	{ "box", required_argument, NULL, 'b' },
+	{ "keys", required_argument, NULL, 'K' },
+	{ "guest", required_argument, NULL, 'g' },
+	{ "stats", no_argument, NULL, 's' },
+	{ "debug-exit", no_argument, NULL, 'd' },
+	{ "no-vpid", no_argument, NULL, 't' },
+	{ "no-asid", no_argument, NULL, 't' },
+	{ "paging", required_argument, NULL, 'p' },
+	{ "debug", required_argument, NULL, 'D' },
+	{ "on", required_argument, NULL, 'o' },
+	{ "log", required_argument, NULL, 'l' },
+	{ "log-format", required_argument, NULL, 'f' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
 };
+
+static bool add_rule(struct run_options *options, const char *text)
+{
+	if (options->rules == FERMATA_MAX_RULES) {
+		say("more than %d rules; a guest can have no more", FERMATA_MAX_RULES);
+		return false;
+	}
+	options->rule[options->rules++] = text;
+	return rule_check("--on", text);
+}
+
+static bool parse_log_format(const char *text, enum log_format *format)
+{
+	if (log_format_parse(text, format))
+		return true;
+	say("--log-format %s: not known; give text, json or chrome", text);
+	return false;
+}
 
 static bool add_guest(struct run_options *options, const char *text)
 {
@@ -199,6 +229,13 @@ static bool take(struct run_options *options, int option)
 		return parse_keys(optarg, &options->keys);
 	case 'g':
 		return add_guest(options, optarg);
+	case 'o':
+		return add_rule(options, optarg);
+	case 'l':
+		options->log = optarg;
+		return true;
+	case 'f':
+		return parse_log_format(optarg, &options->log_format);
 	case 's':
 		options->stats = true;
 		return true;
@@ -236,6 +273,10 @@ bool options_parse(struct run_options *options, int argc, char **argv)
 		if (!take(options, option))
 			return false;
 	}
+	if (options->log && options->guests) {
+		say("--log with several guests: take it with `fermata log NAME`, one for each");
+		return false;
+	}
 	if (!options->kernel && !options->guests) {
 		say("no kernel; give --kernel FILE, a Linux bzImage such as /boot/vmlinuz");
 		return false;
@@ -259,7 +300,7 @@ static bool parse_guest(struct run_options *guest, int argc, char **argv)
 
 	optind = 0; /* another argv: getopt_long() begins anew */
 	while ((option = options_next(argc, argv, list)) != -1) {
-		if (strchr("bKgh", option)) {
+		if (strchr("bKghlf", option)) {
 			say("--%s in --guest: it is for the whole command; give it outside",
 			    option_name(option));
 			return false;

@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "console.h"
+#include "log_format.h"
 #include <uapi/fermata.h>
 
 #define DEFAULT_MEMORY (256ull << 20)
@@ -20,10 +21,14 @@ struct run_options {
 	const char *box; /* its kind, if it is to be one */
 	enum console_keys keys;
 	bool stats, debug_exit, no_tags, help;
-	const char *paging, *debug;  /* as given; NULL: not */
-	struct fermata_vm_config vm; /* what they mean */
-	bool named;		     /* by the user */
-	char **words;		     /* of a --guest: where its strings are; else NULL */
+	const char *paging, *debug;	     /* as given; NULL: not */
+	struct fermata_vm_config vm;	     /* what they mean */
+	const char *rule[FERMATA_MAX_RULES]; /* of each --on */
+	unsigned rules;
+	const char *log; /* a file; "-": standard error; "channel": nowhere but there; NULL: not said */
+	enum log_format log_format;
+	bool named;		       /* by the user */
+	char **words;		       /* of a --guest: where its strings are; else NULL */
 	const char *guest[GUESTS_MAX]; /* what each --guest says; what is above is then common to all */
 	unsigned guests;	       /* 0: there is one guest, the one above */
 };

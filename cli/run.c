@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "events.h"
 #include "help.h"
 #include "host.h"
 #include "name.h"
@@ -62,9 +63,11 @@ int command_run(int argc, char **argv)
 {
 	struct machine_config config;
 	struct run_options options;
+	struct log_thread *log;
 	struct name_claim claim;
 	struct host host;
 	char problem[512];
+	bool failed;
 	int status;
 
 	if (!options_parse(&options, argc, argv))
@@ -79,12 +82,18 @@ int command_run(int argc, char **argv)
 		return fail("%s", problem);
 	if (name_claim(&claim, options.name, problem, sizeof(problem)))
 		return fail("%s", problem);
+	log = log_start(&options, &failed);
+	if (failed) {
+		name_release(&claim);
+		return STATUS_FAILED;
+	}
 	if (options.place != PLACE_BOX)
 		host_probe(&host);
 	if (options.place == PLACE_BOX || host.obstacles)
 		status = run_elsewhere(&options, &config, &host.obstacle[0]);
 	else
 		status = run_here(&options, &config);
+	log_stop(log);
 	name_release(&claim);
 	return status;
 }

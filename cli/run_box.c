@@ -126,7 +126,8 @@ static struct box *start(const struct run_options *options, const void *unused, 
 		{ .host_path = options->initrd, .name = "initrd" },
 	};
 	char memory[32], name[80], paging[16], debug[256], append[65536];
-	char *argv[28] = { "fermata", "run", "--box", "none", "--kernel", "/in/kernel" };
+	char *argv[32 + 2 * FERMATA_MAX_RULES] = { "fermata", "run",	  "--box",
+						   "none",    "--kernel", "/in/kernel" };
 	struct box_request request = {
 		.kind = options->box,
 		.argv = argv,
@@ -168,6 +169,14 @@ static struct box *start(const struct run_options *options, const void *unused, 
 		argv[argc++] = "--debug";
 		argv[argc++] = debug;
 	}
+	for (unsigned i = 0; i < options->rules; i++) {
+		argv[argc++] = "--on";
+		argv[argc++] = (char *)options->rule[i];
+	}
+	if (options->rules) {
+		argv[argc++] = "--log";
+		argv[argc++] = "channel";
+	}
 	argv[argc] = NULL;
 	return box_start(&request, problem, size);
 }
@@ -199,7 +208,8 @@ static void carry(struct cargo *cargo, const char *host_path, char *path, size_t
 static char *guest_words(const struct run_options *guest, struct cargo *cargo)
 {
 	char memory[32], name[80], kernel[32], initrd[32], paging[16], debug[128], *append, *text;
-	char *words[24] = { "--kernel", kernel, "--memory", memory, "--name", name, "--append" };
+	char *words[24 + 2 * FERMATA_MAX_RULES] = { "--kernel", kernel, "--memory", memory,
+						    "--name",	name,	"--append" };
 	unsigned n = 7;
 
 	append = strdup(guest->append);
@@ -229,6 +239,10 @@ static char *guest_words(const struct run_options *guest, struct cargo *cargo)
 		snprintf(debug, sizeof(debug), "%s", guest->debug);
 		words[n++] = "--debug";
 		words[n++] = debug;
+	}
+	for (unsigned i = 0; i < guest->rules; i++) {
+		words[n++] = "--on";
+		words[n++] = (char *)guest->rule[i];
 	}
 	words[n] = NULL;
 	text = words_join(words);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "events.h"
 #include "run.h"
 #include "say.h"
 #include "stats.h"
@@ -115,7 +116,7 @@ int run_here(const struct run_options *options, const struct machine_config *con
 		machine_destroy(machine);
 		return fail("cannot watch for signals: %s; raise `ulimit -n`", strerror(errno));
 	}
-	control = control_of_machine(machine, options);
+	control = rules_apply(machine, options) ? control_of_machine(machine, options) : NULL;
 	if (!control) {
 		console_close(&console);
 		machine_destroy(machine);
@@ -132,6 +133,7 @@ int run_here(const struct run_options *options, const struct machine_config *con
 		result = console_pump(&console, -1);
 		terminal_restore();
 		machine_stop(machine);
+		rules_end(machine, options);
 		control_stop(control);
 		control = NULL;
 		if (result == CONSOLE_ENDED)

@@ -14,6 +14,7 @@
 #include "host.h"
 #include "name.h"
 #include "parse.h"
+#include "events.h"
 #include "run.h"
 #include "say.h"
 #include "stats.h"
@@ -205,7 +206,8 @@ static bool open_controls(struct many *many)
 	for (unsigned i = 0; i < many->count; i++) {
 		struct guest *guest = &many->guest[i];
 
-		guest->control = control_of_machine(guest->machine, guest->options);
+		if (rules_apply(guest->machine, guest->options))
+			guest->control = control_of_machine(guest->machine, guest->options);
 		if (!guest->control)
 			return false;
 	}

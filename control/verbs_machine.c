@@ -126,6 +126,9 @@ const char *verbs_event(enum machine_news news, const struct machine_end *end,
 		return "paused";
 	case MACHINE_NEWS_RESUMED:
 		return "resumed";
+	case MACHINE_NEWS_STOPPED:
+		*data = verbs_stop(end);
+		return "stopped";
 	default:
 		*data = json_object_new_object();
 		add_string(*data, "how", how_it_ended(end->kind));

@@ -237,6 +237,7 @@ int fermata_log_open(fermata_vcpu *vcpu);
  */
 unsigned fermata_log_read(fermata_vcpu *vcpu, struct fermata_record *out, unsigned room,
 			  uint64_t *dropped);
+bool fermata_log_waiting(fermata_vcpu *vcpu); /* is there something to read? */
 /* "cpuid"; NULL: no such event. And how its number is called: "leaf"; NULL: it has none. */
 const char *fermata_event_name(unsigned event);
 const char *fermata_event_number_name(unsigned event);

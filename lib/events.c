@@ -113,3 +113,10 @@ unsigned fermata_log_read(fermata_vcpu *vcpu, struct fermata_record *out, unsign
 	__atomic_store_n(&ring->tail, tail, __ATOMIC_RELEASE);
 	return count;
 }
+
+bool fermata_log_waiting(fermata_vcpu *vcpu)
+{
+	const struct fermata_ring *ring = vcpu->ring;
+
+	return ring && __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE) != ring->tail;
+}

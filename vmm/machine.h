@@ -40,6 +40,9 @@ struct machine_end {
 	uint32_t value;
 	char why[256];	    /* MACHINE_DIED: one line without newline */
 	const char *report; /* MACHINE_DIED: of the vCPU, several lines, or NULL; the machine's own */
+	struct fermata_exit_stop stop; /* MACHINE_NEWS_STOPPED: by which rule, */
+	unsigned stop_vcpu;	       /* on which vCPU, */
+	uint64_t stop_rip;	       /* and where */
 };
 
 /*
@@ -121,11 +124,28 @@ size_t machine_console_write(struct machine *machine, const void *bytes, size_t 
 /* The console's input ends after what was written so far. */
 void machine_console_end(struct machine *machine);
 
-enum machine_news { MACHINE_NEWS_PAUSED, MACHINE_NEWS_RESUMED, MACHINE_NEWS_ENDED };
+/*
+ * Rules and their log: fermata_rule_add() and the like, with the same results, for all vCPUs. Also
+ * before the machine is started, and while it runs.
+ */
+int machine_rule_add(struct machine *machine, struct fermata_rule *rule);
+int machine_rule_remove(struct machine *machine, unsigned id);
+int machine_rule_get(struct machine *machine, struct fermata_rule *rule);
+unsigned machine_log_read(struct machine *machine, struct fermata_record *out, unsigned room,
+			  uint64_t *dropped);
+bool machine_log_empty(struct machine *machine);
+
+/* STOPPED: by a rule; PAUSED follows. */
+enum machine_news {
+	MACHINE_NEWS_PAUSED,
+	MACHINE_NEWS_RESUMED,
+	MACHINE_NEWS_ENDED,
+	MACHINE_NEWS_STOPPED,
+};
 
 /*
  * Told by whichever thread it happens in, with the machine locked: the listener must not wait, and not
- * call the machine. end: how, when it is MACHINE_NEWS_ENDED. One listener; NULL: nobody.
+ * call the machine. end: how, when it is MACHINE_NEWS_ENDED or _STOPPED. One listener; NULL: nobody.
  */
 typedef void machine_listener(void *opaque, enum machine_news news, const struct machine_end *end);
 void machine_listen(struct machine *machine, machine_listener *listener, void *opaque);

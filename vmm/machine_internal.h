@@ -66,8 +66,9 @@ struct machine {
 	pthread_t timer;
 	bool timer_started;
 
-	atomic_bool stopping; /* set once, under lock */
-	atomic_bool hold;     /* written under lock: the vCPUs' threads are to wait */
+	atomic_bool stopping;	  /* set once, under lock */
+	pthread_mutex_t log_lock; /* who reads the log */
+	atomic_bool hold;	  /* written under lock: the vCPUs' threads are to wait */
 
 	/* The one lock around all device calls; everything below is under it. */
 	pthread_mutex_t lock;
@@ -119,6 +120,9 @@ void board_foretell(struct machine *machine, const void *dev);
 void clock_hold(struct machine *machine); /* the vCPUs are being held */
 void clock_release(struct machine *machine);
 void clock_tick(struct machine *machine, uint64_t now); /* not before catch_up, guest ns */
+
+/* machine_events.c */
+void machine_stopped_by_rule(struct machine_vcpu *v, const struct fermata_exit_stop *stop);
 
 /* machine_console.c */
 void console_out(void *machine, const uint8_t *bytes, size_t n); /* under lock */

@@ -108,6 +108,9 @@ static bool answer(struct machine_vcpu *v, const struct fermata_bus *bus)
 		ioapic_eoi(&machine->board.ioapic, (uint8_t)exit->eoi.vector);
 		board_leave(machine);
 		return true;
+	case FERMATA_EXIT_STOPPED:
+		machine_stopped_by_rule(v, &exit->stop);
+		return true;
 	case FERMATA_EXIT_SHUTDOWN:
 		die(v, "triple fault: an exception in the double fault's handler");
 		return false;

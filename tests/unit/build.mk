@@ -32,7 +32,8 @@ unit_lib_clock := lib/clock.c lib/error.c
 unit_lib_clock_cflags := -Ilib
 
 unit_cli_parse := cli/parse.c
-unit_cli_guests := cli/options.c cli/parse.c cli/say.c cli/terminal.c cli/words.c
+unit_cli_guests := cli/log_format.c cli/options.c cli/parse.c cli/rule.c cli/say.c lib/error.c lib/rule.c cli/terminal.c cli/words.c
+unit_cli_guests_libs := -ljson-c
 unit_cli_escape := cli/escape.c
 unit_cli_stats := cli/stats.c
 unit_relay := box/relay.c

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+#include "log_format.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define RATE_NS 1000000u /* the clock's rate is told over spans of a millisecond or more */
+
+bool log_format_parse(const char *text, enum log_format *format)
+{
+	static const char *const names[] = { "text", "json", "chrome" };
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(text, names[i])) {
+			*format = (enum log_format)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+void log_begin(struct log_writer *writer, FILE *file, enum log_format format)
+{
+	*writer = (struct log_writer){ .file = file, .format = format };
+	if (format == LOG_CHROME)
+		fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", file);
+}
+
+static const char *text_of(struct json_object *object, const char *name)
+{
+	struct json_object *value;
+
+	return json_object_object_get_ex(object, name, &value) ? json_object_get_string(value) : "";
+}
+
+static uint64_t number_of(struct json_object *object, const char *name)
+{
+	struct json_object *value;
+
+	return json_object_object_get_ex(object, name, &value) ? json_object_get_uint64(value) : 0;
+}
+
+/* An event's number is the member whose name is none of every record's. */
+static const char *number_name(struct json_object *record)
+{
+	static const char *const names[] = { "leaf", "msr", "port",   "cr",	"dr",
+					     "xcr",  "nr",  "vector", "counter" };
+	struct json_object *value;
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (json_object_object_get_ex(record, names[i], &value) &&
+		    json_object_is_type(value, json_type_string))
+			return names[i];
+	return NULL;
+}
+
+static void title(struct json_object *record, char *out, size_t size)
+{
+	const char *number = number_name(record);
+
+	if (number)
+		snprintf(out, size, "%s %s=%s", text_of(record, "event"), number,
+			 text_of(record, number));
+	else
+		snprintf(out, size, "%s", text_of(record, "event"));
+}
+
+/* ---- text */
+
+static void write_text(struct log_writer *w, struct json_object *record)
+{
+	uint64_t guest = number_of(record, "guest_ns"), host = number_of(record, "host_ns");
+	struct json_object *flags;
+	char name[100];
+
+	title(record, name, sizeof(name));
+	fprintf(w->file,
+		"%6" PRIu64 " vcpu %" PRIu64 " guest %" PRIu64 ".%09" PRIu64 " host %" PRIu64
+		".%09" PRIu64 " %s value=%s old=%s rip=%s cr3=%s cpl=%" PRIu64 " rule=%" PRIu64,
+		number_of(record, "sequence"), number_of(record, "vcpu"), guest / 1000000000u,
+		guest % 1000000000u, host / 1000000000u, host % 1000000000u, name,
+		text_of(record, "value"), text_of(record, "old"), text_of(record, "rip"),
+		text_of(record, "cr3"), number_of(record, "cpl"), number_of(record, "rule"));
+	if (json_object_object_get_ex(record, "flags", &flags))
+		for (size_t i = 0; i < json_object_array_length(flags); i++)
+			fprintf(w->file, " %s",
+				json_object_get_string(json_object_array_get_idx(flags, i)));
+	putc('\n', w->file);
+}
+
+/* ---- the format of Perfetto and chrome://tracing: times are in microseconds */
+
+static void write_track(struct log_writer *w, uint64_t vcpu)
+{
+	if (vcpu < 64 && w->tracks >> vcpu & 1)
+		return;
+	w->tracks |= 1ull << (vcpu & 63);
+	fprintf(w->file,
+		"{\"ph\":\"M\",\"pid\":1,\"tid\":%" PRIu64
+		",\"name\":\"thread_name\",\"args\":{\"name\":\"vCPU %" PRIu64 "\"}},\n",
+		vcpu, vcpu);
+}
+
+/* Guest time over host time since the counter's last value. */
+static void write_rate(struct log_writer *w, uint64_t host, uint64_t guest)
+{
+	uint64_t span = host - w->rate_host;
+
+	if (w->rate_host && (host <= w->rate_host || span < RATE_NS || guest < w->rate_guest))
+		return;
+	if (w->rate_host)
+		fprintf(w->file,
+			"{\"ph\":\"C\",\"pid\":1,\"ts\":%" PRIu64 ".%03" PRIu64
+			",\"name\":\"clock rate\",\"args\":{\"rate\":%.6f}},\n",
+			host / 1000, host % 1000, (double)(guest - w->rate_guest) / (double)span);
+	w->rate_host = host;
+	w->rate_guest = guest;
+}
+
+static void write_chrome(struct log_writer *w, struct json_object *record)
+{
+	uint64_t host = number_of(record, "host_ns"), cost = number_of(record, "cost_ns");
+	uint64_t vcpu = number_of(record, "vcpu");
+	char name[100];
+
+	title(record, name, sizeof(name));
+	write_track(w, vcpu);
+	write_rate(w, host, number_of(record, "guest_ns"));
+	fprintf(w->file,
+		"{\"ph\":\"X\",\"pid\":1,\"tid\":%" PRIu64 ",\"ts\":%" PRIu64 ".%03" PRIu64
+		",\"dur\":%" PRIu64 ".%03" PRIu64
+		",\"cat\":\"exit\",\"name\":\"%s\",\"args\":%s},\n",
+		vcpu, host / 1000, host % 1000, cost / 1000, cost % 1000, name,
+		json_object_to_json_string_ext(record, JSON_C_TO_STRING_PLAIN));
+}
+
+void log_record(struct log_writer *writer, struct json_object *record)
+{
+	writer->written++;
+	switch (writer->format) {
+	case LOG_TEXT:
+		write_text(writer, record);
+		return;
+	case LOG_JSON:
+		fprintf(writer->file, "%s\n",
+			json_object_to_json_string_ext(record, JSON_C_TO_STRING_PLAIN));
+		return;
+	case LOG_CHROME:
+		write_chrome(writer, record);
+	}
+}
+
+void log_dropped(struct log_writer *writer, uint64_t dropped)
+{
+	uint64_t more = dropped - writer->dropped;
+
+	if (!more)
+		return;
+	writer->dropped = dropped;
+	if (writer->format == LOG_TEXT)
+		fprintf(writer->file, "%" PRIu64 " records were lost: they came too fast\n", more);
+	else if (writer->format == LOG_JSON)
+		fprintf(writer->file, "{\"dropped\":%" PRIu64 "}\n", more);
+}
+
+/* The last element has no comma behind it. */
+void log_end(struct log_writer *writer)
+{
+	if (writer->format == LOG_CHROME)
+		fprintf(writer->file,
+			"{\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"guest\"}}\n"
+			"],\"otherData\":{\"records\":%" PRIu64 ",\"dropped\":%" PRIu64 "}}\n",
+			writer->written, writer->dropped);
+	fflush(writer->file);
+}
