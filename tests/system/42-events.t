@@ -1,0 +1,120 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: MIT OR GPL-2.0
+# timeout: 240
+#
+# Rules from the command line: given at the start and to a running guest, their log in its three formats,
+# and what is refused. The guests are loops of CPUID.
+use strict;
+use warnings;
+use FindBin;
+use JSON::PP;
+use Test::More;
+use Time::HiRes 'sleep';
+
+chdir "$FindBin::Bin/../.." or die;
+use lib "$FindBin::Bin";
+use Lab;
+
+mkdir "$dir/runtime", 0700;
+$ENV{XDG_RUNTIME_DIR} = "$dir/runtime";
+
+# mov esi, 100; 1: mov eax, 1; cpuid; dec esi; jnz 1b; mov al, 5; out 0xf4, al
+my $hundred = write_file('hundred', kernel_image("\xbe\x64\0\0\0\xb8\1\0\0\0\x0f\xa2\xff\xce\x75\xf5\xb0\5\xe6\xf4"));
+# 1: mov eax, 1; cpuid; pause; jmp 1b
+my $for_ever = write_file('for-ever', kernel_image("\xb8\1\0\0\0\x0f\xa2\xf3\x90\xeb\xf5"));
+
+sub run_hundred {
+	my (@options) = @_;
+	return command({ seconds => 100 }, $fermata, qw(run --box amd --debug-exit --kernel), $hundred, @options);
+}
+
+# ---- what is no rule
+
+for my $case (
+	[ 'cpuit', 'no such event', 2 ],
+	[ 'cpuid lief=1 do log', 'no such filter of cpuid', 8 ],
+	[ 'cpuid leaf=1 do set eax=zz', 'not a number', 26 ],
+	[ 'cpuid do stop skip', '`stop` goes with `log` only', 16 ]) {
+	my ($rule, $why, $column) = @$case;
+	my ($status, $out, $err) = run_hundred('--on', $rule);
+	my @lines = split /\n/, $err;
+	is($status, 1, "'$rule' is refused");
+	like($lines[0], qr/^fermata: --on: \Q$why\E/, 'with the reason');
+	is($lines[1], "  $rule", 'the rule');
+	like($lines[2], qr/^ {$column}\^~*$/, 'and a finger at the word');
+}
+my ($status, $out, $err) = run_hundred('--on', 'hlt', '--log-format', 'poem');
+is($status, 1, 'a format that is none');
+like($err, qr/--log-format poem: not known; give text, json or chrome/, 'is told');
+
+# ---- at the start
+
+($status, $out, $err) = run_hundred('--on', 'rdrand');
+is($status, 1, 'what AMD-V cannot intercept is refused');
+like($out . $err, qr/AMD-V cannot intercept rdrand/, 'and says so');
+
+($status, $out, $err) = run_hundred('--on', 'cpuid leaf=1 do log', '--log', "$dir/log.json", '--log-format', 'json');
+is($status, 11, 'a guest with a rule ends as without');
+my @records = map { decode_json($_) } split /\n/, read_file("$dir/log.json");
+is(scalar @records, 100, 'each CPUID is a record');
+is(scalar(grep { $_->{event} eq 'cpuid' && $_->{leaf} eq '0x1' && $_->{rule} == 1 } @records), 100, 'of that event');
+is_deeply([ map { $_->{sequence} } @records ], [ 0 .. 99 ], 'in their order, none lost');
+ok(!(grep { $records[$_]{guest_ns} < $records[ $_ - 1 ]{guest_ns} } 1 .. 99), 'and time goes on');
+
+($status, $out, $err) = run_hundred('--on', 'cpuid every=2 do log', '--log', "$dir/log.trace", '--log-format', 'chrome');
+my $trace = eval { decode_json(read_file("$dir/log.trace")) };
+ok($trace, 'a trace is JSON') or diag($@);
+my @events = @{ $trace->{traceEvents} // [] };
+is(scalar(grep { $_->{ph} eq 'X' && $_->{name} eq 'cpuid leaf=0x1' && defined $_->{dur} } @events), 50, 'exits are slices');
+is(scalar(grep { $_->{ph} eq 'M' && $_->{args}{name} eq 'vCPU 0' } @events), 1, 'a virtual CPU is a track');
+
+($status, $out, $err) = run_hundred('--on', 'cpuid first=3 do log skip', '--on', 'cpuid');
+is($status, 11, 'a guest whose CPUIDs are skipped');
+my @lines = grep { /cpuid leaf=0x1/ } split /\n/, $err;
+is(scalar @lines, 3, 'without --log the log is on standard error, and `first` has an end');
+like($lines[0], qr/^ *0 vcpu 0 guest \d+\.\d{9} host \d+\.\d{9} cpuid leaf=0x1 .* rip=0x[0-9a-f]+ .* cpl=0 rule=1 skipped$/,
+	'as text');
+
+# ---- to a running guest
+
+sub fermata { return command({ seconds => 60 }, $fermata, @_) }
+sub rules { return decode_json((fermata('events', 'loop', '--json'))[1])->{rules} }
+
+my $pid = start({ err => "$dir/run.err" }, $fermata, qw(run --box amd --name loop --kernel), $for_ever);
+for (1 .. 200) { # the box starts
+	last if (fermata('ps'))[1] =~ /^loop +running/m;
+	sleep 0.2;
+}
+($status, $out, $err) = fermata('on', 'loop', 'cpuid leaf=1');
+is($status, 0, 'a rule for a running guest') or diag($err);
+is($out, "1\n", 'has a number');
+sleep 0.5;
+my $before = rules()->[0]{hits};
+sleep 0.5;
+cmp_ok(rules()->[0]{hits}, '>', $before, 'and hits, more and more');
+($status, $out) = fermata('events', 'loop');
+like($out, qr/^ +1 +\d+ +\d+ +\d+\.\d\d%  cpuid leaf=1 do count$/m, 'a list for people');
+is((fermata('on', 'loop', 'cpuid first=1 do stop'))[1], "2\n", 'a rule that stops');
+sleep 0.5;
+like((fermata('ps'))[1], qr/^loop +paused/m, 'holds the guest');
+$before = rules()->[0]{hits};
+sleep 0.3;
+is(rules()->[0]{hits}, $before, 'which executes nothing');
+is((fermata('resume', 'loop'))[0], 0, 'until `resume`');
+sleep 0.5;
+cmp_ok(rules()->[0]{hits}, '>', $before, 'when it goes on');
+is((fermata('off', 'loop', 2))[0], 0, 'a rule is removed');
+is(scalar @{ rules() }, 1, 'and is gone');
+($status, $out, $err) = fermata('off', 'loop', 2);
+like($err, qr/rule 2: there is none with that number/, 'once');
+is((fermata('on', 'loop', 'cpuid first=10 do log'))[1], "3\n", 'numbers are not used again');
+sleep 0.5;
+($status, $out) = fermata('log', 'loop', '--json');
+is(scalar(grep { decode_json($_)->{rule} == 3 } split /\n/, $out), 10, 'what was logged');
+is((fermata('log', 'loop', '--json'))[1], '', 'is taken once');
+($status, $out, $err) = fermata('on', 'loop', 'cpuid lief=1');
+is($status, 1, 'what is no rule');
+like($err, qr/lief=1\n {8}\^~~~$/m, 'is shown where');
+is((fermata('quit', 'loop'))[0], 0, 'the guest is ended');
+finish($pid, 30);
+done_testing;
