@@ -271,7 +271,8 @@ static void injected(void **state)
 /* The instruction is carried out when the caller comes back, and rules behind the one count it once. */
 static void stopped(void **state)
 {
-	u32 stop = add(on(FERMATA_ON_CPUID, FERMATA_DO_STOP)), counter = add(on(FERMATA_ON_CPUID, 0));
+	u32 stop = add(on(FERMATA_ON_CPUID, FERMATA_DO_STOP)),
+	    counter = add(on(FERMATA_ON_CPUID, 0));
 
 	assert_int_equal(cpuid_exit(0x40000000), LEAVE_FOR_USER);
 	assert_int_equal(pages[0].exit.reason, FERMATA_EXIT_STOPPED);
@@ -325,7 +326,9 @@ static void after_user(void **state)
 	set.sets = 1;
 	set.value[0] = 0x1234;
 	add(set);
-	v->exit = (struct exit){ .kind = EXIT_IO, .length = 1, .io = { .port = 9, .size = 1, .in = true } };
+	v->exit = (struct exit){ .kind = EXIT_IO,
+				 .length = 1,
+				 .io = { .port = 9, .size = 1, .in = true } };
 	regs[FERMATA_RAX] = 7;
 	assert_int_equal(exit_handle(v), LEAVE_FOR_USER);
 	assert_int_equal(regs[FERMATA_RAX], 7);
@@ -379,9 +382,11 @@ static void step_faults(void **state)
 	events_apply(v);
 	v->exit = (struct exit){ .kind = EXIT_TABLE, .length = 3, .table = FERMATA_ON_SGDT };
 	exit_handle(v);
-	v->exit = (struct exit){ .kind = EXIT_EXCEPTION,
-				 .exception = { .kind = EVENT_EXCEPTION, .vector = ARCH_PF, .has_code = true },
-				 .exception_address = 0x1234 };
+	v->exit = (struct exit){
+		.kind = EXIT_EXCEPTION,
+		.exception = { .kind = EVENT_EXCEPTION, .vector = ARCH_PF, .has_code = true },
+		.exception_address = 0x1234
+	};
 	assert_int_equal(exit_handle(v), GO_ON);
 	assert_false(v->events.stepping);
 	assert_false(fake_hw(v)->rflags & ARCH_RFLAGS_TF);
@@ -417,10 +422,10 @@ static void delivered_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		EVENT_TEST(invalid),	 EVENT_TEST(bounded),  EVENT_TEST(no_memory),
-		EVENT_TEST(compiled),	 EVENT_TEST(filtered), EVENT_TEST(counted),
-		EVENT_TEST(decided),	 EVENT_TEST(injected), EVENT_TEST(stopped),
-		EVENT_TEST(ring),	 EVENT_TEST(after_user), EVENT_TEST(step),
+		EVENT_TEST(invalid),	 EVENT_TEST(bounded),	      EVENT_TEST(no_memory),
+		EVENT_TEST(compiled),	 EVENT_TEST(filtered),	      EVENT_TEST(counted),
+		EVENT_TEST(decided),	 EVENT_TEST(injected),	      EVENT_TEST(stopped),
+		EVENT_TEST(ring),	 EVENT_TEST(after_user),      EVENT_TEST(step),
 		EVENT_TEST(step_faults), EVENT_TEST(delivered_again),
 	};
 

@@ -36,9 +36,11 @@ static void events_by_name(void **state)
 
 static void filters(void **state)
 {
-	struct fermata_rule r = parsed("wrmsr msr=0x10..0x20 value=5 cpl=0 cr3=0x1fff rip=1..2 first=3 every=4");
+	struct fermata_rule r =
+		parsed("wrmsr msr=0x10..0x20 value=5 cpl=0 cr3=0x1fff rip=1..2 first=3 every=4");
 
-	assert_int_equal(r.filters, BIT_OF(NUMBER) | BIT_OF(VALUE) | BIT_OF(CPL) | BIT_OF(CR3) | BIT_OF(RIP));
+	assert_int_equal(r.filters,
+			 BIT_OF(NUMBER) | BIT_OF(VALUE) | BIT_OF(CPL) | BIT_OF(CR3) | BIT_OF(RIP));
 	assert_int_equal(r.range[FERMATA_FILTER_NUMBER].first, 0x10);
 	assert_int_equal(r.range[FERMATA_FILTER_NUMBER].last, 0x20);
 	assert_int_equal(r.range[FERMATA_FILTER_VALUE].first, 5);
@@ -49,7 +51,8 @@ static void filters(void **state)
 	assert_int_equal(r.every, 4);
 	assert_int_equal(parsed("rdmsr msr=efer").range[0].first, 0xc0000080);
 	assert_int_equal(parsed("exception vector=pf").range[0].first, 14);
-	assert_int_equal(parsed("invlpg gva=0xffffffffffffffff").range[FERMATA_FILTER_GVA].last, UINT64_MAX);
+	assert_int_equal(parsed("invlpg gva=0xffffffffffffffff").range[FERMATA_FILTER_GVA].last,
+			 UINT64_MAX);
 }
 
 static void actions(void **state)
