@@ -65,6 +65,14 @@ void rules_end(struct machine *machine, const struct run_options *options)
 		sleep_ms(POLL_MS);
 }
 
+void rules_say_stop(const struct machine_end *end)
+{
+	say("rule %u (%s) holds the guest before the instruction at %#" PRIx64
+	    " on vCPU %u; `fermata resume NAME` lets it go on",
+	    end->stop.rule, fermata_event_name(end->stop.event) ?: "unknown", end->stop_rip,
+	    end->stop_vcpu);
+}
+
 /* ---- taking the log */
 
 /* 1: there was something, 0: nothing, -1: the guest has gone. */

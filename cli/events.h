@@ -15,6 +15,9 @@ bool rules_apply(struct machine *machine, const struct run_options *options);
 /* After the guest's end: who reads the log gets a moment to have all of it. */
 void rules_end(struct machine *machine, const struct run_options *options);
 
+/* That a rule has stopped the guest. */
+void rules_say_stop(const struct machine_end *end);
+
 /*
  * A thread that takes the log of the guest, here or in the box, by its control channel and writes it
  * where the options say. NULL: nothing logs, or with *failed set a line was said.

@@ -14,7 +14,11 @@
 
 static void woken(void *opaque)
 {
+	struct machine_end end;
+
 	machine_event_take(opaque);
+	if (machine_take_stop(opaque, &end))
+		rules_say_stop(&end);
 }
 
 static ssize_t read_console(void *opaque, void *bytes, size_t n)

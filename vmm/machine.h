@@ -134,6 +134,8 @@ int machine_rule_get(struct machine *machine, struct fermata_rule *rule);
 unsigned machine_log_read(struct machine *machine, struct fermata_record *out, unsigned room,
 			  uint64_t *dropped);
 bool machine_log_empty(struct machine *machine);
+/* True once after a rule has stopped the guest: end->stop and the like say which and where. */
+bool machine_take_stop(struct machine *machine, struct machine_end *end);
 
 /* STOPPED: by a rule; PAUSED follows. */
 enum machine_news {

@@ -59,8 +59,22 @@ void machine_stopped_by_rule(struct machine_vcpu *v, const struct fermata_exit_s
 	machine->end.stop = *stop;
 	machine->end.stop_rip = fermata_vcpu_page(v->vcpu)->rip;
 	machine->end.stop_vcpu = (unsigned)(v - machine->vcpu);
+	machine->stop_untold = true;
 	if (!machine->stopping)
 		machine_tell(machine, MACHINE_NEWS_STOPPED);
 	machine_hold(machine);
+	console_raise_event(machine);
 	pthread_mutex_unlock(&machine->lock);
+}
+
+bool machine_take_stop(struct machine *machine, struct machine_end *end)
+{
+	bool untold;
+
+	pthread_mutex_lock(&machine->lock);
+	untold = machine->stop_untold;
+	machine->stop_untold = false;
+	*end = machine->end;
+	pthread_mutex_unlock(&machine->lock);
+	return untold;
 }

@@ -80,7 +80,7 @@ like($lines[0], qr/^ *0 vcpu 0 guest \d+\.\d{9} host \d+\.\d{9} cpuid leaf=0x1 .
 sub fermata { return command({ seconds => 60 }, $fermata, @_) }
 sub rules { return decode_json((fermata('events', 'loop', '--json'))[1])->{rules} }
 
-my $pid = start({ err => "$dir/run.err" }, $fermata, qw(run --box amd --name loop --kernel), $for_ever);
+my $pid = start({ out => "$dir/run.out", err => "$dir/run.err" }, $fermata, qw(run --box amd --name loop --kernel), $for_ever);
 for (1 .. 200) { # the box starts
 	last if (fermata('ps'))[1] =~ /^loop +running/m;
 	sleep 0.2;
@@ -97,6 +97,8 @@ like($out, qr/^ +1 +\d+ +\d+ +\d+\.\d\d%  cpuid leaf=1 do count$/m, 'a list for 
 is((fermata('on', 'loop', 'cpuid first=1 do stop'))[1], "2\n", 'a rule that stops');
 sleep 0.5;
 like((fermata('ps'))[1], qr/^loop +paused/m, 'holds the guest');
+like(read_file("$dir/run.out") . read_file("$dir/run.err"), qr/fermata: rule 2 \(cpuid\) holds the guest before the instruction at 0x[0-9a-f]+ on vCPU 0/,
+	'which its own terminal tells');
 $before = rules()->[0]{hits};
 sleep 0.3;
 is(rules()->[0]{hits}, $before, 'which executes nothing');
