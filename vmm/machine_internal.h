@@ -75,7 +75,7 @@ struct machine {
 	struct board board;
 	struct output output;
 	bool event_raised;
-	bool stop_untold; /* by machine_take_stop() */
+	bool stop_untold;	    /* by machine_take_stop() */
 	pthread_cond_t output_read; /* output has been taken */
 	pthread_cond_t timer_wake;  /* a deadline came closer, or stopping */
 	uint64_t armed;		    /* guest ns the timer thread sleeps until */

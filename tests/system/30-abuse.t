@@ -71,6 +71,7 @@ slots 100
 swap 50
 state 50
 code 50
+rules 50
 threads 50
 processes 50
 kill 50
@@ -94,6 +95,7 @@ slots 10
 swap 20
 state 20
 code 20
+rules 20
 threads 20
 processes 20
 kill 20

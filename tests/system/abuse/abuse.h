@@ -97,6 +97,9 @@ const char *exit_name(unsigned reason);
 bool write_file(const char *path, const char *text);
 long read_number(const char *path, const char *name); /* "name: N" in a file; -1 */
 
+/* Programs of random code, every 500 in a new guest, which `each` (NULL: nobody) is shown first. */
+void random_code(unsigned count, void (*each)(struct guest *g));
+
 /* ---- groups */
 void abuse_calls(void);
 void abuse_slots(void);
@@ -104,6 +107,7 @@ void abuse_memory(void);
 void abuse_swap(void);
 void abuse_state(void);
 void abuse_code(void);
+void abuse_rules(void);
 void abuse_threads(void);
 void abuse_processes(void);
 void abuse_kill(void);

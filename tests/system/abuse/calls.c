@@ -11,14 +11,25 @@ static const struct call {
 	unsigned long number;
 	enum kind kind;
 } calls[] = {
-	{ "GET_CAPS", FERMATA_GET_CAPS, DEVICE },     { "GET_CPUID", FERMATA_GET_CPUID, DEVICE },
-	{ "CREATE_VM", FERMATA_CREATE_VM, DEVICE },   { "SET_MEMORY", FERMATA_SET_MEMORY, VM },
-	{ "SET_CPUID", FERMATA_SET_CPUID, VM },	      { "CREATE_VCPU", FERMATA_CREATE_VCPU, VM },
-	{ "SIGNAL_MSI", FERMATA_SIGNAL_MSI, VM },     { "SET_LINE", FERMATA_SET_LINE, VM },
-	{ "SET_FORECAST", FERMATA_SET_FORECAST, VM }, { "RUN", FERMATA_RUN, VCPU },
-	{ "GET_STATE", FERMATA_GET_STATE, VCPU },     { "SET_STATE", FERMATA_SET_STATE, VCPU },
-	{ "INTERRUPT", FERMATA_INTERRUPT, VCPU },     { "TRANSLATE", FERMATA_TRANSLATE, VCPU },
-	{ "GET_STATS", FERMATA_GET_STATS, VCPU },     { "GET_AUDIT", FERMATA_GET_AUDIT, VCPU },
+	{ "GET_CAPS", FERMATA_GET_CAPS, DEVICE },
+	{ "GET_CPUID", FERMATA_GET_CPUID, DEVICE },
+	{ "CREATE_VM", FERMATA_CREATE_VM, DEVICE },
+	{ "SET_MEMORY", FERMATA_SET_MEMORY, VM },
+	{ "SET_CPUID", FERMATA_SET_CPUID, VM },
+	{ "CREATE_VCPU", FERMATA_CREATE_VCPU, VM },
+	{ "SIGNAL_MSI", FERMATA_SIGNAL_MSI, VM },
+	{ "SET_LINE", FERMATA_SET_LINE, VM },
+	{ "ADD_RULE", FERMATA_ADD_RULE, VM },
+	{ "REMOVE_RULE", FERMATA_REMOVE_RULE, VM },
+	{ "GET_RULE", FERMATA_GET_RULE, VM },
+	{ "SET_FORECAST", FERMATA_SET_FORECAST, VM },
+	{ "RUN", FERMATA_RUN, VCPU },
+	{ "GET_STATE", FERMATA_GET_STATE, VCPU },
+	{ "SET_STATE", FERMATA_SET_STATE, VCPU },
+	{ "INTERRUPT", FERMATA_INTERRUPT, VCPU },
+	{ "TRANSLATE", FERMATA_TRANSLATE, VCPU },
+	{ "GET_STATS", FERMATA_GET_STATS, VCPU },
+	{ "GET_AUDIT", FERMATA_GET_AUDIT, VCPU },
 };
 
 static const char *const kind_name[KINDS] = { "the device", "a VM", "a vCPU" };
@@ -304,10 +315,12 @@ static void no_descriptors(void)
 void abuse_calls(void)
 {
 	static struct fermata_state before, after;
+	struct fermata_rule rule = { .event = FERMATA_ON_RDPMC };
 	struct guest g;
 	int fd[KINDS];
 
 	guest_new(&g, 1, MODE_LONG);
+	must(!ioctl(g.vm, FERMATA_ADD_RULE, &rule), "ADD_RULE"); /* for GET_RULE to find */
 	fd[DEVICE] = device_open();
 	fd[VM] = g.vm;
 	fd[VCPU] = g.vcpu[0];

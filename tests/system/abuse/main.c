@@ -10,7 +10,7 @@ static const struct {
 	{ "swap", abuse_swap },	      { "state", abuse_state },		{ "code", abuse_code },
 	{ "threads", abuse_threads }, { "processes", abuse_processes }, { "kill", abuse_kill },
 	{ "leaks", abuse_leaks },     { "cpus", abuse_cpus },		{ "module", abuse_module },
-	{ "kvm", abuse_kvm },	      { "forever", abuse_forever },
+	{ "kvm", abuse_kvm },	      { "forever", abuse_forever },	{ "rules", abuse_rules },
 };
 
 int main(int argc, char **argv)
