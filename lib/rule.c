@@ -359,6 +359,9 @@ static int parse_inject(struct parser *p, struct fermata_rule *rule)
 	rule->actions |= FERMATA_DO_INJECT;
 	if (!colon)
 		return 0;
+	if (!(0x27d00u >> vector & 1))
+		return wrong_part(p, length, p->length - length, "vector %u has no error code",
+				  rule->vector);
 	length = p->length - length - 1;
 	if (!parse_number(colon + 1, length, NULL, &code) || code > UINT32_MAX)
 		return wrong_part(p, (unsigned)(colon + 1 - word), length,

@@ -648,7 +648,7 @@ struct fermata_rule {
 	__u8 sets;     /* with SET: how many of reg[] and value[]: 1 .. 4 */
 	__u8 reg[4];   /* FERMATA_R* */
 	__u8 vector;   /* with INJECT: an exception, as in struct fermata_interrupt */
-	__u8 has_code; /* 0 or 1 */
+	__u8 has_code; /* 0 or 1: with vectors 8, 10-14, 17; without, their error code is 0 */
 	__u8 reserved;
 	__u32 code; /* error code */
 	__u32 reserved2;

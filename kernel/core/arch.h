@@ -170,6 +170,12 @@ static inline bool arch_is_exception(u32 vector)
 	return vector < 32 && 0x703f7dfbu >> vector & 1;
 }
 
+/* Of those that a rule may inject: a processor refuses the others with a code, and these without. */
+static inline bool arch_takes_code(u32 vector)
+{
+	return vector < 32 && 0x27d00u >> vector & 1; /* 8, 10-14, 17 (SDM 3C 27.2.1.3) */
+}
+
 static inline bool arch_has_code(u32 vector)
 {
 	return vector < 32 && 0x60227d00u >> vector & 1; /* 8, 10-14, 17, 21, 29, 30 */

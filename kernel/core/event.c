@@ -436,7 +436,8 @@ static enum verdict inject(struct vcpu *v, const struct fermata_rule *decision)
 {
 	v->event = (struct event){ .kind = EVENT_EXCEPTION,
 				   .vector = decision->vector,
-				   .has_code = decision->has_code && v->cr0 & ARCH_CR0_PE,
+				   .has_code = arch_takes_code(decision->vector) &&
+					       v->cr0 & ARCH_CR0_PE,
 				   .code = decision->code };
 	v->event_valid = true;
 	event_finish(v, FERMATA_RECORD_INJECTED);

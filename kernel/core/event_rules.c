@@ -98,7 +98,7 @@ static bool actions_valid(const struct fermata_rule *spec)
 	if (actions & FERMATA_DO_INJECT ? !arch_is_exception(spec->vector) || spec->has_code > 1 :
 					  spec->vector || spec->has_code)
 		return false;
-	if (spec->code && !spec->has_code)
+	if (spec->has_code ? !arch_takes_code(spec->vector) : spec->code)
 		return false;
 	if (actions & FERMATA_DO_SET ? !spec->sets || spec->sets > 4 : spec->sets != 0)
 		return false;

@@ -103,6 +103,9 @@ static void invalid(void **state)
 	r = on(FERMATA_ON_CPUID, FERMATA_DO_INJECT);
 	r.vector = 2;
 	refused(r, -EINVAL);
+	r.vector = ARCH_UD;
+	r.has_code = 1;
+	refused(r, -EINVAL);
 	r = on(FERMATA_ON_CPUID, FERMATA_DO_SET);
 	r.sets = 5;
 	refused(r, -EINVAL);

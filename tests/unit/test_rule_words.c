@@ -112,6 +112,7 @@ static void errors(void **state)
 		{ "cpuid do inject 2", 16, 1 },
 		{ "cpuid do inject 32", 16, 2 },
 		{ "cpuid do inject gp:z", 19, 1 },
+		{ "cpuid do inject ud:0", 18, 2 },
 		{ "cpuid do stop skip", 14, 4 },
 		{ "cpuid do inject ud skip", 19, 4 },
 		{ "exception do skip", 13, 4 },
