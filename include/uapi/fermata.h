@@ -798,9 +798,12 @@ struct fermata_ring {
  *
  * GET_STATE fills in the groups of `mask`; the others come back as they were. SET_STATE sets them.
  *	EINVAL	an unknown group, reserved not zero; SET: a state that no processor with this CPUID can be
- *		in, and nothing has changed but perhaps the APIC's own registers
+ *		in, and nothing has changed but perhaps the APIC's own registers. VT-x's entries check more,
+ *		segments above all: what SET has taken and they refuse is FERMATA_EXIT_FAIL_ENTRY at the
+ *		next RUN, and GET_AUDIT says which rule it breaks
  *
- * INTERRUPT: the event goes in at the next entry at which the guest can take it.
+ * INTERRUPT: the event goes in at the next entry at which the guest can take it. VT-x gives exceptions
+ * in protected mode an error code when and only when they have one (8, 10-14, 17), 0 if none came with it.
  *	EINVAL	kind or vector out of range, no such exception, reserved not zero
  *	EBUSY	an event waits already (an NMI that waits takes another one in)
  *

@@ -6,29 +6,33 @@
 #include "core/exits.h"
 #include "core/paging.h"
 
-static int check_segment(const struct fermata_segment *s, bool code)
+/* ES, CS, SS and DS have bases of 32 bits, the others of `bits` (SDM 3A 3.4.4). */
+static int check_segment(const struct fermata_segment *s, u32 bits)
 {
 	bool usable = !(s->attrib & FERMATA_SEG_UNUSABLE);
 
 	if (s->attrib & ~0x1fff)
 		return -EINVAL;
-	if (usable && code && (s->attrib & (ARCH_SEG_L | ARCH_SEG_DB)) == (ARCH_SEG_L | ARCH_SEG_DB))
-		return -EINVAL;
-	return arch_canonical(s->base, 57) ? 0 : -EINVAL;
+	if (bits == 32)
+		return usable && s->base >> 32 ? -EINVAL : 0;
+	return arch_canonical(s->base, bits) ? 0 : -EINVAL;
 }
 
-static int check_segments(const struct fermata_state_segments *s)
+static int check_segments(const struct fermata_state_segments *s, u32 bits)
 {
-	if (check_segment(&s->cs, true) || check_segment(&s->ds, false) ||
-	    check_segment(&s->es, false) || check_segment(&s->ss, false) ||
-	    check_segment(&s->fs, false) || check_segment(&s->gs, false) ||
-	    check_segment(&s->ldt, false) || check_segment(&s->tr, false))
+	u32 long_and_default = ARCH_SEG_L | ARCH_SEG_DB;
+
+	if (check_segment(&s->cs, 32) || check_segment(&s->ds, 32) || check_segment(&s->es, 32) ||
+	    check_segment(&s->ss, 32) || check_segment(&s->fs, bits) ||
+	    check_segment(&s->gs, bits) || check_segment(&s->ldt, bits) ||
+	    check_segment(&s->tr, bits))
 		return -EINVAL;
-	if (s->cs.attrib & FERMATA_SEG_UNUSABLE || s->tr.attrib & FERMATA_SEG_UNUSABLE)
+	if (s->cs.attrib & FERMATA_SEG_UNUSABLE || s->tr.attrib & FERMATA_SEG_UNUSABLE ||
+	    (s->cs.attrib & long_and_default) == long_and_default)
 		return -EINVAL;
 	if (s->gdt.limit > 0xffff || s->idt.limit > 0xffff || s->gdt.reserved || s->idt.reserved)
 		return -EINVAL;
-	return arch_canonical(s->gdt.base, 57) && arch_canonical(s->idt.base, 57) ? 0 : -EINVAL;
+	return arch_canonical(s->gdt.base, bits) && arch_canonical(s->idt.base, bits) ? 0 : -EINVAL;
 }
 
 static int check_control(const struct vm *vm, const struct fermata_state_control *c)
@@ -147,7 +151,7 @@ static int check(const struct vm *vm, const struct fermata_state *state)
 		return -EINVAL;
 	if (mask & FERMATA_STATE_REGS && state->regs.rflags & ~ARCH_RFLAGS_DEFINED)
 		return -EINVAL;
-	if ((mask & FERMATA_STATE_SEGMENTS && check_segments(&state->segments)) ||
+	if ((mask & FERMATA_STATE_SEGMENTS && check_segments(&state->segments, vm->cpuid.linear_bits)) ||
 	    (mask & FERMATA_STATE_CONTROL && check_control(vm, &state->control)) ||
 	    (mask & FERMATA_STATE_DEBUG && check_debug(&state->debug)) ||
 	    (mask & FERMATA_STATE_MSRS && check_msrs(vm, &state->msrs)) ||

@@ -135,6 +135,12 @@ bool vmx_can_take(struct vcpu *v, u8 kind)
 	return vmread(VMCS_GUEST_RFLAGS) & ARCH_RFLAGS_IF;
 }
 
+/* 8, 10-14, 17: in protected mode VM entry insists on their error code (SDM 3C 27.2.1.3). */
+static bool entry_wants_code(u8 vector)
+{
+	return vector < 32 && 0x27d00u >> vector & 1;
+}
+
 /* SDM 3C 27.6. An event is not injected into a shadow, so the one of a finished instruction goes. */
 void vmx_inject(struct vcpu *v, const struct event *event)
 {
@@ -146,10 +152,11 @@ void vmx_inject(struct vcpu *v, const struct event *event)
 		info |= INTERRUPTION_NMI;
 	else if (event->kind == EVENT_EXCEPTION)
 		info |= INTERRUPTION_EXCEPTION;
-	/* No error codes in real mode (SDM 3C 27.2.1.3). */
-	if (event->has_code && v->cr0 & ARCH_CR0_PE) {
+	/* An error code where the processor wants one, whatever the caller of INTERRUPT thought. */
+	if (event->kind == EVENT_EXCEPTION && entry_wants_code(event->vector) &&
+	    v->cr0 & ARCH_CR0_PE) {
 		info |= INTERRUPTION_HAS_CODE;
-		vmwrite(VMCS_ENTRY_ERROR_CODE, event->code & 0x7fff);
+		vmwrite(VMCS_ENTRY_ERROR_CODE, event->has_code ? event->code & 0x7fff : 0);
 	}
 	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, info);
 }

@@ -392,6 +392,14 @@ static void set_segments(const struct fermata_state_segments *in)
 	vmwrite(VMCS_GUEST_IDTR_LIMIT, in->idt.limit);
 }
 
+/* AMD's processors keep any value in these MSRs, VM entry wants addresses (SDM 3C 27.3.1.1). */
+static u64 canonical(const struct vcpu *v, u64 value)
+{
+	u32 shift = 64 - v->vm->cpuid.linear_bits;
+
+	return (u64)((s64)(value << shift) >> shift);
+}
+
 int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 {
 	struct vmx_vcpu *s = v->hw;
@@ -421,8 +429,8 @@ int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 		s->sfmask = state->msrs.sfmask;
 		s->kernel_gs_base = state->msrs.kernel_gs_base;
 		vmwrite(VMCS_GUEST_SYSENTER_CS, state->msrs.sysenter_cs);
-		vmwrite(VMCS_GUEST_SYSENTER_ESP, state->msrs.sysenter_esp);
-		vmwrite(VMCS_GUEST_SYSENTER_EIP, state->msrs.sysenter_eip);
+		vmwrite(VMCS_GUEST_SYSENTER_ESP, canonical(v, state->msrs.sysenter_esp));
+		vmwrite(VMCS_GUEST_SYSENTER_EIP, canonical(v, state->msrs.sysenter_eip));
 	}
 	if (mask & FERMATA_STATE_EVENTS) {
 		/* Blocking by STI needs IF = 1 (SDM 3C 27.3.1.5); without it, MOV SS says the same. */

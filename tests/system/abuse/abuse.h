@@ -94,6 +94,9 @@ unsigned count_wrong(const void *data, size_t size, uint64_t wanted);
 extern unsigned count_faults;
 
 const char *exit_name(unsigned reason);
+unsigned vendor(void); /* FERMATA_VENDOR_* */
+/* After FAIL_ENTRY: how many rules were broken, by the module's audit. */
+unsigned audit_count(int vcpu);
 bool write_file(const char *path, const char *text);
 long read_number(const char *path, const char *name); /* "name: N" in a file; -1 */
 

@@ -3,7 +3,7 @@
 # What tests/system/30-abuse.t carries into the box: the program, and modules that are not in its image.
 
 abuse_objects := $(patsubst %.c,$(build)/obj/%.o,$(wildcard tests/system/abuse/*.c))
-abuse_modules := kvm_amd zram lzo-rle
+abuse_modules := kvm_amd kvm_intel zram lzo-rle
 
 $(build)/abuse/abuse: $(abuse_objects)
 	$(call say,LINK,$@)

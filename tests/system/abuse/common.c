@@ -230,7 +230,7 @@ void mode_state(struct fermata_state *state, enum guest_mode mode)
 {
 	struct fermata_state_segments *s = &state->segments;
 	struct fermata_segment data = { .limit = 0xffff, .attrib = 0x93 };
-	unsigned dpl = mode == MODE_LONG_USER ? 0x60 : 0;
+	unsigned rpl = mode == MODE_LONG_USER ? 3 : 0;
 
 	state->mask = FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS | FERMATA_STATE_CONTROL |
 		      FERMATA_STATE_EVENTS;
@@ -245,12 +245,12 @@ void mode_state(struct fermata_state *state, enum guest_mode mode)
 	state->control.efer = 0;
 	s->cs = (struct fermata_segment){ .limit = 0xffff, .attrib = 0x9b };
 	if (mode != MODE_REAL) {
-		data = (struct fermata_segment){ 0x10, 0xc93 | dpl, 0xffffffff, 0 };
-		s->cs = (struct fermata_segment){ 0x8, 0xc9b, 0xffffffff, 0 };
+		data = (struct fermata_segment){ 0x10 | rpl, 0xc93 | rpl << 5, 0xffffffff, 0 };
+		s->cs = (struct fermata_segment){ 0x8 | rpl, 0xc9b, 0xffffffff, 0 };
 		state->control.cr0 |= 1;
 	}
 	if (mode == MODE_LONG || mode == MODE_LONG_USER) {
-		s->cs.attrib = 0xa9b | dpl;
+		s->cs.attrib = 0xa9b | rpl << 5;
 		state->control.cr0 |= 1u << 31;
 		state->control.cr4 = 1 << 5 | 1 << 9;
 		state->control.efer = 0x500;
@@ -290,6 +290,27 @@ void guest_end(struct guest *g)
 	}
 	close(g->vm);
 	munmap(g->low, g->low_size);
+}
+
+unsigned vendor(void)
+{
+	static struct fermata_caps caps;
+	int device;
+
+	if (!caps.abi) {
+		device = device_open();
+		must(!ioctl(device, FERMATA_GET_CAPS, &caps), "GET_CAPS");
+		close(device);
+	}
+	return caps.vendor;
+}
+
+unsigned audit_count(int vcpu)
+{
+	struct fermata_audit audit;
+
+	must(!ioctl(vcpu, FERMATA_GET_AUDIT, &audit), "GET_AUDIT");
+	return audit.count;
 }
 
 /* ---- the counting guest */
