@@ -16,6 +16,7 @@ our @EXPORT = qw($dir $fermata write_file read_file command start finish box sec
 
 our $dir = tempdir(CLEANUP => 1);
 our $fermata = 'build/fermata';
+our $box_seconds = 200; # what box() waits
 my %running; # process numbers
 
 $SIG{$_} = sub { exit 1 } for qw(TERM INT HUP);
@@ -91,7 +92,7 @@ sub command {
 sub box {
 	my ($options, $script, @files) = @_;
 	my $path = write_file('script', $script);
-	my ($status, $out, $err) = command({ seconds => 200 }, 'build/box/box-sh', @$options, $path, @files);
+	my ($status, $out, $err) = command({ seconds => $box_seconds }, 'build/box/box-sh', @$options, $path, @files);
 	$out =~ s/\r//g;
 	print STDERR map { "# $_\n" } split /\n/, $err if $err ne '';
 	return ($status, $out);
