@@ -151,7 +151,8 @@ static int check(const struct vm *vm, const struct fermata_state *state)
 		return -EINVAL;
 	if (mask & FERMATA_STATE_REGS && state->regs.rflags & ~ARCH_RFLAGS_DEFINED)
 		return -EINVAL;
-	if ((mask & FERMATA_STATE_SEGMENTS && check_segments(&state->segments, vm->cpuid.linear_bits)) ||
+	if ((mask & FERMATA_STATE_SEGMENTS &&
+	     check_segments(&state->segments, vm->cpuid.linear_bits)) ||
 	    (mask & FERMATA_STATE_CONTROL && check_control(vm, &state->control)) ||
 	    (mask & FERMATA_STATE_DEBUG && check_debug(&state->debug)) ||
 	    (mask & FERMATA_STATE_MSRS && check_msrs(vm, &state->msrs)) ||

@@ -248,7 +248,8 @@ void abuse_state(void)
 	}
 	ticks(0);
 	guest_end(&g);
-	ok(!bad, "random states are refused, or the processor takes them, or the audit says why not");
+	ok(!bad,
+	   "random states are refused, or the processor takes them, or the audit says why not");
 	note("explained by the audit: %u", explained);
 	ok(taken > count / 10 && refused > count / 10, "%u taken, %u refused", taken, refused);
 	for (unsigned i = 0; i < FERMATA_EXIT_REASONS; i++)
