@@ -12,6 +12,20 @@
 #define PAGE 4096u
 #define LARGE_PAGE (2u << 20)
 
+/* What the capabilities did not show: a CPU's answer when it was to be switched on. */
+static const char *why_refused(int err)
+{
+	switch (err) {
+	case EBUSY:
+		return "a CPU's virtualization is held by another hypervisor; unload kvm_intel or kvm_amd";
+	case EACCES:
+		return "the firmware locks virtualization off on one of the CPUs; look at its setup";
+	case ENODEV:
+		return "the CPUs differ in the virtualization that they offer; take the odd ones offline";
+	}
+	return strerror(err);
+}
+
 fermata_vm *fermata_vm_new(void)
 {
 	return fermata_vm_new_flags(0);
@@ -52,7 +66,7 @@ fermata_vm *fermata_vm_new_with(const struct fermata_vm_config *config)
 		goto free_vm;
 	}
 	if (vm->fd < 0) {
-		fermata_fail(err, "the kernel refused a new VM: %s", strerror(err));
+		fermata_fail(err, "the kernel refused a new VM: %s", why_refused(err));
 		goto free_vm;
 	}
 	clock = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, vm->fd, 0);

@@ -131,6 +131,17 @@ static int create_vcpus(struct machine *machine, const struct boot_entry *entry,
 	return result ? library_error(error, error_size) : 0;
 }
 
+#define UNRESTRICTED_GUEST (1u << 7) /* SDM 3C table 25-7 */
+
+/* All but the first vCPU begin in real mode, as processors do (SDM 3A 9.1.4). */
+static bool can_have(const struct machine_config *config)
+{
+	struct fermata_caps caps;
+
+	return config->vcpus == 1 || fermata_caps(&caps) || caps.vendor != FERMATA_VENDOR_INTEL ||
+	       caps.vmx[FERMATA_VMX_PROC2] & UNRESTRICTED_GUEST;
+}
+
 static int build(struct machine *machine, const struct machine_config *config, char *error,
 		 size_t error_size)
 {
@@ -140,6 +151,12 @@ static int build(struct machine *machine, const struct machine_config *config, c
 	bool gigabyte_pages;
 	int result;
 
+	if (!can_have(config)) {
+		snprintf(error, error_size,
+			 "this processor's VT-x has no unrestricted guest, so only the first vCPU could start;"
+			 " give the guest one vCPU");
+		return -1;
+	}
 	vm.flags |= config->no_tags ? FERMATA_VM_NO_TAGS : 0;
 	machine->vm = fermata_vm_new_with(&vm);
 	cpuid = calloc(1, sizeof(*cpuid));

@@ -721,9 +721,9 @@ struct fermata_ring {
  *
  * CREATE_VM returns the VM's descriptor; the VM has no memory and no vCPU, and its clock starts at 0.
  *	EINVAL	an unknown flag or optimisation, FERMATA_VM_SHADOW together with _NESTED, reserved not zero
- *	EBUSY	another hypervisor holds a CPU (FERMATA_BLOCK_BUSY)
- *	EACCES	disabled by the firmware (FERMATA_BLOCK_FIRMWARE)
- *	ENODEV	the other FERMATA_BLOCK_*
+ *	EBUSY	another hypervisor holds a CPU (FERMATA_BLOCK_BUSY, or a CPU refused to be switched on)
+ *	EACCES	disabled by the firmware (FERMATA_BLOCK_FIRMWARE), perhaps on one CPU only
+ *	ENODEV	the other FERMATA_BLOCK_*; CPUs that differ in what they offer
  *	EMFILE, ENFILE, EINTR
  */
 #define FERMATA_GET_CAPS _IOR(FERMATA_IOC, 0x00, struct fermata_caps)

@@ -26,7 +26,7 @@ MODULE_PARM_DESC(tags, "ASIDs or VPIDs given to guests on each CPU; 0: all that 
 static DEFINE_MUTEX(hardware_lock);
 static u32 hardware_users; /* hardware_lock, and the CPU hotplug lock */
 static int hardware_hotplug_state;
-static atomic_t hardware_failed;
+static atomic_t hardware_failed; /* a CPU's error, or 0 */
 
 module_param_named(turn, backend_options.turn, uint, 0444);
 MODULE_PARM_DESC(turn,
@@ -63,8 +63,10 @@ void hardware_caps(struct fermata_caps *caps)
 
 static void cpu_on(void *unused)
 {
-	if (hardware_backend->cpu_on())
-		atomic_inc(&hardware_failed);
+	int err = hardware_backend->cpu_on();
+
+	if (err)
+		atomic_set(&hardware_failed, err);
 }
 
 static void cpu_off(void *unused)
@@ -108,10 +110,10 @@ int hardware_get(void)
 		if (!err) {
 			atomic_set(&hardware_failed, 0);
 			on_each_cpu(cpu_on, NULL, 1);
-			if (atomic_read(&hardware_failed)) {
+			err = atomic_read(&hardware_failed);
+			if (err) {
 				on_each_cpu(cpu_off, NULL, 1);
 				hardware_backend->teardown();
-				err = -EBUSY;
 			}
 		}
 	}

@@ -222,6 +222,25 @@ static void test_blocked(void **state)
 	}
 }
 
+/* What shows only when the CPUs are switched on. */
+static void test_refused(void **state)
+{
+	static const struct {
+		int err;
+		const char *text;
+	} expect[] = { { EBUSY, "unload kvm_intel" },
+		       { EACCES, "firmware" },
+		       { ENODEV, "differ" },
+		       { EMFILE, "Too many open files" } };
+
+	for (size_t i = 0; i < sizeof(expect) / sizeof(expect[0]); i++) {
+		kernel.refuse = expect[i].err;
+		assert_null(fermata_vm_new());
+		expect_error(-errno, expect[i].err, expect[i].text);
+	}
+	kernel.refuse = 0;
+}
+
 static void test_flags(void **state)
 {
 	fermata_vm *vm = fermata_vm_new_flags(FERMATA_VM_NO_TAGS);
@@ -569,6 +588,7 @@ int main(void)
 		cmocka_unit_test_setup(test_other_abi, setup),
 		cmocka_unit_test_setup(test_blocked, setup),
 		cmocka_unit_test_setup(test_flags, setup),
+		cmocka_unit_test_setup(test_refused, setup),
 		cmocka_unit_test_setup(test_slots, setup),
 		cmocka_unit_test_setup(test_no_memory, setup),
 		cmocka_unit_test_setup(test_vcpus, setup),

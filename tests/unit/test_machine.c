@@ -80,6 +80,14 @@ const char *fermata_error(void)
 	return "the library's error";
 }
 
+static struct fermata_caps caps;
+
+int fermata_caps(struct fermata_caps *out)
+{
+	*out = caps;
+	return 0;
+}
+
 fermata_vm *fermata_vm_new_with(const struct fermata_vm_config *config)
 {
 	return (fermata_vm *)&guest;
@@ -703,12 +711,33 @@ static void refusals(void **state)
 	assert_null(machine_create(&config, error, sizeof(error)));
 }
 
+/* Processors after the first begin in real mode. */
+static void real_mode_is_needed_for_more(void **state)
+{
+	struct machine_config config = { .name = "test",
+					 .kernel = "/nonexistent",
+					 .memory = 64 << 20 };
+	char error[256];
+
+	caps.vendor = FERMATA_VENDOR_INTEL;
+	for (config.vcpus = 1; config.vcpus <= 2; config.vcpus++) {
+		assert_null(machine_create(&config, error, sizeof(error)));
+		assert_int_equal(!!strstr(error, "no unrestricted guest"), config.vcpus == 2);
+	}
+	config.vcpus = 2;
+	caps.vmx[FERMATA_VMX_PROC2] = 1 << 7;
+	assert_null(machine_create(&config, error, sizeof(error)));
+	assert_null(strstr(error, "no unrestricted guest"));
+	memset(&caps, 0, sizeof(caps));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(says_and_powers_off),
 		cmocka_unit_test(prompt_is_shown),
 		cmocka_unit_test(resets),
+		cmocka_unit_test(real_mode_is_needed_for_more),
 		cmocka_unit_test(debug_exit),
 		cmocka_unit_test(deaths),
 		cmocka_unit_test(flood),
