@@ -56,17 +56,36 @@ static void destroy(struct vm *vm)
 	free(vm);
 }
 
-/* A clock at another rate traps, where the processor cannot scale its TSC. */
-static bool trap(struct vm *vm, unsigned int *rate)
+static bool change_rate(struct vm *vm, unsigned int rate)
 {
-	struct fermata_clock_change change = { .verb = FERMATA_CLOCK_RATE, .num = 2, .den = 1 };
+	struct fermata_clock_change change = { .verb = FERMATA_CLOCK_RATE, .num = rate, .den = 1 };
 	struct fermata_reading reading;
 
 	if (fermata_clock_change(vm->vm, &change))
 		die("fermata", fermata_error());
 	fermata_clock(vm->vm, &reading);
-	*rate = change.num;
 	return reading.clock.flags & FERMATA_CLOCK_TRAPPED;
+}
+
+/*
+ * A clock at another rate traps, where the processor cannot scale its TSC. Where it can, a rule does, here one
+ * that only user mode would meet.
+ */
+static bool trap(struct vm *vm, unsigned int *rate)
+{
+	struct fermata_rule rule = {
+		.event = FERMATA_ON_RDTSC,
+		.actions = FERMATA_DO_LOG,
+		.filters = 1u << FERMATA_FILTER_CPL,
+		.range[FERMATA_FILTER_CPL] = { .first = 3, .last = 3 },
+	};
+
+	*rate = 2;
+	if (change_rate(vm, *rate))
+		return true;
+	*rate = 1;
+	change_rate(vm, *rate);
+	return fermata_rule_add(vm->vm, &rule) == 0;
 }
 
 static struct vm *create(const struct ways *ways, bool trap_rdtsc, const struct region *region,
