@@ -75,7 +75,6 @@ static bool trap(struct vm *vm, unsigned int *rate)
 {
 	struct fermata_rule rule = {
 		.event = FERMATA_ON_RDTSC,
-		.actions = FERMATA_DO_LOG,
 		.filters = 1u << FERMATA_FILTER_CPL,
 		.range[FERMATA_FILTER_CPL] = { .first = 3, .last = 3 },
 	};
