@@ -301,7 +301,8 @@ void relay_polled(struct relay *relay, const struct pollfd *p)
 	for (unsigned i = 0; i < RELAY_LINKS; i++) {
 		struct relay_link *link = &relay->link[i];
 
-		if (link->fd < 0 || p[i].fd != link->fd || !p[i].revents)
+		/* Since poll() the other side may have ended it: behind RELAY_BREAK nothing is said. */
+		if (link->fd < 0 || p[i].fd != link->fd || !p[i].revents || link->broken)
 			continue;
 		if (p[i].events & POLLIN)
 			read_in(relay, link);

@@ -56,17 +56,22 @@ static void pass(struct relay *from, struct relay *to)
 	}
 }
 
-static void turn(void)
+static void serve(struct relay *relay, bool late)
 {
 	struct pollfd p[RELAY_LINKS];
 
-	for (unsigned i = 0; i < 2; i++) {
-		struct relay *relay = i ? &inner : &outer;
+	relay_poll(relay, p);
+	assert_true(poll(p, RELAY_LINKS, 0) >= 0);
+	/* Both owners take what the other side said between the two. */
+	if (late)
+		pass(relay == &inner ? &outer : &inner, relay);
+	relay_polled(relay, p);
+}
 
-		relay_poll(relay, p);
-		assert_true(poll(p, RELAY_LINKS, 0) >= 0);
-		relay_polled(relay, p);
-	}
+static void turn(void)
+{
+	serve(&outer, false);
+	serve(&inner, false);
 	pass(&outer, &inner);
 	pass(&inner, &outer);
 }
@@ -75,6 +80,13 @@ static void turns(unsigned n)
 {
 	while (n--)
 		turn();
+}
+
+/* One side or the other, whichever comes first. */
+static void turns_by_chance(unsigned n)
+{
+	while (n--)
+		serve(chance(2) ? &inner : &outer, chance(2));
 }
 
 static unsigned used(const struct relay *relay)
@@ -232,6 +244,33 @@ static void dialled_later(void **state)
 	assert_int_equal(used(&outer) + used(&inner), 0);
 }
 
+/* Both ends go at the same moment, again and again: no frame of one connection meets the next. */
+static void both_leave(void **state)
+{
+	for (unsigned i = 0; i < 1000; i++) {
+		int client = begin(), server;
+
+		turns(2);
+		server = answer();
+		if (chance(2))
+			assert_int_equal(send(client, "hello", 5, 0), 5);
+		if (chance(2))
+			assert_int_equal(send(server, "hello", 5, 0), 5);
+		if (chance(2)) {
+			close(server);
+			turns_by_chance(chance(4));
+			close(client);
+		} else {
+			close(client);
+			turns_by_chance(chance(4));
+			close(server);
+		}
+		turns_by_chance(chance(12));
+	}
+	turns(6);
+	assert_int_equal(used(&outer) + used(&inner), 0);
+}
+
 /* One that does not read is dropped at a bound, with others beside it undisturbed. */
 static void deaf_client(void **state)
 {
@@ -376,8 +415,9 @@ static void nonsense(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(both_ways),     TEST(client_leaves), TEST(dialled_later), TEST(deaf_client),
-		TEST(server_leaves), TEST(too_many),	  TEST(finishes),      TEST(nonsense),
+		TEST(both_ways),   TEST(client_leaves), TEST(dialled_later),
+		TEST(deaf_client), TEST(both_leave),	TEST(server_leaves),
+		TEST(too_many),	   TEST(finishes),	TEST(nonsense),
 	};
 	int fd = mkstemp(path);
 
