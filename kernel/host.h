@@ -5,8 +5,9 @@
  * kernel/linux implements it for the module; tests/unit/host implements it for user space, where the
  * same sources run under sanitizers. <host_types.h> is found through the include path: it brings
  * u8..u64, s64, bool, size_t, NULL, errno values (-EINVAL ...), memcpy & co., READ_ONCE, WRITE_ONCE,
- * likely, unlikely, container_of, BIT(), BIT_ULL(), min(), max(), ARRAY_SIZE(), static_assert, and the
- * types struct host_lock, struct host_timer.
+ * likely, unlikely, noinline, container_of, BIT(), BIT_ULL(), min(), max(), ARRAY_SIZE(),
+ * static_assert, and the types struct host_lock, struct host_timer and struct host_user_word
+ * { u64 addr, value; }.
  */
 #ifndef FERMATA_HOST_H
 #define FERMATA_HOST_H
@@ -28,11 +29,18 @@ void host_read_begin(void);
 void host_read_end(void);
 /* 8 bytes of guest RAM, at any alignment; see host_read_user() below. */
 int host_read_user_word(u64 *to, u64 user_addr);
+/*
+ * Are words that host_read_user_word() has read what they were? Then *to is the one at user_addr, which
+ * lies in a page that was read before, too.
+ */
+bool host_user_unchanged(const struct host_user_word *words, u32 count, u64 user_addr, u64 *to);
 /* The guest's turn. Enabling runs what host interrupts are pending. */
 void host_irq_disable(void);
 void host_irq_enable(void);
 /* The thread must go back to the host: a signal, or another thread's turn. */
 bool host_must_leave(void);
+/* DR0..DR3 and DR7 of the thread, if it has breakpoints: every exit clears DR7. */
+void host_restore_breakpoints(void);
 #endif
 
 /* ---- memory: pages are 4 KiB, zeroed, in the host's direct map. These may sleep. */
@@ -139,8 +147,6 @@ void host_tss_limit_lost(void);
 void host_flush_l1d(void);
 /* Another guest ran here last: what it taught the branch predictors must not steer this one. */
 void host_forget_branches(void);
-/* DR0..DR3 and DR7 of the thread, if it has breakpoints: every exit clears DR7. */
-void host_restore_breakpoints(void);
 
 /* ---- messages: one line, no newline at its end */
 void host_log(const char *format, ...) __attribute__((format(printf, 1, 2)));

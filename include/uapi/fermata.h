@@ -558,7 +558,7 @@ struct fermata_audit {
  */
 static inline __u32 fermata_exit_slot(__u32 code)
 {
-	if (code < 0xb0)
+	if (__builtin_expect(code < 0xb0, 1))
 		return code;
 	if (code >= 0x400 && code < 0x40f)
 		return 0xb0 + (code - 0x400);

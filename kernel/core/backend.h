@@ -83,6 +83,8 @@ struct backend {
 	/* REGS (rip, rflags), SEGMENTS, CONTROL, DEBUG, MSRS, EVENTS: the parts that the hardware holds. */
 	void (*get_state)(struct vcpu *v, struct fermata_state *state, u32 mask);
 	int (*set_state)(struct vcpu *v, const struct fermata_state *state, u32 mask);
+	/* RIP, as of the last exit, and RFLAGS. */
+	void (*position)(struct vcpu *v, u64 *rip, u64 *rflags);
 	/* Where the guest is, and the registers a page walk from there needs. */
 	void (*where)(struct vcpu *v, struct where *where);
 

@@ -170,7 +170,7 @@ enum verdict control_cr_read(struct vcpu *v)
 {
 	u64 *reg;
 
-	if (!exit_length(v))
+	if (!exit_mov_length(v))
 		return GO_ON;
 	if (v->exit.mov.stored) {
 		v->advance = v->exit.length;
@@ -213,7 +213,7 @@ enum verdict control_cr_write(struct vcpu *v)
 	struct exit *x = &v->exit;
 	u64 value;
 
-	if (!exit_length(v))
+	if (!exit_mov_length(v))
 		return GO_ON;
 	if (x->mov.by_value)
 		value = x->mov.value;
@@ -247,13 +247,13 @@ unclaimed:
 }
 
 /* SDM 3B 17.2: DR4 and DR5 are DR6 and DR7 unless CR4.DE; with DR7.GD any access faults first. */
-enum verdict control_dr(struct vcpu *v, bool write)
+static enum verdict control_dr(struct vcpu *v, bool write)
 {
 	struct exit *x = &v->exit;
 	u8 number = x->mov.number;
 	u64 *reg, value;
 
-	if (!exit_length(v))
+	if (!exit_mov_length(v))
 		return GO_ON;
 	if (number == 4 || number == 5) {
 		if (v->cr4 & ARCH_CR4_DE) {
@@ -288,6 +288,16 @@ enum verdict control_dr(struct vcpu *v, bool write)
 		v->dr7 = arch_dr7(value);
 	v->dirty |= DIRTY_DEBUG;
 	return GO_ON;
+}
+
+enum verdict control_dr_read(struct vcpu *v)
+{
+	return control_dr(v, false);
+}
+
+enum verdict control_dr_write(struct vcpu *v)
+{
+	return control_dr(v, true);
 }
 
 enum verdict control_xsetbv(struct vcpu *v)

@@ -303,6 +303,12 @@ static u8 *index_of(struct cpuid_table *t, u32 leaf)
 	return leaf == SIGNATURE_LEAF ? &t->hypervisor[0] : NULL;
 }
 
+/* Leaves of which cpuid_answer() cannot just hand out the entry. */
+static bool varies(u32 leaf)
+{
+	return leaf == 1 || leaf == 0xb || leaf == 0xd || leaf == 0x8000001e;
+}
+
 /* Entries of one leaf are brought together; within a leaf they keep the caller's order. */
 static void sort(struct cpuid_table *t, const struct fermata_cpuid *in)
 {
@@ -313,6 +319,8 @@ static void sort(struct cpuid_table *t, const struct fermata_cpuid *in)
 		for (at = t->count; at && t->entry[at - 1].leaf > in->entry[i].leaf; at--)
 			t->entry[at] = t->entry[at - 1];
 		t->entry[at] = in->entry[i];
+		if (varies(in->entry[i].leaf))
+			t->entry[at].flags |= CPUID_VARIES;
 		t->count++;
 	}
 }
@@ -380,7 +388,8 @@ static u32 xsave_size(const struct cpuid_table *t, u64 xcr0, bool compacted)
 	return size;
 }
 
-void cpuid_answer(struct vcpu *v)
+/* Leaves with subleaves, and the few words that depend on the vCPU and its registers. */
+static noinline void answer_in_full(struct vcpu *v)
 {
 	u64 *regs = v->page->regs;
 	u32 leaf = regs[FERMATA_RAX], subleaf = regs[FERMATA_RCX];
@@ -397,7 +406,6 @@ void cpuid_answer(struct vcpu *v)
 		r = MASK(e->eax, e->ebx, e->ecx, e->edx);
 		break;
 	}
-	/* The few words that depend on the vCPU and its registers. */
 	switch (leaf) {
 	case 1:
 		r.ebx = (r.ebx & 0xffffff) | v->id << 24;
@@ -427,4 +435,22 @@ void cpuid_answer(struct vcpu *v)
 	regs[FERMATA_RBX] = r.ebx;
 	regs[FERMATA_RCX] = r.ecx;
 	regs[FERMATA_RDX] = r.edx;
+}
+
+void cpuid_answer(struct vcpu *v)
+{
+	struct cpuid_table *t = &v->vm->cpuid;
+	u64 *regs = v->page->regs;
+	const u8 *at = index_of(t, regs[FERMATA_RAX]);
+	const struct fermata_cpuid_entry *e;
+
+	if (unlikely(!at || !*at || t->entry[*at - 1].flags)) {
+		answer_in_full(v);
+		return;
+	}
+	e = &t->entry[*at - 1];
+	regs[FERMATA_RAX] = e->eax;
+	regs[FERMATA_RBX] = e->ebx;
+	regs[FERMATA_RCX] = e->ecx;
+	regs[FERMATA_RDX] = e->edx;
 }

@@ -13,9 +13,13 @@ struct vcpu;
 #define CPUID_BASIC_LEAVES 0x20
 #define CPUID_EXTENDED_LEAVES 0x22
 
+/* Besides FERMATA_CPUID_SUBLEAF: some words are filled in at the moment of the question. */
+#define CPUID_VARIES BIT(31)
+
 struct cpuid_table {
 	u32 count;
-	struct fermata_cpuid_entry entry[FERMATA_MAX_CPUID]; /* sorted by leaf, subleaf */
+	/* sorted by leaf, subleaf; without flags, an entry answers as it stands */
+	struct fermata_cpuid_entry entry[FERMATA_MAX_CPUID];
 	/* index + 1 of a leaf's first entry; 0: no such leaf */
 	u8 basic[CPUID_BASIC_LEAVES], hypervisor[1], extended[CPUID_EXTENDED_LEAVES];
 	/* read from the entries, because MSRs and control registers ask often */

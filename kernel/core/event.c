@@ -475,11 +475,17 @@ static enum verdict carry_out(struct vcpu *v, const struct scene *scene)
 	return verdict;
 }
 
-static bool has_length(const struct vcpu *v)
+/* The instruction is known, if there is one. False: it cannot be had now. */
+static bool complete(struct vcpu *v)
 {
-	if (v->exit.kind != EXIT_EXCEPTION)
+	u8 kind = v->exit.kind;
+
+	if (kind >= EXIT_CR_READ && kind <= EXIT_DR_WRITE)
+		return exit_mov_length(v);
+	if (kind == EXIT_EXCEPTION && v->exit.exception.vector != ARCH_BP &&
+	    v->exit.exception.vector != ARCH_OF)
 		return true;
-	return v->exit.exception.vector == ARCH_BP || v->exit.exception.vector == ARCH_OF;
+	return exit_length(v);
 }
 
 /* #DB and #AC exit always, and have a way of their own: see handle_exception(). */
@@ -505,7 +511,7 @@ enum verdict event_exit(struct vcpu *v)
 		return step_exit(v);
 	if (is_sysret(v))
 		return syscall_carry_out(v);
-	if (has_length(v) && !exit_length(v))
+	if (!complete(v))
 		return GO_ON;
 	if (!recognise(v, &scene))
 		return exit_answer(v);

@@ -167,19 +167,17 @@ static u8 mystery(struct vcpu *v)
 		v->mysteries = 0;
 	v->mystery_rip = v->exit.rip;
 	if (++v->mysteries >= MYSTERIES_MAX)
-		v->lost = true;
+		host_set_bit(REQUEST_LOST, &v->requests);
 	return 0;
 }
 
-u8 exit_length(struct vcpu *v)
+u8 exit_decode(struct vcpu *v)
 {
 	struct exit *x = &v->exit;
 	bool mov = x->kind >= EXIT_CR_READ && x->kind <= EXIT_DR_WRITE;
 	struct insn insn;
 	u8 op;
 
-	if (likely(x->length) && (!mov || x->mov.decoded))
-		return x->length;
 	if (!exit_fetch(v, &insn))
 		return mystery(v);
 	/* Another CPU may have rewritten the code since: then the guest runs what is there now. */
@@ -299,17 +297,17 @@ static enum verdict handle_cpuid(struct vcpu *v)
 
 static enum verdict handle_msr_read(struct vcpu *v)
 {
-	u64 *regs = v->page->regs, value;
+	u64 *regs = v->page->regs;
 	u8 length = exit_length(v);
 
 	if (!length)
 		return GO_ON;
-	if (msr_read(v, regs[FERMATA_RCX], &value)) {
+	if (msr_read(v, regs[FERMATA_RCX], &v->msr_value)) {
 		vcpu_raise_code(v, ARCH_GP, 0);
 		return GO_ON;
 	}
-	regs[FERMATA_RAX] = (u32)value;
-	regs[FERMATA_RDX] = value >> 32;
+	regs[FERMATA_RAX] = (u32)v->msr_value;
+	regs[FERMATA_RDX] = v->msr_value >> 32;
 	v->advance = length;
 	return GO_ON;
 }
@@ -452,90 +450,102 @@ int exit_handle_fault(struct vcpu *v)
 	return report_mmio(v, FERMATA_EXIT_MEMORY_FAULT);
 }
 
-enum verdict exit_handle(struct vcpu *v)
+static enum verdict handle_nothing(struct vcpu *v)
 {
-	if (unlikely(v->watched >> (v->exit.kind & 63) & 1))
-		return event_exit(v);
-	return exit_answer(v);
+	return SERVE_HOST;
 }
 
-enum verdict exit_answer(struct vcpu *v)
+static enum verdict handle_window(struct vcpu *v)
 {
-	switch ((enum exit_kind)v->exit.kind) {
-	case EXIT_NOTHING:
-		return GO_ON;
-	case EXIT_CPUID:
-		return handle_cpuid(v);
-	case EXIT_MSR_READ:
-		return handle_msr_read(v);
-	case EXIT_MSR_WRITE:
-		return handle_msr_write(v);
-	case EXIT_HLT:
-		return handle_hlt(v);
-	case EXIT_IO:
-		return handle_io(v);
-	case EXIT_NESTED_FAULT:
-		return handle_nested_fault(v);
-	case EXIT_PAGE_FAULT:
-		return paging_fault(v);
-	case EXIT_WINDOW:
-		v->backend->window(v, 0);
-		return GO_ON;
-	case EXIT_CR_READ:
-		return control_cr_read(v);
-	case EXIT_CR_WRITE:
-		return control_cr_write(v);
-	case EXIT_DR_READ:
-		return control_dr(v, false);
-	case EXIT_DR_WRITE:
-		return control_dr(v, true);
-	case EXIT_XSETBV:
-		return control_xsetbv(v);
-	case EXIT_HYPERCALL:
-		return handle_hypercall(v);
-	case EXIT_RDTSC:
-	case EXIT_RDTSCP:
-		return handle_rdtsc(v);
-	case EXIT_CACHE:
-	case EXIT_WBINVD:
-	case EXIT_PAUSE:
-		return handle_skip(v);
-	case EXIT_INVLPG:
-		return v->shadow ? paging_invlpg(v) : instruction_invlpg(v);
-	case EXIT_RDRAND:
-	case EXIT_RDSEED:
-		return instruction_random(v);
-	case EXIT_TABLE:
-	case EXIT_INVPCID:
-		step_begin(v);
-		return GO_ON;
-	case EXIT_EXCEPTION:
-		return handle_exception(v);
-	case EXIT_MONITOR:
-	case EXIT_MWAIT:
-	case EXIT_RDPRU:
-	case EXIT_UNDEFINED:
-		vcpu_raise(v, ARCH_UD);
-		return GO_ON;
-	case EXIT_RDPMC:
-	case EXIT_PROTECTED:
-		vcpu_raise_code(v, ARCH_GP, 0);
-		return GO_ON;
-	case EXIT_SHUTDOWN:
-		exit_to_user(v, FERMATA_EXIT_SHUTDOWN);
-		return LEAVE_FOR_USER;
-	case EXIT_UNSUPPORTED:
-		exit_to_user(v, FERMATA_EXIT_UNSUPPORTED);
-		return LEAVE_FOR_USER;
-	case EXIT_FAIL_ENTRY:
-		if (!v->audit.count)
-			vcpu_audit(v);
-		exit_to_user(v, FERMATA_EXIT_FAIL_ENTRY);
-		return LEAVE_FOR_USER;
-	case EXIT_UNCLAIMED:
-	case EXIT_KINDS:
-		break;
-	}
+	v->backend->window(v, 0);
+	return GO_ON;
+}
+
+static enum verdict handle_undefined(struct vcpu *v)
+{
+	vcpu_raise(v, ARCH_UD);
+	return GO_ON;
+}
+
+static enum verdict handle_protected(struct vcpu *v)
+{
+	vcpu_raise_code(v, ARCH_GP, 0);
+	return GO_ON;
+}
+
+/* What only rules make exit and nobody emulates: the processor does it, its intercept lifted for once. */
+static enum verdict handle_once(struct vcpu *v)
+{
+	step_begin(v);
+	return GO_ON;
+}
+
+static enum verdict handle_shutdown(struct vcpu *v)
+{
+	exit_to_user(v, FERMATA_EXIT_SHUTDOWN);
+	return LEAVE_FOR_USER;
+}
+
+static enum verdict handle_unsupported(struct vcpu *v)
+{
+	exit_to_user(v, FERMATA_EXIT_UNSUPPORTED);
+	return LEAVE_FOR_USER;
+}
+
+static enum verdict handle_invlpg(struct vcpu *v)
+{
+	return v->shadow ? paging_invlpg(v) : instruction_invlpg(v);
+}
+
+static enum verdict handle_fail_entry(struct vcpu *v)
+{
+	if (!v->audit.count)
+		vcpu_audit(v);
+	exit_to_user(v, FERMATA_EXIT_FAIL_ENTRY);
+	return LEAVE_FOR_USER;
+}
+
+static enum verdict handle_unclaimed(struct vcpu *v)
+{
 	exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
 	return LEAVE_FOR_USER;
 }
+
+enum verdict (*const exit_handlers[EXIT_KINDS])(struct vcpu *v) = {
+	[EXIT_UNCLAIMED] = handle_unclaimed,
+	[EXIT_NOTHING] = handle_nothing,
+	[EXIT_CPUID] = handle_cpuid,
+	[EXIT_MSR_READ] = handle_msr_read,
+	[EXIT_MSR_WRITE] = handle_msr_write,
+	[EXIT_HLT] = handle_hlt,
+	[EXIT_IO] = handle_io,
+	[EXIT_CR_READ] = control_cr_read,
+	[EXIT_CR_WRITE] = control_cr_write,
+	[EXIT_DR_READ] = control_dr_read,
+	[EXIT_DR_WRITE] = control_dr_write,
+	[EXIT_XSETBV] = control_xsetbv,
+	[EXIT_HYPERCALL] = handle_hypercall,
+	[EXIT_RDTSC] = handle_rdtsc,
+	[EXIT_RDTSCP] = handle_rdtsc,
+	[EXIT_NESTED_FAULT] = handle_nested_fault,
+	[EXIT_PAGE_FAULT] = paging_fault,
+	[EXIT_EXCEPTION] = handle_exception,
+	[EXIT_WINDOW] = handle_window,
+	[EXIT_CACHE] = handle_skip,
+	[EXIT_WBINVD] = handle_skip,
+	[EXIT_PAUSE] = handle_skip,
+	[EXIT_MONITOR] = handle_undefined,
+	[EXIT_MWAIT] = handle_undefined,
+	[EXIT_RDPMC] = handle_protected,
+	[EXIT_RDPRU] = handle_undefined,
+	[EXIT_INVLPG] = handle_invlpg,
+	[EXIT_INVPCID] = handle_once,
+	[EXIT_RDRAND] = instruction_random,
+	[EXIT_RDSEED] = instruction_random,
+	[EXIT_TABLE] = handle_once,
+	[EXIT_UNDEFINED] = handle_undefined,
+	[EXIT_PROTECTED] = handle_protected,
+	[EXIT_SHUTDOWN] = handle_shutdown,
+	[EXIT_UNSUPPORTED] = handle_unsupported,
+	[EXIT_FAIL_ENTRY] = handle_fail_entry,
+};

@@ -75,7 +75,7 @@ static void audit(struct vcpu *v)
 		return;
 	host_log("shadow audit: %u entries differ; %s: role %#x of the guest table at %#llx, slot %u: %#llx from %#llx",
 		 f.count, f.what, f.role, f.table, f.slot, f.entry, f.origin);
-	v->lost = true;
+	host_set_bit(REQUEST_LOST, &v->requests);
 }
 
 static enum verdict load_root(struct vcpu *v)

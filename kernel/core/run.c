@@ -33,8 +33,10 @@ void vcpu_apic_effects(struct vcpu *v, const struct apic_effects *effects)
 {
 	if (effects->timer_changed)
 		vcpu_arm_timer(v);
-	if (effects->eoi_level)
+	if (effects->eoi_level) {
 		v->eoi_vector = effects->eoi_vector;
+		host_set_bit(REQUEST_EOI, &v->requests);
+	}
 	if (effects->ipi)
 		vm_send(v->vm, &effects->message, &v->apic);
 }
@@ -101,6 +103,13 @@ static enum verdict deliver(struct vcpu *v)
 	return GO_ON;
 }
 
+/* Is there anything between the vCPU and its next turn? One look at each place where it would stand. */
+static inline bool due(const struct vcpu *v)
+{
+	return host_must_leave() || READ_ONCE(v->requests) || v->event_valid || v->nmi_pending ||
+	       apic_attention(&v->apic);
+}
+
 /* A cause that comes between the two reads is counted now, and its flush paid at the next look. */
 static void take_flushes(struct vcpu *v)
 {
@@ -118,23 +127,46 @@ static void take_flushes(struct vcpu *v)
 			v->stats.flush_cause[cause]++;
 }
 
+/* What other threads, or the last exit, have asked for. */
+static enum verdict requested(struct vcpu *v)
+{
+	u64 requests = READ_ONCE(v->requests);
+
+	/* First: until it is taken, nothing else may look at the clock in guest mode. */
+	if (requests & BIT(REQUEST_CLOCK) && !vcpu_take_clock(v))
+		return LEAVE_FOR_HOST;
+	if (requests & REQUEST_FLUSHES)
+		take_flushes(v);
+	if (requests & BIT(REQUEST_TIMER))
+		timer_due(v);
+	if (requests & BIT(REQUEST_EVENTS))
+		events_apply(v);
+	if (requests & BIT(REQUEST_AFTER) && !v->events.stepping)
+		event_after(v);
+	if (v->requests & BIT(REQUEST_ROOT) && paging_root(v) != GO_ON)
+		return LEAVE_FOR_HOST;
+	if (requests & BIT(REQUEST_LOST)) {
+		exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
+		return LEAVE_FOR_USER;
+	}
+	if (requests & BIT(REQUEST_EOI)) {
+		host_clear_bit(REQUEST_EOI, &v->requests);
+		exit_to_user(v, FERMATA_EXIT_EOI);
+		v->page->exit.eoi.vector = v->eoi_vector;
+		return LEAVE_FOR_USER;
+	}
+	return GO_ON;
+}
+
 static enum verdict prepare(struct vcpu *v)
 {
-	if (v->requests) {
-		/* First: until it is taken, nothing else may look at the clock in guest mode. */
-		if (v->requests & BIT(REQUEST_CLOCK) && !vcpu_take_clock(v))
-			return LEAVE_FOR_HOST;
-		if (v->requests & REQUEST_FLUSHES)
-			take_flushes(v);
-		if (v->requests & BIT(REQUEST_TIMER))
-			timer_due(v);
-		if (v->requests & BIT(REQUEST_EVENTS))
-			events_apply(v);
-		if (v->requests & BIT(REQUEST_AFTER) && !v->events.stepping)
-			event_after(v);
-		if (v->requests & BIT(REQUEST_ROOT) && paging_root(v) != GO_ON)
-			return LEAVE_FOR_HOST;
-	}
+	enum verdict verdict;
+
+	if (host_must_leave())
+		return LEAVE_FOR_HOST;
+	verdict = v->requests ? requested(v) : GO_ON;
+	if (verdict != GO_ON)
+		return verdict;
 	if (v->apic.attention & (BIT(LAPIC_ATTN_INIT) | BIT(LAPIC_ATTN_SIPI)))
 		return LEAVE_FOR_HOST;
 	if (unlikely(v->events.stepping)) /* what else is due waits for the end of that one instruction */
@@ -144,11 +176,12 @@ static enum verdict prepare(struct vcpu *v)
 
 /* ---- the guest's turn */
 
-static void account_exit(struct vcpu *v, u64 tsc)
+static inline void account_exit(struct vcpu *v, u64 tsc)
 {
 	struct fermata_stats *stats = &v->stats;
 	const struct exit *x = &v->exit;
 	struct fermata_last_exit *last = &stats->last_exit[stats->last];
+	struct fermata_exit_count *cost = &stats->exit[fermata_exit_slot(x->code)];
 
 	stats->last = (stats->last + 1) % FERMATA_LAST_EXITS;
 	last->rip = x->rip;
@@ -156,61 +189,62 @@ static void account_exit(struct vcpu *v, u64 tsc)
 	last->info2 = x->info2;
 	last->code = x->code;
 	stats->entries++;
-	stats->exit[fermata_exit_slot(x->code)].count++;
+	cost->count++;
+	v->cost = cost;
 	v->exit_tsc = tsc;
 }
 
 /* What the last exit cost: until the guest runs again, or its caller is told. */
-static void account_cost(struct vcpu *v, u64 tsc)
+static inline void account_cost(struct vcpu *v, u64 tsc)
 {
-	if (v->exit_tsc)
-		v->stats.exit[fermata_exit_slot(v->exit.code)].cycles += tsc - v->exit_tsc;
-	v->exit_tsc = 0;
+	if (likely(v->cost))
+		v->cost->cycles += tsc - v->exit_tsc;
 }
 
+static void account_end(struct vcpu *v, u64 tsc)
+{
+	account_cost(v, tsc);
+	v->cost = NULL;
+}
+
+static inline void turn(struct vcpu *v)
+{
+	u64 entered = host_tsc(), left;
+
+	account_cost(v, entered);
+	v->exit.kind = EXIT_UNCLAIMED;
+	v->backend->run(v);
+	left = host_tsc();
+	v->stats.guest_cycles += left - entered;
+	account_exit(v, left);
+}
+
+/*
+ * An exit whose handler says GO_ON goes straight back: interrupts stay off, the mode stays "in the
+ * guest". Who posts something meanwhile sees that mode and sends an IPI, which ends the next turn at
+ * once; due() looks at what the handler itself has left. So handlers are short and wait for nobody.
+ */
 static enum verdict turns(struct vcpu *v)
 {
 	enum verdict verdict;
-	u64 entered, left;
 
 	for (;;) {
 		host_irq_disable();
+		WRITE_ONCE(v->looks, v->looks + 1);
 		WRITE_ONCE(v->mode, VCPU_IN_GUEST);
 		host_full_barrier(); /* who posts something now sees the mode and kicks */
-		if (unlikely(host_must_leave()))
-			verdict = LEAVE_FOR_HOST;
-		else if (unlikely(v->requests || v->event_valid || v->nmi_pending ||
-				  apic_attention(&v->apic)))
-			verdict = prepare(v);
-		else
-			verdict = GO_ON;
-		if (unlikely(verdict != GO_ON)) {
-			WRITE_ONCE(v->mode, VCPU_OUTSIDE);
-			host_irq_enable();
+		verdict = unlikely(due(v)) ? prepare(v) : GO_ON;
+		if (likely(verdict == GO_ON)) {
+			do {
+				turn(v);
+				verdict = exit_handle(v);
+			} while (likely(verdict == GO_ON && !due(v)));
+		} else {
 			v->exit.kind = EXIT_NOTHING; /* the last one was answered */
-			return verdict;
 		}
-		entered = host_tsc();
-		account_cost(v, entered);
-		v->exit.kind = EXIT_UNCLAIMED;
-		v->backend->run(v);
-		left = host_tsc();
-		v->stats.guest_cycles += left - entered;
-		account_exit(v, left);
 		WRITE_ONCE(v->mode, VCPU_OUTSIDE);
 		host_irq_enable();
-		verdict = exit_handle(v);
-		if (unlikely(v->lost)) {
-			exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
-			return LEAVE_FOR_USER;
-		}
-		if (unlikely(v->eoi_vector)) {
-			exit_to_user(v, FERMATA_EXIT_EOI);
-			v->page->exit.eoi.vector = v->eoi_vector;
-			v->eoi_vector = 0;
-			return LEAVE_FOR_USER;
-		}
-		if (verdict != GO_ON)
+		if (verdict != GO_ON && verdict != SERVE_HOST)
 			return verdict;
 	}
 }
@@ -259,13 +293,12 @@ static void take_startup(struct vcpu *v)
 /* Sleep until there is something to do. GO_ON, LEAVE_FOR_USER or -EINTR. */
 static int wait_for_work(struct vcpu *v)
 {
-	struct where where;
-	u64 asleep;
+	u64 asleep, rip, rflags;
 	int err;
 
 	if (v->mp_state == FERMATA_MP_HALTED) {
-		v->backend->where(v, &where);
-		v->halted_open = where.rflags & ARCH_RFLAGS_IF;
+		v->backend->position(v, &rip, &rflags);
+		v->halted_open = rflags & ARCH_RFLAGS_IF;
 		/* With interrupts off only an NMI or INIT wakes it, and a lone CPU has nobody to send one. */
 		if (!v->halted_open && v->vm->vcpu_count == 1 && !has_work(v)) {
 			exit_to_user(v, FERMATA_EXIT_HALTED);
@@ -274,7 +307,7 @@ static int wait_for_work(struct vcpu *v)
 		v->stats.halts++;
 	}
 	asleep = host_tsc();
-	account_cost(v, asleep);
+	account_end(v, asleep);
 	err = host_wait(v->thread, should_wake, v);
 	v->stats.halt_cycles += host_tsc() - asleep;
 	if (err)
@@ -316,11 +349,11 @@ static int take_page(struct vcpu *v)
 
 static void give_page(struct vcpu *v)
 {
-	struct where where;
+	u64 rip, rflags;
 
-	v->backend->where(v, &where);
-	v->page->rip = where.rip + v->advance;
-	v->page->rflags = where.rflags;
+	v->backend->position(v, &rip, &rflags);
+	v->page->rip = rip + v->advance;
+	v->page->rflags = rflags;
 }
 
 /*
@@ -387,7 +420,7 @@ int vcpu_run(struct vcpu *v)
 		if (result != GO_ON)
 			break;
 	}
-	account_cost(v, host_tsc());
+	account_end(v, host_tsc());
 	give_page(v);
 	if (result < 0)
 		return result;

@@ -138,6 +138,9 @@ struct vm {
 #define REQUEST_FLUSHES (BIT(REQUEST_FLUSH_LINEAR) | BIT(REQUEST_FLUSH_NESTED))
 
 #define REQUEST_ROOT 6 /* shadow paging: CR3 or the mode is another */
+/* ... and what an exit leaves to be done before the next one */
+#define REQUEST_EOI 7  /* a level-triggered vector is done: eoi_vector; the caller must hear of it */
+#define REQUEST_LOST 8 /* an exit's instruction stays a mystery: the vCPU ends */
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 
@@ -158,6 +161,7 @@ struct vcpu {
 	struct vm *vm;
 	void *hw; /* the backend's */
 	u64 requests;
+	u64 looks;   /* how often it has looked at them, counted before it looks */
 	u64 watched; /* kinds of exits that rules are about */
 	u32 mode;    /* enum vcpu_mode; written by the vCPU's thread, read by kickers */
 	u32 cpu;     /* where it runs, or ran last */
@@ -169,6 +173,9 @@ struct vcpu {
 	struct event event; /* an exception, or what an exit interrupted on its way in */
 	struct exit exit;
 	u64 exit_tsc;
+	struct fermata_exit_count *cost; /* where what that exit costs is counted; NULL: it was */
+
+	u64 msr_value; /* of an MSR that is being read */
 
 	/* control registers as the guest sees them; the backend derives what the hardware gets */
 	u64 cr0, cr4, efer, xcr0, pat;
@@ -187,11 +194,10 @@ struct vcpu {
 	struct host_thread *thread;
 	u32 id;
 	bool halted_open; /* HLT with interrupts on: they end it */
-	bool lost;	  /* an exit's instruction stays a mystery: the vCPU ends */
 	u32 mysteries;	  /* in a row, at mystery_rip */
 	u64 mystery_rip;
 	u8 user_reason; /* of the exit that the caller is told, FERMATA_EXIT_* */
-	u8 eoi_vector;	/* a level-triggered vector is done; the caller must hear of it */
+	u8 eoi_vector;	/* with REQUEST_EOI */
 	struct guest_mtrr {
 		u64 def_type, fixed[11], variable[16];
 	} mtrr;

@@ -180,15 +180,14 @@ static void flush_all_vcpus(struct vm *vm, u32 kinds, u32 cause)
 	host_full_barrier();
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
 		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
-		u64 entries;
+		u64 looks;
 
 		if (!v || READ_ONCE(v->mode) != VCPU_IN_GUEST)
 			continue;
-		entries = READ_ONCE(v->stats.entries);
+		looks = READ_ONCE(v->looks);
 		host_kick(READ_ONCE(v->cpu));
 		/* One that went out, moved to another CPU and came back has taken the request on its way. */
-		while (READ_ONCE(v->mode) == VCPU_IN_GUEST &&
-		       READ_ONCE(v->stats.entries) == entries &&
+		while (READ_ONCE(v->mode) == VCPU_IN_GUEST && READ_ONCE(v->looks) == looks &&
 		       READ_ONCE(v->requests) & REQUEST_FLUSHES)
 			host_pause();
 	}

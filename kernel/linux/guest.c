@@ -232,9 +232,3 @@ void host_forget_branches(void)
 {
 	indirect_branch_prediction_barrier();
 }
-
-void host_restore_breakpoints(void)
-{
-	if (hw_breakpoint_active())
-		hw_breakpoint_restore();
-}

@@ -23,6 +23,7 @@
 #include <linux/uaccess.h>
 #include <asm/asm.h>
 #include <asm/barrier.h>
+#include <asm/debugreg.h>
 #include <asm/msr.h>
 #include <asm/page.h>
 
@@ -35,6 +36,10 @@ struct host_lock {
 struct host_timer {
 	struct hrtimer hrtimer;
 	void (*fn)(struct host_timer *timer);
+};
+
+struct host_user_word {
+	u64 addr, value;
 };
 
 #define HOST_INLINES
@@ -96,6 +101,29 @@ fault:
 	return -EFAULT;
 }
 
+static inline bool host_user_unchanged(const struct host_user_word *words, u32 count, u64 user_addr,
+				       u64 *to)
+{
+	u64 now;
+	u32 i;
+
+	pagefault_disable();
+	__uaccess_begin();
+	for (i = 0; i < count; i++) {
+		unsafe_get_user(now, (const u64 __user *)words[i].addr, changed);
+		if (unlikely(now != words[i].value))
+			goto changed;
+	}
+	unsafe_get_user(*to, (const u64 __user *)user_addr, changed);
+	__uaccess_end();
+	pagefault_enable();
+	return true;
+changed:
+	__uaccess_end();
+	pagefault_enable();
+	return false;
+}
+
 static inline void host_irq_disable(void)
 {
 	local_irq_disable();
@@ -115,9 +143,20 @@ static inline bool host_user_work(void)
 	return signal_pending(current) || task_work_pending(current);
 }
 
+/* Asked at every turn. Of all this nothing is there without one of these flags. */
 static inline bool host_must_leave(void)
 {
-	return need_resched() || host_user_work();
+	const unsigned long any = _TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL |
+				  _TIF_NOTIFY_RESUME;
+
+	return unlikely(READ_ONCE(current_thread_info()->flags) & any) &&
+	       (need_resched() || host_user_work());
+}
+
+static inline void host_restore_breakpoints(void)
+{
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
 }
 
 #endif

@@ -366,8 +366,10 @@ int guest_walk(struct guest_memory *memory, const struct guest_paging *paging, u
  * level to level. A slot holds whole pages, so a table lies in it entirely.
  */
 static __always_inline bool fetch_entry(const struct slots *slots, const struct slot **slot,
-					u64 table, u64 linear, u32 shift, u64 *entry)
+					u64 table, u64 linear, u32 shift, u64 *entry,
+					struct guest_code *note)
 {
+	u64 user;
 	u64 offset = table - (*slot)->gpa;
 
 	if (unlikely(offset >= (*slot)->size)) {
@@ -378,31 +380,36 @@ static __always_inline bool fetch_entry(const struct slots *slots, const struct 
 		*slot = other;
 		offset = table - other->gpa;
 	}
-	offset += linear >> (shift - 3) & 0xff8;
-	return likely(!host_read_user_word(entry, (*slot)->user_addr + offset)) &&
-	       likely(*entry & PTE_P);
+	user = (*slot)->user_addr + offset + (linear >> (shift - 3) & 0xff8);
+	if (unlikely(host_read_user_word(entry, user)))
+		return false;
+	if (note)
+		note->entry[note->levels++] = (struct host_user_word){ user, *entry };
+	return likely(*entry & PTE_P);
 }
 
 /* Unrolled, so that every shift is a constant: this runs at every exit that decodes. */
 static __always_inline bool fetch_walk(const struct slots *slots, const struct slot **slot,
-				       const struct guest_paging *paging, u64 linear, u64 *gpa)
+				       const struct guest_paging *paging, u64 linear, u64 *gpa,
+				       struct guest_code *note)
 {
 	u64 entry = paging->cr3, offset;
 
 	if (paging->cr4 & WALK_CR4_LA57 &&
-	    !fetch_entry(slots, slot, entry & PTE_ADDRESS, linear, 48, &entry))
+	    !fetch_entry(slots, slot, entry & PTE_ADDRESS, linear, 48, &entry, note))
 		return false;
-	if (!fetch_entry(slots, slot, entry & PTE_ADDRESS, linear, 39, &entry) || (entry & PTE_PS))
+	if (!fetch_entry(slots, slot, entry & PTE_ADDRESS, linear, 39, &entry, note) ||
+	    (entry & PTE_PS))
 		return false;
-	if (!fetch_entry(slots, slot, entry & PTE_ADDRESS, linear, 30, &entry))
+	if (!fetch_entry(slots, slot, entry & PTE_ADDRESS, linear, 30, &entry, note))
 		return false;
 	offset = BITS(29, 0);
 	if (!(entry & PTE_PS)) {
-		if (!fetch_entry(slots, slot, entry & PTE_ADDRESS, linear, 21, &entry))
+		if (!fetch_entry(slots, slot, entry & PTE_ADDRESS, linear, 21, &entry, note))
 			return false;
 		offset = BITS(20, 0);
 		if (!(entry & PTE_PS)) {
-			if (!fetch_entry(slots, slot, entry & PTE_ADDRESS, linear, 12, &entry))
+			if (!fetch_entry(slots, slot, entry & PTE_ADDRESS, linear, 12, &entry, note))
 				return false;
 			offset = BITS(11, 0);
 		}
@@ -441,9 +448,40 @@ int guest_walk_fetch(struct guest_memory *memory, const struct guest_paging *pag
 	host_read_begin();
 	slots = READ_ONCE(memory->slots);
 	slot = &slots->slot[slots->largest];
-	found = fetch_walk(slots, &slot, paging, linear, gpa);
+	found = fetch_walk(slots, &slot, paging, linear, gpa, NULL);
 	host_read_end();
 	return found ? 0 : -EFAULT;
+}
+
+bool guest_code_find(struct guest_memory *memory, struct guest_code *code,
+		     const struct guest_paging *paging, u64 linear)
+{
+	const struct slots *slots;
+	const struct slot *slot;
+	bool found;
+	u64 gpa;
+
+	code->page = GUEST_CODE_NONE;
+	code->levels = 0;
+	code->sequence =
+		READ_ONCE(memory->sequence); /* before the slots: they may change from here on */
+	if (!fetch_is_fast(paging))
+		return false;
+	host_read_begin();
+	slots = READ_ONCE(memory->slots);
+	slot = &slots->slot[slots->largest];
+	found = fetch_walk(slots, &slot, paging, linear & ~0xfffull, &gpa, code);
+	if (found && gpa - slot->gpa >= slot->size)
+		slot = slots_search(slots, gpa);
+	found = found && slot;
+	if (found)
+		code->user = slot->user_addr + (gpa - slot->gpa);
+	host_read_end();
+	if (!found)
+		return false;
+	code->cr3 = paging->cr3;
+	code->page = linear & ~0xfffull;
+	return true;
 }
 
 /* Walk and copy in one read section; size does not cross a page. */
@@ -459,7 +497,7 @@ static bool fetch_fast(struct guest_memory *memory, const struct guest_paging *p
 	host_read_begin();
 	slots = READ_ONCE(memory->slots);
 	slot = &slots->slot[slots->largest];
-	if (likely(fetch_walk(slots, &slot, paging, linear, gpa))) {
+	if (likely(fetch_walk(slots, &slot, paging, linear, gpa, NULL))) {
 		if (unlikely(*gpa - slot->gpa >= slot->size))
 			slot = slots_search(slots, *gpa);
 		done = slot && fetch_bytes(slot->user_addr + (*gpa - slot->gpa), to, size);

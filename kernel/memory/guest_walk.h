@@ -79,4 +79,37 @@ int guest_walk_fetch(struct guest_memory *memory, const struct guest_paging *pag
 int guest_fetch(struct guest_memory *memory, const struct guest_paging *paging, u64 linear, u8 *to,
 		u32 size, struct guest_walk_result *result);
 
+/*
+ * Code that exits is executed again and again. The way to its page, as the guest's tables had it, is
+ * kept with every entry's place and value: while all of them are what they were, and the guest's memory
+ * lies where it lay, the way is the same. One per place that exits often.
+ */
+struct guest_code {
+	u64 page; /* linear; GUEST_CODE_NONE */
+	u64 cr3;
+	u64 sequence; /* of the guest's memory */
+	u64 user;     /* the page in its owner's memory */
+	u32 levels;
+	struct host_user_word entry[RADIX_LEVELS_MAX];
+};
+#define GUEST_CODE_NONE 1 /* no page begins there */
+
+/* Fills it in for linear, in 64-bit mode. False: there is no way that is as easy as this. */
+bool guest_code_find(struct guest_memory *memory, struct guest_code *code,
+		     const struct guest_paging *paging, u64 linear);
+
+/*
+ * Eight bytes of code at linear, in 64-bit mode. False: not known, guest_code_find(). Who changes what
+ * else paging depends on (CR0, CR4, EFER) sets page to GUEST_CODE_NONE.
+ */
+static inline bool guest_code_read(const struct guest_memory *memory, const struct guest_code *code,
+				   u64 cr3, u64 linear, u64 *to)
+{
+	u64 offset = linear & 0xfff;
+
+	return code->page == linear - offset && code->cr3 == cr3 &&
+	       code->sequence == READ_ONCE(memory->sequence) && offset <= 4096 - sizeof(*to) &&
+	       host_user_unchanged(code->entry, code->levels, code->user + offset, to);
+}
+
 #endif

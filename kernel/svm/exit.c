@@ -102,61 +102,93 @@ static void svm_iret(struct vcpu *v)
 	c->int_state |= INT_STATE_SHADOW;
 }
 
-static u8 svm_kind(u64 code)
-{
-	switch (code) {
-	case SVM_EXIT_INTR:
-	case SVM_EXIT_NMI:
-	case SVM_EXIT_SMI:
-	case SVM_EXIT_INIT:
-	case SVM_EXIT_IRET:
-		return EXIT_NOTHING;
-	case SVM_EXIT_VINTR:
-		return EXIT_WINDOW;
-	case SVM_EXIT_CPUID:
-		return EXIT_CPUID;
-	case SVM_EXIT_HLT:
-		return EXIT_HLT;
-	case SVM_EXIT_VMMCALL:
-		return EXIT_HYPERCALL;
-	case SVM_EXIT_XSETBV:
-		return EXIT_XSETBV;
-	case SVM_EXIT_INVD:
-		return EXIT_CACHE;
-	case SVM_EXIT_WBINVD:
-		return EXIT_WBINVD;
-	case SVM_EXIT_PAUSE:
-		return EXIT_PAUSE;
-	case SVM_EXIT_RDPMC:
-		return EXIT_RDPMC;
-	case SVM_EXIT_RDTSC:
-		return EXIT_RDTSC;
-	case SVM_EXIT_RDTSCP:
-		return EXIT_RDTSCP;
-	case SVM_EXIT_INVPCID:
-		return EXIT_INVPCID;
+/* What the commoner codes mean. MSR: EXITINFO1 has the direction. */
+static const u8 kinds[] = {
+	[SVM_EXIT_INTR] = EXIT_NOTHING,
+	[SVM_EXIT_NMI] = EXIT_NOTHING,
+	[SVM_EXIT_SMI] = EXIT_NOTHING,
+	[SVM_EXIT_INIT] = EXIT_NOTHING,
+	[SVM_EXIT_VINTR] = EXIT_WINDOW,
+	[SVM_EXIT_CPUID] = EXIT_CPUID,
+	[SVM_EXIT_HLT] = EXIT_HLT,
+	[SVM_EXIT_MSR] = EXIT_MSR_READ,
+	[SVM_EXIT_VMMCALL] = EXIT_HYPERCALL,
+	[SVM_EXIT_XSETBV] = EXIT_XSETBV,
+	[SVM_EXIT_INVD] = EXIT_CACHE,
+	[SVM_EXIT_WBINVD] = EXIT_WBINVD,
+	[SVM_EXIT_PAUSE] = EXIT_PAUSE,
+	[SVM_EXIT_RDTSC] = EXIT_RDTSC,
+	[SVM_EXIT_RDTSCP] = EXIT_RDTSCP,
+	[SVM_EXIT_RDPMC] = EXIT_RDPMC,
+	[SVM_EXIT_INVPCID] = EXIT_INVPCID,
 	/* The guest's CPU has none of these: CPUID says so. */
-	case SVM_EXIT_MONITOR:
-		return EXIT_MONITOR;
-	case SVM_EXIT_MWAIT:
-	case SVM_EXIT_MWAIT_ARMED:
-		return EXIT_MWAIT;
-	case SVM_EXIT_RDPRU:
-		return EXIT_RDPRU;
-	case SVM_EXIT_INVLPGA:
-	case SVM_EXIT_VMRUN:
-	case SVM_EXIT_VMLOAD:
-	case SVM_EXIT_VMSAVE:
-	case SVM_EXIT_STGI:
-	case SVM_EXIT_CLGI:
-	case SVM_EXIT_SKINIT:
-		return EXIT_UNDEFINED;
-	case SVM_EXIT_SHUTDOWN:
-		return EXIT_SHUTDOWN;
-	case SVM_EXIT_INVALID:
-		return EXIT_FAIL_ENTRY;
-	}
-	return EXIT_UNCLAIMED;
+	[SVM_EXIT_MONITOR] = EXIT_MONITOR,
+	[SVM_EXIT_MWAIT] = EXIT_MWAIT,
+	[SVM_EXIT_MWAIT_ARMED] = EXIT_MWAIT,
+	[SVM_EXIT_RDPRU] = EXIT_RDPRU,
+	[SVM_EXIT_INVLPGA] = EXIT_UNDEFINED,
+	[SVM_EXIT_VMRUN] = EXIT_UNDEFINED,
+	[SVM_EXIT_VMLOAD] = EXIT_UNDEFINED,
+	[SVM_EXIT_VMSAVE] = EXIT_UNDEFINED,
+	[SVM_EXIT_STGI] = EXIT_UNDEFINED,
+	[SVM_EXIT_CLGI] = EXIT_UNDEFINED,
+	[SVM_EXIT_SKINIT] = EXIT_UNDEFINED,
+	[SVM_EXIT_SHUTDOWN] = EXIT_SHUTDOWN,
+};
+
+/* How the instructions behind the commonest exits are written, without prefixes. */
+static const struct {
+	u32 mask, bytes; /* the first byte lowest */
+	u8 length;
+} plain[EXIT_KINDS] = {
+	[EXIT_CPUID] = { 0xffff, 0xa20f, 2 },	      [EXIT_MSR_READ] = { 0xffff, 0x320f, 2 },
+	[EXIT_MSR_WRITE] = { 0xffff, 0x300f, 2 },     [EXIT_HLT] = { 0xff, 0xf4, 1 },
+	[EXIT_HYPERCALL] = { 0xffffff, 0xd9010f, 3 },
+	[EXIT_RDTSC] = { 0xffff, 0x310f, 2 },
+	[EXIT_RDTSCP] = { 0xffffff, 0xf9010f, 3 },
+};
+
+void svm_code_forget(struct svm_vcpu *s)
+{
+	u32 i;
+
+	for (i = 0; i < SVM_CODE_PAGES; i++)
+		s->code[i].page = GUEST_CODE_NONE;
+}
+
+/* For the next time, then. */
+static noinline u8 svm_code_find(struct vcpu *v, const struct vmcb *c, struct guest_code *code)
+{
+	struct where where;
+
+	svm_where(v, &where);
+	guest_code_find(&v->vm->memory, code, &where.paging, c->rip);
+	return 0;
+}
+
+/*
+ * Without NRIPS the instruction's length is read from the code, and here from its first bytes: are they
+ * those of this exit's instruction? 0: not known, or there are prefixes; exit_length() decodes.
+ */
+static u8 svm_plain_length(struct vcpu *v, const struct vmcb *c, u8 kind)
+{
+	struct svm_vcpu *s = v->hw;
+	struct guest_code *code = &s->code[c->rip >> 12 & (SVM_CODE_PAGES - 1)];
+	u64 cr3 = unlikely(v->shadow) ? v->shadow->cr3 : c->cr3, word;
+
+	if (!plain[kind].length || !(v->efer & ARCH_EFER_LMA) || !(c->cs.attrib & ARCH_SEG_L))
+		return 0;
+	if (!guest_code_read(&v->vm->memory, code, cr3, c->rip, &word))
+		return svm_code_find(v, c, code);
+	return (word & plain[kind].mask) == plain[kind].bytes ? plain[kind].length : 0;
+}
+
+/* APM 2 15.7.1 */
+static u8 svm_length(struct vcpu *v, const struct vmcb *c, u8 kind)
+{
+	if (unlikely(!(svm_features & SVM_FEATURE_NRIPS)))
+		return svm_plain_length(v, c, kind);
+	return c->next_rip - c->rip <= 15 ? c->next_rip - c->rip : 0;
 }
 
 void svm_exit_record(struct vcpu *v)
@@ -174,15 +206,21 @@ void svm_exit_record(struct vcpu *v)
 	if (unlikely(c->exitintinfo & EVENT_VALID))
 		svm_interrupted_event(v, c->exitintinfo);
 
+	x->kind = code < ARRAY_SIZE(kinds) ? kinds[code] : EXIT_UNCLAIMED;
+	if (likely(x->kind != EXIT_UNCLAIMED)) {
+		if (x->kind == EXIT_MSR_READ && x->info1 & 1) {
+			x->kind = EXIT_MSR_WRITE;
+			/* A write to EFER writes CR0 anew, parts of which are the guest's. */
+			if ((u32)v->page->regs[FERMATA_RCX] == ARCH_MSR_EFER)
+				svm_sync(v);
+		}
+		x->length = svm_length(v, c, x->kind);
+		return;
+	}
 	switch (code) {
 	case SVM_EXIT_NPF:
 		svm_fault_record(x, c);
 		return;
-	case SVM_EXIT_MSR:
-		x->kind = c->exitinfo1 & 1 ? EXIT_MSR_WRITE : EXIT_MSR_READ;
-		if (x->kind == EXIT_MSR_WRITE) /* EFER is set together with CR0 */
-			svm_sync(v);
-		break;
 	case SVM_EXIT_IOIO:
 		svm_io_record(x, c);
 		return;
@@ -229,9 +267,11 @@ void svm_exit_record(struct vcpu *v)
 		svm_iret(v);
 		x->kind = EXIT_NOTHING;
 		return;
+	case SVM_EXIT_INVALID:
+		x->kind = EXIT_FAIL_ENTRY;
+		return;
 	default:
-		x->kind = svm_kind(code);
+		return;
 	}
-	if (svm_features & SVM_FEATURE_NRIPS && c->next_rip > c->rip && c->next_rip - c->rip <= 15)
-		x->length = c->next_rip - c->rip;
+	x->length = svm_length(v, c, x->kind);
 }

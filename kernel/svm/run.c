@@ -103,7 +103,8 @@ void svm_run(struct vcpu *v)
 	page->regs[FERMATA_RAX] = c->rax;
 	page->regs[FERMATA_RSP] = c->rsp;
 	c->eventinj = 0;
-	c->clean = svm_features & SVM_FEATURE_VMCB_CLEAN ? CLEAN_ALL : 0;
+	if (svm_features & SVM_FEATURE_VMCB_CLEAN)
+		c->clean = CLEAN_ALL;
 	if (unlikely((c->vintr & V_TPR_MASK) != tpr))
 		apic_set_tpr(&v->apic, c->vintr & 0xf);
 	svm_exit_record(v);

@@ -131,6 +131,7 @@ void svm_apply(struct vcpu *v)
 		    (CR_READ(0) | CR_WRITE(0) | CR_READ(4)))
 			dirty |= DIRTY_INTERCEPTS;
 		c->clean &= ~(CLEAN_CR | CLEAN_INTERCEPTS);
+		svm_code_forget(s);
 	}
 	if (dirty & DIRTY_INTERCEPTS)
 		svm_apply_intercepts(v);
@@ -168,6 +169,14 @@ void svm_sync(struct vcpu *v)
 		v->cr0 = (v->cr0 & ~CR0_DIRECT) | (s->vmcb->cr0 & CR0_DIRECT);
 	if (!(v->dirty & DIRTY_DEBUG))
 		v->dr6 = s->vmcb->dr6;
+}
+
+void svm_position(struct vcpu *v, u64 *rip, u64 *rflags)
+{
+	const struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
+
+	*rip = c->rip;
+	*rflags = c->rflags;
 }
 
 static u8 svm_mode(const struct vcpu *v, const struct vmcb *c)

@@ -183,6 +183,7 @@ const struct backend svm_backend = {
 	.audit = svm_audit_vcpu,
 	.get_state = svm_get_state,
 	.set_state = svm_set_state,
+	.position = svm_position,
 	.where = svm_where,
 	.can_watch = svm_can_watch,
 	.direct_msr = svm_direct_msr,

@@ -4,6 +4,7 @@
 #define SVM_SVM_H
 
 #include "core/vcpu.h"
+#include "memory/guest_walk.h"
 #include "svm/vmcb.h"
 
 /* CPUID 8000_000A EDX (APM 3 E.4.9): what may be missing, and is replaced when it is */
@@ -29,6 +30,8 @@ struct svm_cpu {
 #define TSC_RATIO_SHIFT (FERMATA_CLOCK_FRACTION - 32)
 #define TSC_RATIO_BITS 40
 
+#define SVM_CODE_PAGES 4
+
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	u64 vmcb_pa;
@@ -36,6 +39,7 @@ struct svm_vcpu {
 	u64 *cr3;  /* the guest's: the VMCB's or shadow paging's */
 	struct svm_cpu *cpu;
 	u64 eventinj;	  /* as at the last entry; an exit clears the VMCB's */
+	struct guest_code code[SVM_CODE_PAGES]; /* without NRIPS: where instructions exited lately */
 	bool nmi_masked;  /* an NMI was delivered and its IRET has not come */
 	bool tpr_watched; /* writes to CR8 exit because of what the TPR holds back */
 	bool dr_loaded;	  /* the CPU's DR0..DR3 must be the guest's at the next entry */
@@ -54,6 +58,7 @@ u32 svm_hidden_control(const struct vcpu *v);
 void svm_sync(struct vcpu *v); /* v->cr0's bits that the guest changes without an exit */
 void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
 int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);
+void svm_position(struct vcpu *v, u64 *rip, u64 *rflags);
 void svm_where(struct vcpu *v, struct where *where);
 extern const u32 svm_base_intercepts[VMCB_INTERCEPTS]; /* what every guest exits for */
 /* intercepts.c */
@@ -69,6 +74,7 @@ void svm_inject(struct vcpu *v, const struct event *event);
 void svm_window(struct vcpu *v, u32 kinds);
 /* exit.c */
 void svm_exit_record(struct vcpu *v);
+void svm_code_forget(struct svm_vcpu *s); /* paging is another */
 /* entry.S */
 void svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa);
 

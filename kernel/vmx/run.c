@@ -10,6 +10,7 @@ void vmx_load(struct vcpu *v, u32 cpu)
 
 	vmx_make_current(v);
 	v->cpu = cpu;
+	s->here = &vmx_cpus[cpu];
 	v->dirty |= DIRTY_ROOT;
 	vmx_host_load(v);
 	s->in_guest_context = true;
@@ -84,7 +85,7 @@ void vmx_run(struct vcpu *v)
 	u32 dirty = v->dirty, failed;
 
 	/* The host is going down, and has switched VMX off on this CPU: the thread waits for its end. */
-	if (unlikely(!vmx_cpus[v->cpu].on)) {
+	if (unlikely(!s->here->on)) {
 		v->exit.kind = EXIT_NOTHING;
 		v->exit.code = VMX_EXIT_EXTERNAL_INTERRUPT;
 		return;

@@ -257,6 +257,15 @@ void vmx_fetch_rsp(struct vcpu *v)
 	s->rsp_here = true;
 }
 
+void vmx_position(struct vcpu *v, u64 *rip, u64 *rflags)
+{
+	vmx_begin(v);
+	vmx_fetch_rsp(v);
+	*rip = ((struct vmx_vcpu *)v->hw)->rip;
+	*rflags = vmread(VMCS_GUEST_RFLAGS);
+	vmx_end();
+}
+
 static u8 vmx_mode(const struct vcpu *v, u64 rflags)
 {
 	u32 access;

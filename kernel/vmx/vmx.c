@@ -293,6 +293,7 @@ const struct backend vmx_backend = {
 	.audit = vmx_audit_vcpu,
 	.get_state = vmx_get_state,
 	.set_state = vmx_set_state,
+	.position = vmx_position,
 	.where = vmx_where,
 	.msr = vmx_msr,
 	.can_watch = vmx_can_watch,

@@ -44,6 +44,7 @@ struct vmx_vcpu {
 	u32 *virtual_apic;	       /* TPR shadow: the byte at 80h */
 	struct vmx_msr_area *msr_area; /* without "load IA32_EFER": what entry and exit load */
 	u8 *msr_bitmap; /* in force while a rule is about an MSR that does not exit otherwise */
+	const struct vmx_cpu *here; /* in guest context: this CPU */
 	u32 cpu;	/* whose caches may hold the VMCS; ~0u: none's */
 	bool launched;
 	bool rsp_here; /* page->regs[RSP] was read from the VMCS and goes back at the next entry */
@@ -127,6 +128,7 @@ bool vmx_apply(struct vcpu *v);		/* false: INVEPT or INVVPID failed */
 void vmx_sync(struct vcpu *v);
 void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
 int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);
+void vmx_position(struct vcpu *v, u64 *rip, u64 *rflags);
 void vmx_where(struct vcpu *v, struct where *where);
 void vmx_fetch_rsp(struct vcpu *v);
 u64 *vmx_msr(struct vcpu *v, u32 msr);

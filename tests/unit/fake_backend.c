@@ -145,6 +145,12 @@ static int fake_set_state(struct vcpu *v, const struct fermata_state *state, u32
 	return 0;
 }
 
+static void fake_position(struct vcpu *v, u64 *rip, u64 *rflags)
+{
+	*rip = fake_hw(v)->rip;
+	*rflags = fake_hw(v)->rflags;
+}
+
 static void fake_where(struct vcpu *v, struct where *where)
 {
 	const struct fake_hw *hw = v->hw;
@@ -220,6 +226,7 @@ const struct backend fake_backend = {
 	.audit = fake_audit,
 	.get_state = fake_get_state,
 	.set_state = fake_set_state,
+	.position = fake_position,
 	.where = fake_where,
 	.can_watch = fake_can_watch,
 	.direct_msr = fake_direct_msr,

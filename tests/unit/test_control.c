@@ -123,12 +123,12 @@ static void narrow_operands(void **state)
 	accepted();
 	mov_exit(EXIT_DR_WRITE, 7, FERMATA_RBX);
 	regs[FERMATA_RBX] = rest | 0x401;
-	control_dr(v, true);
+	control_dr_write(v);
 	assert_false(v->event_valid);
 	assert_int_equal(v->dr7, 0x401);
 	mov_exit(EXIT_DR_WRITE, 0, FERMATA_RBX);
 	regs[FERMATA_RBX] = rest | 0x1234;
-	control_dr(v, true);
+	control_dr_write(v);
 	assert_int_equal(v->dr[0], 0x1234);
 	/* Compatibility mode is as narrow, 64-bit mode is not. */
 	long_mode();
@@ -140,11 +140,11 @@ static void narrow_operands(void **state)
 	refused();
 	v->dr[1] = rest | 5;
 	mov_exit(EXIT_DR_READ, 1, FERMATA_RBX);
-	control_dr(v, false);
+	control_dr_read(v);
 	assert_int_equal(regs[FERMATA_RBX], rest | 5);
 	fake_hw(v)->mode = FERMATA_MODE_PROT32;
 	mov_exit(EXIT_DR_READ, 1, FERMATA_RBX);
-	control_dr(v, false);
+	control_dr_read(v);
 	assert_int_equal(regs[FERMATA_RBX], 5);
 }
 
@@ -297,7 +297,7 @@ static void cr3(void **state)
 static void debug(u8 number, bool write)
 {
 	mov_exit(write ? EXIT_DR_WRITE : EXIT_DR_READ, number, FERMATA_RBX);
-	assert_int_equal(control_dr(v, write), GO_ON);
+	assert_int_equal(write ? control_dr_write(v) : control_dr_read(v), GO_ON);
 }
 
 static void debug_registers(void **state)

@@ -243,6 +243,16 @@ int host_read_user(void *to, u64 user_addr, size_t size)
 	return 0;
 }
 
+bool host_user_unchanged(const struct host_user_word *words, u32 count, u64 user_addr, u64 *to)
+{
+	u64 now;
+
+	for (u32 i = 0; i < count; i++)
+		if (host_read_user_word(&now, words[i].addr) || now != words[i].value)
+			return false;
+	return !host_read_user_word(to, user_addr);
+}
+
 int host_read_user_word(u64 *to, u64 user_addr)
 {
 	return host_read_user(to, user_addr, sizeof(*to));

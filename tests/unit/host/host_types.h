@@ -24,6 +24,7 @@ typedef long long s64;
 #define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 #define WRITE_ONCE(x, value) __atomic_store_n(&(x), (value), __ATOMIC_RELEASE)
 
+#define noinline __attribute__((__noinline__))
 #define likely(c) __builtin_expect(!!(c), 1)
 #define unlikely(c) __builtin_expect(!!(c), 0)
 
@@ -63,6 +64,10 @@ typedef long long s64;
 
 struct host_lock {
 	pthread_mutex_t mutex;
+};
+
+struct host_user_word {
+	u64 addr, value;
 };
 
 struct host_timer {
