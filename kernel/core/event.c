@@ -476,7 +476,7 @@ static enum verdict carry_out(struct vcpu *v, const struct scene *scene)
 }
 
 /* The instruction is known, if there is one. False: it cannot be had now. */
-static bool complete(struct vcpu *v)
+static bool instruction_known(struct vcpu *v)
 {
 	u8 kind = v->exit.kind;
 
@@ -511,7 +511,7 @@ enum verdict event_exit(struct vcpu *v)
 		return step_exit(v);
 	if (is_sysret(v))
 		return syscall_carry_out(v);
-	if (!complete(v))
+	if (!instruction_known(v))
 		return GO_ON;
 	if (!recognise(v, &scene))
 		return exit_answer(v);

@@ -143,8 +143,7 @@ static const struct {
 } plain[EXIT_KINDS] = {
 	[EXIT_CPUID] = { 0xffff, 0xa20f, 2 },	      [EXIT_MSR_READ] = { 0xffff, 0x320f, 2 },
 	[EXIT_MSR_WRITE] = { 0xffff, 0x300f, 2 },     [EXIT_HLT] = { 0xff, 0xf4, 1 },
-	[EXIT_HYPERCALL] = { 0xffffff, 0xd9010f, 3 },
-	[EXIT_RDTSC] = { 0xffff, 0x310f, 2 },
+	[EXIT_HYPERCALL] = { 0xffffff, 0xd9010f, 3 }, [EXIT_RDTSC] = { 0xffff, 0x310f, 2 },
 	[EXIT_RDTSCP] = { 0xffffff, 0xf9010f, 3 },
 };
 

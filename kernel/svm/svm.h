@@ -38,9 +38,9 @@ struct svm_vcpu {
 	u8 *msrpm; /* in force while a rule is about an MSR that does not exit otherwise */
 	u64 *cr3;  /* the guest's: the VMCB's or shadow paging's */
 	struct svm_cpu *cpu;
-	u64 eventinj;	  /* as at the last entry; an exit clears the VMCB's */
+	u64 eventinj; /* as at the last entry; an exit clears the VMCB's */
 	struct guest_code code[SVM_CODE_PAGES]; /* without NRIPS: where instructions exited lately */
-	bool nmi_masked;  /* an NMI was delivered and its IRET has not come */
+	bool nmi_masked;			/* an NMI was delivered and its IRET has not come */
 	bool tpr_watched; /* writes to CR8 exit because of what the TPR holds back */
 	bool dr_loaded;	  /* the CPU's DR0..DR3 must be the guest's at the next entry */
 };

@@ -45,7 +45,7 @@ struct vmx_vcpu {
 	struct vmx_msr_area *msr_area; /* without "load IA32_EFER": what entry and exit load */
 	u8 *msr_bitmap; /* in force while a rule is about an MSR that does not exit otherwise */
 	const struct vmx_cpu *here; /* in guest context: this CPU */
-	u32 cpu;	/* whose caches may hold the VMCS; ~0u: none's */
+	u32 cpu;		    /* whose caches may hold the VMCS; ~0u: none's */
 	bool launched;
 	bool rsp_here; /* page->regs[RSP] was read from the VMCS and goes back at the next entry */
 	bool dr_loaded;

@@ -438,6 +438,41 @@ static void flush(void **state)
 	assert_int_equal(stats.flush_kind[FERMATA_FLUSH_ENTRY], 4);
 }
 
+/* Asked for while an exit is being answered: seen before the next entry, without leaving the guest. */
+static void ask_for_flush(struct vcpu *who, u32 turn)
+{
+	if (turn == 0)
+		host_set_bit(REQUEST_FLUSH_LINEAR, &who->requests);
+	assert_int_equal(fake.flushes, turn > 0);
+}
+
+static void flush_between_exits(void **state)
+{
+	fake_exit(EXIT_CPUID, 2);
+	fake_exit(EXIT_CPUID, 2);
+	fake.guest = ask_for_flush;
+	run();
+	assert_int_equal(fake.flushes, 1);
+	assert_int_equal(fake.loads, 1);
+}
+
+/* An exit that is answered at once goes back at once; the host's own lets its interrupts in first. */
+static void straight_back(void **state)
+{
+	u64 looks = v->looks;
+
+	fake_exit(EXIT_CPUID, 2);
+	fake_exit(EXIT_HYPERCALL, 3);
+	fake_exit(EXIT_CPUID, 2);
+	run();
+	assert_int_equal(v->looks - looks, 2); /* before the first entry; after the last, to leave */
+	fake.count = fake.played = 0;
+	looks = v->looks;
+	script(3);
+	run();
+	assert_int_equal(v->looks - looks, 4);
+}
+
 /* A nested fault is answered outside guest context, and the guest goes on where it was. */
 static void fault(void **state)
 {
@@ -486,6 +521,8 @@ int main(void)
 		TEST(immediate_exit),
 		TEST(death),
 		TEST(flush),
+		TEST(flush_between_exits),
+		TEST(straight_back),
 		TEST(fault),
 		TEST(statistics),
 	};

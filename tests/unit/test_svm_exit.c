@@ -196,6 +196,7 @@ static void synchronized(void **state)
 	assert_int_equal(v->cr0, c->cr0);
 	assert_int_equal(v->dr6, c->dr6);
 	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
+	page.regs[FERMATA_RCX] = ARCH_MSR_EFER;
 	exits(SVM_EXIT_MSR, 1, 0);
 	assert_int_equal(v->cr0, c->cr0);
 }
@@ -217,6 +218,92 @@ static void lengths(void **state)
 	exits(SVM_EXIT_CPUID, 0, 0);
 	assert_int_equal(v->exit.length, 0);
 	svm_features = 0;
+}
+
+/* Without NRIPS: the code's first bytes tell, when they are those of the exit's instruction. */
+static void lengths_from_code(void **state)
+{
+	static const struct {
+		u16 code;
+		u8 info1, length;
+		u8 bytes[3];
+	} row[] = {
+		{ SVM_EXIT_CPUID, 0, 2, { 0x0f, 0xa2 } },
+		{ SVM_EXIT_MSR, 0, 2, { 0x0f, 0x32 } },
+		{ SVM_EXIT_MSR, 1, 2, { 0x0f, 0x30 } },
+		{ SVM_EXIT_HLT, 0, 1, { 0xf4 } },
+		{ SVM_EXIT_VMMCALL, 0, 3, { 0x0f, 0x01, 0xd9 } },
+		{ SVM_EXIT_CPUID, 0, 0, { 0x0f, 0x32 } },
+		{ SVM_EXIT_CPUID, 0, 0, { 0x66, 0x0f, 0xa2 } },
+		{ SVM_EXIT_INVD, 0, 0, { 0x0f, 0x08 } },
+	};
+	struct fermata_memory slot = { .size = 0x10000 };
+	u8 *ram = host_test_user_map(slot.size, 4096);
+	u64 *pte = (u64 *)(ram + 0x4000);
+	u32 i, reads;
+
+	slot.user_addr = (uintptr_t)ram;
+	assert_int_equal(vm_set_memory(&vm, &slot), 0);
+	*(u64 *)(ram + 0x1000) = 0x2007;
+	*(u64 *)(ram + 0x2000) = 0x3007;
+	*(u64 *)(ram + 0x3000) = 0x4007;
+	pte[5] = 0x6007;
+	pte[6] = 0x7007;
+	v->efer = ARCH_EFER_LMA | ARCH_EFER_LME;
+	c->cr3 = 0x1000;
+	c->cs.attrib = ARCH_SEG_L | ARCH_SEG_P;
+	svm_features = 0;
+	for (i = 0; i < ARRAY_SIZE(row); i++) {
+		memcpy(ram + 0x6010, row[i].bytes, 3);
+		c->rip = 0x5010;
+		if (!i) { /* found once */
+			exits(row[i].code, row[i].info1, 0);
+			assert_int_equal(v->exit.length, 0);
+		}
+		exits(row[i].code, row[i].info1, 0);
+		assert_int_equal(v->exit.length, row[i].length);
+	}
+	/* Another page behind the address, with and without a new table. */
+	memcpy(ram + 0x7010, "\xf4", 1);
+	pte[5] = 0x7007;
+	exits(SVM_EXIT_HLT, 0, 0);
+	assert_int_equal(v->exit.length, 0);
+	exits(SVM_EXIT_HLT, 0, 0);
+	assert_int_equal(v->exit.length, 1);
+	c->cr3 = 0x9000; /* nothing is there */
+	exits(SVM_EXIT_HLT, 0, 0);
+	exits(SVM_EXIT_HLT, 0, 0);
+	assert_int_equal(v->exit.length, 0);
+	c->cr3 = 0x1000;
+	exits(SVM_EXIT_HLT, 0, 0);
+	exits(SVM_EXIT_HLT, 0, 0);
+	assert_int_equal(v->exit.length, 1);
+	/* Too near the page's end, other modes, and a guest that has switched: not from here. */
+	memcpy(ram + 0x7ff9, "\xf4", 1);
+	c->rip = 0x5ff9;
+	exits(SVM_EXIT_HLT, 0, 0);
+	exits(SVM_EXIT_HLT, 0, 0);
+	assert_int_equal(v->exit.length, 0);
+	c->rip = 0x5010;
+	exits(SVM_EXIT_HLT, 0, 0);
+	assert_int_equal(v->exit.length, 1);
+	c->cs.attrib = ARCH_SEG_P;
+	exits(SVM_EXIT_HLT, 0, 0);
+	assert_int_equal(v->exit.length, 0);
+	c->cs.attrib = ARCH_SEG_L | ARCH_SEG_P;
+	svm_code_forget(s);
+	exits(SVM_EXIT_HLT, 0, 0);
+	assert_int_equal(v->exit.length, 0);
+	/* The way there is walked once: then each entry is read, and the code. */
+	reads = host_test.user_reads;
+	exits(SVM_EXIT_HLT, 0, 0);
+	assert_int_equal(v->exit.length, 1);
+	assert_int_equal(host_test.user_reads - reads, 5);
+	/* Memory that moved is looked for anew. */
+	slot.size = 0;
+	assert_int_equal(vm_set_memory(&vm, &slot), 0);
+	exits(SVM_EXIT_HLT, 0, 0);
+	assert_int_equal(v->exit.length, 0);
 }
 
 static void exceptions(void **state)
@@ -300,6 +387,7 @@ int main(void)
 		TEST(moves),
 		TEST(synchronized),
 		TEST(lengths),
+		TEST(lengths_from_code),
 		TEST(exceptions),
 		TEST(interrupted_events),
 		TEST(iret),
