@@ -18,6 +18,7 @@
  * ---- what every exit calls. A system may have these inline: it defines HOST_INLINES in
  * <host_types.h> and brings them from there.
  */
+struct host_thread; /* what the system keeps for one vCPU: wait queue, FPU area, the CPU it is on */
 #ifndef HOST_INLINES
 u64 host_tsc(void);
 /* ... after every load before it in the program, and before every load behind it. */
@@ -39,6 +40,12 @@ void host_irq_disable(void);
 void host_irq_enable(void);
 /* The thread must go back to the host: a signal, or another thread's turn. */
 bool host_must_leave(void);
+/*
+ * On CPUs with the L1TF flaw, as the host's l1tf= option wants it: what the host has been reading since
+ * the thread's last turn leaves the L1D. Interrupts off. Always: even an exit answered at once counts.
+ */
+void host_flush_l1d(struct host_thread *thread);
+bool host_flushes_always(void);
 /* DR0..DR3 and DR7 of the thread, if it has breakpoints: every exit clears DR7. */
 void host_restore_breakpoints(void);
 #endif
@@ -111,7 +118,6 @@ void host_timer_arm(struct host_timer *timer, u64 delta_ns);
 void host_timer_cancel(struct host_timer *timer); /* waits for a running fn; sleeps */
 
 /* ---- running a guest on this CPU: only core/run.c and the backends use these */
-struct host_thread; /* what the system keeps for one vCPU: wait queue, FPU area, the CPU it is on */
 /*
  * Between begin and end the thread stays on its CPU and the FPU registers are the guest's; nothing
  * in between may sleep. begin returns the CPU's number.
@@ -143,8 +149,6 @@ void host_cr4_change(u64 set, u64 clear);
 void host_load_segments(u16 ds, u16 es, u16 fs, u16 gs);
 /* TR's limit is 67h now; the kernel must know before a thread with an I/O bitmap runs. */
 void host_tss_limit_lost(void);
-/* On CPUs with the L1TF flaw, as the host's l1tf= option wants it: nothing of ours stays in the L1D. */
-void host_flush_l1d(void);
 /* Another guest ran here last: what it taught the branch predictors must not steer this one. */
 void host_forget_branches(void);
 

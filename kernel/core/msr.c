@@ -63,7 +63,7 @@ static bool mtrr_valid(const struct vcpu *v, u32 msr, u64 value)
 	return !(value & ~((address & ~0xfffull) | 0xff)) && memory_type_valid(value, false);
 }
 
-static int read_x2apic(struct vcpu *v, u32 msr, u64 *value)
+static noinline int read_x2apic(struct vcpu *v, u32 msr, u64 *value)
 {
 	struct guest_clock clock;
 	u64 now = vm_time(v->vm, &clock);
@@ -71,11 +71,18 @@ static int read_x2apic(struct vcpu *v, u32 msr, u64 *value)
 	return apic_msr_read(&v->apic, msr, value, &clock, now);
 }
 
+static noinline u64 read_tsc_deadline(struct vcpu *v)
+{
+	struct guest_clock clock;
+	u64 now = vm_time(v->vm, &clock);
+
+	return apic_tsc_deadline(&v->apic, &clock, now);
+}
+
 int msr_read(struct vcpu *v, u32 msr, u64 *value)
 {
 	const struct cpuid_table *cpuid = &v->vm->cpuid;
-	struct guest_clock clock;
-	u64 *slot, now;
+	u64 *slot;
 
 	if (msr >= LAPIC_MSR_FIRST && msr <= LAPIC_MSR_LAST)
 		return read_x2apic(v, msr, value);
@@ -91,8 +98,7 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 		*value = v->tsc_adjust;
 		return cpuid->tsc_adjust ? 0 : -EINVAL;
 	case ARCH_MSR_TSC_DEADLINE:
-		now = vm_time(v->vm, &clock);
-		*value = apic_tsc_deadline(&v->apic, &clock, now);
+		*value = read_tsc_deadline(v);
 		return cpuid->tsc_deadline ? 0 : -EINVAL;
 	case ARCH_MSR_TSC_AUX:
 		*value = v->tsc_aux;
@@ -157,7 +163,7 @@ static void set_tsc_offset(struct vcpu *v, u64 delta)
 	vcpu_arm_timer(v);
 }
 
-static int set_x2apic(struct vcpu *v, u32 msr, u64 value)
+static noinline int set_x2apic(struct vcpu *v, u32 msr, u64 value)
 {
 	struct apic_effects effects;
 	struct guest_clock clock;

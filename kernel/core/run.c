@@ -13,20 +13,26 @@ static void timer_fired(struct host_timer *timer)
 	vcpu_kick(v);
 }
 
-void vcpu_arm_timer(struct vcpu *v)
+static noinline void arm_timer(struct vcpu *v, u64 deadline)
 {
-	u64 deadline = apic_timer_deadline(&v->apic), now, after;
 	struct guest_clock clock;
+	u64 now, after;
 
-	if (deadline == v->timer_armed)
-		return;
-	v->timer_armed = deadline;
-	if (deadline == CLOCK_NEVER)
-		return; /* a timer that fires for nothing only looks once more */
 	now = vm_time(v->vm, &clock);
 	after = clock_ns_until(&clock, now, deadline);
 	if (after != CLOCK_NEVER)
 		host_timer_arm(&v->timer, after);
+}
+
+void vcpu_arm_timer(struct vcpu *v)
+{
+	u64 deadline = apic_timer_deadline(&v->apic);
+
+	if (deadline == v->timer_armed)
+		return;
+	v->timer_armed = deadline;
+	if (deadline != CLOCK_NEVER) /* a timer that fires for nothing only looks once more */
+		arm_timer(v, deadline);
 }
 
 void vcpu_apic_effects(struct vcpu *v, const struct apic_effects *effects)
@@ -233,12 +239,13 @@ static enum verdict turns(struct vcpu *v)
 		WRITE_ONCE(v->looks, v->looks + 1);
 		WRITE_ONCE(v->mode, VCPU_IN_GUEST);
 		host_full_barrier(); /* who posts something now sees the mode and kicks */
+		host_flush_l1d(v->thread);
 		verdict = unlikely(due(v)) ? prepare(v) : GO_ON;
 		if (likely(verdict == GO_ON)) {
 			do {
 				turn(v);
 				verdict = exit_handle(v);
-			} while (likely(verdict == GO_ON && !due(v)));
+			} while (likely(verdict == GO_ON && !due(v)) && !host_flushes_always());
 		} else {
 			v->exit.kind = EXIT_NOTHING; /* the last one was answered */
 		}

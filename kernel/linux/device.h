@@ -19,6 +19,8 @@ struct host_thread {
 	struct xsave_area *xsave;
 	struct rcuwait wait;
 	u64 host_xss;
+	unsigned long switches; /* of the thread, when it was last in guest context */
+	bool l1d_stale;		/* something else than the guest has run since */
 	u64 host_tsc_aux; /* what RDTSCP tells the host on this CPU, while a guest's value is in */
 };
 
@@ -52,6 +54,7 @@ void hardware_caps(struct fermata_caps *caps);
 /* guest.c */
 int guest_fpu_setup(void);
 u64 guest_fpu_mask(void);
+void guest_l1d_setup(void);
 void guest_fpu_reset(struct host_thread *thread);
 
 /* vm.c */

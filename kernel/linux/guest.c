@@ -115,6 +115,12 @@ void host_guest_tsc_aux(u64 tsc_aux)
 
 u32 host_guest_begin(struct host_thread *t, u64 guest_xcr0, u64 guest_tsc_aux)
 {
+	unsigned long switches = current->nvcsw + current->nivcsw;
+
+	if (t->switches != switches) {
+		t->switches = switches;
+		t->l1d_stale = true;
+	}
 	kernel_fpu_begin_mask(0);
 	fpu_load(t);
 	/* SVM has no intercept for XSAVES: with an empty IA32_XSS it saves and loads nothing supervisory. */
@@ -208,24 +214,73 @@ void host_tss_limit_lost(void)
 	invalidate_tss_limit();
 }
 
-/*
- * As KVM's "cond" mode: before the first entry after anything else ran here. With the CPU's own
- * command where it exists, else by reading 64 KiB, which is more than any L1D with this flaw.
- */
-void host_flush_l1d(void)
-{
-	static const u8 fill[64 << 10] __aligned(PAGE_SIZE);
-	u32 i;
+/* ---- L1TF (CVE-2018-3646): a guest on such a CPU can read what lies in the L1D */
 
+DEFINE_STATIC_KEY_FALSE(guest_l1d_key);
+DEFINE_STATIC_KEY_FALSE(guest_l1d_always_key);
+
+#define L1D_FILL (64 << 10) /* more than any L1D with this flaw, whatever its replacement policy */
+#define L1D_LINE 64
+
+void guest_l1d_setup(void)
+{
 	if (!boot_cpu_has_bug(X86_BUG_L1TF) || l1tf_mitigation == L1TF_MITIGATION_OFF)
 		return;
+	static_branch_enable(&guest_l1d_key);
+	if (l1tf_mitigation >= L1TF_MITIGATION_FULL)
+		static_branch_enable(&guest_l1d_always_key);
+}
+
+/* The interrupt handlers leave a note when they have run, for KVM, where the kernel has KVM. */
+static bool l1d_handlers_ran(void)
+{
+#if IS_ENABLED(CONFIG_KVM_INTEL)
+	bool ran = kvm_get_cpu_l1tf_flush_l1d();
+
+	kvm_clear_cpu_l1tf_flush_l1d();
+	return ran;
+#else
+	return true;
+#endif
+}
+
+/* By the CPU's own command where it exists, else by reading: first of every page, for the TLB's sake. */
+static void l1d_flush(void)
+{
+	static const u8 fill[L1D_FILL] __aligned(PAGE_SIZE);
+	const u8 *page, *end = fill + L1D_FILL;
+
 	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
 		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 		return;
 	}
-	for (i = 0; i < sizeof(fill); i += 64)
-		READ_ONCE(*(volatile const u8 *)&fill[i]);
+	for (page = fill; page < end; page += PAGE_SIZE)
+		READ_ONCE(*page);
 	rmb();
+	for (page = fill; page < end; page += PAGE_SIZE)
+		asm volatile(".set line, 0\n"
+			     ".rept %c1\n"
+			     "movb line(%0), %%al\n"
+			     ".set line, line + %c2\n"
+			     ".endr"
+			     :
+			     : "r"(page), "i"(PAGE_SIZE / L1D_LINE), "i"(L1D_LINE)
+			     : "rax");
+	rmb();
+}
+
+/*
+ * When KVM does it: before the first turn after the thread was in user space or another one ran here,
+ * and after an interrupt handler did. What exits themselves bring into the cache is the guest's own and
+ * little of ours.
+ */
+void guest_flush_l1d(struct host_thread *t)
+{
+	bool stale = l1d_handlers_ran() || t->l1d_stale || host_flushes_always();
+
+	t->l1d_stale = false;
+	if (stale)
+		l1d_flush();
 }
 
 void host_forget_branches(void)

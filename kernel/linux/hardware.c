@@ -168,6 +168,7 @@ int hardware_init(void)
 	int err = guest_fpu_setup();
 	u32 i;
 
+	guest_l1d_setup();
 	if (err)
 		return err;
 	hardware_caps(&caps);

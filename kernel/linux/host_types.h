@@ -9,6 +9,7 @@
 #include <linux/container_of.h>
 #include <linux/errno.h>
 #include <linux/hrtimer.h>
+#include <linux/jump_label.h>
 #include <linux/kernel.h>
 #include <linux/minmax.h>
 #include <linux/nospec.h>
@@ -151,6 +152,22 @@ static inline bool host_must_leave(void)
 
 	return unlikely(READ_ONCE(current_thread_info()->flags) & any) &&
 	       (need_resched() || host_user_work());
+}
+
+DECLARE_STATIC_KEY_FALSE(guest_l1d_key);
+DECLARE_STATIC_KEY_FALSE(guest_l1d_always_key);
+struct host_thread;
+void guest_flush_l1d(struct host_thread *thread);
+
+static inline void host_flush_l1d(struct host_thread *thread)
+{
+	if (static_branch_unlikely(&guest_l1d_key))
+		guest_flush_l1d(thread);
+}
+
+static inline bool host_flushes_always(void)
+{
+	return static_branch_unlikely(&guest_l1d_always_key);
 }
 
 static inline void host_restore_breakpoints(void)

@@ -84,6 +84,7 @@ static long vcpu_ioctl_locked(struct linux_vcpu *l, unsigned int command, void _
 {
 	switch (command) {
 	case FERMATA_RUN:
+		l->thread.l1d_stale = true;
 		return arg ? -EINVAL : vcpu_run(&l->vcpu);
 	case FERMATA_GET_STATE:
 		return get_state(l, arg);

@@ -14,7 +14,6 @@ void vmx_load(struct vcpu *v, u32 cpu)
 	v->dirty |= DIRTY_ROOT;
 	vmx_host_load(v);
 	s->in_guest_context = true;
-	host_flush_l1d();
 }
 
 void vmx_unload(struct vcpu *v)

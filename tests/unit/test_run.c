@@ -466,6 +466,15 @@ static void straight_back(void **state)
 	fake_exit(EXIT_CPUID, 2);
 	run();
 	assert_int_equal(v->looks - looks, 2); /* before the first entry; after the last, to leave */
+	assert_int_equal(host_test.l1d_flushes, 2);
+	/* l1tf=full: before each entry, whatever came before it */
+	host_test.l1d_always = true;
+	fake.count = fake.played = 0;
+	fake_exit(EXIT_CPUID, 2);
+	fake_exit(EXIT_CPUID, 2);
+	run();
+	assert_int_equal(host_test.l1d_flushes, 2 + 3);
+	host_test.l1d_always = false;
 	fake.count = fake.played = 0;
 	looks = v->looks;
 	script(3);

@@ -477,6 +477,16 @@ void host_irq_enable(void)
 {
 }
 
+void host_flush_l1d(struct host_thread *thread)
+{
+	host_test.l1d_flushes++;
+}
+
+bool host_flushes_always(void)
+{
+	return host_test.l1d_always;
+}
+
 bool host_must_leave(void)
 {
 	return host_test.must_leave;

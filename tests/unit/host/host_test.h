@@ -36,9 +36,10 @@ struct host_test {
 	u32 cpu, cpu_count; /* host_cpu(), host_cpu_count(); no CPUs count as 1 */
 	bool must_leave;    /* host_must_leave() */
 	int leave_error;    /* host_leave() */
+	bool l1d_always;    /* host_flushes_always() */
 
 	/* counted */
-	u64 kicks, wakes;
+	u64 kicks, wakes, l1d_flushes;
 	u64 user_reads, page_gets, pages_dirtied, reads_synchronized;
 	char last_log[256];
 };
