@@ -135,6 +135,11 @@ static bool port_size_valid(unsigned size)
 	return size == 1 || size == 2 || size == 4;
 }
 
+static bool access_size_valid(unsigned size)
+{
+	return port_size_valid(size) || size == 8;
+}
+
 /* IN and OUT without string: the exit says all, no bytes needed. */
 static int port(struct emu *e)
 {
@@ -153,6 +158,29 @@ static int port(struct emu *e)
 			*rax = value;
 		else
 			*rax = (*rax & ~alu_mask(io->size)) | (value & alu_mask(io->size));
+	}
+	e->run->advance = e->run->exit.insn_len;
+	return 0;
+}
+
+/* A MOV that the kernel part has decoded and checked: the exit says all. */
+static int moved(struct emu *e)
+{
+	const struct fermata_exit_mmio *mmio = &e->run->exit.mmio;
+	unsigned size = mmio->size, reg_size = mmio->reg_size;
+	__u64 *reg = &e->run->regs[mmio->reg & 15];
+	uint64_t value = 0;
+
+	if (mmio->op == FERMATA_MMIO_STORE) {
+		e->bus->mem_write(e->bus->opaque, mmio->gpa, size, mmio->value & alu_mask(size));
+	} else {
+		e->bus->mem_read(e->bus->opaque, mmio->gpa, size, &value);
+		value &= alu_mask(size);
+		if (mmio->op == FERMATA_MMIO_LOAD_SIGN)
+			value = alu_sign_extend(value, size);
+		/* a 32-bit destination zero-extends, smaller ones keep the rest (SDM 1 3.4.1.1) */
+		*reg = reg_size < 4 ? (*reg & ~alu_mask(reg_size)) | (value & alu_mask(reg_size)) :
+				      value & alu_mask(reg_size);
 	}
 	e->run->advance = e->run->exit.insn_len;
 	return 0;
@@ -205,7 +233,7 @@ static __attribute__((noinline)) int instruction(struct emu *e, struct emu_retry
 	return ret == EMU_FAULT ? 0 : ret;
 }
 
-/* Most exits are plain IN and OUT: kept apart, they cost a few dozen instructions. */
+/* Most exits are plain IN, OUT and MOV: kept apart, they cost a few dozen instructions. */
 int emu_run(struct emu *e, struct emu_retry *retry)
 {
 	const struct fermata_exit *exit = &e->run->exit;
@@ -213,5 +241,8 @@ int emu_run(struct emu *e, struct emu_retry *retry)
 	if (exit->reason == FERMATA_EXIT_IO && !exit->io.string && exit->insn_len &&
 	    port_size_valid(exit->io.size))
 		return port(e);
+	if (exit->reason == FERMATA_EXIT_MMIO && exit->mmio.op && exit->insn_len &&
+	    access_size_valid(exit->mmio.size) && exit->mmio.op <= FERMATA_MMIO_LOAD_SIGN)
+		return moved(e);
 	return instruction(e, retry);
 }

@@ -301,8 +301,21 @@ struct fermata_exit_mmio {
 	__u64 gpa;
 	__u8 write;
 	__u8 fetch; /* the guest tried to execute there */
-	__u8 reserved[6];
+	/*
+	 * What the kernel part has decoded already, of the plain MOVs that drivers use: then insn_len is
+	 * set, and the caller needs neither insn[] nor the guest's state. FERMATA_MMIO_*.
+	 */
+	__u8 op;
+	__u8 size;     /* of the access, 1, 2, 4, 8 bytes; it does not cross a page */
+	__u8 reg;      /* of a load: enum fermata_reg ... */
+	__u8 reg_size; /* ... and how much of it is written, bytes; 4 clears the upper half */
+	__u8 reserved[2];
+	__u64 value; /* of a store */
 };
+#define FERMATA_MMIO_UNKNOWN 0	 /* decode insn[] */
+#define FERMATA_MMIO_STORE 1	 /* value goes to gpa */
+#define FERMATA_MMIO_LOAD 2	 /* what is at gpa goes to reg, zero-extended to reg_size */
+#define FERMATA_MMIO_LOAD_SIGN 3 /* the same, sign-extended */
 
 struct fermata_exit_eoi {
 	__u32 vector;

@@ -67,6 +67,54 @@ static void test_out(void **state)
 	assert_int_equal(run->advance, 2);
 }
 
+/* MOVs that the kernel part has decoded: no bytes, no translation. */
+static void test_decoded_moves(void **state)
+{
+	static const struct {
+		uint8_t op, size, reg_size;
+		uint64_t rdx;
+	} load[] = {
+		{ FERMATA_MMIO_LOAD, 1, 1, 0x112233445566779a },
+		{ FERMATA_MMIO_LOAD, 2, 2, 0x112233445566f09a },
+		{ FERMATA_MMIO_LOAD, 4, 4, 0xbcdef09a },
+		{ FERMATA_MMIO_LOAD, 8, 8, 0x01020304bcdef09a },
+		{ FERMATA_MMIO_LOAD, 1, 4, 0x9a },
+		{ FERMATA_MMIO_LOAD_SIGN, 1, 2, 0x112233445566ff9a },
+		{ FERMATA_MMIO_LOAD_SIGN, 1, 4, 0xffffff9a },
+		{ FERMATA_MMIO_LOAD_SIGN, 2, 8, 0xfffffffffffff09a },
+	};
+	const uint64_t there = 0x01020304bcdef09a;
+
+	for (unsigned i = 0; i < sizeof(load) / sizeof(load[0]); i++) {
+		start(FERMATA_MODE_LONG);
+		memcpy(world.memory + 4096 + 0x10, &there, sizeof(there));
+		run->regs[FERMATA_RDX] = 0x1122334455667788;
+		run->exit.reason = FERMATA_EXIT_MMIO;
+		run->exit.insn_len = 3;
+		run->exit.mmio = (struct fermata_exit_mmio){ .gpa = world_gpa[1] + 0x10,
+							     .op = load[i].op,
+							     .size = load[i].size,
+							     .reg = FERMATA_RDX,
+							     .reg_size = load[i].reg_size };
+		assert_int_equal(world_run(&world), 0);
+		assert_int_equal(run->regs[FERMATA_RDX], load[i].rdx);
+		assert_int_equal(run->advance, 3);
+	}
+	start(FERMATA_MODE_LONG);
+	run->exit.reason = FERMATA_EXIT_MMIO;
+	run->exit.insn_len = 3;
+	run->exit.mmio = (struct fermata_exit_mmio){ .gpa = world_gpa[1] + 0x10,
+						     .write = 1,
+						     .op = FERMATA_MMIO_STORE,
+						     .size = 2,
+						     .value = 0x1122334455667788 };
+	memset(world.memory + 4096, 0, 64);
+	assert_int_equal(world_run(&world), 0);
+	assert_int_equal(world.device_writes, 1);
+	assert_memory_equal(world.memory + 4096 + 0x10, "\x88\x77\0", 3);
+	assert_int_equal(world.translations, 0);
+}
+
 static void test_ins(void **state)
 {
 	start(FERMATA_MODE_LONG);
@@ -518,6 +566,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_in),
 		cmocka_unit_test(test_out),
+		cmocka_unit_test(test_decoded_moves),
 		cmocka_unit_test(test_ins),
 		cmocka_unit_test(test_ins_faults),
 		cmocka_unit_test(test_outs),

@@ -405,12 +405,94 @@ static void apic_page(void **state)
 	assert_int_equal(exit_handle(v), LEAVE_FOR_HOST);
 }
 
+/* The plain MOVs are decoded here; what is not quite one of them is the caller's. */
+static void device_accesses(void **state)
+{
+	static const struct {
+		u8 code[8];
+		bool write;
+		u8 op, size, reg, reg_size;
+		u32 gpa;
+		u64 value;
+	} row[] = {
+		/* mov %ecx, 8(%rax); mov %cl, 8(%rax); movl $-2, 8(%rax); movq $-2, 8(%rax) */
+		{ { 0x89, 0x48, 8 }, true, FERMATA_MMIO_STORE, 4, 0, 0, 0x300008, 0x1122334455667788 },
+		{ { 0x88, 0x48, 8 }, true, FERMATA_MMIO_STORE, 1, 0, 0, 0x300008, 0x1122334455667788 },
+		{ { 0xc7, 0x40, 8, 0xfe, 0xff, 0xff, 0xff },
+		  true,
+		  FERMATA_MMIO_STORE,
+		  4,
+		  0,
+		  0,
+		  0x300008,
+		  -2ull },
+		{ { 0x48, 0xc7, 0x40, 8, 0xfe, 0xff, 0xff, 0xff },
+		  true,
+		  FERMATA_MMIO_STORE,
+		  8,
+		  0,
+		  0,
+		  0x300008,
+		  -2ull },
+		/* mov (%rax), %r9d; movzbl (%rax), %edx; movswq (%rax), %rdx */
+		{ { 0x44, 0x8b, 0x08 }, false, FERMATA_MMIO_LOAD, 4, FERMATA_R9, 4, 0x300000, 0 },
+		{ { 0x0f, 0xb6, 0x10 }, false, FERMATA_MMIO_LOAD, 1, FERMATA_RDX, 4, 0x300000, 0 },
+		{ { 0x48, 0x0f, 0xbf, 0x10 },
+		  false,
+		  FERMATA_MMIO_LOAD_SIGN,
+		  2,
+		  FERMATA_RDX,
+		  8,
+		  0x300000,
+		  0 },
+		/* the other direction, another address, AH, FS, an exchange, an OR, over the page's end */
+		{ { 0x89, 0x48, 8 }, false, 0, 0, 0, 0, 0x300008, 0 },
+		{ { 0x89, 0x48, 8 }, true, 0, 0, 0, 0, 0x300010, 0 },
+		{ { 0x88, 0x60, 8 }, true, 0, 0, 0, 0, 0x300008, 0 },
+		{ { 0x64, 0x89, 0x48, 8 }, true, 0, 0, 0, 0, 0x300008, 0 },
+		{ { 0x87, 0x48, 8 }, true, 0, 0, 0, 0, 0x300008, 0 },
+		{ { 0x09, 0x48, 8 }, true, 0, 0, 0, 0, 0x300008, 0 },
+		{ { 0x89, 0x88, 0xfe, 0x0f, 0, 0 }, true, 0, 0, 0, 0, 0x300ffe, 0 },
+	};
+	const struct fermata_exit *out = &pages[0].exit;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(row); i++) {
+		code(row[i].code, sizeof(row[i].code));
+		fault(row[i].gpa, row[i].write ? RADIX_WRITE : RADIX_READ, false);
+		regs[FERMATA_RAX] = 0xffff888000300000;
+		regs[FERMATA_RCX] = 0x1122334455667788;
+		assert_int_equal(outside(), LEAVE_FOR_USER);
+		assert_int_equal(out->reason, FERMATA_EXIT_MMIO);
+		assert_int_equal(out->mmio.op, row[i].op);
+		assert_int_equal(out->mmio.size, row[i].size);
+		assert_int_equal(out->mmio.reg, row[i].reg);
+		assert_int_equal(out->mmio.reg_size, row[i].reg_size);
+		assert_int_equal(out->mmio.value, row[i].value);
+		assert_int_equal(out->insn_len != 0, row[i].op != 0);
+		assert_memory_equal(out->insn, row[i].code, sizeof(row[i].code));
+	}
+	/* In other modes the segments count. */
+	code(row[0].code, 3);
+	fake_hw(v)->mode = FERMATA_MODE_PROT32;
+	fault(0x300008, RADIX_WRITE, false);
+	assert_int_equal(outside(), LEAVE_FOR_USER);
+	assert_int_equal(out->mmio.op, FERMATA_MMIO_UNKNOWN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		EXIT_TEST(no_kind_is_lost), EXIT_TEST(simple),	  EXIT_TEST(msrs),
-		EXIT_TEST(lengths),	    EXIT_TEST(io),	  EXIT_TEST(foretold_io),
-		EXIT_TEST(memory_faults),   EXIT_TEST(apic_page), EXIT_TEST(refused_entry),
+		EXIT_TEST(no_kind_is_lost),
+		EXIT_TEST(simple),
+		EXIT_TEST(msrs),
+		EXIT_TEST(lengths),
+		EXIT_TEST(io),
+		EXIT_TEST(foretold_io),
+		EXIT_TEST(memory_faults),
+		EXIT_TEST(device_accesses),
+		EXIT_TEST(apic_page),
+		EXIT_TEST(refused_entry),
 		EXIT_TEST(audit_text_fits),
 	};
 
