@@ -41,7 +41,7 @@ unit_relay := box/relay.c
 unit_control_line := control/line.c control/queue.c
 unit_control_command := control/command.c
 unit_control_command_libs := -ljson-c
-unit_control_server := $(control_sources)
+unit_control_server := $(control_sources) lib/error.c lib/rule.c
 unit_control_server_libs := -ljson-c
 unit_cpuid_topology := vmm/machine_cpuid.c
 
@@ -69,7 +69,7 @@ unit_acpi_pm := vmm/devices/acpi_pm.c vmm/devices/bus.c
 unit_pci := vmm/devices/pci.c vmm/devices/bus.c
 unit_i8042 := vmm/devices/i8042.c vmm/devices/debug_exit.c vmm/devices/delay.c vmm/devices/bus.c
 unit_machine := $(addprefix vmm/,machine.c machine_board.c machine_clock.c machine_console.c machine_cpuid.c \
-	machine_pause.c machine_timer.c machine_vcpu.c) $(wildcard vmm/boot/*.c vmm/devices/*.c)
+	machine_events.c machine_pause.c machine_timer.c machine_vcpu.c) $(wildcard vmm/boot/*.c vmm/devices/*.c)
 unit_lib_calls := $(emulator_sources) lib/answer.c lib/clock.c lib/device.c lib/events.c lib/report.c lib/rule.c lib/vcpu.c lib/vm.c
 unit_lib_calls_libs := -lZydis -Wl,--wrap=open,--wrap=ioctl,--wrap=mmap
 unit_lib_calls_cflags := -Ilib
