@@ -24,7 +24,7 @@
 #define WINDOW_TABLES 4
 #define GUEST_PRESENT 0x10000000 /* memory whose pages the host has */
 #define GUEST_ABSENT 0x12000000	 /* memory that nobody has touched, if the row wants it */
-#define GUEST_TOUCH_SIZE 0x1000000
+#define GUEST_TOUCH_SIZE 0x800000
 #define GUEST_DEVICE 0xd0000000 /* no memory: user space answers */
 
 #define GUEST_CS 8

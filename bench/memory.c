@@ -52,13 +52,11 @@ static struct region region(uint64_t gpa, uint64_t size, bool present)
 		die("memory", NULL);
 	madvise(p, size, MADV_NOHUGEPAGE);
 	for (uint64_t i = 0; present && i < size; i += 4096)
-		((volatile uint8_t *)p)[i] = 1;
-	if (present)
-		memset(p, 0, size);
+		((volatile uint8_t *)p)[i] = 0;
 	return (struct region){ gpa, size, p };
 }
 
-struct memory *memory_new(void)
+struct memory *memory_new(bool touch)
 {
 	struct memory *m = calloc(1, sizeof(*m));
 	uint8_t *ram;
@@ -66,8 +64,11 @@ struct memory *memory_new(void)
 	if (!m)
 		die("memory", NULL);
 	m->region[0] = region(0, GUEST_RAM, true);
-	m->region[1] = region(GUEST_PRESENT, GUEST_TOUCH_SIZE, true);
-	m->region[2] = region(GUEST_ABSENT, GUEST_TOUCH_SIZE, false);
+	m->regions = 1;
+	if (touch) {
+		m->region[m->regions++] = region(GUEST_PRESENT, GUEST_TOUCH_SIZE, true);
+		m->region[m->regions++] = region(GUEST_ABSENT, GUEST_TOUCH_SIZE, false);
+	}
 	ram = m->region[0].memory;
 	page_tables(ram);
 	descriptors(ram);
@@ -77,9 +78,14 @@ struct memory *memory_new(void)
 
 void memory_free(struct memory *m)
 {
-	for (int i = 0; i < MEMORY_REGIONS; i++)
+	for (size_t i = 0; i < m->regions; i++)
 		munmap(m->region[i].memory, m->region[i].size);
 	free(m);
+}
+
+void *memory_absent(const struct memory *m)
+{
+	return m->region[2].memory;
 }
 
 const uint64_t *memory_results(const struct memory *m)

@@ -5,15 +5,17 @@
 
 #include "hypervisor.h"
 
-#define MEMORY_REGIONS 3
-
 /* All present in the host but GUEST_ABSENT's, in 4 KiB pages; the image, page tables, GDT and IDT in it. */
 struct memory {
-	struct region region[MEMORY_REGIONS];
+	struct region region[3];
+	size_t regions;
 };
 
-struct memory *memory_new(void);
+/* touch: with GUEST_PRESENT and GUEST_ABSENT, whose making takes longer than most rows. */
+struct memory *memory_new(bool touch);
 void memory_free(struct memory *m);
+/* GUEST_ABSENT's, for who runs without a guest. */
+void *memory_absent(const struct memory *m);
 const uint64_t *memory_results(const struct memory *m);
 
 #endif

@@ -96,9 +96,9 @@ bool row_measure(const struct row *row, const struct hypervisor *h, const struct
 		 struct result *result)
 {
 	const uint8_t *body = row->intel_body && intel() ? row->intel_body : row->body;
-	struct memory *memory = memory_new();
+	struct memory *memory = memory_new(row->cold);
 	unsigned int rate;
-	struct vm *vm = h->create(ways, row->trap, memory->region, MEMORY_REGIONS, &rate);
+	struct vm *vm = h->create(ways, row->trap, memory->region, memory->regions, &rate);
 	uint64_t exits;
 
 	if (!vm) {
@@ -125,10 +125,10 @@ void row_measure_native(const struct row *row, struct result *result)
 {
 	void (*body)(uint64_t, uint64_t, uint64_t *) =
 		(void (*)(uint64_t, uint64_t, uint64_t *))row->body;
-	struct memory *memory = memory_new();
+	struct memory *memory = memory_new(row->cold);
 	uint64_t *results = (uint64_t *)memory_results(memory);
 
-	body(row->iterations, (uintptr_t)memory->region[MEMORY_REGIONS - 1].memory, results);
+	body(row->iterations, row->cold ? (uintptr_t)memory_absent(memory) : 0, results);
 	summarize(row, memory, 0, result);
 	memory_free(memory);
 }
