@@ -358,7 +358,7 @@ static void step(void **state)
 	assert_int_equal(events_want_exceptions(v) & BIT(ARCH_PF), BIT(ARCH_PF));
 	/* A host interrupt comes between: the step goes on. */
 	v->exit = (struct exit){ .kind = EXIT_NOTHING };
-	assert_int_equal(exit_handle(v), GO_ON);
+	assert_int_equal(exit_handle(v), SERVE_HOST);
 	assert_true(v->events.stepping);
 	v->dr6 |= ARCH_DR6_BS;
 	v->exit = (struct exit){ .kind = EXIT_EXCEPTION,
