@@ -231,7 +231,7 @@ static enum verdict fault(struct vcpu *v, bool inside)
 	case SHADOW_LOST:
 		x->kind = EXIT_NESTED_FAULT;
 		x->fault.gpa = answer.gpa;
-		x->fault.access = RADIX_READ;
+		x->fault.access = RADIX_WRITE; /* of its accessed bit, where there is memory */
 		x->fault.table = true;
 		return LEAVE_FOR_HOST;
 	case SHADOW_TABLE:

@@ -513,6 +513,8 @@ int shadow_refill(struct guest_memory *memory, struct flush *owed)
 	int err = 0;
 
 	*owed = (struct flush){ 0 };
+	if (READ_ONCE(sh->free_count) >= SHADOW_RESERVE)
+		return 0;
 	host_lock(&memory->lock);
 	while (sh->free_count < SHADOW_FILL && sh->total < page_limit(sh) && !err) {
 		struct shadow_page *sp;

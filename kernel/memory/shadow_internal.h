@@ -86,8 +86,8 @@ struct shadow_page {
 #define SHADOW_HASH 4096
 #define SHADOW_RMAP 16384
 #define SHADOW_REGIONS 4096
-#define SHADOW_PAGES 16384 /* tables at most: 192 MiB with what belongs to them */
-#define SHADOW_PAGES_MIN 256
+#define SHADOW_PAGES 16384     /* tables at most: 192 MiB with what belongs to them */
+#define SHADOW_PAGES_MIN 512   /* twice what the roots of 64 vCPUs can be */
 #define SHADOW_UNSYNC_MANY 128 /* more than this, and the oldest are looked at early */
 #define SHADOW_UNSYNC_MAX 1024 /* more than one table can have roles (some 500) */
 #define SHADOW_QUIET 3

@@ -267,11 +267,31 @@ static void doubt_tables(struct shadow *sh, u64 gfn)
 	}
 }
 
+/* Of a large range it is quicker to forget everything than to look for each of its pages. */
+static void unmap_all(struct shadow *sh)
+{
+	for (u32 i = 1; i <= sh->total; i++) {
+		struct shadow_page *sp = sh->page[i];
+
+		if (!sp->listed)
+			continue;
+		if (sp->pins)
+			shadow_drop_all(sh, sp);
+		else
+			shadow_zap(sh, sp);
+	}
+}
+
 /* Under lock, before the radix forgets [start, end): see struct guest_memory. */
 void shadow_unmap(struct guest_memory *memory, u64 start, u64 end)
 {
 	struct shadow *sh = shadow_of(memory);
 	struct radix_leaf leaf;
+
+	if ((end - start) >> 12 > 16ull * sh->stats.pages) {
+		unmap_all(sh);
+		return;
+	}
 
 	for (u64 gpa = start; radix_next(&memory->radix, &gpa, end, &leaf);
 	     gpa = leaf.gpa + radix_size(leaf.level)) {

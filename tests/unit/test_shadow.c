@@ -289,6 +289,11 @@ static void probe(u64 linear, u32 access, struct seen *seen)
 
 static void invalidate(void)
 {
+	if (random_one_in(16)) { /* all of it: the owner's memory goes */
+		pay(guest_memory_invalidate_begin(&memory, 0, ~0ull));
+		guest_memory_invalidate_end(&memory, 0, ~0ull);
+		return;
+	}
 	u64 start = (uintptr_t)ram + random_below(RAM / KIB4) * KIB4;
 	u64 end = start + (1 + random_below(8)) * KIB4;
 
