@@ -50,7 +50,6 @@ if command -v bochs-bin >/dev/null; then
 	guests "$dir/intel" -b intel
 	judge "$dir/intel" VT-x
 	boots 'VT-x without EPT' --box bochs:core2_penryn_t9600
-	boots 'AMD-V without NPT' --box bochs:turion64_tyler
 fi
 
 build/fermata run --box amd --paging both --kernel build/box/vmlinuz >"$dir/log" 2>&1
