@@ -301,7 +301,7 @@ static void invalidate(void)
 	guest_memory_invalidate_end(&memory, start, end);
 }
 
-static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u64 seed)
+static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u32 steps, u64 seed)
 {
 	struct seen seen = { 0 };
 	struct shadow_stats stats;
@@ -310,7 +310,7 @@ static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u64 s
 	start(optimisations, max_pages, host_level);
 	random_mode();
 	load();
-	for (u32 step = 0; step < 60000; step++) {
+	for (u32 step = 0; step < steps; step++) {
 		u32 access = random_below(16);
 
 		if (access & WRITE && access & FETCH)
@@ -347,44 +347,44 @@ static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u64 s
 	audit();
 	shadow_get_stats(&memory, &stats);
 	/* Neither all faults nor all smooth, or the comparison says little. */
-	assert_true(seen.done > 3000);
-	assert_true(seen.faults > 3000);
-	assert_true(seen.outside > 30);
-	assert_true(seen.lost > 30);
-	assert_true(stats.unsyncs > 300 && stats.synced_pages > 300);
+	assert_true(seen.done > steps / 20);
+	assert_true(seen.faults > steps / 20);
+	assert_true(seen.outside > steps / 2000);
+	assert_true(seen.lost > steps / 2000);
+	assert_true(stats.unsyncs > steps / 200 && stats.synced_pages > steps / 200);
 	if (optimisations & SHADOW_LARGE && host_level == 2)
-		assert_true(stats.large_faults > 30);
+		assert_true(stats.large_faults > steps / 2000);
 	if (optimisations & SHADOW_PREFETCH)
-		assert_true(stats.prefetched > 100);
+		assert_true(stats.prefetched > steps / 600);
 	if (max_pages)
-		assert_true(stats.reclaimed > 30);
+		assert_true(stats.reclaimed > steps / 2000);
 	stop();
 }
 
 static void all_optimisations(void **state)
 {
-	random_guests(SHADOW_ALL, 0, 1, 21);
+	random_guests(SHADOW_ALL, 0, 1, 20000, 21);
 }
 
 static void large_host_pages(void **state)
 {
-	random_guests(SHADOW_ALL, 0, 2, 22);
+	random_guests(SHADOW_ALL, 0, 2, 20000, 22);
 }
 
 static void none_of_them(void **state)
 {
-	random_guests(0, 0, 2, 23);
+	random_guests(0, 0, 2, 10000, 23);
 }
 
 static void each_one_off(void **state)
 {
 	for (u32 bit = 1; bit < SHADOW_ALL; bit <<= 1)
-		random_guests(SHADOW_ALL & ~bit, 0, 2, 24 + bit);
+		random_guests(SHADOW_ALL & ~bit, 0, 2, 6000, 24 + bit);
 }
 
 static void few_pages(void **state)
 {
-	random_guests(SHADOW_ALL, 40, 2, 25);
+	random_guests(SHADOW_ALL, 40, 2, 10000, 25);
 }
 
 int main(void)
