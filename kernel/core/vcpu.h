@@ -139,7 +139,7 @@ struct vm {
 
 #define REQUEST_ROOT 6 /* shadow paging: CR3 or the mode is another */
 /* ... and what an exit leaves to be done before the next one */
-#define REQUEST_EOI 7  /* a level-triggered vector is done: eoi_vector; the caller must hear of it */
+#define REQUEST_EOI 7 /* a level-triggered vector is done: eoi_vector; the caller must hear of it */
 #define REQUEST_LOST 8 /* an exit's instruction stays a mystery: the vCPU ends */
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
