@@ -65,6 +65,12 @@ struct machine {
 	bool churn_started, migrate_started, delayed_started;
 	atomic_bool churning;
 	uint32_t delayed_call, delayed_vector;
+
+	struct clocks *clocks;
+	pthread_t storm;
+	bool storm_started;
+	_Atomic uint32_t storm_left;
+	int32_t span;
 };
 
 /* runner.c */
@@ -76,6 +82,14 @@ void machine_free(struct machine *m);
 
 /* runner_bus.c */
 struct fermata_bus machine_bus(struct processor *p);
+
+/* runner_clock.c: a PC's clocks, under device_lock; false: not one of their ports. And CALL_CLOCK, ... */
+bool clocks_make(struct machine *m);
+void clocks_free(struct machine *m);
+bool clocks_read(struct machine *m, uint16_t port, unsigned size, uint32_t *value);
+bool clocks_write(struct machine *m, uint16_t port, unsigned size, uint32_t value);
+uint32_t clocks_call(struct machine *m, uint32_t call, uint32_t argument);
+void clocks_stop(struct machine *m);
 
 /* runner_host.c: what the host does to a machine's memory and threads, and its timers */
 uint32_t host_call(struct processor *p, uint32_t call, uint32_t argument);

@@ -25,6 +25,10 @@ static void io_write(void *opaque, uint16_t port, unsigned size, uint32_t value)
 		return;
 	}
 	pthread_mutex_lock(&m->device_lock);
+	if (clocks_write(m, port, size, value)) {
+		pthread_mutex_unlock(&m->device_lock);
+		return;
+	}
 	switch (port) {
 	case PORT_PRINT:
 		print(m, value);
@@ -55,6 +59,10 @@ static void io_read(void *opaque, uint16_t port, unsigned size, uint32_t *value)
 
 	pthread_mutex_lock(&m->device_lock);
 	*value = ~0u;
+	if (clocks_read(m, port, size, value)) {
+		pthread_mutex_unlock(&m->device_lock);
+		return;
+	}
 	switch (port) {
 	case PORT_ECHO ... PORT_ECHO + 7:
 		if (port + size <= PORT_ECHO + 8)

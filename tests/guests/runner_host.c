@@ -260,6 +260,11 @@ uint32_t host_call(struct processor *p, uint32_t call, uint32_t argument)
 		return m->stop_event;
 	case CALL_STOP_NUMBER:
 		return m->stop_number;
+	case CALL_CLOCK:
+	case CALL_SPAN:
+	case CALL_STORM:
+	case CALL_STORM_LEFT:
+		return clocks_call(m, call, argument);
 	case CALL_TOLD:
 		return atomic_load(&told);
 	}
@@ -271,6 +276,7 @@ void host_stop(struct machine *m)
 {
 	join_churn(m);
 	join_delayed(m);
+	clocks_stop(m);
 	if (m->migrate_started)
 		pthread_join(m->migrate, NULL);
 	m->migrate_started = false;

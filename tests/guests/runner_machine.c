@@ -27,18 +27,19 @@ static void page_tables(uint8_t *ram)
 	}
 }
 
-static bool enter_long_mode(struct machine *m, fermata_vcpu *vcpu)
+static bool enter_long_mode(struct machine *m, fermata_vcpu *vcpu, uint64_t entry, uint64_t stack)
 {
 	static const struct fermata_segment code = { .selector = 8, .attrib = 0xa9b, .limit = ~0u };
 	static const struct fermata_segment data = { .selector = 16, .attrib = 0xc93, .limit = ~0u };
 	struct fermata_state *s = calloc(1, sizeof(*s));
-	uint32_t mask = FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS | FERMATA_STATE_CONTROL;
+	uint32_t mask = FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS | FERMATA_STATE_CONTROL |
+			FERMATA_STATE_EVENTS;
 	bool good = s && !fermata_state_get(vcpu, s, mask);
 
 	if (good) {
-		s->regs.rip = m->header->entry;
+		s->regs.rip = entry;
 		s->regs.rflags = 2;
-		s->regs.regs[FERMATA_RSP] = GUEST_STACK;
+		s->regs.regs[FERMATA_RSP] = stack;
 		s->regs.regs[FERMATA_RDI] = m->run;
 		s->regs.regs[FERMATA_RSI] = fermata_tsc_khz(m->vm);
 		s->segments.cs = code;
@@ -48,6 +49,7 @@ static bool enter_long_mode(struct machine *m, fermata_vcpu *vcpu)
 		s->control.cr3 = GUEST_PML4;
 		s->control.cr4 = 0x620;	 /* OSXMMEXCPT OSFXSR PAE */
 		s->control.efer = 0xd01; /* NXE LMA LME SCE */
+		s->events.mp_state = FERMATA_MP_RUNNABLE;
 		good = !fermata_state_set(vcpu, s, mask);
 	}
 	free(s);
@@ -82,11 +84,17 @@ bool machine_make(struct machine *m, const uint8_t *image, size_t size)
 		if (!m->processor[i].vcpu)
 			return false;
 	}
-	return enter_long_mode(m, m->processor[0].vcpu);
+	for (uint32_t i = 1; m->header->others && i < vcpus; i++)
+		if (!enter_long_mode(m, m->processor[i].vcpu, m->header->others,
+				     GUEST_STACK - i * GUEST_OTHER_STACK))
+			return false;
+	return clocks_make(m) &&
+	       enter_long_mode(m, m->processor[0].vcpu, m->header->entry, GUEST_STACK);
 }
 
 void machine_free(struct machine *m)
 {
+	clocks_free(m);
 	fermata_vm_free(m->vm);
 	fermata_memory_free(m->ram, RAM_SIZE);
 	fermata_memory_free(m->rom, ROM_SIZE);

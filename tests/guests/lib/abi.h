@@ -19,6 +19,7 @@ struct guest_header {
 	uint32_t expect[GUEST_RUNS];
 	uint32_t seconds; /* time limit, 0 means GUEST_SECONDS */
 	uint32_t reserved;
+	uint64_t others; /* where vCPUs other than 0 start, in 64-bit mode; 0: they wait for INIT */
 };
 #define GUEST_TWINS 1u	 /* all runs at the same time */
 #define GUEST_MIGRATE 2u /* the vCPUs' threads are moved from CPU to CPU all the time */
@@ -27,6 +28,7 @@ struct guest_header {
 /* Registers at entry: RDI the run's number, RSI the TSC's frequency in kHz, RSP GUEST_STACK. */
 #define GUEST_LOAD 0x100000ull
 #define GUEST_STACK 0x90000ull
+#define GUEST_OTHER_STACK 0x8000ull /* vCPU n's, with header.others, is n times that below */
 
 /*
  * Guest-physical memory. Page tables made by the runner: identity, 2 MiB pages, writable, supervisor:
@@ -56,6 +58,11 @@ struct guest_header {
 #define PORT_ARGUMENT 0x604
 #define CALL_FAILED 0x80000000u
 #define PORT_NOBODY 0x700
+/* And the clocks of a PC, as vmm/devices has them: PIT and port 61h, RTC (0 is 1970), PM timer. */
+#define PORT_PIT 0x40
+#define PORT_61 0x61
+#define PORT_RTC 0x70
+#define PORT_PM_TIMER 0x608
 
 enum guest_call {
 	CALL_NOTHING,
@@ -87,7 +94,11 @@ enum guest_call {
 	CALL_STOPS,    /* how often rules have stopped it ... */
 	CALL_STOP_EVENT, /* ... and the last one's event and number */
 	CALL_STOP_NUMBER,
-	CALL_TOLD, /* runner -w: whether it has received SIGUSR1; else 1 */
+	CALL_CLOCK,	 /* FERMATA_CLOCK_*, of the span in CALL_SPAN's argument, or its rate */
+	CALL_SPAN,	 /* a number for CALL_CLOCK: us, negative too; a rate's num << 16 | den */
+	CALL_STORM,	 /* so many random changes of the clock's rate begin, from another thread */
+	CALL_STORM_LEFT, /* how many are still to come */
+	CALL_TOLD,	 /* runner -w: whether it has received SIGUSR1; else 1 */
 };
 
 /*
