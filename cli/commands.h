@@ -12,6 +12,8 @@ int command_ps(int argc, char **argv);
 int command_pause(int argc, char **argv);
 int command_resume(int argc, char **argv);
 int command_quit(int argc, char **argv);
+/* clock.c */
+int command_clock(int argc, char **argv);
 /* events.c */
 int command_on(int argc, char **argv);
 int command_off(int argc, char **argv);

@@ -234,7 +234,32 @@ int command_pause(int argc, char **argv)
 
 int command_resume(int argc, char **argv)
 {
-	return steer(argc, argv, "resume");
+	static const struct option list[] = { { "clock", required_argument, NULL, 'c' },
+					      { "help", no_argument, NULL, 'h' },
+					      { NULL, 0, NULL, 0 } };
+	struct json_object *arguments, *result;
+	const char *clock = "freeze", *name;
+	struct client client;
+	int option;
+
+	while ((option = options_next_mixed(argc, argv, list)) != -1) {
+		if (option == 'h')
+			return help_print("resume");
+		if (option != 'c')
+			return STATUS_FAILED;
+		clock = optarg;
+	}
+	if (strcmp(clock, "freeze") && strcmp(clock, "advance"))
+		return fail("--clock %s: not known; give freeze or advance", clock);
+	name = options_guest_name(argc, argv);
+	if (!name || guest_open(&client, name))
+		return STATUS_FAILED;
+	arguments = json_object_new_object();
+	json_object_object_add(arguments, "clock", json_object_new_string(clock));
+	result = guest_call(&client, "resume", arguments);
+	client_close(&client);
+	json_object_put(result);
+	return result ? STATUS_OK : STATUS_FAILED;
 }
 
 int command_quit(int argc, char **argv)

@@ -17,6 +17,7 @@ static const char about[] =
 	"       fermata ps [--json]                     the guests that run\n"
 	"       fermata stat NAME [OPTION...]           what one does, live\n"
 	"       fermata pause|resume|quit NAME          hold it, let it go on, end it\n"
+	"       fermata clock NAME [VERB [VALUE]]       its clock: show, freeze, thaw, rate, step, jump\n"
 	"       fermata on NAME 'RULE'                  count, log, change, forbid what it does\n"
 	"       fermata events|log NAME, off NAME ID    the rules, what they log, remove one\n"
 	"       fermata caps [--json] [--box KIND]      what this computer offers, what is in the way\n"
@@ -51,6 +52,8 @@ static const char about_run[] =
 	"                     box with one of Bochs's processors (a wrong MODEL lists them)\n"
 	"  --keys WHEN        whether Ctrl-A is for Fermata (below): on, off, or auto: when standard\n"
 	"                     input is a terminal; default: auto\n"
+	"  --clock SPEC       the guest's clock from its start; several words with commas: rate=X (a number\n"
+	"                     or fraction, 1/1000 to 1000), frozen, date=DATE; see `fermata clock --help`\n"
 	"  --paging WHICH     nested: the processor walks two page tables (NPT, EPT); shadow: one, that\n"
 	"                     the module keeps; auto: nested where there is any (the default)\n"
 	"  --debug WORDS      for work on Fermata itself; a list in `man fermata`\n"
@@ -110,7 +113,8 @@ static const struct {
 	{ "run", about_run },	    { "caps", about_caps },   { "ps", about_ps },
 	{ "stat", about_stat },	    { "pause", about_pause }, { "resume", about_resume },
 	{ "quit", about_quit },	    { "on", about_on },	      { "off", about_off },
-	{ "events", about_events }, { "log", about_log },     { "help", about },
+	{ "events", about_events }, { "log", about_log },     { "clock", about_clock },
+	{ "help", about },
 };
 
 int help_print(const char *verb)

@@ -9,6 +9,7 @@ void version_print(void);
 
 /* help_guests.c */
 extern const char about_on[], about_off[], about_events[], about_log[]; /* help_events.c */
-extern const char about_ps[], about_stat[], about_pause[], about_resume[], about_quit[];
+extern const char about_ps[], about_stat[], about_pause[], about_resume[], about_clock[],
+	about_quit[];
 
 #endif

@@ -44,13 +44,16 @@ const char about_pause[] =
 	"\n"
 	"exit status: 0 it is held; 1 there is no such guest\n";
 
-const char about_resume[] = "fermata resume: a guest that is held goes on\n"
-			    "\n"
-			    "usage: fermata resume NAME\n"
-			    "\n"
-			    "  --help  this text\n"
-			    "\n"
-			    "exit status: 0 it runs; 1 there is no such guest\n";
+const char about_resume[] =
+	"fermata resume: a guest that is held goes on\n"
+	"\n"
+	"usage: fermata resume NAME [--clock HOW]\n"
+	"\n"
+	"  --clock HOW  what of the time that the pause took: freeze: the guest never had it\n"
+	"               (the default); advance: it is made up, at 60 times the guest's rate\n"
+	"  --help       this text\n"
+	"\n"
+	"exit status: 0 it runs; 1 there is no such guest\n";
 
 const char about_quit[] =
 	"fermata quit: end a running guest at once\n"
@@ -62,3 +65,30 @@ const char about_quit[] =
 	"As Ctrl-A x on its console: the guest is not asked. When it returns, the guest has ended.\n"
 	"\n"
 	"exit status: 0 it has ended; 1 there is no such guest\n";
+
+const char about_clock[] =
+	"fermata clock: a running guest's clock\n"
+	"\n"
+	"usage: fermata clock NAME [show] [--json]\n"
+	"       fermata clock NAME freeze|thaw\n"
+	"       fermata clock NAME rate X\n"
+	"       fermata clock NAME step SPAN\n"
+	"       fermata clock NAME jump [+-]SPAN\n"
+	"       fermata clock NAME set DATE\n"
+	"\n"
+	"  show         state and rate, how RDTSC is answered, what each source reads and how far it is\n"
+	"               from the clock (the default)\n"
+	"  freeze       time stands still: no timer fires, every source keeps its reading\n"
+	"  thaw         it goes on from there\n"
+	"  rate X       so many seconds of the guest in one of the host: 60, 0.5, 1/3; 1/1000 to 1000;\n"
+	"               no source jumps\n"
+	"  step SPAN    exactly so much time passes, and then it stands still; steps add up\n"
+	"  jump SPAN    as if so much time had passed at once; timers that lie in it fire. Back, with -,\n"
+	"               the TSC, the PM timer and the RTC go; timers keep what they had left\n"
+	"  set DATE     the date of the RTC: 2030-01-31, 2030-01-31T12:00:00 (UTC), @SECONDS, now\n"
+	"  --json       for programs: what show says, as one JSON object\n"
+	"  --help       this text\n"
+	"\n"
+	"A SPAN is a number with ns, us, ms, s, m, h or d: 10ms, 1.5s.\n"
+	"\n"
+	"exit status: 0 done; 1 there is no such guest, or a word is wrong\n";

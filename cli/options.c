@@ -155,26 +155,28 @@ static bool parse_debug(const char *text, struct fermata_vm_config *vm)
 	}
 }
 
+static bool parse_clock(const char *text, struct run_options *options)
+{
+	char problem[300];
+
+	options->clock_words = text;
+	if (clock_parse_spec(text, &options->clock, problem, sizeof(problem)))
+		return true;
+	say("--clock %s: %s", text, problem);
+	return false;
+}
+
 static const struct option list[] = {
-	{ "kernel", required_argument, NULL, 'k' },
-	{ "initrd", required_argument, NULL, 'i' },
-	{ "append", required_argument, NULL, 'a' },
-	{ "memory", required_argument, NULL, 'm' },
-	{ "name", required_argument, NULL, 'n' },
-	{ "box", required_argument, NULL, 'b' },
-	{ "keys", required_argument, NULL, 'K' },
-	{ "guest", required_argument, NULL, 'g' },
-	{ "stats", no_argument, NULL, 's' },
-	{ "debug-exit", no_argument, NULL, 'd' },
-	{ "no-vpid", no_argument, NULL, 't' },
-	{ "no-asid", no_argument, NULL, 't' },
-	{ "paging", required_argument, NULL, 'p' },
-	{ "debug", required_argument, NULL, 'D' },
-	{ "on", required_argument, NULL, 'o' },
-	{ "log", required_argument, NULL, 'l' },
-	{ "log-format", required_argument, NULL, 'f' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
+	{ "clock", required_argument, NULL, 'c' },  { "kernel", required_argument, NULL, 'k' },
+	{ "initrd", required_argument, NULL, 'i' }, { "append", required_argument, NULL, 'a' },
+	{ "memory", required_argument, NULL, 'm' }, { "name", required_argument, NULL, 'n' },
+	{ "box", required_argument, NULL, 'b' },    { "keys", required_argument, NULL, 'K' },
+	{ "guest", required_argument, NULL, 'g' },  { "stats", no_argument, NULL, 's' },
+	{ "debug-exit", no_argument, NULL, 'd' },   { "no-vpid", no_argument, NULL, 't' },
+	{ "no-asid", no_argument, NULL, 't' },	    { "paging", required_argument, NULL, 'p' },
+	{ "debug", required_argument, NULL, 'D' },  { "on", required_argument, NULL, 'o' },
+	{ "log", required_argument, NULL, 'l' },    { "log-format", required_argument, NULL, 'f' },
+	{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 },
 };
 
 static bool add_rule(struct run_options *options, const char *text)
@@ -227,6 +229,8 @@ static bool take(struct run_options *options, int option)
 		return parse_place(optarg, &options->place, &options->box);
 	case 'K':
 		return parse_keys(optarg, &options->keys);
+	case 'c':
+		return parse_clock(optarg, options);
 	case 'g':
 		return add_guest(options, optarg);
 	case 'o':

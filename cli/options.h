@@ -3,6 +3,7 @@
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
+#include "clock_spec.h"
 #include "commands.h"
 #include "console.h"
 #include "log_format.h"
@@ -20,6 +21,8 @@ struct run_options {
 	enum place place;
 	const char *box; /* its kind, if it is to be one */
 	enum console_keys keys;
+	const char *clock_words; /* as the user gave them; NULL: nothing was said */
+	struct clock_spec clock;
 	bool stats, debug_exit, no_tags, help;
 	const char *paging, *debug;	     /* as given; NULL: not */
 	struct fermata_vm_config vm;	     /* what they mean */

@@ -125,8 +125,8 @@ static struct box *start(const struct run_options *options, const void *unused, 
 		{ .host_path = options->kernel, .name = "kernel" },
 		{ .host_path = options->initrd, .name = "initrd" },
 	};
-	char memory[32], name[80], paging[16], debug[256], append[65536];
-	char *argv[32 + 2 * FERMATA_MAX_RULES] = { "fermata", "run",	  "--box",
+	char memory[32], name[80], clock[200], paging[16], debug[256], append[65536];
+	char *argv[34 + 2 * FERMATA_MAX_RULES] = { "fermata", "run",	  "--box",
 						   "none",    "--kernel", "/in/kernel" };
 	struct box_request request = {
 		.kind = options->box,
@@ -155,6 +155,11 @@ static struct box *start(const struct run_options *options, const void *unused, 
 	argv[argc++] = name;
 	argv[argc++] = "--keys";
 	argv[argc++] = keys ? "on" : "off";
+	if (options->clock_words) {
+		snprintf(clock, sizeof(clock), "%s", options->clock_words);
+		argv[argc++] = "--clock";
+		argv[argc++] = clock;
+	}
 	if (options->stats)
 		argv[argc++] = "--stats";
 	if (options->no_tags)
@@ -207,8 +212,9 @@ static void carry(struct cargo *cargo, const char *host_path, char *path, size_t
 /* The text of one --guest inside; NULL: no memory. */
 static char *guest_words(const struct run_options *guest, struct cargo *cargo)
 {
-	char memory[32], name[80], kernel[32], initrd[32], paging[16], debug[128], *append, *text;
-	char *words[24 + 2 * FERMATA_MAX_RULES] = { "--kernel", kernel, "--memory", memory,
+	char memory[32], name[80], kernel[32], initrd[32], clock[200], paging[16], debug[128],
+		*append, *text;
+	char *words[26 + 2 * FERMATA_MAX_RULES] = { "--kernel", kernel, "--memory", memory,
 						    "--name",	name,	"--append" };
 	unsigned n = 7;
 
@@ -223,6 +229,11 @@ static char *guest_words(const struct run_options *guest, struct cargo *cargo)
 		carry(cargo, guest->initrd, initrd, sizeof(initrd));
 		words[n++] = "--initrd";
 		words[n++] = initrd;
+	}
+	if (guest->clock_words) {
+		snprintf(clock, sizeof(clock), "%s", guest->clock_words);
+		words[n++] = "--clock";
+		words[n++] = clock;
 	}
 	if (guest->stats)
 		words[n++] = "--stats";

@@ -17,6 +17,9 @@ extern const struct control_verb verb_query, verb_pause, verb_resume, verb_quit;
 /* verbs_events.c */
 extern const struct control_verb verb_on, verb_off, verb_events, verb_log;
 struct json_object *verbs_stop(const struct machine_end *end); /* of MACHINE_NEWS_STOPPED */
+/* verbs_clock.c */
+extern const struct control_verb verb_clock;
+struct json_object *verbs_show_clock(struct machine *machine);
 /* verbs_stats.c */
 extern const struct control_verb verb_stats;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* What the guest is, and its being held, released and ended. */
+#include <string.h>
 #include <time.h>
 
 #include "fermata.h"
@@ -78,12 +79,19 @@ const struct control_verb verb_pause = {
 
 static int run_resume(struct control_call *call)
 {
-	return machine_resume(call->guest->machine) ? gone(call) : 0;
+	struct machine *machine = call->guest->machine;
+
+	if (machine_resume(machine))
+		return gone(call);
+	if (!strcmp(call_string(call, "clock"), "advance") && machine_clock_catch_up(machine))
+		return call_fail(call, ERROR_FAILED, "%s", fermata_error());
+	return 0;
 }
 
 const struct control_verb verb_resume = {
 	.name = "resume",
 	.what = "the guest goes on",
+	.argument = { { "clock", CONTROL_STRING, false, "freeze|advance" } },
 	.run = run_resume,
 };
 

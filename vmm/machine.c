@@ -174,6 +174,8 @@ static int build(struct machine *machine, const struct machine_config *config, c
 	    board_init(machine, config, error, error_size) ||
 	    load(config, machine->ram, gigabyte_pages, &entry, error, error_size))
 		return -1;
+	if (clock_start(machine, &config->clock))
+		return library_error(error, error_size);
 	return create_vcpus(machine, &entry, error, error_size);
 }
 

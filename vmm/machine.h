@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "clock_spec.h"
 #include "fermata.h"
 
 struct machine;
@@ -22,6 +23,7 @@ struct machine_config {
 	uint64_t memory;	     /* bytes, multiple of 4096 */
 	unsigned vcpus;		     /* 1 .. FERMATA_MAX_VCPUS */
 	bool no_tags;		     /* FERMATA_VM_NO_TAGS */
+	struct clock_spec clock;     /* how it starts; zeroes: at rate 1, with the host's date */
 	bool debug_exit;	     /* port F4h ends the machine, see MACHINE_DEBUG_EXIT */
 	struct fermata_vm_config vm; /* paging and tags */
 };

@@ -39,6 +39,19 @@ static int end_catch_up(struct machine *machine)
 	return result ? result : change(machine, FERMATA_CLOCK_THAW, 0, 0, NULL);
 }
 
+int clock_start(struct machine *machine, const struct clock_spec *spec)
+{
+	int result = 0;
+
+	if (spec->dated)
+		rtc_set(&machine->board.rtc, fermata_now(machine->vm), spec->date);
+	if (spec->den)
+		result = change(machine, FERMATA_CLOCK_RATE, spec->num, spec->den, NULL);
+	if (!result && spec->frozen)
+		result = change(machine, FERMATA_CLOCK_FREEZE, 0, 0, NULL);
+	return result;
+}
+
 void clock_tick(struct machine *machine, uint64_t now)
 {
 	if (machine->catch_up <= now)

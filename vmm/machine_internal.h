@@ -118,6 +118,8 @@ void board_leave(struct machine *machine);
 void board_foretell(struct machine *machine, const void *dev);
 
 /* machine_clock.c; under lock */
+/* Before the guest starts. 0 or negative errno with fermata_error(). */
+int clock_start(struct machine *machine, const struct clock_spec *spec);
 void clock_hold(struct machine *machine); /* the vCPUs are being held */
 void clock_release(struct machine *machine);
 void clock_tick(struct machine *machine, uint64_t now); /* not before catch_up, guest ns */

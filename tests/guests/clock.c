@@ -109,7 +109,8 @@ static void stands_still(void)
 	same = rdtsc() == tsc && (!has_rdtscp() || rdtscp() == tsc) && rdmsr(MSR_TSC) == tsc;
 	check(same, "frozen: RDTSC, RDTSCP and IA32_TSC stand still");
 	check(pm_timer() == pm, "... the PM timer");
-	check(apic_read(APIC_TIMER_CURRENT) == lapic && !fired, "... the APIC's, which does not fire");
+	check(apic_read(APIC_TIMER_CURRENT) == lapic && !fired,
+	      "... the APIC's, which does not fire");
 	outb(PORT_RTC, 0);
 	check(inb(PORT_RTC + 1) == seconds, "... and the RTC");
 
@@ -314,8 +315,8 @@ static void monotonic(u64 (*read)(void))
 	if (now < last)
 		__atomic_add_fetch(&backward, 1, __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&steps, 1, __ATOMIC_SEQ_CST);
-	while (now > last && !__atomic_compare_exchange_n(&seen, &last, now, false, __ATOMIC_SEQ_CST,
-							  __ATOMIC_SEQ_CST))
+	while (now > last && !__atomic_compare_exchange_n(&seen, &last, now, false,
+							  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		;
 }
 

@@ -113,7 +113,8 @@ static void *storm(void *opaque)
 	unsigned seed = 1;
 
 	while (m->storm_left && !atomic_load(&m->stop)) {
-		uint32_t a = 1 + rand_r(&seed) % 1000, b = 1 + rand_r(&seed) % (1 + rand_r(&seed) % 1000);
+		uint32_t a = 1 + rand_r(&seed) % 1000,
+			 b = 1 + rand_r(&seed) % (1 + rand_r(&seed) % 1000);
 
 		switch (rand_r(&seed) % 8) {
 		case 0:

@@ -33,7 +33,7 @@ unit_lib_clock := lib/clock.c lib/error.c
 unit_lib_clock_cflags := -Ilib
 
 unit_cli_parse := cli/parse.c
-unit_cli_guests := cli/log_format.c cli/options.c cli/parse.c cli/rule.c cli/say.c lib/error.c lib/rule.c cli/terminal.c cli/words.c
+unit_cli_guests := cli/log_format.c cli/options.c vmm/clock_spec.c cli/parse.c cli/rule.c cli/say.c lib/error.c lib/rule.c cli/terminal.c cli/words.c
 unit_cli_guests_libs := -ljson-c
 unit_cli_escape := cli/escape.c
 unit_cli_stats := cli/stats.c
@@ -41,8 +41,9 @@ unit_relay := box/relay.c
 unit_control_line := control/line.c control/queue.c
 unit_control_command := control/command.c
 unit_control_command_libs := -ljson-c
-unit_control_server := $(control_sources) lib/error.c lib/rule.c
+unit_control_server := $(control_sources) vmm/clock_spec.c lib/error.c lib/rule.c
 unit_control_server_libs := -ljson-c
+unit_clock_spec := vmm/clock_spec.c
 unit_cpuid_topology := vmm/machine_cpuid.c
 
 unit_clock := kernel/clock/clock.c tests/unit/host/host.c
@@ -68,7 +69,7 @@ unit_rtc := vmm/devices/rtc.c vmm/devices/bus.c
 unit_acpi_pm := vmm/devices/acpi_pm.c vmm/devices/bus.c
 unit_pci := vmm/devices/pci.c vmm/devices/bus.c
 unit_i8042 := vmm/devices/i8042.c vmm/devices/debug_exit.c vmm/devices/delay.c vmm/devices/bus.c
-unit_machine := $(addprefix vmm/,machine.c machine_board.c machine_clock.c machine_console.c machine_cpuid.c \
+unit_machine := $(addprefix vmm/,clock_spec.c machine.c machine_board.c machine_clock.c machine_console.c machine_cpuid.c \
 	machine_events.c machine_pause.c machine_timer.c machine_vcpu.c) $(wildcard vmm/boot/*.c vmm/devices/*.c)
 unit_lib_calls := $(emulator_sources) lib/answer.c lib/clock.c lib/device.c lib/events.c lib/report.c lib/rule.c lib/vcpu.c lib/vm.c
 unit_lib_calls_libs := -lZydis -Wl,--wrap=open,--wrap=ioctl,--wrap=mmap

@@ -114,6 +114,72 @@ int machine_stats(struct machine *m, struct fermata_stats *stats)
 	return 0;
 }
 
+/* ---- its clock */
+
+static struct {
+	const char *did;
+	int64_t number, den;
+	int result;
+} hand;
+
+static int did(const char *what, int64_t number, int64_t den)
+{
+	hand.did = what;
+	hand.number = number;
+	hand.den = den;
+	return hand.result;
+}
+
+int machine_clock_catch_up(struct machine *m)
+{
+	return did("catch up", 0, 0);
+}
+
+int machine_clock_rate(struct machine *m, uint32_t num, uint32_t den)
+{
+	return did("rate", num, den);
+}
+
+int machine_clock_freeze(struct machine *m)
+{
+	return did("freeze", 0, 0);
+}
+
+int machine_clock_thaw(struct machine *m)
+{
+	return did("thaw", 0, 0);
+}
+
+int machine_clock_step(struct machine *m, int64_t ns)
+{
+	return did("step", ns, 0);
+}
+
+int machine_clock_jump(struct machine *m, int64_t *ns)
+{
+	return did("jump", *ns, 0);
+}
+
+void machine_clock_set_date(struct machine *m, int64_t seconds)
+{
+	did("set", seconds, 0);
+}
+
+void machine_clock_show(struct machine *m, struct machine_clock *clock)
+{
+	*clock = (struct machine_clock){
+		.now = { .clock = { .num = 1, .den = 3, .flags = FERMATA_CLOCK_TRAPPED } },
+		.date = 1893456000,
+		.sources = 1,
+		.source = { { "TSC", "ticks", 77, -5 } },
+	};
+}
+
+const char *fermata_error(void)
+{
+	return "the library's error";
+}
+
 int fermata_caps(struct fermata_caps *caps)
 {
 	caps->vendor = FERMATA_VENDOR_AMD;
@@ -290,6 +356,66 @@ static void speaks(void **state)
 	hears(fd, "\"id\":3}");
 	hears_the_end(fd);
 	all_is_well();
+}
+
+/* Each verb of the clock does what it says, and answers what the clock is then; a wrong word is named. */
+static void clock_verbs(void **state)
+{
+	static const struct {
+		const char *what, *value, *did;
+		int64_t number, den;
+	} good[] = {
+		{ "rate", "2.5", "rate", 5, 2 },
+		{ "freeze", NULL, "freeze", 0, 0 },
+		{ "thaw", NULL, "thaw", 0, 0 },
+		{ "step", "10ms", "step", 10000000, 0 },
+		{ "jump", "-1.5s", "jump", -1500000000, 0 },
+		{ "set", "2030-01-01", "set", 1893456000, 0 },
+	};
+	static const char *const bad[][2] = {
+		{ "{\"do\":\"rate\"}", "clock rate takes a value" },
+		{ "{\"do\":\"rate\",\"value\":\"fast\"}", "'fast' is no rate" },
+		{ "{\"do\":\"step\",\"value\":\"-1s\"}", "'-1s' is no span of time" },
+		{ "{\"do\":\"jump\",\"value\":\"5\"}", "'5' is no span of time" },
+		{ "{\"do\":\"set\",\"value\":\"2030-02-30\"}", "'2030-02-30' is on no calendar" },
+		{ "{\"do\":\"freeze\",\"value\":\"1\"}", "clock freeze takes no value" },
+		{ "{\"do\":\"stop\"}", "\"class\":\"argument\"" },
+		{ "{\"value\":\"1\"}", "a value without 'do'" },
+	};
+	int fd = greeted();
+	char line[300];
+
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(line, sizeof(line),
+			 "{\"execute\":\"clock\",\"arguments\":{\"do\":\"%s\"%s%s%s}}\n",
+			 good[i].what, good[i].value ? ",\"value\":\"" : "",
+			 good[i].value ? good[i].value : "", good[i].value ? "\"" : "");
+		say(fd, line);
+		hears(fd, "\"rate\":\"1/3\"");
+		assert_string_equal(hand.did, good[i].did);
+		assert_int_equal(hand.number, good[i].number);
+		assert_int_equal(hand.den, good[i].den);
+	}
+	hand.did = "nothing";
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(line, sizeof(line), "{\"execute\":\"clock\",\"arguments\":%s}\n",
+			 bad[i][0]);
+		say(fd, line);
+		hears(fd, bad[i][1]);
+	}
+	say(fd, "{\"execute\":\"clock\"}\n");
+	hears(fd, "\"error_ns\":-5");
+	assert_string_equal(hand.did, "nothing");
+	hand.result = -EINVAL;
+	say(fd, "{\"execute\":\"clock\",\"arguments\":{\"do\":\"freeze\"}}\n");
+	hears(fd, "the library's error");
+	hand.result = 0;
+	say(fd,
+	    "{\"execute\":\"pause\"}\n{\"execute\":\"resume\",\"arguments\":{\"clock\":\"advance\"}}\n");
+	for (unsigned returns = 0; returns < 2; returns += !!strstr(line, "return"))
+		assert_true(hear(fd, line, sizeof(line))); /* events come in between */
+	assert_string_equal(hand.did, "catch up");
+	close(fd);
 }
 
 static void client_speaks(void **state)
@@ -556,12 +682,19 @@ static void stale_socket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(speaks),	       TEST(client_speaks),
-		TEST(tells_the_end),   TEST(garbage),
-		TEST(half_lines),      TEST(ten_megabytes),
-		TEST(never_reads),     TEST(many_commands),
-		TEST(too_many_events), TEST(thousand_connections),
-		TEST(somebody_else),   TEST(stale_socket),
+		TEST(speaks),
+		TEST(client_speaks),
+		TEST(clock_verbs),
+		TEST(tells_the_end),
+		TEST(garbage),
+		TEST(half_lines),
+		TEST(ten_megabytes),
+		TEST(never_reads),
+		TEST(many_commands),
+		TEST(too_many_events),
+		TEST(thousand_connections),
+		TEST(somebody_else),
+		TEST(stale_socket),
 	};
 
 	alarm(120);
