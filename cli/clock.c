@@ -66,13 +66,14 @@ static bool check_words(struct clock_words *words)
 	return false;
 }
 
-/* argv without the value of "jump", which may begin with a dash and is no option then. */
-static const char *take_jump(int *argc, char **argv)
+/* argv without a span, which may begin with a dash and is no option then (or is one that is wrong). */
+static const char *take_span(int *argc, char **argv)
 {
 	const char *value;
 
 	for (int i = 2; i + 1 < *argc; i++) {
-		if (strcmp(argv[i], "jump"))
+		if ((strcmp(argv[i], "jump") && strcmp(argv[i], "step")) || argv[i + 1][0] != '-' ||
+		    argv[i + 1][1] == '-')
 			continue;
 		value = argv[i + 1];
 		memmove(&argv[i + 1], &argv[i + 2], (size_t)(*argc - i - 1) * sizeof(*argv));
@@ -88,7 +89,7 @@ static int read_words(int argc, char **argv, struct clock_words *words)
 	static const struct option list[] = { { "json", no_argument, NULL, 'j' },
 					      { "help", no_argument, NULL, 'h' },
 					      { NULL, 0, NULL, 0 } };
-	const char *jump = take_jump(&argc, argv);
+	const char *span = take_span(&argc, argv);
 	int option, left;
 
 	memset(words, 0, sizeof(*words));
@@ -104,14 +105,14 @@ static int read_words(int argc, char **argv, struct clock_words *words)
 	left = argc - optind;
 	words->name = left > 0 ? argv[optind] : NULL;
 	words->what = left > 1 ? argv[optind + 1] : "show";
-	words->value = jump ? jump : left > 2 ? argv[optind + 2] : NULL;
+	words->value = span ? span : left > 2 ? argv[optind + 2] : NULL;
 	if (!words->name)
 		return fail("no guest named; `fermata ps` lists them, see `fermata clock --help`");
 	if (!name_valid(words->name))
 		return fail("'%s' is no guest's name; `fermata ps` lists them", words->name);
-	if (left > (jump ? 2 : 3))
+	if (left > (span ? 2 : 3))
 		return fail("'%s': a word too many; see `fermata clock --help`",
-			    argv[optind + (jump ? 2 : 3)]);
+			    argv[optind + (span ? 2 : 3)]);
 	return check_words(words) ? STATUS_OK : STATUS_FAILED;
 }
 

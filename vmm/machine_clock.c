@@ -216,7 +216,7 @@ void machine_clock_show(struct machine *machine, struct machine_clock *clock)
 {
 	const struct fermata_clock *c = &clock->now.clock;
 	struct board *board = &machine->board;
-	uint64_t now, moment;
+	uint64_t now, moment, value;
 
 	memset(clock, 0, sizeof(*clock));
 	pthread_mutex_lock(&machine->lock);
@@ -232,9 +232,9 @@ void machine_clock_show(struct machine *machine, struct machine_clock *clock)
 	add_source(clock, "APIC timer", "bus cycles of 1 ns", now, now);
 	clock->date = rtc_date(&board->rtc, now, &moment);
 	add_source(clock, "RTC", "s since 1970", (uint64_t)clock->date, moment);
-	add_source(clock, "PM timer", "ticks of 3,579,545 Hz",
-		   acpi_pm_count(&board->pm, now, &moment), moment);
-	add_source(clock, "PIT channel 0", "count at 1,193,182 Hz",
-		   pit_count(&board->pit, 0, now, &moment), moment);
+	value = acpi_pm_count(&board->pm, now, &moment);
+	add_source(clock, "PM timer", "ticks of 3,579,545 Hz", value, moment);
+	value = pit_count(&board->pit, 0, now, &moment);
+	add_source(clock, "PIT channel 0", "count at 1,193,182 Hz", value, moment);
 	pthread_mutex_unlock(&machine->lock);
 }

@@ -76,8 +76,11 @@ my @refused = (
 	[ 'no such box' => [ '--kernel', $debian, '--box', 'nowhere' ], qr/there is no such box/ ],
 	[ 'no such model' => [ '--kernel', $debian, '--box', 'bochs:i486' ], qr/no such model; it has: .*\bcorei7_skylake_x\b/ ],
 	[ 'no such use of keys' => [ '--kernel', $debian, '--keys', 'maybe' ], qr/--keys maybe/ ],
+	map({ my ($spec, $word) = @$_; [ "clock '$spec'" => [ '--kernel', $debian, '--clock', $spec ], qr/--clock \Q$spec\E: '\Q$word\E' / ] }
+		[ '', '' ], [ 'fast', 'fast' ], [ 'rate=0', '0' ], [ 'rate=1001', '1001' ], [ 'frozen,rate=1/x', '1/x' ],
+		[ 'date=2030-02-30', '2030-02-30' ], [ 'rate=2,,frozen', '' ]),
 	map({ [ "$_ without its value" => [ $_ ], qr/option '$_' needs a value/ ] }
-		qw(--kernel --initrd --append --memory --name --box --keys)),
+		qw(--kernel --initrd --append --memory --name --box --keys --clock)),
 	[ 'an option without a value given one' => [ '--kernel', $debian, '--stats=1' ], qr/takes no value/ ],
 	[ 'an unknown option' => [ '--kernel', $debian, '--smp', '2' ], qr/unknown option '--smp'/ ],
 	[ 'an unknown letter' => [ '--kernel', $debian, '-z' ], qr/unknown option '-z'/ ],
@@ -116,6 +119,19 @@ refuses('no verb', qr/no verb/, $fermata);
 refuses('an unknown verb', qr/no verb 'start'/, $fermata, 'start');
 refuses('an unknown option', qr/no option '--fast'/, $fermata, '--fast');
 refuses('an unknown option of caps', qr/unknown option '--xml'/, $fermata, 'caps', '--xml');
+refuses("a clock's $_->[0]", $_->[1], $fermata, 'clock', @{ $_->[2] }) for
+	[ 'unknown verb', qr/'stop' is nothing that a clock does/, [ 'web', 'stop' ] ],
+	[ 'missing value', qr/clock rate needs a value/, [ 'web', 'rate' ] ],
+	[ 'value too many', qr/'1': clock freeze takes no value/, [ 'web', 'freeze', '1' ] ],
+	[ 'word too many', qr/'3': a word too many/, [ 'web', 'rate', '2', '3' ] ],
+	[ 'bad rate', qr/clock rate: '2x' is no rate/, [ 'web', 'rate', '2x' ] ],
+	[ 'bad span', qr/clock step: '10' is no span of time/, [ 'web', 'step', '10' ] ],
+	[ 'negative step', qr/clock step: '-1s' is no span of time/, [ 'web', 'step', '-1s' ] ],
+	[ 'bad jump', qr/clock jump: '-x' is no span of time/, [ 'web', 'jump', '-x' ] ],
+	[ 'bad date', qr/clock set: 'tomorrow' is no date/, [ 'web', 'set', 'tomorrow' ] ],
+	[ 'missing guest', qr/no guest named/, [] ],
+	[ 'guest that is not there', qr/nobody-of-that-name/, [ 'nobody-of-that-name' ] ];
+refuses('a resume with an unknown clock', qr/--clock later/, $fermata, 'resume', 'web', '--clock', 'later');
 refuses('help for an unknown verb', qr/no verb 'start'/, $fermata, 'help', 'start');
 refuses('an unknown option of ps', qr/unknown option '--xml'/, $fermata, 'ps', '--xml');
 refuses("$_ of nobody", qr/no guest named; `fermata ps` lists them/, $fermata, $_) for qw(stat pause resume quit);
@@ -131,7 +147,7 @@ refuses('the same without an option', qr/Makefile: not a Linux kernel image/, $f
 # ---- help
 
 for my $verb ([ '--help' ], [ 'help' ], [ 'run', '--help' ], [ 'help', 'run' ], [ 'caps', '--help' ], [ 'help', 'caps' ],
-	map { [ $_, '--help' ], [ 'help', $_ ] } qw(ps stat pause resume quit)) {
+	map { [ $_, '--help' ], [ 'help', $_ ] } qw(ps stat pause resume quit clock)) {
 	my ($status, $out, $err) = command({}, $fermata, @$verb);
 	ok($status eq 0 && $err eq '' && $out =~ /\Afermata.*^usage: fermata/ms && $out !~ /^.{101}/m, "help: @$verb");
 }
