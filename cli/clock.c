@@ -137,7 +137,8 @@ static void print_clock(struct json_object *clock)
 	uint64_t ns = guest_number(clock, "ns");
 
 	printf("state          %s\n", guest_text(clock, "state"));
-	printf("rate           %s\n", guest_text(clock, "rate"));
+	printf("rate           %s%s\n", guest_text(clock, "rate"),
+	       strcmp(guest_text(clock, "run_only"), "true") ? "" : ", only while the guest runs");
 	printf("RDTSC          %s\n",
 	       !strcmp(rdtsc, "exiting") ? "exits, and is answered by the kernel part" :
 	       !strcmp(rdtsc, "scaling") ? "does not exit: the processor scales and adds an offset" :

@@ -51,6 +51,9 @@ struct json_object *verbs_show_clock(struct machine *machine)
 	else
 		snprintf(text, sizeof(text), "%u/%u", clock.now.clock.num, clock.now.clock.den);
 	add_string(result, "rate", text);
+	json_object_object_add(result, "run_only",
+			       json_object_new_boolean(
+				       !!(clock.now.clock.flags & FERMATA_CLOCK_RUN_ONLY)));
 	add_string(result, "rdtsc", in_force(&clock.now.clock));
 	add_number(result, "tsc_khz", clock.now.clock.tsc_khz);
 	add_number(result, "tsc_offset", clock.now.clock.tsc_offset);

@@ -103,7 +103,8 @@ uint64_t fermata_tsc(const fermata_vm *vm);	/* ticks: what RDTSC would say in th
 uint32_t fermata_tsc_khz(const fermata_vm *vm); /* its frequency, kHz */
 /*
  * Host ns until fermata_now() is guest_ns: 0 when it is, rounded up so that who sleeps so long is not
- * early; UINT64_MAX when it never will be before the clock is changed (it stands still, or will).
+ * early; UINT64_MAX when it never will be before the clock is changed (it stands still, or will). With a
+ * run-only clock, whose future nobody knows: how long it takes at least, but not less than 50 us.
  */
 uint64_t fermata_until(const fermata_vm *vm, uint64_t guest_ns);
 

@@ -10,6 +10,9 @@
 
 #include "internal.h"
 
+/* ns after which it is worth looking whether a clock that is run-only has gone on */
+#define LOOK_AGAIN 50000
+
 /* Behind every load before it and before every load behind it: LFENCE (SDM 2B RDTSC). */
 static uint64_t host_tsc(void)
 {
@@ -45,6 +48,7 @@ uint64_t fermata_clock_read(const struct fermata_clock *page, struct fermata_clo
 		COPY(num);
 		COPY(den);
 		COPY(changes);
+		COPY(rate_mult);
 		/* This moment lies in the segment that was copied, or in none that is over. */
 		now = host_tsc();
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -90,12 +94,16 @@ static uint64_t divide_up(unsigned __int128 a, uint64_t b)
 
 uint64_t fermata_clock_until(const struct fermata_clock *clock, uint64_t host_tsc, uint64_t guest_ns)
 {
-	uint64_t now = fermata_clock_ns(clock, host_tsc), ticks, host;
+	uint64_t now = fermata_clock_ns(clock, host_tsc), ticks, host, mult = clock->tsc_mult;
 	unsigned __int128 ns;
 
 	if (guest_ns <= now)
 		return 0;
-	if (!clock->tsc_mult)
+	/* One that stands because its vCPU is out may go on at any moment. */
+	if (!mult && clock->flags & FERMATA_CLOCK_RUN_ONLY && !(clock->flags & FERMATA_CLOCK_HELD) &&
+	    (clock->tsc_ticks || !(clock->flags & FERMATA_CLOCK_FROZEN)))
+		mult = clock->rate_mult;
+	if (!mult)
 		return UINT64_MAX;
 	/* From the segment's start, or else the fraction of a tick that has passed would be lost. */
 	ticks = divide_up(((unsigned __int128)(guest_ns - clock->ns_start) << 32) -
@@ -104,8 +112,10 @@ uint64_t fermata_clock_until(const struct fermata_clock *clock, uint64_t host_ts
 	if (ticks > clock->tsc_ticks)
 		return UINT64_MAX;
 	ticks -= ticks_at(clock, host_tsc);
-	host = divide_up((unsigned __int128)ticks << FERMATA_CLOCK_FRACTION, clock->tsc_mult);
+	host = divide_up((unsigned __int128)ticks << FERMATA_CLOCK_FRACTION, mult);
 	ns = ((unsigned __int128)host * clock->ns_mult + UINT32_MAX) >> 32;
+	if (clock->flags & FERMATA_CLOCK_RUN_ONLY && ns < LOOK_AGAIN)
+		ns = LOOK_AGAIN;
 	return ns >> 64 ? UINT64_MAX : (uint64_t)ns;
 }
 

@@ -226,9 +226,11 @@ bool clock_parse_spec(const char *text, struct clock_spec *spec, char *problem, 
 				parse_date(text + 5, length - 5, &spec->date, problem, size);
 		else if (word_is(text, length, "frozen"))
 			spec->frozen = true;
+		else if (word_is(text, length, "run-only"))
+			spec->run_only = true;
 		else
 			good = wrong(problem, size, text, length,
-				     "says nothing about a clock; give rate=X, frozen, date=DATE");
+				     "says nothing about a clock; give rate=X, frozen, run-only or date=DATE");
 		if (!good)
 			return false;
 		if (!text[length])

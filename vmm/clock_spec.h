@@ -12,12 +12,12 @@
 
 struct clock_spec {
 	uint32_t num, den; /* the rate; den 0: 1 */
-	bool frozen;
+	bool frozen, run_only;
 	bool dated;
 	int64_t date; /* of the RTC, s since 1970; with dated */
 };
 
-/* "rate=60", "frozen", "date=2030-01-01", several with commas between them. */
+/* "rate=60", "frozen", "run-only", "date=2030-01-01", several with commas between them. */
 bool clock_parse_spec(const char *text, struct clock_spec *spec, char *problem, size_t size);
 /* "2", "0.25", "1/3": 1/1000 to 1000. */
 bool clock_parse_rate(const char *text, uint32_t *num, uint32_t *den, char *problem, size_t size);

@@ -45,7 +45,9 @@ int clock_start(struct machine *machine, const struct clock_spec *spec)
 
 	if (spec->dated)
 		rtc_set(&machine->board.rtc, fermata_now(machine->vm), spec->date);
-	if (spec->den)
+	if (spec->run_only)
+		result = change(machine, FERMATA_CLOCK_RUN_ONLY_MODE, 0, 0, NULL);
+	if (!result && spec->den)
 		result = change(machine, FERMATA_CLOCK_RATE, spec->num, spec->den, NULL);
 	if (!result && spec->frozen)
 		result = change(machine, FERMATA_CLOCK_FREEZE, 0, 0, NULL);

@@ -201,17 +201,19 @@ struct fermata_clock {
 	__u64 host_end;	  /* after which the product above may wrap; all ones: no end */
 	__u64 ns_start;	  /* guest ns at its start, and 2^-32 ns of them: */
 	__u32 ns_fraction;
-	__u32 flags;	/* FERMATA_CLOCK_FROZEN, ... */
-	__u64 ns_mult;	/* ns per guest tick, of 2^32 */
-	__u32 num, den; /* the rate as it was asked for; tsc_mult is what it is */
-	__u64 changes;	/* how often the clock was changed */
-	__u64 reserved[5];
+	__u32 flags;	 /* FERMATA_CLOCK_FROZEN, ... */
+	__u64 ns_mult;	 /* ns per guest tick, of 2^32 */
+	__u32 num, den;	 /* the rate as it was asked for; tsc_mult is what it is */
+	__u64 changes;	 /* how often the clock was changed */
+	__u64 rate_mult; /* tsc_mult while it runs; with FERMATA_CLOCK_RUN_ONLY: while a vCPU does */
+	__u64 reserved[4];
 };
 #define FERMATA_CLOCK_FRACTION 48
 #define FERMATA_CLOCK_FROZEN (1u << 0) /* it stands still when the segment ends (a step), or does */
 #define FERMATA_CLOCK_HELD (1u << 1)   /* it stands still, until RELEASE */
 #define FERMATA_CLOCK_TRAPPED (1u << 2) /* RDTSC and RDTSCP exit; else the processor answers them */
 #define FERMATA_CLOCK_SCALED (1u << 3)	/* ... by its TSC scaling, not by the offset alone */
+#define FERMATA_CLOCK_RUN_ONLY (1u << 4) /* it stands still while the vCPU is not in the guest */
 
 /* A change of the clock. All vCPUs and all readers of the page see it at one moment. */
 struct fermata_clock_change {
@@ -241,6 +243,11 @@ struct fermata_clock_change {
  */
 #define FERMATA_CLOCK_HOLD 5
 #define FERMATA_CLOCK_RELEASE 6
+/*
+ * Before the VM's one vCPU is made: from now on time passes only while it executes the guest, or sleeps
+ * in HLT. What an exit costs, and a thread that is not running, the guest does not see. RDTSC exits.
+ */
+#define FERMATA_CLOCK_RUN_ONLY_MODE 7
 #define FERMATA_CLOCK_RATE_MAX 1000
 
 /* ---------------------------------------------------------------- vCPU: the run page */
@@ -761,6 +768,7 @@ struct fermata_ring {
  * others wait for INIT and SIPI. A vCPU whose descriptor is closed keeps its id until the VM ends.
  *	EINVAL	id out of range, reserved fields not zero
  *	EEXIST	there is a vCPU with that id
+ *	EBUSY	a second one, and the clock is run-only
  *	EMFILE, ENFILE
  *
  * SIGNAL_MSI: an interrupt that no APIC accepts is lost, as on a PC.
@@ -777,6 +785,7 @@ struct fermata_ring {
  * SET_CLOCK: see struct fermata_clock_change; the page tells the rest.
  *	EINVAL	no such verb; a rate outside of 1/1000 to 1000; STEP with a negative ns; what the verb
  *		does not use is not zero
+ *	EBUSY	RUN_ONLY_MODE, and there is a vCPU
  *
  * ADD_RULE: from the next entry of each vCPU on. See struct fermata_rule.
  *	EINVAL	an unknown event, action, filter; a filter the event does not have; a range whose end comes

@@ -110,27 +110,35 @@ u64 clock_tsc_at_ns(const struct guest_clock *clock, u64 ns)
 	return clock->tsc_start + ticks;
 }
 
-/* After so many of the host's ticks, so many of the guest's have passed, from anywhere in one. */
-static u64 host_ticks(const struct guest_clock *clock, u64 ticks)
+/* The multiplier while a vCPU runs. */
+static u64 running_mult(const struct guest_clock *clock)
 {
-	if (clock->tsc_mult == CLOCK_RATE_1)
+	bool stands = clock->held & CLOCK_HELD_USER || (clock->frozen && !clock->tsc_ticks);
+
+	return stands ? 0 : clock->rate_mult;
+}
+
+/* After so many of the host's ticks, so many of the guest's have passed, from anywhere in one. */
+static u64 host_ticks(u64 mult, u64 ticks)
+{
+	if (mult == CLOCK_RATE_1)
 		return ticks;
 	return divide_up(ticks >> (64 - FERMATA_CLOCK_FRACTION), ticks << FERMATA_CLOCK_FRACTION,
-			 clock->tsc_mult);
+			 mult);
 }
 
 u64 clock_ns_until(const struct guest_clock *clock, u64 guest_tsc, u64 deadline)
 {
-	u64 ticks = deadline - guest_tsc;
+	u64 ticks = deadline - guest_tsc, mult = running_mult(clock);
 
 	if (deadline == CLOCK_NEVER)
 		return CLOCK_NEVER;
 	if (deadline <= guest_tsc)
 		return 0;
-	if (!clock->tsc_mult || (s64)(deadline - clock->tsc_start) < 0 ||
+	if (!mult || (s64)(deadline - clock->tsc_start) < 0 ||
 	    deadline - clock->tsc_start > clock->tsc_ticks)
 		return CLOCK_NEVER;
-	ticks = host_ticks(clock, ticks);
+	ticks = host_ticks(mult, ticks);
 	if (ticks == CLOCK_NEVER)
 		return CLOCK_NEVER;
 	return scale(ticks, clock->ns_mult, (1ull << 32) - 1);
@@ -177,13 +185,12 @@ static void begin_segment(struct guest_clock *clock, u64 host_tsc)
 
 static void run_segment(struct guest_clock *clock, u64 host_tsc)
 {
-	bool stands = clock->held || (clock->frozen && !clock->tsc_ticks);
-
-	clock->tsc_mult = stands ? 0 : clock->rate_mult;
+	clock->tsc_mult = clock->held ? 0 : running_mult(clock);
 	clock->tsc_offset = clock->tsc_start - clock_scaled(host_tsc, clock->tsc_mult);
 	clock->host_end = CLOCK_NEVER;
-	if (!stands && clock->tsc_ticks != CLOCK_NEVER)
-		clock->host_end = add_saturating(host_tsc, host_ticks(clock, clock->tsc_ticks));
+	if (clock->tsc_mult && clock->tsc_ticks != CLOCK_NEVER)
+		clock->host_end =
+			add_saturating(host_tsc, host_ticks(clock->tsc_mult, clock->tsc_ticks));
 }
 
 void clock_renew(struct guest_clock *clock, u64 host_tsc)
@@ -234,10 +241,29 @@ void clock_step(struct guest_clock *clock, u64 host_tsc, u64 ns)
 	run_segment(clock, host_tsc);
 }
 
-void clock_hold(struct guest_clock *clock, u64 host_tsc, bool held)
+void clock_hold(struct guest_clock *clock, u64 host_tsc, u8 by)
 {
 	begin_segment(clock, host_tsc);
-	clock->held = held;
+	clock->held |= by;
+	run_segment(clock, host_tsc);
+}
+
+void clock_release(struct guest_clock *clock, u64 host_tsc, u8 by)
+{
+	begin_segment(clock, host_tsc);
+	clock->held &= ~by;
+	run_segment(clock, host_tsc);
+}
+
+void clock_pass(struct guest_clock *clock, u64 host_tsc, u64 ticks)
+{
+	begin_segment(clock, host_tsc);
+	if (running_mult(clock)) {
+		ticks = min(ticks, clock->tsc_ticks);
+		move_start(clock, ticks);
+		if (clock->tsc_ticks != CLOCK_NEVER)
+			clock->tsc_ticks -= ticks;
+	}
 	run_segment(clock, host_tsc);
 }
 
@@ -273,7 +299,6 @@ void clock_change_begin(struct guest_clock *clock, struct fermata_clock *page)
 
 void clock_change_end(struct guest_clock *clock, struct fermata_clock *page, u32 flags)
 {
-	clock->changes++;
 	page->tsc_khz = clock->tsc_khz;
 	page->tsc_mult = clock->tsc_mult;
 	page->tsc_offset = clock->tsc_offset;
@@ -284,7 +309,8 @@ void clock_change_end(struct guest_clock *clock, struct fermata_clock *page, u32
 	page->ns_mult = clock->ns_mult;
 	page->ns_fraction = clock->ns_fraction;
 	page->flags = flags | (clock->frozen ? FERMATA_CLOCK_FROZEN : 0) |
-		      (clock->held ? FERMATA_CLOCK_HELD : 0);
+		      (clock->held & CLOCK_HELD_USER ? FERMATA_CLOCK_HELD : 0);
+	page->rate_mult = clock->rate_mult;
 	page->num = clock->num;
 	page->den = clock->den;
 	page->changes = clock->changes;

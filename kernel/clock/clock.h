@@ -20,6 +20,9 @@
 #define CLOCK_NEVER (~0ull)
 #define CLOCK_RATE_1 (1ull << FERMATA_CLOCK_FRACTION)
 
+#define CLOCK_HELD_USER BIT(0)
+#define CLOCK_HELD_OUTSIDE BIT(1) /* "run-only", and nobody runs */
+
 /*
  * Who changes it makes seq odd, changes, and makes it even again, all without sleeping. Readers who
  * may meet a change take a copy with clock_snapshot().
@@ -36,9 +39,9 @@ struct guest_clock {
 	u64 ns_mult;	 /* ns per tick, of 2^32 */
 	u32 ns_fraction; /* ... and 2^-32 ns of them */
 	bool frozen;	 /* it stands still at the end of this segment, until it is thawed */
-	bool held;	 /* it stands still until it is released, whatever else it is told */
-	u64 rate_mult;	 /* tsc_mult while it runs */
-	u32 num, den;	 /* the rate as the caller said it */
+	u8 held; /* CLOCK_HELD_*: it stands still until it is released, whatever else it is told */
+	u64 rate_mult; /* tsc_mult while it runs */
+	u32 num, den;  /* the rate as the caller said it */
 	u64 changes;
 };
 
@@ -83,7 +86,8 @@ u64 clock_tsc_at_ns(const struct guest_clock *clock, u64 ns);
 
 /*
  * How many ns of the host pass until the guest's TSC reads deadline: 0 when it has, rounded up so
- * that a timer armed with it never fires early, CLOCK_NEVER when it never will by itself.
+ * that a timer armed with it never fires early, CLOCK_NEVER when it never will by itself. A clock that
+ * runs only while a vCPU does: if one did from now on.
  */
 u64 clock_ns_until(const struct guest_clock *clock, u64 guest_tsc, u64 deadline);
 
@@ -98,7 +102,10 @@ void clock_freeze(struct guest_clock *clock, u64 host_tsc);
 void clock_thaw(struct guest_clock *clock, u64 host_tsc);
 /* It runs for ns, rounded up to ticks, and then stands still. What was left of a step comes on top. */
 void clock_step(struct guest_clock *clock, u64 host_tsc, u64 ns);
-void clock_hold(struct guest_clock *clock, u64 host_tsc, bool held);
+void clock_hold(struct guest_clock *clock, u64 host_tsc, u8 by);
+void clock_release(struct guest_clock *clock, u64 host_tsc, u8 by);
+/* So many ticks pass now, unless it stands still, or as many of them as are left. */
+void clock_pass(struct guest_clock *clock, u64 host_tsc, u64 ticks);
 /*
  * Forward: as if so much time had passed at once. Back: the guest's TSC goes back, but not below 0, and
  * its ns stay. Returns how far it went, in ns.

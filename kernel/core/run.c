@@ -315,7 +315,11 @@ static int wait_for_work(struct vcpu *v)
 	}
 	asleep = host_tsc();
 	account_end(v, asleep);
+	if (v->vm->run_only && v->mp_state == FERMATA_MP_HALTED)
+		run_only_asleep(v->vm, true);
 	err = host_wait(v->thread, should_wake, v);
+	if (v->vm->run_only && v->mp_state == FERMATA_MP_HALTED)
+		run_only_asleep(v->vm, false);
 	v->stats.halt_cycles += host_tsc() - asleep;
 	if (err)
 		return err;

@@ -93,6 +93,8 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 	const struct cpuid_table *cpuid = &vm->cpuid;
 	int err;
 
+	if (vm->run_only && vm->vcpu_count)
+		return -EBUSY;
 	v->vm = vm;
 	v->backend = vm->backend;
 	v->id = id;

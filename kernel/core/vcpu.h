@@ -113,7 +113,8 @@ struct vm {
 	struct fermata_clock *clock_page; /* shared with user space, read-only there */
 	struct host_lock clock_lock;	  /* who changes the clock */
 	u32 clock_changing;		  /* no vCPU may enter the guest now */
-	u32 clock_flags;		  /* FERMATA_CLOCK_TRAPPED, _SCALED */
+	u32 clock_flags;		  /* FERMATA_CLOCK_TRAPPED, _SCALED, _RUN_ONLY */
+	struct run_only *run_only;	  /* what such a clock needs; else NULL */
 	struct forecasts forecasts;
 	struct cpuid_table cpuid;
 	struct fermata_cpuid *cpuid_supported;
@@ -238,6 +239,12 @@ int vm_set_clock(struct vm *vm, struct fermata_clock_change *change);
 bool vcpu_take_clock(struct vcpu *v);
 /* Outside the guest: if the clock is too old for its arithmetic, a new segment begins. */
 void vm_clock_renew(struct vm *vm);
+
+/* ---- run_only.c */
+int run_only_begin(struct vm *vm);
+void run_only_end(struct vm *vm);
+/* The one vCPU goes to sleep in HLT, and wakes up. */
+void run_only_asleep(struct vm *vm, bool asleep);
 
 /* ---- vcpu.c */
 int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,

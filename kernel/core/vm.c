@@ -53,6 +53,7 @@ fail:
 
 void vm_destroy(struct vm *vm)
 {
+	run_only_end(vm);
 	shadow_destroy(&vm->memory);
 	guest_memory_destroy(&vm->memory);
 	events_destroy(vm);

@@ -54,6 +54,8 @@ static u32 in_force(const struct vm *vm)
 {
 	const struct guest_clock *clock = &vm->clock;
 
+	if (vm->run_only)
+		return FERMATA_CLOCK_TRAPPED | FERMATA_CLOCK_RUN_ONLY;
 	if (!clock->tsc_mult || clock->tsc_ticks != CLOCK_NEVER)
 		return FERMATA_CLOCK_TRAPPED;
 	if (clock->tsc_mult == CLOCK_RATE_1)
@@ -77,6 +79,7 @@ static void begin(struct vm *vm)
 static void end(struct vm *vm)
 {
 	vm->clock_flags = in_force(vm);
+	vm->clock.changes++;
 	clock_change_end(&vm->clock, vm->clock_page, vm->clock_flags);
 	let_in(vm);
 	host_unlock(&vm->clock_lock);
@@ -91,6 +94,7 @@ int vm_clock_init(struct vm *vm, u32 tsc_khz)
 	if (err)
 		return err;
 	clock_change_begin(&vm->clock, vm->clock_page);
+	vm->clock.changes = 1;
 	clock_change_end(&vm->clock, vm->clock_page, 0);
 	return 0;
 }
@@ -120,6 +124,7 @@ static bool valid(const struct fermata_clock_change *c)
 	case FERMATA_CLOCK_THAW:
 	case FERMATA_CLOCK_HOLD:
 	case FERMATA_CLOCK_RELEASE:
+	case FERMATA_CLOCK_RUN_ONLY_MODE:
 		return no_rate && !c->ns;
 	case FERMATA_CLOCK_STEP:
 		return no_rate && c->ns >= 0;
@@ -129,6 +134,24 @@ static bool valid(const struct fermata_clock_change *c)
 	return false;
 }
 
+/* The caller keeps vCPUs from being made at this moment. */
+static int set_run_only(struct vm *vm)
+{
+	int err;
+
+	if (vm->vcpu_count)
+		return -EBUSY;
+	if (vm->run_only)
+		return 0;
+	err = run_only_begin(vm);
+	if (err)
+		return err;
+	begin(vm);
+	clock_hold(&vm->clock, host_tsc_ordered(), CLOCK_HELD_OUTSIDE);
+	end(vm);
+	return 0;
+}
+
 int vm_set_clock(struct vm *vm, struct fermata_clock_change *c)
 {
 	struct guest_clock *clock = &vm->clock;
@@ -136,6 +159,8 @@ int vm_set_clock(struct vm *vm, struct fermata_clock_change *c)
 
 	if (!valid(c))
 		return -EINVAL;
+	if (c->verb == FERMATA_CLOCK_RUN_ONLY_MODE)
+		return set_run_only(vm);
 	if (c->verb == FERMATA_CLOCK_RATE)
 		return set_rate(vm, c->num, c->den);
 	begin(vm);
@@ -151,8 +176,10 @@ int vm_set_clock(struct vm *vm, struct fermata_clock_change *c)
 		clock_step(clock, now, c->ns);
 		break;
 	case FERMATA_CLOCK_HOLD:
+		clock_hold(clock, now, CLOCK_HELD_USER);
+		break;
 	case FERMATA_CLOCK_RELEASE:
-		clock_hold(clock, now, c->verb == FERMATA_CLOCK_HOLD);
+		clock_release(clock, now, CLOCK_HELD_USER);
 		break;
 	case FERMATA_CLOCK_JUMP:
 		c->ns = clock_jump(clock, now, c->ns);

@@ -130,6 +130,19 @@ static long set_memory(struct linux_vm *l, void __user *arg)
 	return err;
 }
 
+static long set_clock(struct linux_vm *l, void __user *arg)
+{
+	struct fermata_clock_change change;
+	long err = GET_ARG(change, arg);
+
+	if (err)
+		return err;
+	mutex_lock(&l->lock);
+	err = vm_set_clock(&l->vm, &change);
+	mutex_unlock(&l->lock);
+	return err ?: PUT_ARG(change, arg);
+}
+
 static long add_rule(struct linux_vm *l, void __user *arg)
 {
 	struct fermata_rule rule;
@@ -179,7 +192,6 @@ static long vm_ioctl(struct file *file, unsigned int command, unsigned long addr
 {
 	struct linux_vm *l = file->private_data;
 	void __user *arg = (void __user *)address;
-	struct fermata_clock_change change;
 	struct fermata_forecast forecast;
 	struct fermata_line line;
 	struct fermata_msi msi;
@@ -200,9 +212,7 @@ static long vm_ioctl(struct file *file, unsigned int command, unsigned long addr
 	case FERMATA_SET_FORECAST:
 		return GET_ARG(forecast, arg) ?: forecast_set(&l->vm.forecasts, &forecast);
 	case FERMATA_SET_CLOCK:
-		return GET_ARG(change, arg)		     ?:
-			       vm_set_clock(&l->vm, &change) ?:
-							       PUT_ARG(change, arg);
+		return set_clock(l, arg);
 	case FERMATA_ADD_RULE:
 		return add_rule(l, arg);
 	case FERMATA_REMOVE_RULE:

@@ -78,6 +78,10 @@ bool machine_make(struct machine *m, const uint8_t *image, size_t size)
 	    fermata_map(m->vm, SLOT_ROM, ROM_BASE, ROM_SIZE, m->rom, FERMATA_MEMORY_READONLY) ||
 	    fermata_map(m->vm, SLOT_HIGH, HIGH_BASE, HIGH_SIZE, m->high, 0))
 		return false;
+	if (m->header->flags & GUEST_RUN_ONLY &&
+	    fermata_clock_change(m->vm, &(struct fermata_clock_change){
+						.verb = FERMATA_CLOCK_RUN_ONLY_MODE }))
+		return false;
 	for (uint32_t i = 0; i < vcpus; i++) {
 		m->processor[i].machine = m;
 		m->processor[i].vcpu = fermata_vcpu_new(m->vm, i);

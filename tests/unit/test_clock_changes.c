@@ -110,7 +110,7 @@ static void random_change(void)
 		clock_step(&the_clock, host, random_u64() >> (20 + random_below(40)));
 		break;
 	case 3:
-		clock_hold(&the_clock, host, random_one_in(2));
+		(random_one_in(2) ? clock_hold : clock_release)(&the_clock, host, CLOCK_HELD_USER);
 		break;
 	case 4:
 		clock_renew(&the_clock, host);
@@ -144,7 +144,7 @@ static void test_continuous(void **state)
 			assert_true(clock_guest_tsc(&the_clock, host - random_below(1000)) ==
 				    last_tsc);
 		}
-		assert_true(page.changes == 100001 && page.seq == 200002);
+		assert_true(page.seq == 200002);
 	}
 }
 

@@ -195,6 +195,8 @@ static void specs(void **state)
 				     sizeof(problem)));
 	assert_true(spec.num == 60 && spec.den == 1 && spec.frozen && spec.dated);
 	assert_int_equal(spec.date, 1893456000);
+	assert_true(clock_parse_spec("run-only", &spec, problem, sizeof(problem)));
+	assert_true(spec.run_only && !spec.frozen && !spec.den);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_false(clock_parse_spec(bad[i][0], &spec, problem, sizeof(problem)));
 		assert_named(bad[i][1]);

@@ -37,7 +37,7 @@ static void passes(u64 host_ns, u64 guest_ns)
 static void bad_changes(void **state)
 {
 	static const struct fermata_clock_change bad[] = {
-		{ .verb = FERMATA_CLOCK_RELEASE + 1 },
+		{ .verb = FERMATA_CLOCK_RUN_ONLY_MODE + 1 },
 		{ .verb = FERMATA_CLOCK_RATE },
 		{ .verb = FERMATA_CLOCK_RATE, .num = 1001, .den = 1 },
 		{ .verb = FERMATA_CLOCK_RATE, .num = 1, .den = 1001 },
@@ -293,13 +293,106 @@ static void grows_old(void **state)
 	assert_true(now() == before);
 }
 
+/* ---- a clock that passes only while the guest runs */
+
+static int alone(void **state)
+{
+	make_vm();
+	return 0;
+}
+
+static u64 spent; /* host ticks in the guest's next turn */
+
+static void spends(struct vcpu *who, u32 turn)
+{
+	host_test.tsc += spent;
+}
+
+/* One turn of so many ticks, then a long time outside; how many ticks of the guest passed. */
+static u64 one_turn(u64 ticks, u8 kind)
+{
+	struct guest_clock clock;
+	u64 before = vm_time(&vm, &clock);
+
+	spent = ticks;
+	fake.count = fake.played = 0;
+	fake_exit(kind, 2);
+	fake.guest = spends;
+	host_test.must_leave = false;
+	host_test.leave_error = 0;
+	assert_int_equal(vcpu_run(v), -EINTR);
+	host_test.tsc += 1000000;
+	return vm_time(&vm, &clock) - before;
+}
+
+static void run_only(void **state)
+{
+	struct fermata_clock_change mode = { .verb = FERMATA_CLOCK_RUN_ONLY_MODE };
+	struct guest_clock clock;
+	u64 before;
+
+	assert_int_equal(vm_set_clock(&vm, &mode), 0);
+	add_vcpu();
+	assert_int_equal(vm_set_clock(&vm, &mode), -EBUSY);
+	assert_int_equal(vcpu_init(&vcpus[1], &vm, 1, &threads[1], &pages[1]), -EBUSY);
+	assert_int_equal(clock_page.flags, FERMATA_CLOCK_TRAPPED | FERMATA_CLOCK_RUN_ONLY);
+	fake_hw(v)->mode = FERMATA_MODE_LONG;
+	fake_hw(v)->rip = 0x1000;
+	fake_hw(v)->rflags = ARCH_RFLAGS_FIXED | ARCH_RFLAGS_IF;
+	/* The first turns teach what is ours: 300 ticks. */
+	one_turn(300, EXIT_NOTHING);
+	one_turn(300, EXIT_NOTHING);
+	assert_int_equal(one_turn(300, EXIT_NOTHING), 1);
+	assert_int_equal(one_turn(5300, EXIT_NOTHING), 5001);
+	/* A shorter one teaches more, and does not go back. */
+	assert_int_equal(one_turn(290, EXIT_NOTHING), 1);
+	assert_int_equal(one_turn(310, EXIT_NOTHING), 21);
+	assert_int_equal(rate(3, 1), 0);
+	/* A turn that tells the hardware something new is measured by others of its kind. */
+	assert_int_equal(one_turn(1300, EXIT_NOTHING), 3001);
+	assert_int_equal(one_turn(1290, EXIT_NOTHING), 3001);
+	assert_int_equal(change(FERMATA_CLOCK_FREEZE, 0), 0);
+	assert_int_equal(one_turn(5000, EXIT_NOTHING), 0);
+	assert_int_equal(change(FERMATA_CLOCK_STEP, 1000), 0);
+	assert_int_equal(one_turn(500, EXIT_NOTHING), 601);
+	assert_int_equal(one_turn(5000, EXIT_NOTHING), 399);
+	assert_int_equal(rate(1, 1), 0);
+	assert_int_equal(change(FERMATA_CLOCK_THAW, 0), 0);
+	assert_int_equal(change(FERMATA_CLOCK_HOLD, 0), 0);
+	assert_int_equal(one_turn(5000, EXIT_NOTHING), 0);
+	assert_int_equal(change(FERMATA_CLOCK_RELEASE, 0), 0);
+	/* A timer that is armed outside is armed as if the guest ran on, and looked at again. */
+	start_timer(1000);
+	assert_int_equal(one_turn(400, EXIT_NOTHING), 101);
+	assert_false(apic_has_wakeup(&v->apic));
+	host_test_advance(2000); /* it looks, and finds that not so much has passed */
+	one_turn(390, EXIT_NOTHING);
+	assert_false(apic_has_wakeup(&v->apic));
+	one_turn(3000, EXIT_NOTHING);
+	host_test_advance(2000);
+	one_turn(390, EXIT_NOTHING);
+	assert_true(fake.injections > 0 || apic_has_wakeup(&v->apic));
+	/* Asleep, time passes as for the host. */
+	before = vm_time(&vm, &clock);
+	run_only_asleep(&vm, true);
+	host_test.tsc += 777;
+	run_only_asleep(&vm, false);
+	host_test.tsc += 1000;
+	assert_int_equal(vm_time(&vm, &clock) - before, 777);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(bad_changes),	 TEST(verbs),
-		TEST(scaling),		 TEST(rdtsc),
-		TEST(timer_follows),	 TEST(jump_over_a_timer),
-		TEST(waits_at_the_door), TEST(grows_old),
+		TEST(bad_changes),
+		TEST(verbs),
+		TEST(scaling),
+		TEST(rdtsc),
+		TEST(timer_follows),
+		TEST(jump_over_a_timer),
+		cmocka_unit_test_setup_teardown(run_only, alone, done),
+		TEST(waits_at_the_door),
+		TEST(grows_old),
 	};
 
 	return cmocka_run_group_tests_name("the VM's clock", tests, NULL, NULL);
