@@ -5,9 +5,11 @@
  * releases it, and holds it again. RDTSC exits, so what a turn costs besides the guest's own time need
  * not be hidden from the hardware's answer.
  *
- * Of a turn's length the part that is ours is not the guest's: that of the shortest turn ever seen, in
- * which the guest did next to nothing. Turns that tell the hardware something new have a minimum of
- * their own. The segment of a turn begins so much later, and no reader sees it step back.
+ * Of a turn's length the part that is ours is not the guest's: that of the shortest turn ever seen with
+ * this kind of exit, in which the guest did next to nothing; but at most twice that of the shortest of
+ * all, since some exits never come soon. Turns that tell the hardware something new are measured by each
+ * other. While a turn lasts, its end is not known: readers elsewhere then see the most that can be ours
+ * taken off, and never more than the exit will find.
  */
 #include "core/exits.h"
 #include "core/processor.h"
@@ -18,8 +20,10 @@
 struct run_only {
 	struct backend backend; /* the VM's, with another run() */
 	const struct backend *real;
-	u64 ours[2]; /* ticks of a turn: with nothing dirty, and with something */
-	u64 cpuid;   /* ticks that the instruction takes natively */
+	struct {
+		u64 least, by_kind[EXIT_KINDS]; /* ticks of a turn */
+	} ours[2];				/* with nothing dirty, and with something */
+	u64 cpuid;				/* ticks that the instruction takes natively */
 };
 
 /* Interrupts are off, and whoever changes the clock otherwise waits until this vCPU is out. */
@@ -27,22 +31,30 @@ static void run_only_run(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
 	struct run_only *r = vm->run_only;
-	u64 *ours = &r->ours[!!v->dirty], entered, left;
+	u64 *least = &r->ours[!!v->dirty].least, *by_kind = r->ours[!!v->dirty].by_kind;
+	u64 entered, length, ours, seen, rest, most = 2 * *least;
 
 	clock_change_begin(&vm->clock, vm->clock_page);
 	entered = host_tsc();
-	clock_release(&vm->clock, entered + *ours, CLOCK_HELD_OUTSIDE);
+	clock_release(&vm->clock, entered + most, CLOCK_HELD_OUTSIDE);
 	clock_change_end(&vm->clock, vm->clock_page, vm->clock_flags);
 
 	r->real->run(v);
 
 	clock_change_begin(&vm->clock, vm->clock_page);
-	left = host_tsc();
-	clock_hold(&vm->clock, left, CLOCK_HELD_OUTSIDE);
+	length = host_tsc() - entered;
+	clock_hold(&vm->clock, entered + length, CLOCK_HELD_OUTSIDE);
+	by_kind += v->exit.kind;
+	ours = min(*by_kind, most);
+	seen = length > most ? length - most : 0;
+	rest = length > ours ? length - ours - seen : 0;
 	/* An instruction was executed or begun; CPUID alone is a slow one. */
-	clock_pass(&vm->clock, left, v->exit.kind == EXIT_CPUID ? r->cpuid : 1);
+	clock_pass(&vm->clock, entered + length,
+		   clock_scaled(rest, vm->clock.rate_mult) +
+			   (v->exit.kind == EXIT_CPUID ? r->cpuid : 1));
 	clock_change_end(&vm->clock, vm->clock_page, vm->clock_flags);
-	*ours = min(*ours, left - entered);
+	*least = min(*least, length);
+	*by_kind = min(*by_kind, length);
 }
 
 /* It chose to wait: time passes for it as for the host. */
@@ -76,13 +88,18 @@ static u64 time_cpuid(void)
 int run_only_begin(struct vm *vm)
 {
 	struct run_only *r = host_alloc(sizeof(*r));
+	u32 i, kind;
 
 	if (!r)
 		return -ENOMEM;
 	r->real = vm->backend;
 	r->backend = *vm->backend;
 	r->backend.run = run_only_run;
-	r->ours[0] = r->ours[1] = CLOCK_NEVER >> 2;
+	for (i = 0; i < 2; i++) {
+		r->ours[i].least = CLOCK_NEVER >> 2;
+		for (kind = 0; kind < EXIT_KINDS; kind++)
+			r->ours[i].by_kind[kind] = CLOCK_NEVER >> 2;
+	}
 	r->cpuid = time_cpuid();
 	vm->run_only = r;
 	vm->backend = &r->backend;
