@@ -175,11 +175,6 @@ void machine_clock_show(struct machine *m, struct machine_clock *clock)
 	};
 }
 
-const char *fermata_error(void)
-{
-	return "the library's error";
-}
-
 int fermata_caps(struct fermata_caps *caps)
 {
 	caps->vendor = FERMATA_VENDOR_AMD;
@@ -408,7 +403,7 @@ static void clock_verbs(void **state)
 	assert_string_equal(hand.did, "nothing");
 	hand.result = -EINVAL;
 	say(fd, "{\"execute\":\"clock\",\"arguments\":{\"do\":\"freeze\"}}\n");
-	hears(fd, "the library's error");
+	hears(fd, "\"class\":\"failed\"");
 	hand.result = 0;
 	say(fd,
 	    "{\"execute\":\"pause\"}\n{\"execute\":\"resume\",\"arguments\":{\"clock\":\"advance\"}}\n");
