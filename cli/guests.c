@@ -190,38 +190,48 @@ struct json_object *guest_call(struct client *client, const char *command,
 	return result;
 }
 
-/* The name on a command line that has --help and nothing else; NULL: *status is the command's. */
-static const char *only_a_name(int argc, char **argv, int *status)
+/* The words that steer a guest; clocks: --clock is one of them. NULL: *status is the command's. */
+static const char *read_words(int argc, char **argv, bool clocks, const char **clock, int *status)
 {
-	static const struct option list[] = { { "help", no_argument, NULL, 'h' },
+	static const struct option list[] = { { "clock", required_argument, NULL, 'c' },
+					      { "help", no_argument, NULL, 'h' },
 					      { NULL, 0, NULL, 0 } };
-	const char *name = NULL;
+	int option;
 
+	*clock = NULL;
 	*status = STATUS_FAILED;
-	switch (options_next_mixed(argc, argv, list)) {
-	case -1:
-		name = options_guest_name(argc, argv);
-		break;
-	case 'h':
-		*status = help_print(argv[0]);
-		break;
+	while ((option = options_next_mixed(argc, argv, clocks ? list : list + 1)) != -1) {
+		if (option == 'h')
+			*status = help_print(argv[0]);
+		if (option != 'c')
+			return NULL;
+		if (strcmp(optarg, "freeze") && strcmp(optarg, "advance")) {
+			say("--clock %s: not known; give freeze or advance", optarg);
+			return NULL;
+		}
+		*clock = optarg;
 	}
-	return name;
+	return options_guest_name(argc, argv);
 }
 
-static int steer(int argc, char **argv, const char *command)
+/* pause, resume */
+static int steer(int argc, char **argv)
 {
-	struct json_object *result;
+	struct json_object *result, *arguments = NULL;
 	struct client client;
-	const char *name;
+	const char *name, *clock;
 	int status;
 
-	name = only_a_name(argc, argv, &status);
+	name = read_words(argc, argv, true, &clock, &status);
 	if (!name)
 		return status;
 	if (guest_open(&client, name))
 		return STATUS_FAILED;
-	result = guest_call(&client, command, NULL);
+	if (clock) {
+		arguments = json_object_new_object();
+		json_object_object_add(arguments, "clock", json_object_new_string(clock));
+	}
+	result = guest_call(&client, argv[0], arguments);
 	client_close(&client);
 	json_object_put(result);
 	return result ? STATUS_OK : STATUS_FAILED;
@@ -229,47 +239,22 @@ static int steer(int argc, char **argv, const char *command)
 
 int command_pause(int argc, char **argv)
 {
-	return steer(argc, argv, "pause");
+	return steer(argc, argv);
 }
 
 int command_resume(int argc, char **argv)
 {
-	static const struct option list[] = { { "clock", required_argument, NULL, 'c' },
-					      { "help", no_argument, NULL, 'h' },
-					      { NULL, 0, NULL, 0 } };
-	struct json_object *arguments, *result;
-	const char *clock = "freeze", *name;
-	struct client client;
-	int option;
-
-	while ((option = options_next_mixed(argc, argv, list)) != -1) {
-		if (option == 'h')
-			return help_print("resume");
-		if (option != 'c')
-			return STATUS_FAILED;
-		clock = optarg;
-	}
-	if (strcmp(clock, "freeze") && strcmp(clock, "advance"))
-		return fail("--clock %s: not known; give freeze or advance", clock);
-	name = options_guest_name(argc, argv);
-	if (!name || guest_open(&client, name))
-		return STATUS_FAILED;
-	arguments = json_object_new_object();
-	json_object_object_add(arguments, "clock", json_object_new_string(clock));
-	result = guest_call(&client, "resume", arguments);
-	client_close(&client);
-	json_object_put(result);
-	return result ? STATUS_OK : STATUS_FAILED;
+	return steer(argc, argv);
 }
 
 int command_quit(int argc, char **argv)
 {
 	struct json_object *result, *event;
 	struct client client;
-	const char *name;
+	const char *name, *clock;
 	int status;
 
-	name = only_a_name(argc, argv, &status);
+	name = read_words(argc, argv, false, &clock, &status);
 	if (!name)
 		return status;
 	if (guest_open(&client, name))

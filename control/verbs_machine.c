@@ -68,22 +68,30 @@ static int gone(struct control_call *call)
 
 static int run_pause(struct control_call *call)
 {
-	return machine_pause(call->guest->machine) ? gone(call) : 0;
+	if (machine_pause(call->guest->machine))
+		return gone(call);
+	if (call_has(call, "clock"))
+		machine_pause_advances(call->guest->machine,
+				       !strcmp(call_string(call, "clock"), "advance"));
+	return 0;
 }
 
 const struct control_verb verb_pause = {
 	.name = "pause",
 	.what = "hold the guest: when this returns it executes nothing",
+	.argument = { { "clock", CONTROL_STRING, false, "freeze|advance" } },
 	.run = run_pause,
 };
 
 static int run_resume(struct control_call *call)
 {
 	struct machine *machine = call->guest->machine;
+	bool advance = call_has(call, "clock") ? !strcmp(call_string(call, "clock"), "advance") :
+						 machine_pause_advancing(machine);
 
 	if (machine_resume(machine))
 		return gone(call);
-	if (!strcmp(call_string(call, "clock"), "advance") && machine_clock_catch_up(machine))
+	if (advance && machine_clock_catch_up(machine))
 		return call_fail(call, ERROR_FAILED, "%s", fermata_error());
 	return 0;
 }

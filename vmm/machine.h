@@ -64,6 +64,9 @@ int machine_start(struct machine *machine, char *error, size_t error_size);
 int machine_pause(struct machine *machine);
 int machine_resume(struct machine *machine);
 bool machine_paused(struct machine *machine);
+/* What is kept for the one who resumes it: that the pause's time is to be made up. Over with the resume. */
+void machine_pause_advances(struct machine *machine, bool advances);
+bool machine_pause_advancing(struct machine *machine);
 /*
  * The guest's time stands still over a pause. This makes up what the last one took, after
  * machine_resume(): at once when it was less than a second, else at 60 times the guest's rate, which no

@@ -69,6 +69,7 @@ struct machine {
 	atomic_bool stopping;	  /* set once, under lock */
 	pthread_mutex_t log_lock; /* who reads the log */
 	atomic_bool hold;	  /* written under lock: the vCPUs' threads are to wait */
+	atomic_bool advances;	  /* of a pause; see machine_pause_advances() */
 
 	/* The one lock around all device calls; everything below is under it. */
 	pthread_mutex_t lock;

@@ -57,6 +57,7 @@ int machine_resume(struct machine *machine)
 		result = -ESRCH;
 	} else if (machine->hold) {
 		machine->hold = false;
+		machine->advances = false;
 		clock_release(machine);
 		pthread_cond_broadcast(&machine->released);
 		pthread_cond_broadcast(&machine->timer_wake);
@@ -74,6 +75,16 @@ bool machine_paused(struct machine *machine)
 	paused = machine->hold && !machine->stopping;
 	pthread_mutex_unlock(&machine->lock);
 	return paused;
+}
+
+void machine_pause_advances(struct machine *machine, bool advances)
+{
+	machine->advances = advances;
+}
+
+bool machine_pause_advancing(struct machine *machine)
+{
+	return machine->advances;
 }
 
 void machine_listen(struct machine *machine, machine_listener *listener, void *opaque)

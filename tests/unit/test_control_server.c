@@ -31,7 +31,7 @@ static struct {
 	pthread_mutex_t lock;
 	machine_listener *listener;
 	void *opaque;
-	bool paused;
+	bool paused, advances;
 	struct machine_end end;
 } machine = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -62,8 +62,19 @@ int machine_resume(struct machine *m)
 {
 	if (machine.end.kind)
 		return -ESRCH;
+	machine.advances = false;
 	news(MACHINE_NEWS_RESUMED);
 	return 0;
+}
+
+void machine_pause_advances(struct machine *m, bool advances)
+{
+	machine.advances = advances;
+}
+
+bool machine_pause_advancing(struct machine *m)
+{
+	return machine.advances;
 }
 
 bool machine_paused(struct machine *m)
@@ -413,6 +424,53 @@ static void clock_verbs(void **state)
 	close(fd);
 }
 
+/* What resume is told counts, else what pause was told last, else freeze. */
+static void clock_of_a_pause(void **state)
+{
+	static const struct {
+		const char *pause, *again, *resume;
+		bool catches_up;
+	} cases[] = {
+		{ "", "", "", false },
+		{ "advance", "", "", true },
+		{ "", "", "", false }, /* the one before is forgotten */
+		{ "freeze", "", "advance", true },
+		{ "advance", "", "freeze", false },
+		{ "advance", "freeze", "", false },
+		{ "freeze", "advance", "", true },
+	};
+	char line[8192];
+	int fd = greeted();
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *const words[] = { cases[i].pause, cases[i].again, cases[i].resume };
+
+		hand.did = "nothing";
+		for (unsigned j = 0; j < 3; j++) {
+			const char *verb = j == 2 ? "resume" : "pause";
+
+			if (*words[j])
+				snprintf(line, sizeof(line),
+					 "{\"execute\":\"%s\",\"arguments\":{\"clock\":\"%s\"}}\n",
+					 verb, words[j]);
+			else
+				snprintf(line, sizeof(line), "{\"execute\":\"%s\"}\n", verb);
+			say(fd, line);
+			do {
+				assert_true(hear(fd, line, sizeof(line)));
+			} while (strstr(line, "{\"event\""));
+			assert_string_equal(line, "{\"return\":{}}");
+		}
+		assert_string_equal(hand.did, cases[i].catches_up ? "catch up" : "nothing");
+	}
+	say(fd, "{\"execute\":\"pause\",\"arguments\":{\"clock\":\"jump\"}}\n");
+	do {
+		assert_true(hear(fd, line, sizeof(line)));
+	} while (strstr(line, "{\"event\""));
+	assert_non_null(strstr(line, "'clock' is to be one of freeze|advance"));
+	close(fd);
+}
+
 static void client_speaks(void **state)
 {
 	struct json_object *result, *event, *text;
@@ -677,19 +735,11 @@ static void stale_socket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(speaks),
-		TEST(client_speaks),
-		TEST(clock_verbs),
-		TEST(tells_the_end),
-		TEST(garbage),
-		TEST(half_lines),
-		TEST(ten_megabytes),
-		TEST(never_reads),
-		TEST(many_commands),
-		TEST(too_many_events),
-		TEST(thousand_connections),
-		TEST(somebody_else),
-		TEST(stale_socket),
+		TEST(speaks),		TEST(client_speaks),   TEST(clock_verbs),
+		TEST(clock_of_a_pause), TEST(tells_the_end),   TEST(garbage),
+		TEST(half_lines),	TEST(ten_megabytes),   TEST(never_reads),
+		TEST(many_commands),	TEST(too_many_events), TEST(thousand_connections),
+		TEST(somebody_else),	TEST(stale_socket),
 	};
 
 	alarm(120);
