@@ -80,6 +80,8 @@ static void pair(struct vmx_controls *c)
 		c->exit &= ~EXIT_LOAD_PAT;
 		c->entry &= ~ENTRY_LOAD_PAT;
 	}
+	if (!(c->pin & PIN_PREEMPTION_TIMER))
+		c->exit &= ~EXIT_SAVE_TIMER;
 	if (!(c->proc & PROC_TPR_SHADOW))
 		c->proc |= PROC_CR8_LOAD | PROC_CR8_STORE;
 	/* VPID is worth having only with a way to drop what is cached under it. */
@@ -92,7 +94,7 @@ int vmx_resolve(struct vmx_controls *c, const char **missing)
 	const u64 ept_needs = EPT_CAP_4_LEVELS | EPT_CAP_WRITE_BACK | EPT_CAP_INVEPT |
 			      EPT_CAP_INVEPT_ALL;
 	u64 basic = cpu_rdmsr(MSR_VMX_BASIC);
-	struct wish pin = pin_wish;
+	struct wish pin = pin_wish, exit = exit_wish;
 	u32 may;
 	int err;
 
@@ -102,15 +104,17 @@ int vmx_resolve(struct vmx_controls *c, const char **missing)
 		*missing = "a VMCS in write-back memory";
 		return -ENODEV;
 	}
-	if (backend_options.turn)
+	if (backend_options.turn) {
 		pin.nice |= PIN_PREEMPTION_TIMER;
+		exit.nice |= EXIT_SAVE_TIMER;
+	}
 	err = grant(&pin, basic, &c->pin, &may, missing);
 	if (!err)
 		err = grant(&proc_wish, basic, &c->proc, &c->proc_allowed, missing);
 	if (!err && c->proc & PROC_SECONDARY)
 		err = grant(&proc2_wish, basic, &c->proc2, &c->proc2_allowed, missing);
 	if (!err)
-		err = grant(&exit_wish, basic, &c->exit, &may, missing);
+		err = grant(&exit, basic, &c->exit, &may, missing);
 	if (!err)
 		err = grant(&entry_wish, basic, &c->entry, &may, missing);
 	if (err)

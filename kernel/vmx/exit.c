@@ -221,7 +221,7 @@ static const struct {
 	[VMX_EXIT_SIPI] = { EXIT_NOTHING, 0 },
 	/* What a lower TPR lets in is delivered before the next entry. */
 	[VMX_EXIT_TPR_BELOW_THRESHOLD] = { EXIT_NOTHING, 0 },
-	[VMX_EXIT_PREEMPTION_TIMER] = { EXIT_NOTHING, 0 },
+	[VMX_EXIT_PREEMPTION_TIMER] = { EXIT_UNCLAIMED, 0 },
 	[VMX_EXIT_INTERRUPT_WINDOW] = { EXIT_WINDOW, 0 },
 	[VMX_EXIT_NMI_WINDOW] = { EXIT_WINDOW, 0 },
 	/* Always exits, and is the hypervisor's to do (SDM 3C 26.2); nothing here does it. */
@@ -332,6 +332,10 @@ void vmx_exit_record(struct vcpu *v, u32 failed)
 		return;
 	case VMX_EXIT_EPT_MISCONFIG: /* a bug of ours, or of the memory: SDM 3C 29.3.3.1 */
 		x->info2 = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
+		return;
+	case VMX_EXIT_PREEMPTION_TIMER:
+		x->kind = EXIT_NOTHING;
+		vmx_start_timer();
 		return;
 	}
 	watched(v, reason);

@@ -14,10 +14,10 @@ static const size_t segment_at[] = {
 };
 
 /*
- * The timer counts from the field's value at every entry, as "save VMX-preemption timer value" is 0
- * (SDM 3C 26.5.1, 27.7.4): written once, it bounds each turn.
+ * As the value that is left is saved at each exit (SDM 3C 28.3.3), exits that go straight back to the
+ * guest have their share of the time too; written anew when it has run out.
  */
-static void init_timer(void)
+void vmx_start_timer(void)
 {
 	u64 counts = (u64)backend_options.turn << 10 >> MISC_TIMER_SHIFT(cpu_rdmsr(MSR_VMX_MISC));
 
@@ -72,7 +72,7 @@ static void init_msr_areas(struct vmx_vcpu *s)
 void vmx_vmcs_init(struct vcpu *v)
 {
 	init_controls(v);
-	init_timer();
+	vmx_start_timer();
 	init_msr_areas(v->hw);
 	vmwrite(VMCS_HOST_RIP, (u64)vmx_exit_point);
 	vmwrite(VMCS_LINK_POINTER, ~0ull);

@@ -122,6 +122,7 @@ void vmx_host_constants(struct vmx_cpu *cpu);
 void vmx_host_load(struct vcpu *v);
 void vmx_host_restore(struct vcpu *v);
 /* state.c */
+void vmx_start_timer(void); /* of a turn, where the module's parameter bounds it */
 void vmx_vmcs_init(struct vcpu *v);
 bool vmx_can_run(const struct vcpu *v); /* the mode that its CR0 asks for */
 bool vmx_apply(struct vcpu *v);		/* false: INVEPT or INVVPID failed */

@@ -44,9 +44,9 @@ for kind in ${*:-amd intel}; do
 		ok 0 "$kind: # SKIP Bochs is not installed; make bochs installs it"
 		continue
 	fi
-	cpus=2
-	[ "$kind" = amd ] || cpus=1
-	build/box/box-sh -b "$kind" -c $cpus -n -t 390 "$dir/script" build/kernel/fermata.ko \
+	cpus=2 turns=-1
+	[ "$kind" = amd ] || cpus=1 turns=
+	build/box/box-sh -b "$kind" $turns -c $cpus -n -t 390 "$dir/script" build/kernel/fermata.ko \
 		build/guests/runner build/guests/memory build/guests/paging build/guests/modes \
 		build/box/vmlinuz build/guest/initrd.cpio.gz >"$dir/log" 2>&1
 	ok $? "$kind: the box ends well"
