@@ -55,6 +55,8 @@ static const char about_run[] =
 	"  --clock SPEC       the guest's clock from its start; several words with commas: rate=X (a number\n"
 	"                     or fraction, 1/1000 to 1000), frozen, date=DATE, run-only (time passes only\n"
 	"                     while the guest itself executes); see `fermata clock --help`\n"
+	"  --kvmclock         offer the guest KVM's paravirtual clock, which follows its clock as all its\n"
+	"                     others do; without this nothing paravirtual is offered\n"
 	"  --paging WHICH     nested: the processor walks two page tables (NPT, EPT); shadow: one, that\n"
 	"                     the module keeps; auto: nested where there is any (the default)\n"
 	"  --debug WORDS      for work on Fermata itself; a list in `man fermata`\n"

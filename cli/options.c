@@ -167,16 +167,27 @@ static bool parse_clock(const char *text, struct run_options *options)
 }
 
 static const struct option list[] = {
-	{ "clock", required_argument, NULL, 'c' },  { "kernel", required_argument, NULL, 'k' },
-	{ "initrd", required_argument, NULL, 'i' }, { "append", required_argument, NULL, 'a' },
-	{ "memory", required_argument, NULL, 'm' }, { "name", required_argument, NULL, 'n' },
-	{ "box", required_argument, NULL, 'b' },    { "keys", required_argument, NULL, 'K' },
-	{ "guest", required_argument, NULL, 'g' },  { "stats", no_argument, NULL, 's' },
-	{ "debug-exit", no_argument, NULL, 'd' },   { "no-vpid", no_argument, NULL, 't' },
-	{ "no-asid", no_argument, NULL, 't' },	    { "paging", required_argument, NULL, 'p' },
-	{ "debug", required_argument, NULL, 'D' },  { "on", required_argument, NULL, 'o' },
-	{ "log", required_argument, NULL, 'l' },    { "log-format", required_argument, NULL, 'f' },
-	{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 },
+	{ "clock", required_argument, NULL, 'c' },
+	{ "kernel", required_argument, NULL, 'k' },
+	{ "initrd", required_argument, NULL, 'i' },
+	{ "append", required_argument, NULL, 'a' },
+	{ "memory", required_argument, NULL, 'm' },
+	{ "name", required_argument, NULL, 'n' },
+	{ "box", required_argument, NULL, 'b' },
+	{ "keys", required_argument, NULL, 'K' },
+	{ "guest", required_argument, NULL, 'g' },
+	{ "stats", no_argument, NULL, 's' },
+	{ "debug-exit", no_argument, NULL, 'd' },
+	{ "no-vpid", no_argument, NULL, 't' },
+	{ "no-asid", no_argument, NULL, 't' },
+	{ "paging", required_argument, NULL, 'p' },
+	{ "debug", required_argument, NULL, 'D' },
+	{ "on", required_argument, NULL, 'o' },
+	{ "log", required_argument, NULL, 'l' },
+	{ "log-format", required_argument, NULL, 'f' },
+	{ "kvmclock", no_argument, NULL, 'P' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static bool add_rule(struct run_options *options, const char *text)
@@ -245,6 +256,9 @@ static bool take(struct run_options *options, int option)
 		return true;
 	case 't':
 		options->no_tags = true;
+		return true;
+	case 'P':
+		options->kvmclock = true;
 		return true;
 	case 'd':
 		options->debug_exit = true;

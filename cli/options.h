@@ -23,7 +23,7 @@ struct run_options {
 	enum console_keys keys;
 	const char *clock_words; /* as the user gave them; NULL: nothing was said */
 	struct clock_spec clock;
-	bool stats, debug_exit, no_tags, help;
+	bool stats, debug_exit, no_tags, kvmclock, help;
 	const char *paging, *debug;	     /* as given; NULL: not */
 	struct fermata_vm_config vm;	     /* what they mean */
 	const char *rule[FERMATA_MAX_RULES]; /* of each --on */

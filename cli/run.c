@@ -38,6 +38,7 @@ struct machine_config config_of_options(const struct run_options *options)
 		.memory = options->memory,
 		.vcpus = 1,
 		.clock = options->clock,
+		.kvmclock = options->kvmclock,
 		.debug_exit = options->debug_exit,
 		.no_tags = options->no_tags,
 		.vm = options->vm,

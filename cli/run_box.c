@@ -126,7 +126,7 @@ static struct box *start(const struct run_options *options, const void *unused, 
 		{ .host_path = options->initrd, .name = "initrd" },
 	};
 	char memory[32], name[80], clock[200], paging[16], debug[256], append[65536];
-	char *argv[34 + 2 * FERMATA_MAX_RULES] = { "fermata", "run",	  "--box",
+	char *argv[35 + 2 * FERMATA_MAX_RULES] = { "fermata", "run",	  "--box",
 						   "none",    "--kernel", "/in/kernel" };
 	struct box_request request = {
 		.kind = options->box,
@@ -164,6 +164,8 @@ static struct box *start(const struct run_options *options, const void *unused, 
 		argv[argc++] = "--stats";
 	if (options->no_tags)
 		argv[argc++] = "--no-asid";
+	if (options->kvmclock)
+		argv[argc++] = "--kvmclock";
 	if (options->debug_exit)
 		argv[argc++] = "--debug-exit";
 	if (options->paging) {
@@ -214,7 +216,7 @@ static char *guest_words(const struct run_options *guest, struct cargo *cargo)
 {
 	char memory[32], name[80], kernel[32], initrd[32], clock[200], paging[16], debug[128],
 		*append, *text;
-	char *words[26 + 2 * FERMATA_MAX_RULES] = { "--kernel", kernel, "--memory", memory,
+	char *words[27 + 2 * FERMATA_MAX_RULES] = { "--kernel", kernel, "--memory", memory,
 						    "--name",	name,	"--append" };
 	unsigned n = 7;
 
@@ -239,6 +241,8 @@ static char *guest_words(const struct run_options *guest, struct cargo *cargo)
 		words[n++] = "--stats";
 	if (guest->no_tags)
 		words[n++] = "--no-asid";
+	if (guest->kvmclock)
+		words[n++] = "--kvmclock";
 	if (guest->debug_exit)
 		words[n++] = "--debug-exit";
 	if (guest->paging) {

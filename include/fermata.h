@@ -40,6 +40,11 @@ const char *fermata_error(void);
 int fermata_caps(struct fermata_caps *caps);
 /* The CPUID leaves and bits guests may be shown on this host; cpuid->count says how many. */
 int fermata_cpuid_supported(struct fermata_cpuid *cpuid);
+/*
+ * Adds KVM's paravirtual clock to what a guest is to be shown: the signature of KVM in leaf 4000_0000h,
+ * and leaf 4000_0001h. FERMATA_CLOCK_DATE tells it the date. -ENOSPC: no entry is free.
+ */
+int fermata_cpuid_kvmclock(struct fermata_cpuid *cpuid);
 
 /* ---- VM */
 

@@ -86,6 +86,37 @@ int fermata_cpuid_supported(struct fermata_cpuid *cpuid)
 	return 0;
 }
 
+static struct fermata_cpuid_entry *entry_of(struct fermata_cpuid *cpuid, uint32_t leaf)
+{
+	uint32_t i = 0;
+
+	while (i < cpuid->count && cpuid->entry[i].leaf != leaf)
+		i++;
+	if (i == FERMATA_MAX_CPUID)
+		return NULL;
+	if (i >= cpuid->count)
+		cpuid->count = i + 1;
+	return &cpuid->entry[i];
+}
+
+/* Linux' Documentation/virt/kvm/x86/cpuid.rst */
+int fermata_cpuid_kvmclock(struct fermata_cpuid *cpuid)
+{
+	static const char signature[12] = "KVMKVMKVM";
+	struct fermata_cpuid_entry *name = entry_of(cpuid, 0x40000000),
+				   *features = entry_of(cpuid, 0x40000001);
+
+	if (!name || !features)
+		return fermata_fail(ENOSPC, "the guest's CPUID has no room for two more leaves");
+	*name = (struct fermata_cpuid_entry){ .leaf = 0x40000000, .eax = 0x40000001 };
+	memcpy(&name->ebx, signature, 4);
+	memcpy(&name->ecx, signature + 4, 4);
+	memcpy(&name->edx, signature + 8, 4);
+	/* the clock, with the MSRs at 4B564D00h; its flags can be believed */
+	*features = (struct fermata_cpuid_entry){ .leaf = 0x40000001, .eax = 1u << 3 | 1u << 24 };
+	return 0;
+}
+
 int fermata_device_blocked(const struct fermata_caps *caps)
 {
 	uint32_t blocked = caps->blocked;

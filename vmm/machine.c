@@ -166,7 +166,9 @@ static int build(struct machine *machine, const struct machine_config *config, c
 	}
 	machine_cpuid_topology(cpuid, machine->vcpus);
 	gigabyte_pages = machine_cpuid_has_1g_pages(cpuid);
-	result = fermata_cpuid_set(machine->vm, cpuid);
+	result = machine->kvmclock ? fermata_cpuid_kvmclock(cpuid) : 0;
+	if (!result)
+		result = fermata_cpuid_set(machine->vm, cpuid);
 	free(cpuid);
 	if (result)
 		return library_error(error, error_size);
@@ -199,6 +201,7 @@ struct machine *machine_create(const struct machine_config *config, char *error,
 	snprintf(machine->name, sizeof(machine->name), "%s", config->name);
 	machine->ram_size = config->memory;
 	machine->vcpus = config->vcpus;
+	machine->kvmclock = config->kvmclock;
 	machine->output.flush_at = NEVER;
 	/* Until the timer thread has looked for itself, nothing needs to wake it. */
 	machine->armed = 0;

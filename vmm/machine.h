@@ -24,6 +24,7 @@ struct machine_config {
 	unsigned vcpus;		     /* 1 .. FERMATA_MAX_VCPUS */
 	bool no_tags;		     /* FERMATA_VM_NO_TAGS */
 	struct clock_spec clock;     /* how it starts; zeroes: at rate 1, with the host's date */
+	bool kvmclock;		     /* the guest is offered KVM's paravirtual clock */
 	bool debug_exit;	     /* port F4h ends the machine, see MACHINE_DEBUG_EXIT */
 	struct fermata_vm_config vm; /* paging and tags */
 };

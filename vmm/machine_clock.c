@@ -39,13 +39,38 @@ static int end_catch_up(struct machine *machine)
 	return result ? result : change(machine, FERMATA_CLOCK_THAW, 0, 0, NULL);
 }
 
+/* The paravirtual clock's ns: those of the TSC, which go back where it does (core/pvclock.c). */
+static uint64_t kvmclock_ns(const struct fermata_reading *reading)
+{
+	return (uint64_t)((unsigned __int128)reading->guest_tsc * reading->clock.ns_mult >> 32);
+}
+
+/* The paravirtual clock's date is the RTC's, as it is now. */
+static int tell_date(struct machine *machine)
+{
+	struct fermata_reading now;
+	uint64_t moment;
+	__int128 date;
+	int64_t ns;
+
+	if (!machine->kvmclock)
+		return 0;
+	fermata_clock(machine->vm, &now);
+	date = (__int128)rtc_date(&machine->board.rtc, now.guest_ns, &moment) * SECOND;
+	date += (int64_t)(now.guest_ns - moment);
+	date -= kvmclock_ns(&now);
+	ns = date > INT64_MAX ? INT64_MAX : date < INT64_MIN ? INT64_MIN : (int64_t)date;
+	return change(machine, FERMATA_CLOCK_DATE, 0, 0, &ns);
+}
+
 int clock_start(struct machine *machine, const struct clock_spec *spec)
 {
 	int result = 0;
 
 	if (spec->dated)
 		rtc_set(&machine->board.rtc, fermata_now(machine->vm), spec->date);
-	if (spec->run_only)
+	result = tell_date(machine);
+	if (!result && spec->run_only)
 		result = change(machine, FERMATA_CLOCK_RUN_ONLY_MODE, 0, 0, NULL);
 	if (!result && spec->den)
 		result = change(machine, FERMATA_CLOCK_RATE, spec->num, spec->den, NULL);
@@ -165,6 +190,7 @@ static int simple(struct machine *machine, uint32_t verb, int64_t *ns)
 	if (!result && verb == FERMATA_CLOCK_JUMP && *ns < 0) {
 		uint64_t now = fermata_now(machine->vm);
 
+		machine->gone_back += (uint64_t) - *ns;
 		rtc_back(&machine->board.rtc, now, (uint64_t) - *ns);
 		acpi_pm_back(&machine->board.pm, now, (uint64_t) - *ns);
 		board_foretell(machine, &machine->board.pm);
@@ -197,6 +223,7 @@ void machine_clock_set_date(struct machine *machine, int64_t seconds)
 {
 	pthread_mutex_lock(&machine->lock);
 	rtc_set(&machine->board.rtc, fermata_now(machine->vm), seconds);
+	tell_date(machine);
 	pthread_cond_signal(&machine->timer_wake);
 	pthread_mutex_unlock(&machine->lock);
 }
@@ -238,5 +265,8 @@ void machine_clock_show(struct machine *machine, struct machine_clock *clock)
 	add_source(clock, "PM timer", "ticks of 3,579,545 Hz", value, moment);
 	value = pit_count(&board->pit, 0, now, &moment);
 	add_source(clock, "PIT channel 0", "count at 1,193,182 Hz", value, moment);
+	if (machine->kvmclock)
+		add_source(clock, "KVM clock", "ns", kvmclock_ns(&clock->now),
+			   kvmclock_ns(&clock->now) + machine->gone_back);
 	pthread_mutex_unlock(&machine->lock);
 }

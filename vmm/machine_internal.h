@@ -61,6 +61,7 @@ struct machine {
 	uint8_t *ram;
 	uint64_t ram_size;
 	unsigned vcpus;
+	bool kvmclock;
 	int event_fd;
 	struct machine_vcpu vcpu[FERMATA_MAX_VCPUS];
 	pthread_t timer;
@@ -83,7 +84,8 @@ struct machine {
 	uint64_t armed_flush;	    /* host ns, likewise */
 	uint64_t held_at, lost;	    /* host ns of the last pause; guest ns that it took */
 	bool losing;
-	uint64_t catch_up; /* guest ns at which the clock runs as the user wants again; or NEVER */
+	uint64_t gone_back; /* guest ns by which jumps have taken the TSC back */
+	uint64_t catch_up;  /* guest ns at which the clock runs as the user wants again; or NEVER */
 	uint32_t rate_num, rate_den; /* ... which is this */
 	unsigned halted;	     /* vCPUs that nothing can wake */
 	unsigned running;	     /* vCPU threads that have not ended */

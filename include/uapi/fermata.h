@@ -220,7 +220,7 @@ struct fermata_clock_change {
 	__u32 verb;	/* FERMATA_CLOCK_RATE, ... */
 	__u32 num, den; /* RATE: guest seconds in host seconds; 1/1000 to 1000 */
 	__u32 reserved;
-	__s64 ns; /* STEP: 0 or more; JUMP: out: how far it went */
+	__s64 ns; /* STEP: 0 or more; JUMP: out: how far it went; DATE */
 	__u64 reserved2;
 };
 #define FERMATA_CLOCK_RATE 0   /* from now on; a clock that is frozen stays so */
@@ -248,6 +248,11 @@ struct fermata_clock_change {
  * in HLT. What an exit costs, and a thread that is not running, the guest does not see. RDTSC exits.
  */
 #define FERMATA_CLOCK_RUN_ONLY_MODE 7
+/*
+ * What the date was, ns since 1970 in UTC, when the guest's TSC was 0. Nothing but KVM's paravirtual
+ * clock tells it, to guests that ask from now on; it can say 1970 to 2106, and says 1970 for others.
+ */
+#define FERMATA_CLOCK_DATE 8
 #define FERMATA_CLOCK_RATE_MAX 1000
 
 /* ---------------------------------------------------------------- vCPU: the run page */
@@ -427,7 +432,12 @@ struct fermata_state_msrs { /* FERMATA_STATE_MSRS */
 	__u64 star, lstar, cstar, sfmask, kernel_gs_base;
 	__u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	__u64 pat, tsc, tsc_adjust, tsc_aux, tsc_deadline;
-	__u64 reserved[3];
+	/*
+	 * Of guests with KVM's paravirtual clock (SET_CPUID), else 0: MSRs 4B564D01h and 4B564D00h. Set, the
+	 * vCPU's page is written before the guest goes on; the date's, which all vCPUs share, is not.
+	 */
+	__u64 kvm_system_time, kvm_wall_clock;
+	__u64 reserved;
 };
 
 struct fermata_state_events { /* FERMATA_STATE_EVENTS */
@@ -761,6 +771,9 @@ struct fermata_ring {
  *
  * SET_CPUID: what CPUID shows; replaces what was there, by default all of GET_CPUID. What depends on
  * the vCPU (APIC IDs, OSXSAVE, sizes of the XSAVE area) is filled in when the guest asks.
+ * Leaf 4000_0001h, which GET_CPUID lacks, may have EAX[3] and EAX[24]: with the first the guest has KVM's
+ * paravirtual clock, MSRs 4B564D00h (the date, see FERMATA_CLOCK_DATE) and 4B564D01h; the second says
+ * that the flags in its page can be believed.
  *	EINVAL	count above FERMATA_MAX_CPUID, an unknown flag, a leaf or a feature bit that GET_CPUID lacks
  *	EBUSY	a vCPU exists
  *

@@ -30,6 +30,17 @@ static u64 add_saturating(u64 a, u64 b)
 	return a + b < a ? CLOCK_NEVER : a + b;
 }
 
+/* 32 bits and a shift hold it, so that the page of a paravirtual clock can say exactly this. */
+static u64 ns_per_tick(u32 khz)
+{
+	u64 mult = ((1000000ull << 32) + khz / 2) / khz;
+	u32 shift = 0;
+
+	while (mult >> shift >> 32)
+		shift++;
+	return shift ? (mult + (1ull << (shift - 1))) >> shift << shift : mult;
+}
+
 int clock_init(struct guest_clock *clock, u64 host_tsc, u32 host_tsc_khz)
 {
 	if (!host_tsc_khz)
@@ -40,7 +51,7 @@ int clock_init(struct guest_clock *clock, u64 host_tsc, u32 host_tsc_khz)
 	clock->num = clock->den = 1;
 	clock->tsc_offset = 0 - host_tsc;
 	clock->tsc_ticks = clock->host_end = CLOCK_NEVER;
-	clock->ns_mult = ((1000000ull << 32) + host_tsc_khz / 2) / host_tsc_khz;
+	clock->ns_mult = ns_per_tick(host_tsc_khz);
 	return 0;
 }
 

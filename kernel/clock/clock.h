@@ -36,7 +36,7 @@ struct guest_clock {
 	u64 tsc_ticks;	 /* ... and at most so many ticks behind it; CLOCK_NEVER: no end */
 	u64 host_end;	 /* host TSC at which it surely is there: later, the product would wrap */
 	u64 ns_start;	 /* guest ns at tsc_start ... */
-	u64 ns_mult;	 /* ns per tick, of 2^32 */
+	u64 ns_mult;	 /* ns per tick, of 2^32; as clock_init() rounds it */
 	u32 ns_fraction; /* ... and 2^-32 ns of them */
 	bool frozen;	 /* it stands still at the end of this segment, until it is thawed */
 	u8 held; /* CLOCK_HELD_*: it stands still until it is released, whatever else it is told */

@@ -67,6 +67,12 @@
 #define LEAFX7_EDX B(8)
 
 #define SIGNATURE_LEAF 0x40000000u
+#define KVM_LEAF 0x40000001u
+/*
+ * KVM_LEAF EAX, not shown unless the caller does: the clock with its new MSRs 3, its flags can be
+ * believed 24 (Linux' Documentation/virt/kvm/x86/cpuid.rst).
+ */
+#define KVM_EAX (B(3) | B(24))
 
 static struct fermata_cpuid_entry *put(struct fermata_cpuid *out, u32 leaf, u32 subleaf, u32 flags,
 				       struct cpu_words r)
@@ -231,6 +237,8 @@ static bool promises_too_much(const struct fermata_cpuid_entry *e,
 	case 0x80000008:
 		mask = MASK(0, ALL, 0, 0);
 		break;
+	case KVM_LEAF:
+		return (e->eax & ~KVM_EAX) | e->ebx | e->ecx | e->edx;
 	case 0x8000000a:
 		return e->eax | e->ebx | e->ecx | e->edx;
 	}
@@ -275,6 +283,7 @@ static void derive(struct cpuid_table *t, const struct fermata_cpuid *in)
 					 *ld = find(in, 0xd, 0) ?: &none;
 	const struct fermata_cpuid_entry *x1 = find(in, 0x80000001, 0) ?: &none;
 	const struct fermata_cpuid_entry *x8 = find(in, 0x80000008, 0) ?: &none;
+	const struct fermata_cpuid_entry *kvm = find(in, KVM_LEAF, 0) ?: &none;
 
 	t->cr4_allowed = cr4_from(l1->ecx, l1->edx, l7->ebx, l7->ecx);
 	t->efer_allowed = x1->edx & B(11) ? ARCH_EFER_SCE : 0;
@@ -291,6 +300,8 @@ static void derive(struct cpuid_table *t, const struct fermata_cpuid *in)
 	t->mtrr = l1->edx & B(12);
 	t->mce = l1->edx & B(14);
 	t->ibpb = x8->ebx & B(12);
+	t->kvmclock = kvm->eax & B(3);
+	t->kvmclock_stable = kvm->eax & B(24);
 	t->amd = l0->ebx == 0x68747541; /* "Auth" */
 }
 
@@ -300,7 +311,9 @@ static u8 *index_of(struct cpuid_table *t, u32 leaf)
 		return &t->basic[host_index(leaf, CPUID_BASIC_LEAVES)];
 	if (leaf - 0x80000000 < CPUID_EXTENDED_LEAVES)
 		return &t->extended[host_index(leaf - 0x80000000, CPUID_EXTENDED_LEAVES)];
-	return leaf == SIGNATURE_LEAF ? &t->hypervisor[0] : NULL;
+	if (leaf - SIGNATURE_LEAF < CPUID_HYPERVISOR_LEAVES)
+		return &t->hypervisor[host_index(leaf - SIGNATURE_LEAF, CPUID_HYPERVISOR_LEAVES)];
+	return NULL;
 }
 
 /* Leaves of which cpuid_answer() cannot just hand out the entry. */

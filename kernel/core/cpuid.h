@@ -11,6 +11,7 @@
 struct vcpu;
 
 #define CPUID_BASIC_LEAVES 0x20
+#define CPUID_HYPERVISOR_LEAVES 2
 #define CPUID_EXTENDED_LEAVES 0x22
 
 /* Besides FERMATA_CPUID_SUBLEAF: some words are filled in at the moment of the question. */
@@ -21,11 +22,13 @@ struct cpuid_table {
 	/* sorted by leaf, subleaf; without flags, an entry answers as it stands */
 	struct fermata_cpuid_entry entry[FERMATA_MAX_CPUID];
 	/* index + 1 of a leaf's first entry; 0: no such leaf */
-	u8 basic[CPUID_BASIC_LEAVES], hypervisor[1], extended[CPUID_EXTENDED_LEAVES];
+	u8 basic[CPUID_BASIC_LEAVES], hypervisor[CPUID_HYPERVISOR_LEAVES],
+		extended[CPUID_EXTENDED_LEAVES];
 	/* read from the entries, because MSRs and control registers ask often */
 	u64 cr4_allowed, efer_allowed, xcr0_allowed;
 	u32 phys_bits, linear_bits;
 	bool rdtscp, x2apic, tsc_deadline, tsc_adjust, mtrr, mce, ibpb, amd;
+	bool kvmclock, kvmclock_stable;
 };
 
 /* Everything this host and this hypervisor can show a guest. */

@@ -4,6 +4,7 @@
  * guest and raises #GP.
  */
 #include "core/exits.h"
+#include "core/pvclock.h"
 #include "core/processor.h"
 
 #define MTRR_CAP 0x508	       /* eight variable ranges, fixed ranges, WC (SDM 3A 11.11.1) */
@@ -143,6 +144,12 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 	case ARCH_MSR_VM_CR: /* SVM is locked off (APM 2 15.30.1) */
 		*value = BIT_ULL(3) | BIT_ULL(4);
 		return cpuid->amd ? 0 : -EINVAL;
+	case ARCH_MSR_KVM_WALL_CLOCK:
+		*value = pvclock_wall(v->vm);
+		return cpuid->kvmclock ? 0 : -EINVAL;
+	case ARCH_MSR_KVM_SYSTEM_TIME:
+		*value = pvclock_time(v);
+		return cpuid->kvmclock ? 0 : -EINVAL;
 	}
 	slot = mtrr_slot(v, msr);
 	if (!slot && v->backend->msr)
@@ -161,6 +168,7 @@ static void set_tsc_offset(struct vcpu *v, u64 delta)
 	v->dirty |= DIRTY_CLOCK;
 	apic_set_tsc_adjust(&v->apic, v->tsc_offset);
 	vcpu_arm_timer(v);
+	pvclock_changed(v);
 }
 
 static noinline int set_x2apic(struct vcpu *v, u32 msr, u64 value)
@@ -285,6 +293,10 @@ int msr_write(struct vcpu *v, u32 msr, u64 value)
 	case ARCH_MSR_INT_PENDING:
 	case ARCH_MSR_DC_CFG:
 		return cpuid->amd ? 0 : -EINVAL;
+	case ARCH_MSR_KVM_WALL_CLOCK:
+		return cpuid->kvmclock ? pvclock_set_wall(v, value) : -EINVAL;
+	case ARCH_MSR_KVM_SYSTEM_TIME:
+		return cpuid->kvmclock ? pvclock_set_time(v, value) : -EINVAL;
 	}
 	slot = mtrr_slot(v, msr);
 	if (slot && mtrr_valid(v, msr, value)) {

@@ -2,6 +2,7 @@
 /* The run loop of a vCPU: what is due goes in, the guest runs, what came out is answered. */
 #include "core/exits.h"
 #include "core/paging.h"
+#include "core/pvclock.h"
 
 /* ---- the APIC's wishes */
 
@@ -140,6 +141,8 @@ static enum verdict requested(struct vcpu *v)
 
 	/* First: until it is taken, nothing else may look at the clock in guest mode. */
 	if (requests & BIT(REQUEST_CLOCK) && !vcpu_take_clock(v))
+		return LEAVE_FOR_HOST;
+	if (requests & BIT(REQUEST_PVCLOCK))
 		return LEAVE_FOR_HOST;
 	if (requests & REQUEST_FLUSHES)
 		take_flushes(v);
@@ -313,6 +316,8 @@ static int wait_for_work(struct vcpu *v)
 		}
 		v->stats.halts++;
 	}
+	if (v->requests & BIT(REQUEST_PVCLOCK))
+		pvclock_write(v);
 	asleep = host_tsc();
 	account_end(v, asleep);
 	if (v->vm->run_only && v->mp_state == FERMATA_MP_HALTED)
@@ -409,6 +414,8 @@ static int one_stay(struct vcpu *v)
 	}
 	if (v->requests & BIT(REQUEST_CLOCK))
 		vm_clock_renew(v->vm);
+	if (v->requests & BIT(REQUEST_PVCLOCK))
+		pvclock_write(v);
 	take_startup(v);
 	return host_leave();
 }

@@ -5,6 +5,7 @@
  */
 #include "core/exits.h"
 #include "core/paging.h"
+#include "core/pvclock.h"
 
 /* ES, CS, SS and DS have bases of 32 bits, the others of `bits` (SDM 3A 3.4.4). */
 static int check_segment(const struct fermata_segment *s, u32 bits)
@@ -53,9 +54,10 @@ static int check_debug(const struct fermata_state_debug *d)
 	return (d->dr6 | d->dr7) >> 32 ? -EINVAL : 0;
 }
 
-static int check_msrs(const struct vm *vm, const struct fermata_state_msrs *m)
+static int check_msrs(struct vm *vm, const struct fermata_state_msrs *m)
 {
-	if (m->tsc_aux >> 32 || m->reserved[0] || m->reserved[1] || m->reserved[2] ||
+	if (m->tsc_aux >> 32 || m->reserved ||
+	    !pvclock_state_valid(vm, m->kvm_system_time, m->kvm_wall_clock) ||
 	    !msr_memory_types_valid(m->pat, true))
 		return -EINVAL;
 	if (!arch_canonical(m->lstar, vm->cpuid.linear_bits) ||
@@ -122,7 +124,9 @@ int vcpu_get_state(struct vcpu *v, struct fermata_state *state)
 		state->msrs.tsc_adjust = v->tsc_adjust;
 		state->msrs.tsc_aux = v->tsc_aux;
 		state->msrs.tsc_deadline = apic_tsc_deadline(&v->apic, &clock, now);
-		memset(state->msrs.reserved, 0, sizeof(state->msrs.reserved));
+		state->msrs.kvm_system_time = pvclock_time(v);
+		state->msrs.kvm_wall_clock = pvclock_wall(v->vm);
+		state->msrs.reserved = 0;
 	}
 	if (mask & FERMATA_STATE_EVENTS) {
 		struct fermata_state_events *e = &state->events;
@@ -143,7 +147,7 @@ int vcpu_get_state(struct vcpu *v, struct fermata_state *state)
 	return 0;
 }
 
-static int check(const struct vm *vm, const struct fermata_state *state)
+static int check(struct vm *vm, const struct fermata_state *state)
 {
 	u32 mask = state->mask;
 
@@ -219,6 +223,7 @@ int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
 		v->dirty |= DIRTY_PAT | DIRTY_CLOCK;
 		apic_set_tsc_adjust(&v->apic, v->tsc_offset);
 		apic_set_tsc_deadline(&v->apic, state->msrs.tsc_deadline, &effects);
+		pvclock_restore(v, state->msrs.kvm_system_time, state->msrs.kvm_wall_clock);
 	}
 	if (mask & FERMATA_STATE_EVENTS) {
 		const struct fermata_state_events *e = &state->events;

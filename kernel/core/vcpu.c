@@ -2,6 +2,7 @@
 /* The life of a vCPU, and what other threads may do to it. */
 #include "core/exits.h"
 #include "core/paging.h"
+#include "core/pvclock.h"
 #include "memory/guest_walk.h"
 
 #define RESET_CR0 (ARCH_CR0_CD | ARCH_CR0_NW | ARCH_CR0_ET)
@@ -127,6 +128,7 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 	WRITE_ONCE(vm->vcpu[id], v);
 	vm->vcpu_count++;
 	host_unlock(&vm->lock);
+	pvclock_changed(v); /* its TSC may not be that of the others */
 	return 0;
 }
 

@@ -115,6 +115,9 @@ struct vm {
 	u32 clock_changing;		  /* no vCPU may enter the guest now */
 	u32 clock_flags;		  /* FERMATA_CLOCK_TRAPPED, _SCALED, _RUN_ONLY */
 	struct run_only *run_only;	  /* what such a clock needs; else NULL */
+	struct host_lock pvclock_lock;	  /* who writes pages of the paravirtual clock */
+	s64 wall_ns; /* the date at which the guest's TSC was 0, ns since 1970 */
+	u64 wall_at; /* the MSR: where the guest has asked for it last */
 	struct forecasts forecasts;
 	struct cpuid_table cpuid;
 	struct fermata_cpuid *cpuid_supported;
@@ -138,7 +141,8 @@ struct vm {
 #define REQUEST_CAUSE 32 /* + FERMATA_CAUSE_*: why a flush is requested */
 #define REQUEST_FLUSHES (BIT(REQUEST_FLUSH_LINEAR) | BIT(REQUEST_FLUSH_NESTED))
 
-#define REQUEST_ROOT 6 /* shadow paging: CR3 or the mode is another */
+#define REQUEST_ROOT 6	  /* shadow paging: CR3 or the mode is another */
+#define REQUEST_PVCLOCK 9 /* pages of the paravirtual clock are to be written */
 /* ... and what an exit leaves to be done before the next one */
 #define REQUEST_EOI 7 /* a level-triggered vector is done: eoi_vector; the caller must hear of it */
 #define REQUEST_LOST 8 /* an exit's instruction stays a mystery: the vCPU ends */
@@ -203,6 +207,10 @@ struct vcpu {
 		u64 def_type, fixed[11], variable[16];
 	} mtrr;
 	u64 misc_enable, mcg_status, hwcr, syscfg, debugctl;
+	struct {
+		u64 time;      /* the MSR: where its page is, and bit 0 */
+		bool wall_due; /* the date's page is to be written */
+	} pvclock;
 
 	struct vcpu_events events;
 	struct fermata_state *scratch; /* too large for a stack; the vCPU's thread uses it */

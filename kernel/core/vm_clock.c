@@ -129,6 +129,7 @@ static bool valid(const struct fermata_clock_change *c)
 	case FERMATA_CLOCK_STEP:
 		return no_rate && c->ns >= 0;
 	case FERMATA_CLOCK_JUMP:
+	case FERMATA_CLOCK_DATE:
 		return no_rate;
 	}
 	return false;
@@ -163,6 +164,10 @@ int vm_set_clock(struct vm *vm, struct fermata_clock_change *c)
 		return set_run_only(vm);
 	if (c->verb == FERMATA_CLOCK_RATE)
 		return set_rate(vm, c->num, c->den);
+	if (c->verb == FERMATA_CLOCK_DATE) {
+		WRITE_ONCE(vm->wall_ns, c->ns);
+		return 0;
+	}
 	begin(vm);
 	now = host_tsc_ordered();
 	switch (c->verb) {

@@ -409,7 +409,7 @@ static void other_main(u32 run)
 
 void guest_main(u32 run)
 {
-	ns_mult = (((u64)1000000 << 32) + tsc_khz / 2) / tsc_khz;
+	ns_mult = ns_per_tick();
 	set_handler(TIMER, on_timer);
 	apic_on(false);
 	/*

@@ -172,7 +172,8 @@ void guest_main(u32 run)
 	efer();
 	mtrr();
 	absent(0x12345, "an MSR in no range: #GP(0)");
-	absent(0x4b564d00, "another hypervisor's clock: #GP(0)");
+	absent(0x4b564d00, "KVM's clock, unless it is asked for: #GP(0)");
+	absent(0x4b564d01, "... and its page");
 	absent(0x40000000, "another hypervisor's MSR: #GP(0)");
 	absent(0xc0010117, "VM_HSAVE_PA is hidden (APM 2 15.30.4)");
 	absent(0x3a, "FEATURE_CONTROL is hidden");

@@ -94,7 +94,7 @@ void guest_main(u32 run)
 	u64 tsc, spent, lapic;
 	u32 pm;
 
-	ns_mult = (((u64)1000000 << 32) + tsc_khz / 2) / tsc_khz;
+	ns_mult = ns_per_tick();
 	set_handler(TIMER, on_timer);
 	apic_on(false);
 	for (u32 i = 0; i < 4; i++) { /* the kernel part learns, too */

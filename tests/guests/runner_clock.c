@@ -149,7 +149,8 @@ uint32_t clocks_call(struct machine *m, uint32_t call, uint32_t argument)
 	case CALL_CLOCK:
 		if (argument == FERMATA_CLOCK_RATE)
 			return change(m, argument, 0, (uint32_t)m->span >> 16, m->span & 0xffff);
-		if (argument == FERMATA_CLOCK_STEP || argument == FERMATA_CLOCK_JUMP)
+		if (argument == FERMATA_CLOCK_STEP || argument == FERMATA_CLOCK_JUMP ||
+		    argument == FERMATA_CLOCK_DATE)
 			return change(m, argument, 1000ll * m->span, 0, 0);
 		return change(m, argument, 0, 0, 0);
 	case CALL_STORM:

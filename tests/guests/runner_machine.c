@@ -56,6 +56,16 @@ static bool enter_long_mode(struct machine *m, fermata_vcpu *vcpu, uint64_t entr
 	return good;
 }
 
+static bool offer_kvmclock(fermata_vm *vm)
+{
+	struct fermata_cpuid *cpuid = calloc(1, sizeof(*cpuid));
+	bool good = cpuid && !fermata_cpuid_supported(cpuid) && !fermata_cpuid_kvmclock(cpuid) &&
+		    !fermata_cpuid_set(vm, cpuid);
+
+	free(cpuid);
+	return good;
+}
+
 bool machine_make(struct machine *m, const uint8_t *image, size_t size)
 {
 	uint32_t vcpus = m->header->vcpus ? m->header->vcpus : 1;
@@ -77,6 +87,8 @@ bool machine_make(struct machine *m, const uint8_t *image, size_t size)
 	if (fermata_map(m->vm, SLOT_RAM, 0, RAM_SIZE, m->ram, 0) ||
 	    fermata_map(m->vm, SLOT_ROM, ROM_BASE, ROM_SIZE, m->rom, FERMATA_MEMORY_READONLY) ||
 	    fermata_map(m->vm, SLOT_HIGH, HIGH_BASE, HIGH_SIZE, m->high, 0))
+		return false;
+	if (m->header->flags & GUEST_KVMCLOCK && !offer_kvmclock(m->vm))
 		return false;
 	if (m->header->flags & GUEST_RUN_ONLY &&
 	    fermata_clock_change(m->vm, &(struct fermata_clock_change){

@@ -581,9 +581,33 @@ static void test_report_of_refused_entry(void **state)
 	}
 }
 
+static void test_kvmclock(void **state)
+{
+	static struct fermata_cpuid cpuid;
+	char name[13] = "";
+
+	cpuid.count = 2;
+	cpuid.entry[0] = (struct fermata_cpuid_entry){ .leaf = 1, .eax = 77 };
+	cpuid.entry[1] = (struct fermata_cpuid_entry){ .leaf = 0x40000000, .eax = 1, .ebx = 2 };
+	for (int i = 0; i < 2; i++) { /* once more changes nothing */
+		assert_int_equal(fermata_cpuid_kvmclock(&cpuid), 0);
+		assert_int_equal(cpuid.count, 3);
+		memcpy(name, &cpuid.entry[1].ebx, 12);
+		assert_string_equal(name, "KVMKVMKVM");
+		assert_int_equal(cpuid.entry[1].eax, 0x40000001);
+		assert_int_equal(cpuid.entry[2].leaf, 0x40000001);
+		assert_int_equal(cpuid.entry[2].eax, 1u << 3 | 1u << 24);
+		assert_int_equal(cpuid.entry[0].eax, 77);
+	}
+	cpuid.count = FERMATA_MAX_CPUID;
+	cpuid.entry[2].leaf = 3;
+	expect_error(fermata_cpuid_kvmclock(&cpuid), ENOSPC, "room");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kvmclock),
 		cmocka_unit_test_setup(test_no_device, setup),
 		cmocka_unit_test_setup(test_other_abi, setup),
 		cmocka_unit_test_setup(test_blocked, setup),

@@ -131,6 +131,11 @@ int fermata_cpuid_supported(struct fermata_cpuid *cpuid)
 	return 0;
 }
 
+int fermata_cpuid_kvmclock(struct fermata_cpuid *cpuid)
+{
+	return 0;
+}
+
 int fermata_cpuid_set(fermata_vm *vm, const struct fermata_cpuid *cpuid)
 {
 	return 0;

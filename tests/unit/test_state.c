@@ -210,7 +210,9 @@ static void absurd_rest(void **state)
 	REFUSED(FERMATA_STATE_MSRS, s.msrs.pat = 2);
 	REFUSED(FERMATA_STATE_MSRS, s.msrs.tsc_aux = 1ull << 32);
 	REFUSED(FERMATA_STATE_MSRS, s.msrs.lstar = 1ull << 60);
-	REFUSED(FERMATA_STATE_MSRS, s.msrs.reserved[2] = 1);
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.reserved = 1);
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.kvm_system_time = 0x1001);
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.kvm_wall_clock = 0x1000);
 	REFUSED(FERMATA_STATE_EVENTS, s.events.exception_pending = 2);
 	REFUSED(FERMATA_STATE_EVENTS, s.events.exception_vector = 32);
 	REFUSED(FERMATA_STATE_EVENTS,

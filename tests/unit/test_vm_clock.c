@@ -37,7 +37,7 @@ static void passes(u64 host_ns, u64 guest_ns)
 static void bad_changes(void **state)
 {
 	static const struct fermata_clock_change bad[] = {
-		{ .verb = FERMATA_CLOCK_RUN_ONLY_MODE + 1 },
+		{ .verb = FERMATA_CLOCK_DATE + 1 },
 		{ .verb = FERMATA_CLOCK_RATE },
 		{ .verb = FERMATA_CLOCK_RATE, .num = 1001, .den = 1 },
 		{ .verb = FERMATA_CLOCK_RATE, .num = 1, .den = 1001 },

@@ -21,9 +21,10 @@ struct guest_header {
 	uint32_t reserved;
 	uint64_t others; /* where vCPUs other than 0 start, in 64-bit mode; 0: they wait for INIT */
 };
-#define GUEST_TWINS 1u	  /* all runs at the same time */
-#define GUEST_MIGRATE 2u  /* the vCPUs' threads are moved from CPU to CPU all the time */
-#define GUEST_RUN_ONLY 8u /* the clock passes only while the guest runs */
+#define GUEST_TWINS 1u	   /* all runs at the same time */
+#define GUEST_MIGRATE 2u   /* the vCPUs' threads are moved from CPU to CPU all the time */
+#define GUEST_RUN_ONLY 8u  /* the clock passes only while the guest runs */
+#define GUEST_KVMCLOCK 16u /* CPUID offers KVM's paravirtual clock */
 #define GUEST_SECONDS 20
 
 /* Registers at entry: RDI the run's number, RSI the TSC's frequency in kHz, RSP GUEST_STACK. */

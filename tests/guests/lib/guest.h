@@ -197,6 +197,8 @@ DEFINE_CONTROL(dr7)
 #define MSR_TSC_DEADLINE 0x6e0
 #define MSR_EFER 0xc0000080
 #define MSR_TSC_AUX 0xc0000103
+#define MSR_KVM_WALL_CLOCK 0x4b564d00
+#define MSR_KVM_SYSTEM_TIME 0x4b564d01
 
 static inline u64 rdtsc(void)
 {
@@ -204,6 +206,17 @@ static inline u64 rdtsc(void)
 
 	asm volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
 	return low | (u64)high << 32;
+}
+
+/* ns per tick of the TSC, of 2^32, as the clock has it: 32 bits and a shift hold it. */
+static inline u64 ns_per_tick(void)
+{
+	u64 mult = (((u64)1000000 << 32) + tsc_khz / 2) / tsc_khz;
+	u32 shift = 0;
+
+	while (mult >> shift >> 32)
+		shift++;
+	return shift ? (mult + (1ull << (shift - 1))) >> shift << shift : mult;
 }
 
 static inline u64 xgetbv(void)
