@@ -68,23 +68,20 @@ static bool change_rate(struct vm *vm, unsigned int rate)
 }
 
 /*
- * A clock at another rate traps, where the processor cannot scale its TSC. Where it can, a rule does, here one
- * that only user mode would meet.
+ * A clock at another rate traps, where the processor cannot scale its TSC. Where it can, one does that is
+ * to stand still at some time, here in an hour.
  */
 static bool trap(struct vm *vm, unsigned int *rate)
 {
-	struct fermata_rule rule = {
-		.event = FERMATA_ON_RDTSC,
-		.filters = 1u << FERMATA_FILTER_CPL,
-		.range[FERMATA_FILTER_CPL] = { .first = 3, .last = 3 },
-	};
+	struct fermata_clock_change freeze = { .verb = FERMATA_CLOCK_FREEZE };
+	struct fermata_clock_change step = { .verb = FERMATA_CLOCK_STEP, .ns = 3600 * 1000000000ll };
 
 	*rate = 2;
 	if (change_rate(vm, *rate))
 		return true;
 	*rate = 1;
 	change_rate(vm, *rate);
-	return fermata_rule_add(vm->vm, &rule) == 0;
+	return !fermata_clock_change(vm->vm, &freeze) && !fermata_clock_change(vm->vm, &step);
 }
 
 static struct vm *create(const struct ways *ways, bool trap_rdtsc, const struct region *region,

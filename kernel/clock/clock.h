@@ -53,7 +53,11 @@ int clock_init(struct guest_clock *clock, u64 host_tsc, u32 host_tsc_khz);
 /* host * mult >> 48, as processors with TSC scaling compute it (SDM 3C 26.3), modulo 2^64. */
 static inline u64 clock_scaled(u64 host_tsc, u64 mult)
 {
-	return (unsigned __int128)host_tsc * mult >> FERMATA_CLOCK_FRACTION;
+	u64 low, high;
+
+	/* In a kernel, each function with an __int128 aligns its stack first. */
+	__asm__("mulq %3" : "=a"(low), "=d"(high) : "0"(host_tsc), "rm"(mult) : "cc");
+	return high << (64 - FERMATA_CLOCK_FRACTION) | low >> FERMATA_CLOCK_FRACTION;
 }
 
 static inline u64 clock_guest_tsc(const struct guest_clock *clock, u64 host_tsc)

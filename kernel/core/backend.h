@@ -44,6 +44,7 @@ struct where {
 #define DIRTY_FLUSH BIT(6)	/* vcpu->owed */
 #define DIRTY_CR3 BIT(7)	/* shadow paging's root */
 #define DIRTY_CR2 BIT(8)	/* vcpu->cr2 goes to the guest */
+#define DIRTY_TSC_OFFSET BIT(9) /* vcpu->tsc_offset alone; DIRTY_CLOCK says more */
 
 struct backend {
 	const char *name;

@@ -390,15 +390,18 @@ static enum verdict handle_hypercall(struct vcpu *v)
 	return GO_ON;
 }
 
-/* #GP for CR4.TSD comes before the exit (SDM 3C 26.1.1; APM 2 15.9). */
+/*
+ * #GP for CR4.TSD comes before the exit (SDM 3C 26.1.1; APM 2 15.9). What it reads is the moment of the
+ * exit; nobody changes the clock while a vCPU is in guest context.
+ */
 static enum verdict handle_rdtsc(struct vcpu *v)
 {
-	u64 *regs = v->page->regs, tsc;
 	u8 length = exit_length(v);
+	u64 *regs = v->page->regs, tsc;
 
 	if (unlikely(!length))
 		return GO_ON;
-	tsc = vcpu_tsc(v);
+	tsc = clock_guest_tsc(&v->vm->clock, v->exit_tsc) + v->tsc_offset;
 	regs[FERMATA_RAX] = (u32)tsc;
 	regs[FERMATA_RDX] = tsc >> 32;
 	if (v->exit.kind == EXIT_RDTSCP)

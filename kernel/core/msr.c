@@ -165,7 +165,7 @@ static void set_tsc_offset(struct vcpu *v, u64 delta)
 {
 	v->tsc_offset += delta;
 	v->tsc_adjust += delta;
-	v->dirty |= DIRTY_CLOCK;
+	v->dirty |= DIRTY_TSC_OFFSET;
 	apic_set_tsc_adjust(&v->apic, v->tsc_offset);
 	vcpu_arm_timer(v);
 	pvclock_changed(v);

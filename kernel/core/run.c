@@ -113,8 +113,8 @@ static enum verdict deliver(struct vcpu *v)
 /* Is there anything between the vCPU and its next turn? One look at each place where it would stand. */
 static inline bool due(const struct vcpu *v)
 {
-	return host_must_leave() || READ_ONCE(v->requests) || v->event_valid || v->nmi_pending ||
-	       apic_attention(&v->apic);
+	return host_must_leave() || READ_ONCE(v->requests) | READ_ONCE(v->apic.attention) ||
+	       v->event_valid || v->nmi_pending;
 }
 
 /* A cause that comes between the two reads is counted now, and its flush paid at the next look. */
@@ -185,14 +185,18 @@ static enum verdict prepare(struct vcpu *v)
 
 /* ---- the guest's turn */
 
+/* The compiler would compute each field's address anew from the vCPU's. */
+#define as_is(pointer) asm("" : "+r"(pointer))
+
 static inline void account_exit(struct vcpu *v, u64 tsc)
 {
 	struct fermata_stats *stats = &v->stats;
 	const struct exit *x = &v->exit;
-	struct fermata_last_exit *last = &stats->last_exit[stats->last];
+	struct fermata_last_exit *last = &stats->last_exit[stats->entries % FERMATA_LAST_EXITS];
 	struct fermata_exit_count *cost = &stats->exit[fermata_exit_slot(x->code)];
 
-	stats->last = (stats->last + 1) % FERMATA_LAST_EXITS;
+	as_is(last);
+	as_is(cost);
 	last->rip = x->rip;
 	last->info1 = x->info1;
 	last->info2 = x->info2;
@@ -206,14 +210,13 @@ static inline void account_exit(struct vcpu *v, u64 tsc)
 /* What the last exit cost: until the guest runs again, or its caller is told. */
 static inline void account_cost(struct vcpu *v, u64 tsc)
 {
-	if (likely(v->cost))
-		v->cost->cycles += tsc - v->exit_tsc;
+	v->cost->cycles += tsc - v->exit_tsc;
 }
 
 static void account_end(struct vcpu *v, u64 tsc)
 {
 	account_cost(v, tsc);
-	v->cost = NULL;
+	v->cost = &v->uncounted;
 }
 
 static inline void turn(struct vcpu *v)

@@ -103,6 +103,7 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 	v->thread = thread;
 	v->page = page;
 	v->stats.vendor = vm->backend->vendor;
+	v->cost = &v->uncounted;
 	v->mtrr.def_type = 0xc06; /* enabled, fixed ranges too, write-back */
 	memset(v->mtrr.fixed, 6, sizeof(v->mtrr.fixed));
 	v->scratch = host_alloc(sizeof(*v->scratch));
@@ -201,6 +202,7 @@ void vcpu_get_stats(const struct vcpu *v, struct fermata_stats *stats)
 	_Static_assert(sizeof(*stats) % sizeof(u64) == 0, "statistics are words");
 	for (i = 0; i < sizeof(*stats) / sizeof(u64); i++)
 		to[i] = READ_ONCE(from[i]);
+	stats->last = stats->entries % FERMATA_LAST_EXITS;
 	if (v->vm->untagged) {
 		stats->flush_kind[FERMATA_FLUSH_ENTRY] = stats->entries;
 		stats->flush_cause[FERMATA_CAUSE_UNTAGGED] = stats->entries;

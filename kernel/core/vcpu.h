@@ -178,7 +178,7 @@ struct vcpu {
 	struct event event; /* an exception, or what an exit interrupted on its way in */
 	struct exit exit;
 	u64 exit_tsc;
-	struct fermata_exit_count *cost; /* where what that exit costs is counted; NULL: it was */
+	struct fermata_exit_count *cost; /* where what that exit costs is counted */
 
 	u64 msr_value; /* of an MSR that is being read */
 
@@ -215,6 +215,7 @@ struct vcpu {
 	struct vcpu_events events;
 	struct fermata_state *scratch; /* too large for a stack; the vCPU's thread uses it */
 	struct fermata_stats stats;
+	struct fermata_exit_count uncounted; /* `cost` when it was */
 	struct audit audit; /* of the entry that failed; in debug builds of the last one that was new */
 };
 

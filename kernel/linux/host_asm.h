@@ -38,13 +38,31 @@
 #endif
 
 /*
- * The kernel's own mitigations, patched in by it at load time as the CPU needs them: the return
- * stack is refilled, and on CPUs with the Retbleed or SRSO flaw the return predictor is untrained.
+ * The kernel's own mitigations, patched in by it at load time as the CPU needs them: the return stack
+ * is refilled, or on CPUs whose IBRS spares us that, one call retires before the first return (PBRSB);
+ * on CPUs with the Retbleed or SRSO flaw the return predictor is untrained. The refill is the kernel's
+ * FILL_RETURN_BUFFER without its loop, which would be more than half of the instructions in it.
  */
 /* clang-format off */
+#define HOST_REFILL_RETURNS                                                                        \
+	.rept RSB_CLEAR_LOOPS;                                                                     \
+	__FILL_RETURN_SLOT;                                                                        \
+	.endr;                                                                                     \
+	add $8 * RSB_CLEAR_LOOPS, %rsp;                                                            \
+	lfence
+
 #define HOST_GUARD_RETURNS                                                                         \
-	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT;                          \
-	HOST_UNTRAIN_RETURNS
+	ALTERNATIVE_2 "jmp 770f",                                                                  \
+		__stringify(HOST_REFILL_RETURNS), X86_FEATURE_RSB_VMEXIT,                          \
+		__stringify(__FILL_ONE_RETURN), X86_FEATURE_RSB_VMEXIT_LITE;                       \
+770:	HOST_UNTRAIN_RETURNS
 /* clang-format on */
+
+/* Of Intel's CPUs some let a guest's branch history steer the host (BHI). */
+#ifdef X86_FEATURE_CLEAR_BHB_LOOP_ON_VMEXIT
+#define HOST_CLEAR_HISTORY CLEAR_BRANCH_HISTORY_VMEXIT
+#else
+#define HOST_CLEAR_HISTORY
+#endif
 
 #endif

@@ -42,20 +42,24 @@ void svm_vmcb_init(struct vcpu *v)
 }
 
 /* The offset is added to the scaled host TSC (APM 2 15.30.5); the MSR is the CPU's, not the guest's. */
+static void apply_tsc_offset(struct vcpu *v, struct vmcb *c)
+{
+	c->tsc_offset = v->vm->clock.tsc_offset + v->tsc_offset;
+	c->clean &= ~CLEAN_INTERCEPTS;
+}
+
 static void apply_clock(struct vcpu *v)
 {
 	struct svm_vcpu *s = v->hw;
 	struct vmcb *c = s->vmcb;
 	u64 ratio = TSC_RATIO_1;
 
-	c->tsc_offset = v->vm->clock.tsc_offset + v->tsc_offset;
 	c->intercept[VMCB_MISC1] &= ~INTERCEPT_RDTSC;
 	c->intercept[VMCB_MISC2] &= ~INTERCEPT_RDTSCP;
 	if (events_want_tsc(v)) {
 		c->intercept[VMCB_MISC1] |= INTERCEPT_RDTSC;
 		c->intercept[VMCB_MISC2] |= INTERCEPT_RDTSCP;
 	}
-	c->clean &= ~CLEAN_INTERCEPTS;
 	if (v->vm->clock_flags & FERMATA_CLOCK_SCALED)
 		ratio = v->vm->clock.tsc_mult >> TSC_RATIO_SHIFT;
 	if (svm_features & SVM_FEATURE_TSC_RATE && s->cpu->tsc_ratio != ratio) {
@@ -137,6 +141,8 @@ void svm_apply(struct vcpu *v)
 		svm_apply_intercepts(v);
 	if (dirty & DIRTY_CLOCK)
 		apply_clock(v);
+	if (dirty & (DIRTY_CLOCK | DIRTY_TSC_OFFSET))
+		apply_tsc_offset(v, c);
 	if (dirty & DIRTY_DEBUG) {
 		c->dr6 = v->dr6;
 		c->dr7 = v->dr7;

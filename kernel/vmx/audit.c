@@ -166,16 +166,6 @@ static const struct {
 	{ VMCS_GUEST_PDPTE0 + 6, F(pdpte[3]), "PDPTE3" },
 };
 
-/* 0 for a field that this processor does not have: then nothing that would use it can be on. */
-static u64 vmread_or_zero(u32 field)
-{
-	u64 value = 0;
-	bool failed;
-
-	asm volatile("vmread %2, %1" : "=@ccna"(failed), "+rm"(value) : "r"((u64)field) : "cc");
-	return failed ? 0 : value;
-}
-
 static void vmx_audit_read(const struct vmx_vcpu *v, struct vmx_snapshot *s)
 {
 	u32 i;

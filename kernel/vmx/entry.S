@@ -79,9 +79,8 @@ HOST_LABEL(vmx_exit_point)
 	HOST_LANDING
 	push %rax
 	mov 8(%rsp), %rax
+	pop RAX(%rax)
 	mov %rcx, RCX(%rax)
-	pop %rcx
-	mov %rcx, RAX(%rax)
 	mov %rdx, RDX(%rax)
 	mov %rbx, RBX(%rax)
 	mov %rbp, RBP(%rax)
@@ -99,6 +98,7 @@ HOST_LABEL(vmx_exit_point)
 
 	/* The guest's branch history and return predictions must not steer the host. */
 	HOST_GUARD_RETURNS
+	HOST_CLEAR_HISTORY
 	xor %eax, %eax
 
 	/* Nor may its values be used in speculation: what is not popped below is cleared. */

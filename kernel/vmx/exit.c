@@ -212,10 +212,12 @@ static void ept_violation(struct vcpu *v)
 /* What the commoner reasons mean, and which fields speak about them (SDM 3C 28.2.1, 28.2.5). */
 #define QUALIFIED BIT(0) /* the exit qualification */
 #define LENGTH BIT(1)	 /* an instruction caused it, and its length is valid */
+#define MORE BIT(2)	 /* and further_record() has something to add */
 
 static const struct {
 	u8 kind, fields;
 } reasons[] = {
+	[VMX_EXIT_EXCEPTION_NMI] = { EXIT_UNCLAIMED, MORE },
 	[VMX_EXIT_EXTERNAL_INTERRUPT] = { EXIT_NOTHING, 0 },
 	[VMX_EXIT_INIT] = { EXIT_NOTHING, 0 },
 	[VMX_EXIT_SIPI] = { EXIT_NOTHING, 0 },
@@ -229,7 +231,7 @@ static const struct {
 	[VMX_EXIT_CPUID] = { EXIT_CPUID, LENGTH },
 	[VMX_EXIT_HLT] = { EXIT_HLT, LENGTH },
 	[VMX_EXIT_MSR_READ] = { EXIT_MSR_READ, LENGTH },
-	[VMX_EXIT_MSR_WRITE] = { EXIT_MSR_WRITE, LENGTH },
+	[VMX_EXIT_MSR_WRITE] = { EXIT_MSR_WRITE, LENGTH | MORE },
 	[VMX_EXIT_VMCALL] = { EXIT_HYPERCALL, LENGTH },
 	[VMX_EXIT_XSETBV] = { EXIT_XSETBV, LENGTH },
 	[VMX_EXIT_INVD] = { EXIT_CACHE, LENGTH },
@@ -239,16 +241,16 @@ static const struct {
 	[VMX_EXIT_RDTSC] = { EXIT_RDTSC, LENGTH },
 	[VMX_EXIT_RDTSCP] = { EXIT_RDTSCP, LENGTH },
 	[VMX_EXIT_INVPCID] = { EXIT_INVPCID, LENGTH },
-	[VMX_EXIT_INVLPG] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH },
-	[VMX_EXIT_RDRAND] = { EXIT_UNCLAIMED, LENGTH },
-	[VMX_EXIT_RDSEED] = { EXIT_UNCLAIMED, LENGTH },
-	[VMX_EXIT_GDTR_IDTR] = { EXIT_UNCLAIMED, LENGTH },
-	[VMX_EXIT_LDTR_TR] = { EXIT_UNCLAIMED, LENGTH },
-	[VMX_EXIT_CR_ACCESS] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH },
-	[VMX_EXIT_DR_ACCESS] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH },
-	[VMX_EXIT_IO] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH },
-	[VMX_EXIT_EPT_VIOLATION] = { EXIT_UNCLAIMED, QUALIFIED },
-	[VMX_EXIT_EPT_MISCONFIG] = { EXIT_UNCLAIMED, 0 },
+	[VMX_EXIT_INVLPG] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH | MORE },
+	[VMX_EXIT_RDRAND] = { EXIT_UNCLAIMED, LENGTH | MORE },
+	[VMX_EXIT_RDSEED] = { EXIT_UNCLAIMED, LENGTH | MORE },
+	[VMX_EXIT_GDTR_IDTR] = { EXIT_UNCLAIMED, LENGTH | MORE },
+	[VMX_EXIT_LDTR_TR] = { EXIT_UNCLAIMED, LENGTH | MORE },
+	[VMX_EXIT_CR_ACCESS] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH | MORE },
+	[VMX_EXIT_DR_ACCESS] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH | MORE },
+	[VMX_EXIT_IO] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH | MORE },
+	[VMX_EXIT_EPT_VIOLATION] = { EXIT_UNCLAIMED, QUALIFIED | MORE },
+	[VMX_EXIT_EPT_MISCONFIG] = { EXIT_UNCLAIMED, MORE },
 	/* The guest's CPU has none of these: CPUID says so. */
 	[VMX_EXIT_GETSEC] = { EXIT_UNDEFINED, 0 },
 	[VMX_EXIT_RSM] = { EXIT_UNDEFINED, 0 },
@@ -263,22 +265,6 @@ static const struct {
 	[VMX_EXIT_TRIPLE_FAULT] = { EXIT_SHUTDOWN, 0 },
 };
 
-static void entry_failed(struct vcpu *v, u32 failed)
-{
-	struct exit *x = &v->exit;
-
-	x->kind = EXIT_FAIL_ENTRY;
-	x->length = 0;
-	x->rip = ((struct vmx_vcpu *)v->hw)->rip;
-	x->info2 = 0;
-	if (failed) {
-		x->code = VMX_INSTRUCTION_FAILED;
-		x->info1 = failed == 1 ? vmread(VMCS_INSTRUCTION_ERROR) : 0;
-	} else {
-		x->info1 = vmread(VMCS_EXIT_QUALIFICATION);
-	}
-}
-
 void vmx_refuse(struct vcpu *v)
 {
 	v->exit = (struct exit){ .kind = EXIT_UNSUPPORTED,
@@ -287,34 +273,62 @@ void vmx_refuse(struct vcpu *v)
 				 .info1 = v->cr0 };
 }
 
-void vmx_exit_record(struct vcpu *v, u32 failed)
+/* An instruction failed, or the processor refused the guest's state and exited with bit 31. */
+void vmx_entry_failed(struct vcpu *v, u32 failed)
 {
 	struct vmx_vcpu *s = v->hw;
 	struct exit *x = &v->exit;
-	u32 reason = failed ? VMX_ENTRY_FAILURE : vmread(VMCS_EXIT_REASON);
+
+	/* The host is going down, and has switched VMX off on this CPU: the thread waits for its end. */
+	if (unlikely(!s->here->on)) {
+		x->kind = EXIT_NOTHING;
+		x->code = VMX_EXIT_EXTERNAL_INTERRUPT;
+		return;
+	}
+	x->kind = EXIT_FAIL_ENTRY;
+	x->rip = s->rip;
+	x->info2 = 0;
+	x->length = 0;
+	if (failed) {
+		x->code = VMX_INSTRUCTION_FAILED;
+		x->info1 = failed == 1 ? vmread(VMCS_INSTRUCTION_ERROR) : 0;
+		return;
+	}
+	x->code &= 0xffff;
+	x->info1 = vmread(VMCS_EXIT_QUALIFICATION);
+	if (x->code == VMX_EXIT_MACHINE_CHECK)
+		cpu_machine_check();
+}
+
+/* All but the exits of instructions that need no more than their length. */
+static noinline void further_record(struct vcpu *v, u32 reason)
+{
+	struct exit *x = &v->exit;
 	u8 fields;
 
 	if (unlikely(reason & VMX_ENTRY_FAILURE)) {
-		x->code = reason & 0xffff;
-		entry_failed(v, failed);
-		if (reason == (VMX_ENTRY_FAILURE | VMX_EXIT_MACHINE_CHECK))
-			cpu_machine_check();
+		vmx_entry_failed(v, 0);
 		return;
 	}
-	reason &= 0xffff;
-	x->code = reason;
-	x->rip = s->rip = vmread(VMCS_GUEST_RIP);
-	fields = reason < ARRAY_SIZE(reasons) ? reasons[reason].fields : 0;
-	x->kind = reason < ARRAY_SIZE(reasons) ? reasons[reason].kind : EXIT_UNCLAIMED;
-	x->info1 = fields & QUALIFIED ? vmread(VMCS_EXIT_QUALIFICATION) : 0;
-	x->info2 = 0;
-	x->length = fields & LENGTH ? vmread(VMCS_EXIT_INSTRUCTION_LENGTH) : 0;
-	/* A write to EFER writes CR0 and CR4 anew, whose other bits are the guest's. */
-	if (x->kind == EXIT_MSR_WRITE && (u32)v->page->regs[FERMATA_RCX] == ARCH_MSR_EFER)
-		vmx_sync(v);
-	if (likely(x->kind != EXIT_UNCLAIMED))
+	x->code = reason &= 0xffff;
+	x->kind = EXIT_UNCLAIMED;
+	x->length = 0;
+	if (reason >= ARRAY_SIZE(reasons))
+		return;
+	fields = reasons[reason].fields;
+	x->kind = reasons[reason].kind;
+	if (fields & QUALIFIED)
+		x->info1 = vmread(VMCS_EXIT_QUALIFICATION);
+	if (fields & LENGTH)
+		x->length = vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
+	if (!(fields & MORE))
 		return;
 	switch (reason) {
+	case VMX_EXIT_MSR_WRITE:
+		/* A write to EFER writes CR0 and CR4 anew, whose other bits are the guest's. */
+		if ((u32)v->page->regs[FERMATA_RCX] == ARCH_MSR_EFER)
+			vmx_sync(v);
+		return;
 	case VMX_EXIT_EXCEPTION_NMI:
 		exception_or_nmi(v);
 		return;
@@ -339,4 +353,21 @@ void vmx_exit_record(struct vcpu *v, u32 failed)
 		return;
 	}
 	watched(v, reason);
+}
+
+void vmx_exit_record(struct vcpu *v)
+{
+	struct vmx_vcpu *s = v->hw;
+	struct exit *x = &v->exit;
+	u32 reason = vmread(VMCS_EXIT_REASON);
+
+	x->code = reason;
+	x->rip = s->rip = vmread(VMCS_GUEST_RIP);
+	x->info1 = x->info2 = 0;
+	if (likely(reason < ARRAY_SIZE(reasons) && reasons[reason].fields == LENGTH)) {
+		x->kind = reasons[reason].kind;
+		x->length = vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
+		return;
+	}
+	further_record(v, reason);
 }

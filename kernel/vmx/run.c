@@ -50,10 +50,15 @@ static void vmx_advance(struct vcpu *v, struct vmx_vcpu *s)
 			ARCH_DB | INTERRUPTION_EXCEPTION | INTERRUPTION_VALID);
 }
 
-static void load_breakpoints(struct vcpu *v)
+static void load_extra(struct vcpu *v, struct vmx_vcpu *s)
 {
 	u32 i;
 
+	if (s->extra & EXTRA_RSP)
+		vmwrite(VMCS_GUEST_RSP, v->page->regs[FERMATA_RSP]);
+	s->extra &= ~EXTRA_RSP;
+	if (!(s->extra & EXTRA_BREAKPOINTS))
+		return;
 	/* The host's enables must not see the guest's addresses. */
 	cpu_write_dr(7, ARCH_DR7_FIXED);
 	for (i = 0; i < 4; i++)
@@ -64,9 +69,9 @@ static void load_breakpoints(struct vcpu *v)
  * The guest writes CR8 without an exit, unless that may let in an interrupt that the TPR holds back:
  * below the threshold it exits (SDM 3C 26.1.3).
  */
-static inline void vmx_watch_tpr(const struct vcpu *v, struct vmx_vcpu *s, u8 tpr)
+static void vmx_watch_tpr(const struct vcpu *v, struct vmx_vcpu *s)
 {
-	u8 class = v->apic.irr_highest >> 4;
+	u8 class = v->apic.irr_highest >> 4, tpr = apic_tpr(&v->apic);
 	u8 threshold = v->apic.irr_highest && class <= tpr ? class : 0;
 
 	if (likely(threshold == s->tpr_threshold))
@@ -76,49 +81,53 @@ static inline void vmx_watch_tpr(const struct vcpu *v, struct vmx_vcpu *s, u8 tp
 		vmwrite(VMCS_TPR_THRESHOLD, threshold);
 }
 
+/* What is dirty goes in. False: the entry cannot be, and the exit record says why. */
+static noinline bool vmx_prepare(struct vcpu *v)
+{
+	u32 dirty = v->dirty;
+
+	if (dirty & DIRTY_CONTROL && unlikely(!vmx_can_run(v))) {
+		vmx_refuse(v);
+		return false;
+	}
+	if (unlikely(!vmx_apply(v))) {
+		vmx_entry_failed(v, 1); /* with the instruction error that INVEPT or INVVPID left */
+		return false;
+	}
+	return true;
+}
+
+/* Counted: docs/vmx.md says how many instructions of VT-x this and vmx_exit_record() take. */
 void vmx_run(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
-	struct fermata_run *page = v->page;
-	u8 tpr = apic_tpr(&v->apic);
 	u32 dirty = v->dirty, failed;
 
-	/* The host is going down, and has switched VMX off on this CPU: the thread waits for its end. */
-	if (unlikely(!s->here->on)) {
-		v->exit.kind = EXIT_NOTHING;
-		v->exit.code = VMX_EXIT_EXTERNAL_INTERRUPT;
+	if (dirty && unlikely(!vmx_prepare(v)))
 		return;
-	}
-	if (dirty & DIRTY_CONTROL && unlikely(!vmx_can_run(v))) {
-		vmx_refuse(v);
-		return;
-	}
-	if (dirty && unlikely(!vmx_apply(v))) {
-		vmx_exit_record(v, 1); /* with the instruction error that INVEPT or INVVPID left */
-		return;
-	}
 	if (v->advance)
 		vmx_advance(v, s);
-	if (s->rsp_here) {
-		vmwrite(VMCS_GUEST_RSP, page->regs[FERMATA_RSP]);
-		s->rsp_here = false;
-	}
-	s->virtual_apic[0x80 / 4] = (u32)tpr << 4;
-	vmx_watch_tpr(v, s, tpr);
+	s->virtual_apic[0x80 / 4] = v->apic.tpr;
+	if (unlikely(v->apic.irr_highest | s->tpr_threshold))
+		vmx_watch_tpr(v, s);
+	if (unlikely(s->extra))
+		load_extra(v, s);
 	audit_before_entry(v, dirty);
 	cpu_write_cr2(v->cr2);
-	if (unlikely(s->dr_loaded))
-		load_breakpoints(v);
 
-	failed = vmx_enter(page->regs, s->launched, &s->host_rsp);
+	failed = vmx_enter(v->page->regs, s->launched, &s->host_rsp);
 
+	if (unlikely(failed)) {
+		host_restore_breakpoints();
+		vmx_entry_failed(v, failed);
+		return;
+	}
 	v->cr2 = cpu_cr2();
 	host_restore_breakpoints();
-	if (likely(!failed))
-		s->launched = true;
-	if (unlikely((s->virtual_apic[0x80 / 4] & 0xff) >> 4 != tpr))
-		apic_set_tpr(&v->apic, (s->virtual_apic[0x80 / 4] & 0xff) >> 4);
-	vmx_exit_record(v, failed);
+	s->launched = true;
+	if (unlikely((u8)s->virtual_apic[0x80 / 4] != v->apic.tpr))
+		apic_set_tpr(&v->apic, (u8)s->virtual_apic[0x80 / 4] >> 4);
+	vmx_exit_record(v);
 }
 
 /*

@@ -168,12 +168,16 @@ static void apply_control(struct vcpu *v)
 }
 
 /* RDTSC in the guest is (host TSC * multiplier >> 48) + offset (SDM 3C 26.3), as the clock has it. */
+static void apply_tsc_offset(struct vcpu *v)
+{
+	vmwrite(VMCS_TSC_OFFSET, v->vm->clock.tsc_offset + v->tsc_offset);
+}
+
 static void apply_clock(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
 	u32 proc = s->proc & ~PROC_RDTSC;
 
-	vmwrite(VMCS_TSC_OFFSET, v->vm->clock.tsc_offset + v->tsc_offset);
 	if (events_want_tsc(v))
 		proc |= PROC_RDTSC;
 	if (proc != s->proc) {
@@ -224,9 +228,13 @@ bool vmx_apply(struct vcpu *v)
 		vmx_apply_intercepts(v);
 	if (dirty & DIRTY_CLOCK)
 		apply_clock(v);
+	if (dirty & (DIRTY_CLOCK | DIRTY_TSC_OFFSET))
+		apply_tsc_offset(v);
 	if (dirty & DIRTY_DEBUG) {
 		vmwrite(VMCS_GUEST_DR7, v->dr7);
-		s->dr_loaded = v->dr7 & ARCH_DR7_ENABLES;
+		s->extra &= ~EXTRA_BREAKPOINTS;
+		if (v->dr7 & ARCH_DR7_ENABLES)
+			s->extra |= EXTRA_BREAKPOINTS;
 	}
 	if (dirty & DIRTY_PAT && vmx_controls.entry & ENTRY_LOAD_PAT)
 		vmwrite(VMCS_GUEST_PAT, v->pat);
@@ -251,10 +259,10 @@ void vmx_fetch_rsp(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
 
-	if (s->rsp_here)
+	if (s->extra & EXTRA_RSP)
 		return;
 	v->page->regs[FERMATA_RSP] = vmread(VMCS_GUEST_RSP);
-	s->rsp_here = true;
+	s->extra |= EXTRA_RSP;
 }
 
 void vmx_position(struct vcpu *v, u64 *rip, u64 *rflags)
@@ -415,7 +423,7 @@ int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 	u32 blocking = 0;
 
 	vmx_begin(v);
-	s->rsp_here = true; /* the run page's RSP goes in at the next entry */
+	s->extra |= EXTRA_RSP;
 	if (mask & FERMATA_STATE_REGS) {
 		s->rip = state->regs.rip;
 		vmwrite(VMCS_GUEST_RIP, s->rip);

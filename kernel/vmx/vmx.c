@@ -109,14 +109,6 @@ static void vmx_teardown(void)
 
 /* ---- on and off: SDM 3C 24.7, 31.5 */
 
-static bool vmxon(u64 pa)
-{
-	bool failed;
-
-	asm volatile("vmxon %1" : "=@ccna"(failed) : "m"(pa) : "cc", "memory");
-	return !failed;
-}
-
 static int vmx_cpu_on(void)
 {
 	struct vmx_cpu *cpu = &vmx_cpus[host_cpu()];
@@ -135,13 +127,13 @@ static int vmx_cpu_on(void)
 	else if (!(control & FEATURE_CONTROL_VMX))
 		return -EACCES;
 	host_cr4_change(CR4_VMXE, 0);
-	if (!vmxon(host_virt_to_phys(cpu->vmxon))) {
+	if (!vmx_on(host_virt_to_phys(cpu->vmxon))) {
 		host_cr4_change(0, CR4_VMXE);
 		return -EBUSY;
 	}
 	/* What is cached survives VMXOFF, and whoever had the CPU before chose VPIDs and tables, too. */
 	if (!vmx_forget()) {
-		asm volatile("vmxoff" : : : "cc", "memory");
+		vmx_off();
 		host_cr4_change(0, CR4_VMXE);
 		return -ENODEV;
 	}
@@ -162,7 +154,7 @@ static void vmx_clear(void *arg)
 
 	if (s->cpu != cpu)
 		return;
-	asm volatile(HOST_MAY_FAULT("vmclear %0") : : "m"(s->vmcs_pa) : "cc", "memory");
+	vmclear(s->vmcs_pa);
 	if (vmx_cpus[cpu].active == s)
 		vmx_cpus[cpu].active = NULL;
 	if (s->link) {
@@ -185,7 +177,7 @@ static void vmx_cpu_off(void)
 	while (cpu->loaded)
 		vmx_clear(cpu->loaded);
 	cpu->on = false;
-	asm volatile(HOST_MAY_FAULT("vmxoff") : : : "cc", "memory");
+	vmx_off();
 	host_cr4_change(0, CR4_VMXE);
 }
 
@@ -218,7 +210,7 @@ void vmx_make_current(struct vcpu *v)
 	}
 	if (unlikely(!vmx_cpus[cpu].on))
 		return; /* the host is going down; vmx_run() sees it too */
-	asm volatile(HOST_MAY_FAULT("vmptrld %0") : : "m"(s->vmcs_pa) : "cc", "memory");
+	vmptrld(s->vmcs_pa);
 	vmx_cpus[cpu].active = s;
 	host_forget_branches();
 }

@@ -4,6 +4,7 @@
 #define VMX_VMX_H
 
 #include "core/vcpu.h"
+#include "vmx/instructions.h"
 #include "vmx/vmcs.h"
 
 /* What the capability MSRs made of our wishes; the same on every CPU, or cpu_on() refuses. */
@@ -47,8 +48,7 @@ struct vmx_vcpu {
 	const struct vmx_cpu *here; /* in guest context: this CPU */
 	u32 cpu;		    /* whose caches may hold the VMCS; ~0u: none's */
 	bool launched;
-	bool rsp_here; /* page->regs[RSP] was read from the VMCS and goes back at the next entry */
-	bool dr_loaded;
+	u8 extra; /* EXTRA_* */
 	u8 tpr_threshold;
 	u16 vpid;	       /* as in the VMCS; 0: none */
 	bool in_guest_context; /* between load() and unload() */
@@ -59,6 +59,10 @@ struct vmx_vcpu {
 	struct vmx_host host;
 	struct vmx_vcpu *next, **link; /* in vmx_cpu.loaded */
 };
+
+/* What an entry does besides, for few guests or few entries. */
+#define EXTRA_RSP BIT(0)	 /* the run page's goes in: it was read from the VMCS, or set */
+#define EXTRA_BREAKPOINTS BIT(1) /* the guest's are enabled */
 
 struct vmx_msr_entry {
 	u32 index, reserved;
@@ -72,30 +76,6 @@ struct vmx_msr_area {
 extern struct vmx_controls vmx_controls;
 extern struct vmx_cpu *vmx_cpus;
 extern u64 vmx_msr_bitmap_pa;
-
-/* ---- instructions. Failures of VMREAD and VMWRITE are bugs of ours: the debug build stops there. */
-static inline u64 vmread(u32 field)
-{
-	u64 value = 0;
-
-	asm volatile(HOST_MAY_FAULT("vmread %1, %0") : "+r"(value) : "r"((u64)field) : "cc");
-	return value;
-}
-
-static inline void vmwrite(u32 field, u64 value)
-{
-	bool failed;
-
-	asm volatile(HOST_MAY_FAULT("vmwrite %1, %2")
-		     : "=@ccna"(failed)
-		     : "r"(value), "r"((u64)field)
-		     : "cc");
-#ifdef FERMATA_DEBUG
-	if (failed)
-		host_log("VMWRITE of %#llx to field %#x failed", value, field);
-#endif
-	(void)failed;
-}
 
 /* Of the guest: SS.DPL (SDM 3C 25.4.1). */
 static inline u8 vmx_cpl(void)
@@ -177,8 +157,9 @@ bool vmx_can_take(struct vcpu *v, u8 kind);
 void vmx_inject(struct vcpu *v, const struct event *event);
 void vmx_window(struct vcpu *v, u32 kinds);
 /* exit.c */
-void vmx_exit_record(struct vcpu *v, u32 failed);
-void vmx_refuse(struct vcpu *v); /* what vmx_can_run() says no to */
+void vmx_exit_record(struct vcpu *v);
+void vmx_entry_failed(struct vcpu *v, u32 failed); /* as vmx_enter() says */
+void vmx_refuse(struct vcpu *v);		   /* what vmx_can_run() says no to */
 /* entry.S: 0, or which kind of VMfail: 1 valid (with an instruction error), 2 invalid */
 u32 vmx_enter(u64 *regs, bool launched, u64 *host_rsp);
 extern const char vmx_exit_point[]; /* HOST_RIP */

@@ -76,8 +76,8 @@ unit_lib_calls_libs := -lZydis -Wl,--wrap=open,--wrap=ioctl,--wrap=mmap
 unit_lib_calls_cflags := -Ilib
 unit_forecast := kernel/core/forecast.c kernel/clock/clock.c vmm/devices/pit.c vmm/devices/acpi_pm.c vmm/devices/bus.c tests/unit/host/host.c
 
-# kernel/core and kernel/svm. Their processor is tests/unit/fake_processor.c: privileged instructions
-# have no place in a user process.
+# kernel/core, kernel/svm and kernel/vmx. Their processor is tests/unit/fake_processor.c, and fake_vmcs.c:
+# privileged instructions have no place in a user process.
 $(build)/unit/obj/kernel/core/%.o $(build)/unit/obj/kernel/svm/%.o $(build)/unit/obj/kernel/vmx/%.o: unit_extra := -iquote tests/unit/shadow
 core_sources := $(wildcard kernel/core/*.c kernel/memory/*.c) kernel/clock/clock.c
 core_sources += tests/unit/host/host.c tests/unit/fake_backend.c tests/unit/fake_processor.c
@@ -96,6 +96,11 @@ unit_svm_exit := $(svm_sources)
 unit_svm_run := $(svm_sources)
 unit_svm_state := $(svm_sources)
 unit_svm_audit := $(svm_sources)
-# The rest of kernel/vmx is instructions that only a processor with VT-x has.
-unit_vmx_audit := $(wildcard kernel/vmx/audit*.c) $(core_sources)
-unit_vmx_flush := kernel/vmx/flush.c $(core_sources)
+unit_vmx_audit := $(wildcard kernel/vmx/audit*.c) tests/unit/fake_vmcs.c $(core_sources)
+unit_vmx_audit_cflags := -iquote tests/unit/shadow
+unit_vmx_flush := kernel/vmx/flush.c tests/unit/fake_vmcs.c $(core_sources)
+unit_vmx_flush_cflags := -iquote tests/unit/shadow
+# kernel/vmx/host.c is instructions that a user process cannot execute.
+unit_vmx_exit := $(filter-out kernel/vmx/host.c,$(wildcard kernel/vmx/*.c)) tests/unit/fake_vmcs.c
+unit_vmx_exit += $(filter-out tests/unit/fake_backend.c,$(core_sources))
+unit_vmx_exit_cflags := -iquote tests/unit/shadow

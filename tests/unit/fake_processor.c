@@ -98,6 +98,21 @@ u64 cpu_cr0(void)
 	return fake_processor.cr0;
 }
 
+u64 cpu_cr2(void)
+{
+	return fake_processor.cr2;
+}
+
+void cpu_write_cr2(u64 value)
+{
+	fake_processor.cr2 = value;
+}
+
+u64 cpu_cr3(void)
+{
+	return fake_processor.cr3;
+}
+
 u64 cpu_cr4(void)
 {
 	return fake_processor.cr4;
@@ -123,6 +138,11 @@ bool cpu_rdseed(u64 *value)
 void cpu_machine_check(void)
 {
 	fake_processor.machine_checks++;
+}
+
+void cpu_nmi(void)
+{
+	fake_processor.nmis++;
 }
 
 static void invalidate(char what, u64 type, u64 tag, u64 address)

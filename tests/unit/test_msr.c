@@ -109,7 +109,7 @@ static void tsc(void **state)
 	assert_int_equal(get(ARCH_MSR_TSC), 50000);
 	assert_int_equal(get(ARCH_MSR_TSC_ADJUST), 49000);
 	assert_int_equal(v->tsc_offset, 49000);
-	assert_int_equal(v->dirty, DIRTY_CLOCK);
+	assert_int_equal(v->dirty, DIRTY_TSC_OFFSET);
 	assert_int_equal(msr_write(v, ARCH_MSR_TSC_ADJUST, (u64)-500), 0);
 	assert_int_equal(get(ARCH_MSR_TSC), 500);
 	assert_int_equal(get(ARCH_MSR_TSC_ADJUST), (u64)-500);

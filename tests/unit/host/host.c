@@ -429,6 +429,21 @@ u32 host_cpu(void)
 	return host_test.cpu;
 }
 
+void host_run_on(u32 cpu, void (*fn)(void *arg), void *arg)
+{
+	u32 here = host_test.cpu;
+
+	may_sleep(__func__);
+	host_test.cpu = cpu;
+	fn(arg);
+	host_test.cpu = here;
+}
+
+void host_cr4_change(u64 set, u64 clear)
+{
+	host_test.cr4 = (host_test.cr4 | set) & ~clear;
+}
+
 u32 host_guest_begin(struct host_thread *thread, u64 guest_xcr0, u64 guest_tsc_aux)
 {
 	if (in_guest)

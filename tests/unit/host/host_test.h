@@ -37,6 +37,7 @@ struct host_test {
 	bool must_leave;    /* host_must_leave() */
 	int leave_error;    /* host_leave() */
 	bool l1d_always;    /* host_flushes_always() */
+	u64 cr4;	    /* as host_cr4_change() left it */
 
 	/* counted */
 	u64 kicks, wakes, l1d_flushes;

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * kernel/vmx/run.c and exit.c: one turn as the VMCS sees it, and what each kind of exit costs in VMREADs
+ * and VMWRITEs. A function in the place of entry.S plays the processor.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "core/exits.h"
+#include "host_test.h"
+#include "shadow/core/processor.h"
+#include "vmx/vmx.h"
+
+static struct vm vm;
+static struct vcpu vcpu;
+static struct vcpu *const v = &vcpu;
+static struct host_thread thread;
+static struct fermata_run page;
+static struct fermata_clock clock_page;
+static struct vmx_vcpu *s;
+
+static void (*guest)(u64 *regs); /* what the guest does in its turn */
+static u32 entry_fails;		 /* what vmx_enter() says */
+
+const char vmx_exit_point[1];
+
+u32 vmx_enter(u64 *regs, bool launched, u64 *host_rsp)
+{
+	assert_ptr_equal(regs, page.regs);
+	if (entry_fails)
+		return entry_fails;
+	guest(regs);
+	return 0;
+}
+
+/* ---- kernel/vmx/host.c */
+
+void vmx_host_constants(struct vmx_cpu *cpu)
+{
+}
+
+void vmx_host_load(struct vcpu *vcpu)
+{
+}
+
+void vmx_host_restore(struct vcpu *vcpu)
+{
+}
+
+/* ---- a processor with everything */
+
+static struct cpu_words intel(u32 leaf, u32 subleaf)
+{
+	if (leaf == 0)
+		return (struct cpu_words){ 0x16, 0x756e6547, 0x6c65746e, 0x49656e69 };
+	return fake_cpuid(leaf, subleaf);
+}
+
+static void set_capabilities(void)
+{
+	u32 msr;
+
+	for (msr = MSR_VMX_PIN; msr <= MSR_VMX_ENTRY; msr++)
+		*fake_msr(msr) = 0xffffffff00000000;
+	*fake_msr(MSR_VMX_BASIC) = (u64)BASIC_WRITE_BACK << 50 | 1;
+	*fake_msr(MSR_VMX_PROC2) = 0xffffffff00000000;
+	*fake_msr(MSR_VMX_EPT_VPID_CAP) = ~0ull;
+	*fake_msr(MSR_VMX_CR0_FIXED1) = ~0ull;
+	*fake_msr(MSR_VMX_CR4_FIXED1) = ~0ull;
+	*fake_msr(0x3a) = BIT(0) | BIT(2); /* IA32_FEATURE_CONTROL: locked, VMX on */
+}
+
+static int begin(void **state)
+{
+	struct fermata_caps caps = { .xcr0 = 7, .tsc_khz = 1000000, .phys_bits = 48 };
+
+	host_test_reset();
+	fake_processor_reset();
+	fake_processor.cpuid = intel;
+	set_capabilities();
+	memset(&fake_vmcs, 0, sizeof(fake_vmcs));
+	memset(&vm, 0, sizeof(vm));
+	memset(v, 0, sizeof(*v));
+	memset(&page, 0, sizeof(page));
+	entry_fails = 0;
+	vmx_backend.detect(&caps);
+	assert_int_equal(caps.blocked, 0);
+	assert_int_equal(vmx_backend.setup(0), 0);
+	assert_int_equal(vmx_backend.cpu_on(), 0);
+	assert_int_equal(vm_init(&vm, &vmx_backend, &caps, &(struct fermata_vm_config){ 0 },
+				 &clock_page),
+			 0);
+	assert_int_equal(vcpu_init(v, &vm, 0, &thread, &page), 0);
+	s = v->hw;
+	host_guest_begin(v->thread, 1, 0);
+	vmx_backend.load(v, 0);
+	return 0;
+}
+
+static int end(void **state)
+{
+	vmx_backend.unload(v);
+	host_guest_end(v->thread);
+	vcpu_destroy(v);
+	vm_destroy(&vm);
+	vmx_backend.cpu_off();
+	vmx_backend.teardown();
+	assert_int_equal(host_test_leaks(), 0);
+	return 0;
+}
+
+#define VMX_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+/* ---- what an exit costs */
+
+static u32 reason;
+static u64 qualification;
+
+static void exits(u64 *regs)
+{
+	fake_vmcs.field[VMCS_EXIT_REASON] = reason;
+	fake_vmcs.field[VMCS_EXIT_QUALIFICATION] = qualification;
+	fake_vmcs.field[VMCS_EXIT_INSTRUCTION_LENGTH] = 2;
+}
+
+/* From one exit of that kind to the next: the record, the answer, the entry. docs/vmx.md has the table. */
+static void costs(u32 exit_reason, u32 reads, u32 writes)
+{
+	guest = exits;
+	reason = exit_reason;
+	vmx_run(v);
+	fake_vmcs.reads = fake_vmcs.writes = 0;
+	exit_answer(v);
+	vmx_run(v);
+	assert_int_equal(fake_vmcs.reads, reads);
+	assert_int_equal(fake_vmcs.writes, writes);
+}
+
+static void cpuid_cost(void **state)
+{
+	costs(VMX_EXIT_CPUID, 4, 1);
+	assert_int_equal(v->exit.kind, EXIT_CPUID);
+}
+
+static void hypercall_cost(void **state)
+{
+	costs(VMX_EXIT_VMCALL, 4, 1);
+	assert_int_equal((s64)page.regs[FERMATA_RAX], -38);
+}
+
+static void rdtsc_cost(void **state)
+{
+	costs(VMX_EXIT_RDTSC, 4, 1);
+}
+
+static void msr_cost(void **state)
+{
+	page.regs[FERMATA_RCX] = ARCH_MSR_APIC_BASE;
+	costs(VMX_EXIT_MSR_READ, 4, 1);
+	assert_int_equal(page.regs[FERMATA_RAX], 0xfee00900);
+	page.regs[FERMATA_RCX] = ARCH_MSR_MTRR_DEF_TYPE;
+	page.regs[FERMATA_RAX] = 6;
+	page.regs[FERMATA_RDX] = 0;
+	costs(VMX_EXIT_MSR_WRITE, 4, 1);
+	assert_int_equal(v->mtrr.def_type, 6);
+	/* The TSC offset goes in. */
+	page.regs[FERMATA_RCX] = ARCH_MSR_TSC_ADJUST;
+	costs(VMX_EXIT_MSR_WRITE, 4, 2);
+}
+
+/* A port whose reads are foretold; to user space the record and the entry cost the same. */
+static void port_cost(void **state)
+{
+	const struct fermata_forecast counter = {
+		.kind = FERMATA_FORECAST_COUNTER, .port = 0x608, .size = 4, .hz = 3579545
+	};
+
+	assert_int_equal(forecast_set(&vm.forecasts, &counter), 0);
+	qualification = 0x608 << 16 | BIT(3) | 3;
+	costs(VMX_EXIT_IO, 5, 1);
+	assert_int_equal(v->exit.kind, EXIT_IO);
+	assert_int_equal(v->advance, 0); /* done by the entry */
+}
+
+static void fault_cost(void **state)
+{
+	qualification = EPT_LINEAR_VALID | EPT_FINAL | EPT_WRITE;
+	costs(VMX_EXIT_EPT_VIOLATION, 5, 0);
+	assert_int_equal(v->exit.kind, EXIT_NESTED_FAULT);
+}
+
+static void interrupt_cost(void **state)
+{
+	costs(VMX_EXIT_EXTERNAL_INTERRUPT, 2, 0);
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	costs(VMX_EXIT_PREEMPTION_TIMER, 2, 0);
+}
+
+/* An event on its way in: one write; where an error code goes with it, two. */
+static void injection_cost(void **state)
+{
+	guest = exits;
+	reason = VMX_EXIT_EXTERNAL_INTERRUPT;
+	vmx_run(v);
+	fake_vmcs.reads = fake_vmcs.writes = 0;
+	vmx_inject(v, &(struct event){ .kind = EVENT_INTERRUPT, .vector = 0x40 });
+	assert_int_equal(fake_vmcs.reads, 0);
+	assert_int_equal(fake_vmcs.writes, 1);
+	assert_int_equal(fake_vmcs.field[VMCS_ENTRY_INTERRUPTION_INFO],
+			 0x40 | INTERRUPTION_EXTERNAL | INTERRUPTION_VALID);
+}
+
+/* ---- the turn itself */
+
+static void goes_on(void **state)
+{
+	u64 rip = s->rip;
+
+	guest = exits;
+	reason = VMX_EXIT_CPUID;
+	fake_vmcs.field[VMCS_GUEST_RIP] = rip;
+	vmx_run(v);
+	assert_int_equal(v->exit.rip, rip);
+	assert_int_equal(v->exit.length, 2);
+	assert_int_equal(exit_answer(v), GO_ON);
+	vmx_run(v);
+	assert_int_equal(fake_vmcs.field[VMCS_GUEST_RIP], rip + 2);
+	assert_true(s->launched);
+}
+
+static u64 rsp_seen, cr2_seen;
+
+static void looks(u64 *regs)
+{
+	exits(regs);
+	rsp_seen = fake_vmcs.field[VMCS_GUEST_RSP];
+	cr2_seen = fake_processor.cr2;
+	fake_processor.cr2 = 0x2000;
+	s->virtual_apic[0x80 / 4] = 0x90;
+}
+
+static void by_hand(void **state)
+{
+	guest = looks;
+	reason = VMX_EXIT_CPUID;
+	page.regs[FERMATA_RSP] = 0x7000;
+	s->extra |= EXTRA_RSP;
+	v->cr2 = 0x1000;
+	vmx_run(v);
+	assert_int_equal(rsp_seen, 0x7000);
+	assert_int_equal(cr2_seen, 0x1000);
+	assert_int_equal(v->cr2, 0x2000);
+	assert_int_equal(apic_tpr(&v->apic), 9);
+	page.regs[FERMATA_RSP] = 0x8000; /* the VMCS has its own by now */
+	vmx_run(v);
+	assert_int_equal(rsp_seen, 0x7000);
+}
+
+static void breakpoints(void **state)
+{
+	guest = exits;
+	vmx_run(v);
+	assert_int_equal(fake_processor.dr_writes, 0);
+	v->dr[1] = 0x1234;
+	v->dr7 = ARCH_DR7_FIXED | BIT(2);
+	v->dirty |= DIRTY_DEBUG;
+	vmx_run(v);
+	assert_int_equal(fake_processor.dr[1], 0x1234);
+	assert_int_equal(fake_processor.dr[7], ARCH_DR7_FIXED);
+	assert_int_equal(fake_vmcs.field[VMCS_GUEST_DR7], v->dr7);
+	v->dr7 = ARCH_DR7_FIXED;
+	v->dirty |= DIRTY_DEBUG;
+	fake_processor.dr_writes = 0;
+	vmx_run(v);
+	assert_int_equal(fake_processor.dr_writes, 0);
+}
+
+/* Below the threshold the guest's write to CR8 exits. */
+static void tpr_threshold(void **state)
+{
+	guest = exits;
+	apic_set_tpr(&v->apic, 8);
+	v->apic.irr_highest = 0x51;
+	vmx_run(v);
+	assert_int_equal(fake_vmcs.field[VMCS_TPR_THRESHOLD], 5);
+	v->apic.irr_highest = 0;
+	vmx_run(v);
+	assert_int_equal(fake_vmcs.field[VMCS_TPR_THRESHOLD], 0);
+}
+
+static void refusals(void **state)
+{
+	guest = exits;
+	entry_fails = 1;
+	fake_vmcs.field[VMCS_INSTRUCTION_ERROR] = 7;
+	vmx_run(v);
+	assert_int_equal(v->exit.kind, EXIT_FAIL_ENTRY);
+	assert_int_equal(v->exit.code, VMX_INSTRUCTION_FAILED);
+	assert_int_equal(v->exit.info1, 7);
+	assert_false(s->launched);
+	entry_fails = 0;
+	reason = VMX_ENTRY_FAILURE | 33;
+	qualification = 4;
+	vmx_run(v);
+	assert_int_equal(v->exit.kind, EXIT_FAIL_ENTRY);
+	assert_int_equal(v->exit.code, 33);
+	assert_int_equal(v->exit.info1, 4);
+	assert_int_equal(fake_processor.machine_checks, 0);
+	reason = VMX_ENTRY_FAILURE | VMX_EXIT_MACHINE_CHECK;
+	vmx_run(v);
+	assert_int_equal(fake_processor.machine_checks, 1);
+}
+
+/* The host has switched VMX off: nobody's fault, and nothing to report. */
+static void switched_off(void **state)
+{
+	guest = exits;
+	entry_fails = 2;
+	vmx_cpus[0].on = false;
+	vmx_run(v);
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	vmx_cpus[0].on = true;
+}
+
+static void unknown_reasons(void **state)
+{
+	guest = exits;
+	reason = 200;
+	vmx_run(v);
+	assert_int_equal(v->exit.kind, EXIT_UNCLAIMED);
+	assert_int_equal(v->exit.code, 200);
+	reason = VMX_EXIT_EPT_MISCONFIG;
+	fake_vmcs.field[VMCS_GUEST_PHYSICAL_ADDRESS] = 0x5000;
+	vmx_run(v);
+	assert_int_equal(v->exit.kind, EXIT_UNCLAIMED);
+	assert_int_equal(v->exit.info2, 0x5000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		VMX_TEST(cpuid_cost),	  VMX_TEST(hypercall_cost), VMX_TEST(rdtsc_cost),
+		VMX_TEST(msr_cost),	  VMX_TEST(port_cost),	    VMX_TEST(fault_cost),
+		VMX_TEST(interrupt_cost), VMX_TEST(injection_cost), VMX_TEST(goes_on),
+		VMX_TEST(by_hand),	  VMX_TEST(breakpoints),    VMX_TEST(tpr_threshold),
+		VMX_TEST(refusals),	  VMX_TEST(switched_off),   VMX_TEST(unknown_reasons),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
