@@ -157,12 +157,17 @@ void svm_apply(struct vcpu *v)
 		c->n_cr3 = v->vm->memory.radix.root_phys;
 		c->clean &= ~CLEAN_NESTED;
 	}
-	if (v->shadow && dirty & (DIRTY_CR3 | DIRTY_CR2)) {
+	if (v->shadow && dirty & DIRTY_CR3) {
 		c->cr3 = v->shadow->cpu.root_phys;
-		if (dirty & DIRTY_CR2)
-			c->cr2 = v->cr2;
-		c->clean &= ~(CLEAN_CR | CLEAN_CR2);
+		c->clean &= ~CLEAN_CR;
 	}
+	if (dirty & DIRTY_CR2) {
+		c->cr2 = v->cr2;
+		c->clean &= ~CLEAN_CR2;
+	}
+	/* VMRUN loads it (APM 2 15.5.1); in Bochs it does not, and the guest would find the host's. */
+	if (dirty & (DIRTY_ROOT | DIRTY_CR2))
+		cpu_write_cr2(c->cr2);
 	if (dirty & (DIRTY_ROOT | DIRTY_FLUSH))
 		svm_pay(v);
 }
@@ -309,9 +314,10 @@ int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 		c->clean &= ~(CLEAN_SEG | CLEAN_DT);
 	}
 	if (mask & FERMATA_STATE_CONTROL) {
-		c->cr2 = v->cr2 = state->control.cr2;
+		v->cr2 = state->control.cr2;
+		v->dirty |= DIRTY_CR2;
 		*s->cr3 = state->control.cr3;
-		c->clean &= ~(CLEAN_CR2 | CLEAN_CR);
+		c->clean &= ~CLEAN_CR;
 	}
 	if (mask & FERMATA_STATE_MSRS) {
 		c->star = state->msrs.star;

@@ -9,4 +9,4 @@ command -v bochs-bin >/dev/null || {
 	echo '1..0 # SKIP Bochs is not installed; make bochs installs it'
 	exit
 }
-exec tests/system/20-guests.t -b bochs:ryzen control cpuid fpu idle interrupts mmio modes msr paging timer tsc
+exec tests/system/20-guests.t -b bochs:ryzen control cpuid fpu idle interrupts mmio modes msr paging ports timer tsc
