@@ -8,9 +8,10 @@
 # Its CPUs take turns: what QEMU 7.2 cannot do with CPUs in parallel is in box/README.md.
 cd "$(dirname "$0")/../.." || exit 1
 box=$PWD/build/box/box-sh
-modules=$(sed 's,^,build/abuse/modules/,' build/abuse/modules.order)
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+grep -v kvm-intel build/abuse/modules.order >"$dir/modules.order"
+modules=$(sed 's,^,build/abuse/modules/,' "$dir/modules.order")
 
 count=0
 number() { # passes TAP on, numbered
@@ -61,7 +62,7 @@ boot() { # GROUPS OPTION...: one box with these groups
 	shift
 	# shellcheck disable=SC2086
 	"$box" -m 700 "$@" "$dir/abuse.sh" "$dir/groups" "$dir/trouble" build/abuse/abuse \
-		build/abuse/modules.order $modules >"$dir/out" 2>&1
+		"$dir/modules.order" $modules >"$dir/out" 2>&1
 	status=$?
 	number <"$dir/out"
 }

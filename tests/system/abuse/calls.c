@@ -124,7 +124,9 @@ static void wrong_device_fields(int device)
 	struct fermata_vm_config config = { 0 };
 	static struct fermata_cpuid cpuid;
 
-	SPOIL(device, FERMATA_CREATE_VM, config, flags, 1, EINVAL);
+	SPOIL(device, FERMATA_CREATE_VM, config, flags, FERMATA_VM_FLAGS + 1, EINVAL);
+	SPOIL(device, FERMATA_CREATE_VM, config, flags, FERMATA_VM_SHADOW | FERMATA_VM_NESTED,
+	      EINVAL);
 	SPOIL(device, FERMATA_CREATE_VM, config, flags, 1u << 31, EINVAL);
 	for (size_t i = 0; i < ARRAY_SIZE(config.reserved); i++)
 		SPOIL(device, FERMATA_CREATE_VM, config, reserved[i], 1, EINVAL);

@@ -119,21 +119,29 @@ void abuse_leaks(void)
 
 static struct guest g;
 static uint8_t *data;
-static volatile bool stop;
+static volatile bool stop, disturbed;
 static int vcpu_tid[2];
+static unsigned counted[2];
 
 #define SIZE (4 * MIB)
 
 static void *counter(void *n)
 {
 	unsigned i = (uintptr_t)n;
+	int result;
 
 	vcpu_tid[i] = syscall(SYS_gettid);
-	return (void *)(intptr_t)count_run(&g, i, times(400));
+	/* A slow machine may need longer for the disturbance than for the counting: there is more. */
+	do {
+		result = count_run(&g, i, times(400));
+		counted[i] += times(400);
+	} while (!result && !disturbed);
+	return (void *)(intptr_t)result;
 }
 
 static void *load(void *unused)
 {
+	disturbed = true;
 	while (!stop)
 		;
 	return NULL;
@@ -147,6 +155,7 @@ static void *migrate(void *unused)
 		CPU_ZERO(&set);
 		CPU_SET(turn & 1, &set);
 		sched_setaffinity(vcpu_tid[turn >> 1 & 1], sizeof(set), &set);
+		disturbed = turn > 8;
 		sleep_us(1000);
 	}
 	return NULL;
@@ -160,6 +169,7 @@ static void *unplug(void *unused)
 		cpu_changes += write_file("/sys/devices/system/cpu/cpu1/online", "0");
 		sleep_us(20000);
 		cpu_changes += write_file("/sys/devices/system/cpu/cpu1/online", "1");
+		disturbed = true;
 		sleep_us(20000);
 	}
 	return NULL;
@@ -173,8 +183,9 @@ static void counted_during(const char *name, void *(*disturb)(void *), unsigned 
 	guest_new(&g, 2, MODE_LONG);
 	data = ram_new(SIZE);
 	must(!slot_set(g.vm, 1, DATA_AT, SIZE, data, 0), "SET_MEMORY");
-	stop = false;
+	stop = disturbed = false;
 	for (uintptr_t i = 0; i < 2; i++) {
+		counted[i] = 0;
 		count_setup(&g, i, SIZE);
 		must(!pthread_create(&vcpu[i], NULL, counter, (void *)i), "pthread_create");
 	}
@@ -186,7 +197,7 @@ static void counted_during(const char *name, void *(*disturb)(void *), unsigned 
 	stop = true;
 	for (unsigned i = 0; i < threads; i++)
 		pthread_join(other[i], NULL);
-	ok(!result[0] && !result[1] && !count_wrong(data, SIZE, 2 * times(400)),
+	ok(!result[0] && !result[1] && !count_wrong(data, SIZE, counted[0] + counted[1]),
 	   "%s: the guest counts right", name);
 	guest_end(&g);
 	munmap(data, SIZE);
@@ -194,11 +205,13 @@ static void counted_during(const char *name, void *(*disturb)(void *), unsigned 
 
 void abuse_cpus(void)
 {
+	int result;
+
 	ticks(10000);
 	counted_during("competing load", load, 3);
 	counted_during("a new processor each millisecond", migrate, 1);
 	counted_during("a processor goes and comes", unplug, 1);
-	ok(cpu_changes >= 2, "it went and came %u times", cpu_changes);
+	ok(cpu_changes >= 2, "it went and came");
 	write_file("/sys/devices/system/cpu/cpu1/online", "0");
 	guest_new(&g, 1, MODE_LONG);
 	guest_end(&g);
@@ -212,7 +225,9 @@ void abuse_cpus(void)
 		CPU_ZERO(&set);
 		CPU_SET(cpu, &set);
 		must(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
-		ok(!ioctl(g.vcpu[0], FERMATA_RUN, 0) && g.page[0]->exit.reason == FERMATA_EXIT_MMIO,
+		while ((result = ioctl(g.vcpu[0], FERMATA_RUN, 0)) && errno == EINTR)
+			;
+		ok(!result && g.page[0]->exit.reason == FERMATA_EXIT_MMIO,
 		   "a guest runs on processor %u", cpu);
 	}
 	guest_end(&g);
