@@ -314,10 +314,10 @@ int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 		c->clean &= ~(CLEAN_SEG | CLEAN_DT);
 	}
 	if (mask & FERMATA_STATE_CONTROL) {
-		v->cr2 = state->control.cr2;
+		c->cr2 = v->cr2 = state->control.cr2;
 		v->dirty |= DIRTY_CR2;
 		*s->cr3 = state->control.cr3;
-		c->clean &= ~CLEAN_CR;
+		c->clean &= ~(CLEAN_CR2 | CLEAN_CR);
 	}
 	if (mask & FERMATA_STATE_MSRS) {
 		c->star = state->msrs.star;

@@ -108,6 +108,23 @@ static void flags_and_step(void **state)
 	v->advance = 0;
 }
 
+/* A processor that does not load CR2 at VMRUN has the guest's in it all the same. */
+static void page_fault_address(void **state)
+{
+	memset(&in, 0, sizeof(in));
+	in.control.cr2 = 0x1234;
+	svm_set_state(v, &in, FERMATA_STATE_CONTROL);
+	svm_apply(v);
+	assert_int_equal(c->cr2, 0x1234);
+	assert_int_equal(fake_processor.cr2, 0x1234);
+	c->cr2 = 0x5678;	    /* the guest's last, as VMEXIT saves it */
+	fake_processor.cr2 = 0xbad; /* a fault of the host's, elsewhere */
+	v->dirty |= DIRTY_ROOT;	    /* by svm_load() */
+	svm_apply(v);
+	assert_int_equal(c->cr2, 0x5678);
+	assert_int_equal(fake_processor.cr2, 0x5678);
+}
+
 /* CR0.TS, CR0.MP and DR6 are the guest's without an exit, unless we are about to change them. */
 static void sync(void **state)
 {
@@ -207,7 +224,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(clock_modes),    TEST(round_trip), TEST(masks), TEST(unusable),
-		TEST(flags_and_step), TEST(sync),	TEST(modes),
+		TEST(flags_and_step), TEST(sync),	TEST(modes), TEST(page_fault_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
