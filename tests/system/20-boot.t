@@ -71,7 +71,8 @@ variant() { # NAME OPTIONS TYPED
 }
 END_OF_TEXT
 
-# Two at a time, because the box has two processors; the last one beside the guest that will be idle.
+# Two at a time, the last one beside the guest that will be idle. The box has one processor: what
+# QEMU 7.2 cannot do with several in parallel is in box/README.md.
 for my $i (0 .. $#variants) {
 	my ($name, $append, $typed) = @{ $variants[$i] };
 	$script .= "variant $name '$append' '" . ($typed // 'exit') . "' &\n";
@@ -105,7 +106,7 @@ END_OF_TEXT
 $script .= join '', map { "echo '\@\@ $_->[0]'; cat /tmp/$_->[0]\n" } @variants;
 $script .= "echo '\@\@ host'; dmesg\necho '\@\@ module'; cat /sys/module/fermata/refcnt\n";
 
-my ($status, $out) = box([ '-m', 640 ], $script, 'build/box/vmlinuz', 'build/guest/initrd.cpio.gz', "$dir/commands");
+my ($status, $out) = box([ '-c', '1', '-m', 640 ], $script, 'build/box/vmlinuz', 'build/guest/initrd.cpio.gz', "$dir/commands");
 is($status, 0, 'the box ends as it should');
 my %section = sections($out);
 my $boot = $section{boot} // '';

@@ -320,7 +320,9 @@ void abuse_memory(void)
 	forked_copy();
 	written_from_outside();
 	shared_by_two(0, "memfd");
-	write_file("/proc/sys/vm/nr_hugepages", "8");
+	/* The kernel stops looking for huge pages when a signal comes; it has those it found. */
+	for (int try = 0; try < 100 && read_number("/proc/sys/vm/nr_hugepages", "") < 8; try++)
+		write_file("/proc/sys/vm/nr_hugepages", "8");
 	shared_by_two(MFD_HUGETLB, "hugetlbfs");
 	write_file("/proc/sys/vm/nr_hugepages", "0");
 	tormented("undisturbed", nothing, 20);
