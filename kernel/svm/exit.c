@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* From the VMCB's exit code to the neutral exit record: APM 2 appendix C. */
 #include "svm/svm.h"
+#include "core/insn.h"
 #include "core/processor.h"
 #include "memory/radix.h"
 
@@ -30,6 +31,8 @@ static void svm_interrupted_event(struct vcpu *v, u64 info)
 		((struct svm_vcpu *)v->hw)->nmi_masked = false;
 }
 
+static u8 svm_plain_register(struct vcpu *v, const struct vmcb *c, u8 opcode, u8 mask, u8 bits);
+
 static void svm_mov_record(struct vcpu *v, const struct vmcb *c, u8 kind, u8 number)
 {
 	struct exit *x = &v->exit;
@@ -45,6 +48,11 @@ static void svm_mov_record(struct vcpu *v, const struct vmcb *c, u8 kind, u8 num
 	x->mov.decoded = svm_features & SVM_FEATURE_DECODE_ASSISTS &&
 			 (kind >= EXIT_DR_READ || c->exitinfo1 >> 63);
 	x->mov.reg = c->exitinfo1 & 0xf;
+	if (svm_features & SVM_FEATURE_DECODE_ASSISTS || kind > EXIT_CR_WRITE || number > 7)
+		return;
+	x->mov.reg = svm_plain_register(v, c, kind == EXIT_CR_READ ? 0x20 : 0x22, 0xf8,
+					0xc0 | number << 3);
+	x->mov.decoded = x->mov.reg != INSN_NO_REG;
 }
 
 static void svm_io_record(struct exit *x, const struct vmcb *c)
@@ -155,14 +163,62 @@ void svm_code_forget(struct svm_vcpu *s)
 		s->code[i].page = GUEST_CODE_NONE;
 }
 
-/* For the next time, then. */
-static noinline u8 svm_code_find(struct vcpu *v, const struct vmcb *c, struct guest_code *code)
+/* In two registers: a variable whose address is taken would cost the common way a store. */
+struct svm_word {
+	u64 bytes;
+	u64 found;
+};
+
+static noinline struct svm_word svm_code_find(struct vcpu *v, const struct vmcb *c,
+					      struct guest_code *code)
 {
+	struct guest_memory *memory = &v->vm->memory;
+	struct svm_word word = { 0 };
 	struct where where;
 
 	svm_where(v, &where);
-	guest_code_find(&v->vm->memory, code, &where.paging, c->rip);
-	return 0;
+	word.found = guest_code_find(memory, code, &where.paging, c->rip) &&
+		     guest_code_read(memory, code, where.paging.cr3, c->rip, &word.bytes);
+	return word;
+}
+
+/* The first bytes of the code at RIP, in 64-bit mode. False: they cannot be had so easily. */
+static __always_inline bool svm_plain_word(struct vcpu *v, const struct vmcb *c, u64 *word)
+{
+	struct svm_vcpu *s = v->hw;
+	struct guest_code *code = &s->code[c->rip >> 12 & (SVM_CODE_PAGES - 1)];
+	u64 cr3 = unlikely(v->shadow) ? v->shadow->cr3 : c->cr3;
+	struct svm_word found;
+
+	if (!(v->efer & ARCH_EFER_LMA) || !(c->cs.attrib & ARCH_SEG_L))
+		return false;
+	if (likely(guest_code_read(&v->vm->memory, code, cr3, c->rip, word)))
+		return true;
+	found = svm_code_find(v, c, code);
+	*word = found.bytes;
+	return found.found;
+}
+
+/*
+ * MOV to and from CR and INVLPG as compilers write them: an optional REX.B, 0F, the opcode, ModRM. Its low
+ * bits name the answer, a register; INSN_NO_REG: it is written in another way.
+ */
+static u8 svm_plain_register(struct vcpu *v, const struct vmcb *c, u8 opcode, u8 mask, u8 bits)
+{
+	u8 high = 0, modrm;
+	u64 word;
+
+	if (!svm_plain_word(v, c, &word))
+		return INSN_NO_REG;
+	if ((word & 0xff) == 0x41) {
+		high = 8;
+		word >>= 8;
+	}
+	modrm = word >> 16;
+	if ((word & 0xffff) != (0x0fu | opcode << 8) || (modrm & mask) != bits)
+		return INSN_NO_REG;
+	v->exit.length = high ? 4 : 3;
+	return (modrm & 7) | high;
 }
 
 /*
@@ -171,23 +227,39 @@ static noinline u8 svm_code_find(struct vcpu *v, const struct vmcb *c, struct gu
  */
 static u8 svm_plain_length(struct vcpu *v, const struct vmcb *c, u8 kind)
 {
-	struct svm_vcpu *s = v->hw;
-	struct guest_code *code = &s->code[c->rip >> 12 & (SVM_CODE_PAGES - 1)];
-	u64 cr3 = unlikely(v->shadow) ? v->shadow->cr3 : c->cr3, word;
+	u64 word;
 
-	if (!plain[kind].length || !(v->efer & ARCH_EFER_LMA) || !(c->cs.attrib & ARCH_SEG_L))
+	if (!plain[kind].length || !svm_plain_word(v, c, &word))
 		return 0;
-	if (!guest_code_read(&v->vm->memory, code, cr3, c->rip, &word))
-		return svm_code_find(v, c, code);
 	return (word & plain[kind].mask) == plain[kind].bytes ? plain[kind].length : 0;
 }
 
 /* APM 2 15.7.1 */
-static u8 svm_length(struct vcpu *v, const struct vmcb *c, u8 kind)
+static __always_inline u8 svm_length(struct vcpu *v, const struct vmcb *c, u8 kind)
 {
 	if (unlikely(!(svm_features & SVM_FEATURE_NRIPS)))
 		return svm_plain_length(v, c, kind);
 	return c->next_rip - c->rip <= 15 ? c->next_rip - c->rip : 0;
+}
+
+/* The address: APM 2 15.33.2, or in a register. Without a length exit_length() looks for it. */
+static void svm_invlpg_record(struct vcpu *v, const struct vmcb *c)
+{
+	struct exit *x = &v->exit;
+	u8 reg;
+
+	x->kind = EXIT_INVLPG;
+	x->linear = c->exitinfo1;
+	if (svm_features & SVM_FEATURE_DECODE_ASSISTS) {
+		x->length = svm_length(v, c, EXIT_INVLPG);
+		return;
+	}
+	reg = svm_plain_register(v, c, 0x01, 0xf8, 0x38);
+	/* Behind those of RSP, RBP, R12 and R13 comes more (SDM 2A table 2-2). */
+	if (reg == INSN_NO_REG || (reg & 6) == 4)
+		x->length = 0;
+	else
+		x->linear = v->page->regs[reg];
 }
 
 void svm_exit_record(struct vcpu *v)
@@ -256,12 +328,9 @@ void svm_exit_record(struct vcpu *v)
 		x->kind = EXIT_TABLE;
 		x->table = svm_tables[code - SVM_EXIT_IDTR_READ];
 		break;
-	case SVM_EXIT_INVLPG: /* the address: APM 2 15.33.2; exit_length() finds it otherwise */
-		x->kind = EXIT_INVLPG;
-		x->linear = c->exitinfo1;
-		if (!(svm_features & SVM_FEATURE_DECODE_ASSISTS))
-			return;
-		break;
+	case SVM_EXIT_INVLPG:
+		svm_invlpg_record(v, c);
+		return;
 	case SVM_EXIT_IRET:
 		svm_iret(v);
 		x->kind = EXIT_NOTHING;
@@ -272,5 +341,6 @@ void svm_exit_record(struct vcpu *v)
 	default:
 		return;
 	}
-	x->length = svm_length(v, c, x->kind);
+	if (!x->length)
+		x->length = svm_length(v, c, x->kind);
 }

@@ -256,10 +256,6 @@ static void lengths_from_code(void **state)
 	for (i = 0; i < ARRAY_SIZE(row); i++) {
 		memcpy(ram + 0x6010, row[i].bytes, 3);
 		c->rip = 0x5010;
-		if (!i) { /* found once */
-			exits(row[i].code, row[i].info1, 0);
-			assert_int_equal(v->exit.length, 0);
-		}
 		exits(row[i].code, row[i].info1, 0);
 		assert_int_equal(v->exit.length, row[i].length);
 	}
@@ -267,21 +263,16 @@ static void lengths_from_code(void **state)
 	memcpy(ram + 0x7010, "\xf4", 1);
 	pte[5] = 0x7007;
 	exits(SVM_EXIT_HLT, 0, 0);
-	assert_int_equal(v->exit.length, 0);
-	exits(SVM_EXIT_HLT, 0, 0);
 	assert_int_equal(v->exit.length, 1);
 	c->cr3 = 0x9000; /* nothing is there */
 	exits(SVM_EXIT_HLT, 0, 0);
-	exits(SVM_EXIT_HLT, 0, 0);
 	assert_int_equal(v->exit.length, 0);
 	c->cr3 = 0x1000;
-	exits(SVM_EXIT_HLT, 0, 0);
 	exits(SVM_EXIT_HLT, 0, 0);
 	assert_int_equal(v->exit.length, 1);
 	/* Too near the page's end, other modes, and a guest that has switched: not from here. */
 	memcpy(ram + 0x7ff9, "\xf4", 1);
 	c->rip = 0x5ff9;
-	exits(SVM_EXIT_HLT, 0, 0);
 	exits(SVM_EXIT_HLT, 0, 0);
 	assert_int_equal(v->exit.length, 0);
 	c->rip = 0x5010;
@@ -293,7 +284,7 @@ static void lengths_from_code(void **state)
 	c->cs.attrib = ARCH_SEG_L | ARCH_SEG_P;
 	svm_code_forget(s);
 	exits(SVM_EXIT_HLT, 0, 0);
-	assert_int_equal(v->exit.length, 0);
+	assert_int_equal(v->exit.length, 1);
 	/* The way there is walked once: then each entry is read, and the code. */
 	reads = host_test.user_reads;
 	exits(SVM_EXIT_HLT, 0, 0);
@@ -304,6 +295,80 @@ static void lengths_from_code(void **state)
 	assert_int_equal(vm_set_memory(&vm, &slot), 0);
 	exits(SVM_EXIT_HLT, 0, 0);
 	assert_int_equal(v->exit.length, 0);
+}
+
+/* Without decode assists, the operands of MOV CR and INVLPG as compilers write them. */
+static void operands_from_code(void **state)
+{
+	static const struct {
+		u16 code;
+		u8 length, reg; /* 0: left to the decoder */
+		u8 bytes[4];
+	} row[] = {
+		{ SVM_EXIT_READ_CR0 + 3, 3, FERMATA_RAX, { 0x0f, 0x20, 0xd8 } },
+		{ SVM_EXIT_READ_CR0 + 3, 3, FERMATA_RDI, { 0x0f, 0x20, 0xdf } },
+		{ SVM_EXIT_READ_CR0, 4, FERMATA_R12, { 0x41, 0x0f, 0x20, 0xc4 } },
+		{ SVM_EXIT_READ_CR0 + 4, 0, 0, { 0x0f, 0x20, 0xd8 } }, /* CR3's: written over since */
+		{ SVM_EXIT_READ_CR0 + 8, 0, 0, { 0x44, 0x0f, 0x20, 0xc0 } },
+		{ SVM_EXIT_READ_CR0, 0, 0, { 0x0f, 0x01, 0xe0 } }, /* SMSW */
+		{ SVM_EXIT_READ_CR0 + 3, 0, 0, { 0x0f, 0x22, 0xd8 } },
+		{ SVM_EXIT_WRITE_CR0 + 3, 3, FERMATA_RBX, { 0x0f, 0x22, 0xdb } },
+		{ SVM_EXIT_WRITE_CR0 + 4, 4, FERMATA_R15, { 0x41, 0x0f, 0x22, 0xe7 } },
+		{ SVM_EXIT_CR0_SEL_WRITE, 3, FERMATA_RAX, { 0x0f, 0x22, 0xc0 } },
+		{ SVM_EXIT_CR0_SEL_WRITE, 0, 0, { 0x0f, 0x01, 0xf0 } }, /* LMSW */
+		{ SVM_EXIT_WRITE_CR0 + 3,
+		  0,
+		  0,
+		  { 0x0f, 0x22, 0x1b } }, /* mod counts for nothing, says SDM 2B */
+		{ SVM_EXIT_INVLPG, 3, FERMATA_RAX, { 0x0f, 0x01, 0x38 } },
+		{ SVM_EXIT_INVLPG, 4, FERMATA_R9, { 0x41, 0x0f, 0x01, 0x39 } },
+		{ SVM_EXIT_INVLPG, 0, 0, { 0x0f, 0x01, 0x3c } }, /* a SIB byte */
+		{ SVM_EXIT_INVLPG, 0, 0, { 0x0f, 0x01, 0x3d } }, /* relative to RIP */
+		{ SVM_EXIT_INVLPG, 0, 0, { 0x41, 0x0f, 0x01, 0x3c } },
+		{ SVM_EXIT_INVLPG, 0, 0, { 0x0f, 0x01, 0x78 } },       /* a displacement */
+		{ SVM_EXIT_INVLPG, 0, 0, { 0x65, 0x0f, 0x01, 0x38 } }, /* GS has a base */
+		{ SVM_EXIT_INVLPG, 0, 0, { 0x0f, 0x01, 0xf8 } },       /* SWAPGS */
+	};
+	struct fermata_memory slot = { .size = 0x10000 };
+	u8 *ram = host_test_user_map(slot.size, 4096);
+	u32 i;
+
+	slot.user_addr = (uintptr_t)ram;
+	assert_int_equal(vm_set_memory(&vm, &slot), 0);
+	*(u64 *)(ram + 0x1000) = 0x2007;
+	*(u64 *)(ram + 0x2000) = 0x3007;
+	*(u64 *)(ram + 0x3000) = 0x4007;
+	*(u64 *)(ram + 0x4000 + 5 * 8) = 0x6007;
+	v->efer = ARCH_EFER_LMA | ARCH_EFER_LME;
+	c->cr3 = 0x1000;
+	c->cs.attrib = ARCH_SEG_L | ARCH_SEG_P;
+	c->rip = 0x5010;
+	svm_features = 0;
+	for (i = 0; i < 16; i++)
+		page.regs[i] = 0x1000 + i;
+	for (i = 0; i < ARRAY_SIZE(row); i++) {
+		bool invlpg = row[i].code == SVM_EXIT_INVLPG;
+
+		memcpy(ram + 0x6010, row[i].bytes, 4);
+		exits(row[i].code, 0, 0);
+		assert_int_equal(v->exit.length, row[i].length);
+		if (!invlpg)
+			assert_int_equal(v->exit.mov.decoded, !!row[i].length);
+		if (row[i].length && invlpg)
+			assert_int_equal(v->exit.linear, 0x1000 + row[i].reg);
+		else if (row[i].length)
+			assert_int_equal(v->exit.mov.reg, row[i].reg);
+	}
+	/* With NRIPS the length is at hand, the operand is not. */
+	svm_features = SVM_FEATURE_NRIPS;
+	c->next_rip = c->rip + 4;
+	exits(SVM_EXIT_INVLPG, 0, 0);
+	assert_int_equal(v->exit.length, 0);
+	memcpy(ram + 0x6010, "\x41\x0f\x01\x39", 4);
+	exits(SVM_EXIT_INVLPG, 0, 0);
+	assert_int_equal(v->exit.length, 4);
+	assert_int_equal(v->exit.linear, 0x1000 + FERMATA_R9);
+	svm_features = 0;
 }
 
 static void exceptions(void **state)
@@ -388,6 +453,7 @@ int main(void)
 		TEST(synchronized),
 		TEST(lengths),
 		TEST(lengths_from_code),
+		TEST(operands_from_code),
 		TEST(exceptions),
 		TEST(interrupted_events),
 		TEST(iret),
