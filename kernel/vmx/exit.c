@@ -223,7 +223,7 @@ static const struct {
 	[VMX_EXIT_SIPI] = { EXIT_NOTHING, 0 },
 	/* What a lower TPR lets in is delivered before the next entry. */
 	[VMX_EXIT_TPR_BELOW_THRESHOLD] = { EXIT_NOTHING, 0 },
-	[VMX_EXIT_PREEMPTION_TIMER] = { EXIT_UNCLAIMED, 0 },
+	[VMX_EXIT_PREEMPTION_TIMER] = { EXIT_UNCLAIMED, MORE },
 	[VMX_EXIT_INTERRUPT_WINDOW] = { EXIT_WINDOW, 0 },
 	[VMX_EXIT_NMI_WINDOW] = { EXIT_WINDOW, 0 },
 	/* Always exits, and is the hypervisor's to do (SDM 3C 26.2); nothing here does it. */

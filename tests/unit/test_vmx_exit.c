@@ -197,6 +197,7 @@ static void interrupt_cost(void **state)
 	costs(VMX_EXIT_EXTERNAL_INTERRUPT, 2, 0);
 	assert_int_equal(v->exit.kind, EXIT_NOTHING);
 	costs(VMX_EXIT_PREEMPTION_TIMER, 2, 0);
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
 }
 
 /* An event on its way in: one write; where an error code goes with it, two. */
