@@ -4,14 +4,6 @@
 
 #define PDPTE_P BIT_ULL(0)
 
-static struct guest_paging paging_of(struct vcpu *v)
-{
-	struct where where;
-
-	v->backend->where(v, &where);
-	return where.paging;
-}
-
 /*
  * What all vCPUs owe cannot be waited for in guest context, where they might wait for this one. With
  * only one vCPU there is nobody to wait for.
@@ -81,9 +73,10 @@ static void audit(struct vcpu *v)
 static enum verdict load_root(struct vcpu *v)
 {
 	struct shadow_answer answer;
-	struct guest_paging paging = paging_of(v);
+	struct where where;
 
-	switch (shadow_load(&v->vm->memory, &v->shadow->cpu, &paging, &answer)) {
+	v->backend->where(v, &where);
+	switch (shadow_load(&v->vm->memory, &v->shadow->cpu, &where.paging, &answer)) {
 	case SHADOW_REFILL:
 		paging_changed(v);
 		return LEAVE_FOR_HOST;
@@ -200,18 +193,21 @@ static u32 access_of(const struct exit *x, u8 cpl)
 /* inside: in guest context, where the guest's own faults are raised. */
 static enum verdict fault(struct vcpu *v, bool inside)
 {
-	struct guest_paging paging = paging_of(v);
 	struct guest_memory *memory = &v->vm->memory;
 	struct exit *x = &v->exit;
 	struct shadow_answer answer;
 	enum shadow_result result;
 	enum verdict verdict;
-	u32 access = access_of(x, paging.cpl);
+	struct where where;
+	u32 access;
 
-	result = shadow_fault(memory, &v->shadow->cpu, &paging, x->fault.linear, access, &answer);
+	v->backend->where(v, &where);
+	access = access_of(x, where.paging.cpl);
+	result = shadow_fault(memory, &v->shadow->cpu, &where.paging, x->fault.linear, access,
+			      &answer);
 	if (result == SHADOW_SAME && refused_again(v, x->fault.linear) &&
 	    !(access & (FERMATA_ACCESS_USER | FERMATA_ACCESS_SYSTEM)))
-		result = shadow_fault(memory, &v->shadow->cpu, &paging, x->fault.linear,
+		result = shadow_fault(memory, &v->shadow->cpu, &where.paging, x->fault.linear,
 				      access | FERMATA_ACCESS_SYSTEM, &answer);
 	verdict = pay(v, &answer.owed);
 	switch (result) {
@@ -286,7 +282,8 @@ int paging_outside(struct vcpu *v)
 		return exit_handle_fault(v);
 	}
 	err = shadow_refill(&v->vm->memory, &owed);
-	vm_flush(v->vm, &owed, FERMATA_CAUSE_SHADOW);
+	if (owed.kinds)
+		vm_flush(v->vm, &owed, FERMATA_CAUSE_SHADOW);
 	return err;
 }
 

@@ -39,6 +39,7 @@ struct walk {
 	u8 levels;
 	bool nxe;
 	u64 reserved; /* bits reserved in every entry */
+	u64 all;      /* bits that all of a long mode path's entries have */
 	struct guest_walk_path path;
 };
 
@@ -214,6 +215,65 @@ static u32 check_access(const struct walk *walk, const struct guest_walk_result 
 	return code;
 }
 
+/*
+ * walk_tables() in long mode, which every page fault under shadow paging does twice. Tables mostly lie in
+ * the same slot, and nothing is looked up that all levels have in common.
+ */
+static int walk_long(struct walk *walk, struct guest_walk_result *result)
+{
+	const struct slots *slots = walk->slots;
+	const struct slot *slot = &slots->slot[slots->largest];
+	u64 entry = walk->paging->cr3, reserved = walk->reserved, all = ~0ull, any = 0;
+	u32 shift = 12 + 9 * (walk->levels - 1);
+
+	for (u8 level = walk->levels;; level--, shift -= 9) {
+		u64 gpa = (entry & PTE_ADDRESS) | (walk->linear >> (shift - 3) & 0xff8);
+		bool leaf = level == 1;
+
+		result->gpa = gpa;
+		if (unlikely(gpa - slot->gpa >= slot->size)) {
+			slot = slots_search(slots, gpa);
+			if (!slot)
+				return -ENOENT;
+		}
+		if (unlikely(host_read_user_word(&entry, slot->user_addr + (gpa - slot->gpa))))
+			return -EFAULT;
+		walk->path.entry[level].gpa = gpa;
+		walk->path.entry[level].value = entry;
+		if (!(entry & PTE_P)) {
+			result->fault = 1;
+			return 0;
+		}
+		if (!leaf && unlikely(entry & PTE_PS)) {
+			leaf = is_leaf(walk, level, entry);
+			reserved = reserved_bits(walk, level, leaf);
+		}
+		if (unlikely(entry & reserved)) {
+			result->fault = 1;
+			result->error_code = PFERR_PRESENT | PFERR_RSVD;
+			return 0;
+		}
+		all &= entry;
+		any |= entry;
+		if (leaf) {
+			walk->path.leaf = level;
+			break;
+		}
+	}
+	walk->all = all;
+	result->writable = all & PTE_RW;
+	result->user = all & PTE_US;
+	result->executable = !(any & PTE_NX);
+	return 0;
+}
+
+/* Is there nothing for set_accessed() to do? */
+static bool is_accessed(const struct walk *walk, u32 access)
+{
+	return walk->all & PTE_A && (!(access & FERMATA_ACCESS_WRITE) ||
+				     walk->path.entry[walk->path.leaf].value & PTE_D);
+}
+
 /* Down to the leaf. Answers 0 with the rights in result, or with result->fault and its own bits. */
 static int walk_tables(struct walk *walk, struct guest_walk_result *result)
 {
@@ -286,6 +346,8 @@ static u64 leaf_gpa(const struct walk *walk)
 	u64 entry = walk->path.entry[walk->path.leaf].value;
 	u64 offset = BITS(walk_shift(walk, walk->path.leaf) - 1, 0);
 
+	if (walk->path.leaf == 1)
+		return (entry & PTE_ADDRESS) | (walk->linear & 0xfff);
 	if (walk->kind == WALK_32BIT && walk->path.leaf == 2)
 		return (entry & 0xffc00000) | (entry & BITS(20, 13)) << (32 - 13) |
 		       (walk->linear & offset);
@@ -307,7 +369,8 @@ static int walk_once(struct walk *walk, u32 access, struct guest_walk_result *re
 	int err;
 
 	result_init(result);
-	err = walk_tables(walk, result);
+	walk->all = 0;
+	err = walk->kind == WALK_LONG ? walk_long(walk, result) : walk_tables(walk, result);
 	if (err)
 		return err;
 	if (!result->fault) {
@@ -318,7 +381,7 @@ static int walk_once(struct walk *walk, u32 access, struct guest_walk_result *re
 		result->error_code |= access_code(walk, access, user);
 		return 0;
 	}
-	if (!(access & GUEST_WALK_PEEK)) {
+	if (!(access & GUEST_WALK_PEEK) && !is_accessed(walk, access)) {
 		err = set_accessed(walk, access, &result->gpa);
 		if (err)
 			return err;

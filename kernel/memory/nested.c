@@ -139,6 +139,7 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 	u64 offset = gpa & (radix_size(level) - 1);
 	struct radix_leaf leaf;
 	struct flush flush = { 0 };
+	bool found;
 	int err;
 
 	if (page->writable && !(slot->flags & FERMATA_MEMORY_READONLY))
@@ -150,15 +151,14 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 	 * Another vCPU was here first. Not mapping again also keeps a read fault that saw the page
 	 * read-only from taking back what a write fault has just given.
 	 */
-	if (radix_lookup(&memory->radix, gpa, &leaf) && (leaf.access & wanted) == wanted &&
-	    leaf.phys >> 12 == page->phys >> 12) {
+	found = radix_lookup(&memory->radix, gpa, &leaf);
+	if (found && (leaf.access & wanted) == wanted && leaf.phys >> 12 == page->phys >> 12) {
 		memory->spurious++;
 		*level_mapped = leaf.level;
 		return 0;
 	}
 	/* Never so under the protocol above; a leaf to another page must not be left behind, though. */
-	if (memory->unmapping && radix_lookup(&memory->radix, gpa, &leaf) &&
-	    leaf.phys >> 12 != page->phys >> 12)
+	if (found && memory->unmapping && leaf.phys >> 12 != page->phys >> 12)
 		memory->unmapping(memory, gpa - offset, gpa - offset + radix_size(level));
 	err = radix_map(&memory->radix, gpa - offset, level, (page->phys | (gpa & 0xfff)) - offset,
 			access, cache, &flush);
