@@ -32,6 +32,7 @@ code 10
 processes 10
 kill 5
 leaks 2
+clock 5
 kvm 20
 module 20
 END_OF_TEXT

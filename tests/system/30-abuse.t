@@ -73,6 +73,7 @@ swap 50
 state 50
 code 50
 rules 50
+clock 50
 threads 50
 processes 50
 kill 50
@@ -97,6 +98,7 @@ swap 20
 state 20
 code 20
 rules 20
+clock 20
 threads 20
 processes 20
 kill 20

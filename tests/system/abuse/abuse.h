@@ -111,6 +111,7 @@ void abuse_swap(void);
 void abuse_state(void);
 void abuse_code(void);
 void abuse_rules(void);
+void abuse_clock(void);
 void abuse_threads(void);
 void abuse_processes(void);
 void abuse_kill(void);
