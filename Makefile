@@ -6,6 +6,7 @@
 # make bench      Fermata beside KVM; ROW=NAME measures one row, BOX=amd|intel in one box
 # make bench-papers  its figures into README.md and docs/bench.md
 # make test-generations   Debian's kernel on each processor that Bochs has: build/generations.md
+# make test-matrix   the test guests and Debian's kernel: nested and shadow paging, with tags and without
 # make install    DESTDIR, prefix, libdir, includedir, mandir; the module by install-module
 # make clean
 #
@@ -216,6 +217,9 @@ system: all bochs
 test-generations: all bochs
 	$(Q)tests/generations
 
+test-matrix: all bochs
+	$(Q)$(PROVE) -v tests/matrix
+
 # ROW=NAME, or several in quotes: only those. BOX=KIND: only in that box.
 bench: all $(if $(BOX),$(if $(filter amd,$(BOX)),,bochs),bochs) $(bench_files)
 	$(Q)bench/run $(if $(BOX),-b $(BOX)) $(ROW)
@@ -257,6 +261,6 @@ install-module: $(build)/kernel/fermata.ko
 clean:
 	rm -rf $(build)
 
-.PHONY: FORCE all run bochs test units unit check system test-generations format bench bench-papers bench-boot kernel-release install install-module clean
+.PHONY: FORCE all run bochs test units unit check system test-generations test-matrix format bench bench-papers bench-boot kernel-release install install-module clean
 
 -include $(shell find $(build)/obj $(build)/unit/obj -name '*.d' 2>/dev/null)

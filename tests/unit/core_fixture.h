@@ -27,6 +27,7 @@ static struct fermata_run pages[VCPUS];
 static struct fermata_clock clock_page;
 static u8 *ram;
 static u32 created;
+static __attribute__((unused)) u32 vm_flags; /* FERMATA_VM_*, for make_vm() */
 
 static struct vcpu *const v = &vcpus[0];
 static __attribute__((unused)) u64 *const regs = pages[0].regs;
@@ -73,8 +74,8 @@ static inline void make_vm(void)
 	memset(&vm, 0, sizeof(vm));
 	memset(&clock_page, 0, sizeof(clock_page));
 	created = 0;
-	assert_int_equal(vm_init(&vm, &fake_backend, &caps, &(struct fermata_vm_config){ 0 },
-				 &clock_page),
+	assert_int_equal(vm_init(&vm, &fake_backend, &caps,
+				 &(struct fermata_vm_config){ .flags = vm_flags }, &clock_page),
 			 0);
 	ram = host_test_user_map(RAM, 4096);
 	slot.user_addr = (uintptr_t)ram;

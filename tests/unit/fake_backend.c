@@ -157,7 +157,10 @@ static void fake_where(struct vcpu *v, struct where *where)
 
 	memset(where, 0, sizeof(*where));
 	where->paging.cr0 = v->cr0;
-	where->paging.cr3 = hw->cr3;
+	where->paging.cr3 = v->shadow ? v->shadow->cr3 : hw->cr3;
+	where->paging.has_pdptes = v->shadow;
+	if (v->shadow)
+		memcpy(where->paging.pdpte, v->shadow->pdpte, sizeof(where->paging.pdpte));
 	where->paging.cr4 = v->cr4;
 	where->paging.efer = v->efer;
 	where->paging.cpl = hw->cpl;
