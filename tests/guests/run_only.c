@@ -11,6 +11,7 @@ GUEST(.flags = GUEST_RUN_ONLY, .seconds = 60);
 #define TIMER 0x71
 #define MS 1000000ull
 #define PM_HZ 3579545u
+#define PIT_HZ 1193182u
 #define TRIES 400
 
 static volatile u32 fired;
@@ -89,8 +90,41 @@ static bool agree(void)
 	return pm >= (u32)ticks_of(ns_of(before), PM_HZ) && pm <= (u32)ticks_of(ns_of(after), PM_HZ);
 }
 
+static u8 inb(u16 port)
+{
+	u8 value;
+
+	asm volatile("inb %1, %0" : "=a"(value) : "d"(port) : "memory");
+	return value;
+}
+
+/* The PIT's count, and between which two TSCs it was that. */
+struct pit_reading {
+	u64 before, after;
+	u16 count;
+};
+
+static void read_pit(struct pit_reading *r)
+{
+	r->before = rdtsc();
+	outb(PORT_PIT + 3, 0); /* latch channel 0 */
+	r->after = rdtsc();
+	r->count = inb(PORT_PIT);
+	r->count |= inb(PORT_PIT) << 8;
+}
+
+/* What has passed between two readings is what the TSC says, but for whole rounds of 16 bits. */
+static bool pit_agrees(const struct pit_reading *a, const struct pit_reading *b)
+{
+	u64 least = ticks_of(ns_of(b->before) - ns_of(a->after), PIT_HZ);
+	u64 most = ticks_of(ns_of(b->after) - ns_of(a->before), PIT_HZ) + 1;
+
+	return (u16)(a->count - b->count - least) <= most - least;
+}
+
 void guest_main(u32 run)
 {
+	struct pit_reading pit[3];
 	u64 tsc, spent, lapic;
 	u32 pm;
 
@@ -107,6 +141,10 @@ void guest_main(u32 run)
 	apic_write(APIC_LVT_TIMER, TIMER);
 	apic_write(APIC_TIMER_DIVIDE, 0xb);
 	apic_write(APIC_TIMER_INITIAL, 2000 * MS);
+	outb(PORT_PIT + 3, 0x34); /* channel 0, both bytes, mode 2, 65536 */
+	outb(PORT_PIT, 0);
+	outb(PORT_PIT, 0);
+	read_pit(&pit[0]);
 	lapic = apic_read(APIC_TIMER_CURRENT);
 	tsc = rdtsc();
 	pm = inl(PORT_PM_TIMER);
@@ -117,11 +155,15 @@ void guest_main(u32 run)
 	check(lapic - apic_read(APIC_TIMER_CURRENT) < 100 * MS, "... nor by the APIC's timer");
 	say("# it took %u ns\n", (u32)spent);
 	check(agree(), "TSC and PM timer agree");
+	read_pit(&pit[1]);
+	check(pit_agrees(&pit[0], &pit[1]), "TSC and PIT agree");
 	tsc = rdtsc();
 	for (volatile u32 i = 0; i < 20000000; i++)
 		;
 	check(rdtsc() - tsc > 20000, "work takes time");
-	check(agree(), "... and they agree after it");
+	check(agree(), "... and TSC and PM timer agree after it");
+	read_pit(&pit[2]);
+	check(pit_agrees(&pit[1], &pit[2]), "... and TSC and PIT");
 	apic_write(APIC_TIMER_INITIAL, 20 * MS);
 	tsc = rdtsc();
 	while (!fired)
