@@ -43,8 +43,8 @@ static uint64_t number_of(struct json_object *object, const char *name)
 /* An event's number is the member whose name is none of every record's. */
 static const char *number_name(struct json_object *record)
 {
-	static const char *const names[] = { "leaf", "msr", "port",   "cr",	"dr",
-					     "xcr",  "nr",  "vector", "counter" };
+	static const char *const names[] = { "leaf", "msr", "port",   "cr",	 "dr",
+					     "xcr",  "nr",  "vector", "counter", "gpa" };
 	struct json_object *value;
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -133,7 +133,8 @@ void host_guest_tsc_aux(u64 tsc_aux);
 int host_leave(void);
 /* If the thread is in guest mode on `cpu`, makes it exit soon. */
 void host_kick(u32 cpu);
-void host_pause(void); /* in a loop that waits for another CPU */
+void host_kick_self(void); /* ... the guest this CPU is about to enter */
+void host_pause(void);	   /* in a loop that waits for another CPU */
 /* Sleeps until wake(arg); -EINTR for a signal. Somebody who makes it true calls host_wake(). */
 int host_wait(struct host_thread *thread, bool (*wake)(void *arg), void *arg);
 void host_wake(struct host_thread *thread);

@@ -14,6 +14,7 @@
 #define NUMBER_ONLY (1u << FERMATA_FILTER_NUMBER)
 #define WITH_VALUE (1u << FERMATA_FILTER_VALUE)
 #define WITH_GVA (1u << FERMATA_FILTER_GVA)
+#define WITH_GPA (1u << FERMATA_FILTER_GPA)
 
 static const struct {
 	const char *name;
@@ -57,6 +58,9 @@ static const struct {
 	[FERMATA_ON_HYPERCALL] = { "hypercall", "nr" },
 	[FERMATA_ON_CR3_SWITCH] = { "cr3-switch", NULL, WITH_VALUE },
 	[FERMATA_ON_SYSCALL] = { "syscall", "nr" },
+	[FERMATA_ON_READ] = { "read", NULL, WITH_GPA | WITH_GVA },
+	[FERMATA_ON_WRITE] = { "write", NULL, WITH_GPA | WITH_GVA },
+	[FERMATA_ON_EXEC] = { "exec", NULL, WITH_GPA | WITH_GVA },
 };
 
 static const struct {
@@ -65,7 +69,7 @@ static const struct {
 } common[] = {
 	{ "value", FERMATA_FILTER_VALUE }, { "cpl", FERMATA_FILTER_CPL },
 	{ "cr3", FERMATA_FILTER_CR3 },	   { "rip", FERMATA_FILTER_RIP },
-	{ "gva", FERMATA_FILTER_GVA },
+	{ "gva", FERMATA_FILTER_GVA },	   { "gpa", FERMATA_FILTER_GPA },
 };
 
 /* Words that stand for a number, each where its filter is. */
@@ -116,7 +120,10 @@ const char *fermata_event_name(unsigned event)
 
 const char *fermata_event_number_name(unsigned event)
 {
-	return event < FERMATA_ON_EVENTS ? events[event].number : NULL;
+	if (event >= FERMATA_ON_EVENTS)
+		return NULL;
+	/* In a rule that is the filter of its own, which is true of accesses that overlap it. */
+	return events[event].filters & WITH_GPA ? "gpa" : events[event].number;
 }
 
 /* ---- words of a rule */
@@ -268,7 +275,8 @@ static int parse_filter(struct parser *p, struct fermata_rule *rule)
 		return take_filter(p, rule, FERMATA_FILTER_NUMBER, key, number);
 	for (size_t i = 0; i < COUNT(common); i++) {
 		uint8_t filter = common[i].filter;
-		bool has = (filter != FERMATA_FILTER_VALUE && filter != FERMATA_FILTER_GVA) ||
+		bool has = (filter != FERMATA_FILTER_VALUE && filter != FERMATA_FILTER_GVA &&
+			    filter != FERMATA_FILTER_GPA) ||
 			   events[rule->event].filters & 1u << filter;
 
 		if (key_is(p, key, common[i].name) && has)
@@ -280,9 +288,10 @@ static int parse_filter(struct parser *p, struct fermata_rule *rule)
 				  events[rule->event].name, number,
 				  events[rule->event].filters & WITH_VALUE ? ", value=" : "",
 				  events[rule->event].filters & WITH_GVA ? ", gva=" : "");
-	return wrong_part(p, 0, key, "no such filter of %s; it has cpl=, cr3=, rip=%s%s",
+	return wrong_part(p, 0, key, "no such filter of %s; it has cpl=, cr3=, rip=%s%s%s",
 			  events[rule->event].name,
 			  events[rule->event].filters & WITH_VALUE ? ", value=" : "",
+			  events[rule->event].filters & WITH_GPA ? ", gpa=" : "",
 			  events[rule->event].filters & WITH_GVA ? ", gva=" : "");
 }
 
@@ -427,6 +436,8 @@ int fermata_rule_parse(const char *text, struct fermata_rule *rule, struct ferma
 	err = parse_event(&p, rule);
 	while (!err && next_word(&p) && !is(&p, "do"))
 		err = parse_filter(&p, rule);
+	if (!err && events[rule->event].filters & WITH_GPA && !(rule->filters & WITH_GPA))
+		return wrong_word(&p, "which memory? give gpa=A..B before `do`");
 	if (err || !p.length)
 		return err;
 	if (!next_word(&p))

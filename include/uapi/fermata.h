@@ -21,7 +21,7 @@
 #include <linux/types.h>
 
 #define FERMATA_DEVICE "/dev/fermata"
-#define FERMATA_ABI_VERSION 2
+#define FERMATA_ABI_VERSION 3
 
 #define FERMATA_MAX_VCPUS 64
 #define FERMATA_MAX_SLOTS 32
@@ -551,6 +551,7 @@ struct fermata_last_exit {
 #define FERMATA_CAUSE_CPU 7	 /* the vCPU came to a CPU that has not yet paid all it owes */
 #define FERMATA_CAUSE_ROLLOVER 8 /* the CPU ran out of tags */
 #define FERMATA_CAUSE_UNTAGGED 9 /* without tags: every entry */
+#define FERMATA_CAUSE_WATCH 10	 /* rules about memory: pages kept from the guest, or open to it */
 #define FERMATA_FLUSH_CAUSES 12
 
 struct fermata_stats {
@@ -644,6 +645,14 @@ enum fermata_on {
 	FERMATA_ON_HYPERCALL,  /* RAX */
 	FERMATA_ON_CR3_SWITCH, /* MOV to CR3 with another address than before */
 	FERMATA_ON_SYSCALL,    /* SYSCALL; RAX */
+	/*
+	 * An instruction's access to memory, or an event's on its way to its handler; one that is more than
+	 * one page is one for each. Not: page walks, what the caller does. EXEC: its first byte is there.
+	 * number is the guest-physical address. Their rules have a range of GPA.
+	 */
+	FERMATA_ON_READ,
+	FERMATA_ON_WRITE,
+	FERMATA_ON_EXEC,
 	FERMATA_ON_EVENTS,
 };
 
@@ -654,7 +663,8 @@ enum fermata_filter {
 	FERMATA_FILTER_CPL,
 	FERMATA_FILTER_CR3, /* before the event, without its low 12 bits */
 	FERMATA_FILTER_RIP,
-	FERMATA_FILTER_GVA,
+	FERMATA_FILTER_GVA, /* of accesses to memory: a byte of it lies there; so with GPA */
+	FERMATA_FILTER_GPA, /* of accesses to memory only */
 	FERMATA_FILTERS = 8,
 };
 
@@ -712,7 +722,7 @@ struct fermata_record {
 	__u64 old;    /* before a write; of a read what FERMATA_DO_SET replaced */
 	__u64 regs[6]; /* afterwards: RAX, RBX, RCX, RDX, RSI, RDI; of SYSCALL its arguments in order */
 	__u32 rule; /* id */
-	__u32 code; /* exception: its error code; I/O: the width in bytes; CPUID: ECX before */
+	__u32 code; /* exception: its error code; I/O, memory: the width in bytes; CPUID: ECX before */
 	__u16 vcpu;
 	__u8 event; /* enum fermata_on */
 	__u8 cpl;
@@ -720,6 +730,7 @@ struct fermata_record {
 	__u8 vector;	 /* with FAULTED: the exception that came of it */
 	__u16 hw_reason; /* as in struct fermata_exit */
 	__u64 exit_tsc;	 /* host TSC when the guest stopped */
+	__u64 linear;	 /* of an access to memory; all ones: not known */
 };
 #define FERMATA_RECORD_SKIPPED (1u << 0)
 #define FERMATA_RECORD_SET (1u << 1)
@@ -737,7 +748,7 @@ struct fermata_ring {
 #define FERMATA_RING_RECORDS 4096u
 #define FERMATA_RING_OFFSET 0x100000
 #define FERMATA_RING_FIRST 4096 /* bytes: where record 0 is */
-#define FERMATA_RING_SIZE (FERMATA_RING_FIRST + 136u * FERMATA_RING_RECORDS)
+#define FERMATA_RING_SIZE (FERMATA_RING_FIRST + 144u * FERMATA_RING_RECORDS)
 
 /* ---------------------------------------------------------------- numbers */
 
@@ -802,7 +813,8 @@ struct fermata_ring {
  *
  * ADD_RULE: from the next entry of each vCPU on. See struct fermata_rule.
  *	EINVAL	an unknown event, action, filter; a filter the event does not have; a range whose end comes
- *		before its beginning; actions that exclude each other; a field that must be 0 is not
+ *		before its beginning; actions that exclude each other; a field that must be 0 is not; READ,
+ *		WRITE or EXEC without a range of GPA
  *	EOPNOTSUPP	this processor cannot intercept it
  *	ENOSPC	there are FERMATA_MAX_RULES
  *
@@ -887,7 +899,7 @@ FERMATA_LAYOUT(struct fermata_state_msrs, 128);
 FERMATA_LAYOUT(struct fermata_state_events, 16);
 FERMATA_LAYOUT(struct fermata_state, 8 + 144 + 160 + 64 + 48 + 128 + 16 + 256 + 4096);
 FERMATA_LAYOUT(struct fermata_rule, 16 + 16 * FERMATA_FILTERS + 16 + 16 + 32 + 16);
-FERMATA_LAYOUT(struct fermata_record, 136);
+FERMATA_LAYOUT(struct fermata_record, 144);
 FERMATA_LAYOUT(struct fermata_ring, 128);
 FERMATA_LAYOUT(struct fermata_interrupt, 24);
 FERMATA_LAYOUT(struct fermata_translate, 32);

@@ -226,13 +226,30 @@ static u64 looked_at(struct vcpu *v, struct scene *scene, u32 filter)
 	return 0;
 }
 
+/* A byte of the access lies there. */
+static bool touches(const struct scene *scene, u32 filter, const struct fermata_range *range)
+{
+	u64 first = filter == FERMATA_FILTER_GPA ? scene->number : scene->linear;
+
+	if (filter == FERMATA_FILTER_GVA && first == ~0ull)
+		return false;
+	return first <= range->last && first + (scene->size - 1) >= range->first;
+}
+
 static bool matches(struct vcpu *v, struct scene *scene, const struct fermata_rule *spec)
 {
 	u32 left;
 
 	for (left = spec->filters; left; left &= left - 1) {
 		u32 filter = __builtin_ctz(left);
-		u64 value = looked_at(v, scene, filter);
+		u64 value;
+
+		if (scene->size && (filter == FERMATA_FILTER_GPA || filter == FERMATA_FILTER_GVA)) {
+			if (!touches(scene, filter, &spec->range[filter]))
+				return false;
+			continue;
+		}
+		value = looked_at(v, scene, filter);
 
 		if (value < spec->range[filter].first || value > spec->range[filter].last)
 			return false;
@@ -332,6 +349,7 @@ static void remember(struct vcpu *v, struct scene *scene)
 	after->log = scene->log;
 	after->result = scene->result;
 	after->width = scene->width;
+	after->memory = scene->event == FERMATA_ON_WRITE && scene->size <= 8 ? scene->size : 0;
 	after->sets = scene->decided ? decision->sets : 0;
 	if (after->sets) {
 		memcpy(after->reg, decision->reg, sizeof(after->reg));
@@ -347,6 +365,7 @@ static void remember(struct vcpu *v, struct scene *scene)
 	record->value = scene->value;
 	record->old = scene->old;
 	record->code = scene->code;
+	record->linear = scene->linear;
 	record->rule = scene->log_rule;
 	record->vcpu = v->id;
 	record->event = scene->log_event;
@@ -376,6 +395,8 @@ void event_finish(struct vcpu *v, u8 flags)
 	if (flags & (FERMATA_RECORD_FAULTED | FERMATA_RECORD_INJECTED | FERMATA_RECORD_STOPPED)) {
 		after->sets = 0;
 		record->vector = v->event.vector;
+	} else if (after->log && after->memory) {
+		guest_memory_read(&v->vm->memory, record->number, &record->value, after->memory);
 	} else if (after->log && after->result != RESULT_NONE) {
 		u64 result = result_of(v, after);
 
@@ -475,6 +496,57 @@ static enum verdict carry_out(struct vcpu *v, const struct scene *scene)
 	return verdict;
 }
 
+/* Of several accesses of one instruction: the first that is owed something keeps it; the others are done. */
+static void remember_memory(struct vcpu *v, struct scene *scene)
+{
+	struct aftermath *after = &v->events.after, kept = *after;
+
+	remember(v, scene);
+	if (!kept.due)
+		return;
+	if (after->log)
+		event_finish(v, 0);
+	*after = kept;
+}
+
+bool event_memory(struct vcpu *v, struct scene *scene, enum verdict *verdict)
+{
+	u32 actions;
+
+	ask_all(v, scene);
+	actions = scene->decided ? scene->decision.actions : 0;
+	actions &= FERMATA_DO_STOP | FERMATA_DO_INJECT | FERMATA_DO_SKIP;
+	if (v->event_valid) { /* no instruction's, but an event's on its way in */
+		scene->decided = false;
+		actions = 0;
+	}
+	if (actions & FERMATA_DO_SKIP && !v->exit.length)
+		actions = 0;
+	if (actions)
+		step_stop(v);
+	remember_memory(v, scene);
+	if (!actions) {
+		if (v->event_valid)
+			event_finish(v, 0);
+		else
+			finish_later(v);
+		return false;
+	}
+	*verdict = actions & FERMATA_DO_STOP   ? stop(v, scene) :
+		   actions & FERMATA_DO_INJECT ? inject(v, &scene->decision) :
+						 skip(v);
+	return true;
+}
+
+enum verdict event_memory_elsewhere(struct vcpu *v)
+{
+	enum verdict verdict = exit_answer(v);
+
+	if (v->events.after.due && v->event_valid)
+		event_finish(v, FERMATA_RECORD_FAULTED);
+	return verdict;
+}
+
 /* The instruction is known, if there is one. False: it cannot be had now. */
 static bool instruction_known(struct vcpu *v)
 {
@@ -509,6 +581,11 @@ enum verdict event_exit(struct vcpu *v)
 
 	if (v->events.stepping)
 		return step_exit(v);
+	if (v->events.watch.free &&
+	    (!watch_free_ends(v) || !(v->watched >> (v->exit.kind & 63) & 1)))
+		return v->exit.kind == EXIT_NESTED_FAULT ? watch_fault(v) : exit_answer(v);
+	if (v->exit.kind == EXIT_NESTED_FAULT)
+		return watch_fault(v);
 	if (is_sysret(v))
 		return syscall_carry_out(v);
 	if (!instruction_known(v))

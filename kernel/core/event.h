@@ -6,6 +6,7 @@
 #ifndef CORE_EVENT_H
 #define CORE_EVENT_H
 
+#include "core/watch.h"
 #include "host.h"
 #include <uapi/fermata.h>
 
@@ -27,11 +28,14 @@ struct rule_table {
 struct vm_events {
 	struct rule_table *table; /* NULL: no rules */
 	u32 last_id;
+	struct host_lock lock; /* opener; who changes what memory is watched */
+	u32 opener;	       /* the vCPU, its id + 1, for which watched pages are open; 0: none */
 };
 
 /* What is still owed to an instruction that a rule was about, once it has been carried out. */
 struct aftermath {
 	bool due, log;
+	u8 memory; /* so many bytes of guest memory are what was written; else 0 */
 	u8 sets, reg[4];
 	u64 value[4];
 	u8 result; /* FERMATA_R* that a read went to, with `width` bytes; RESULT_*: others */
@@ -59,6 +63,7 @@ struct vcpu_events {
 	u32 pass_rule;
 	u64 pass_rip;
 	struct aftermath after;
+	struct vcpu_watch watch;
 	struct fermata_ring *ring; /* NULL: nobody reads */
 	u64 ring_head, ring_dropped;
 };

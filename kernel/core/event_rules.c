@@ -52,6 +52,9 @@ static const struct {
 	[FERMATA_ON_HYPERCALL] = { BIT_ULL(EXIT_HYPERCALL), F(NUMBER) },
 	[FERMATA_ON_CR3_SWITCH] = { BIT_ULL(EXIT_CR_WRITE), F(VALUE) },
 	[FERMATA_ON_SYSCALL] = { BIT_ULL(EXIT_EXCEPTION), F(NUMBER) },
+	[FERMATA_ON_READ] = { BIT_ULL(EXIT_NESTED_FAULT), F(GPA) | F(GVA) },
+	[FERMATA_ON_WRITE] = { BIT_ULL(EXIT_NESTED_FAULT), F(GPA) | F(GVA) },
+	[FERMATA_ON_EXEC] = { BIT_ULL(EXIT_NESTED_FAULT), F(GPA) | F(GVA) },
 };
 
 /* ---- what may be a rule */
@@ -119,6 +122,8 @@ static int check(const struct vm *vm, const struct fermata_rule *spec)
 	if (spec->filters &
 		    ~(F_ALWAYS | events[host_index(spec->event, (u32)FERMATA_ON_EVENTS)].filters) ||
 	    !ranges_valid(spec) || !actions_valid(spec))
+		return -EINVAL;
+	if (watch_event(spec->event) && !(spec->filters & F(GPA)))
 		return -EINVAL;
 	if (spec->filters & F(NUMBER)) {
 		first = number->first;
@@ -198,7 +203,12 @@ int events_add(struct vm *vm, struct fermata_rule *spec)
 	rule->spec = *spec;
 	table->rule[table->count++] = rule;
 	publish(vm, table);
-	return 0;
+	if (!watch_event(spec->event))
+		return 0;
+	err = watch_update(vm);
+	if (err)
+		events_remove(vm, spec->id);
+	return err;
 }
 
 int events_remove(struct vm *vm, u32 id)
@@ -222,6 +232,8 @@ int events_remove(struct vm *vm, u32 id)
 				table->rule[table->count++] = old->rule[i];
 	}
 	publish(vm, table);
+	if (watch_event(gone->spec.event)) /* without memory for it pages stay closed for nothing */
+		watch_update(vm);
 	host_free(gone);
 	return 0;
 }
@@ -270,7 +282,7 @@ void events_apply(struct vcpu *v)
 	}
 	host_read_begin();
 	table = READ_ONCE(v->vm->events.table);
-	v->watched = e->stepping ? ~0ull : table ? table->kinds : 0;
+	v->watched = e->stepping || e->watch.free ? ~0ull : table ? table->kinds : 0;
 	e->syscall = table && table->by_event[FERMATA_ON_SYSCALL];
 	host_read_end();
 	v->dirty |= DIRTY_INTERCEPTS;

@@ -44,14 +44,25 @@ void step_begin(struct vcpu *v)
 	set_trap(v, true);
 }
 
-static void step_end(struct vcpu *v)
+static void step_end(struct vcpu *v, bool done)
 {
 	struct vcpu_events *e = &v->events;
 
 	e->stepping = false;
 	e->lift = LIFT_NONE;
 	events_apply(v);
-	set_trap(v, e->step_tf);
+	if (!done || !e->watch.loads_flags) /* what it has loaded stays */
+		set_trap(v, e->step_tf);
+	e->watch.loads_flags = false;
+	watch_stepped(v, done);
+}
+
+void step_stop(struct vcpu *v)
+{
+	if (v->events.stepping)
+		step_end(v, false);
+	v->events.watch.seen_count = 0;
+	v->events.watch.opening = false;
 }
 
 /* Which of the guest's breakpoints were hit: DR6 has those too that are not enabled (SDM 3B 17.2.3). */
@@ -84,18 +95,23 @@ enum verdict step_exit(struct vcpu *v)
 {
 	switch (v->exit.kind) {
 	case EXIT_NOTHING:
-	case EXIT_NESTED_FAULT:
 	case EXIT_WINDOW:
 		return exit_answer(v);
+	case EXIT_PAGE_FAULT:
+		end_shadow(v); /* and the trap that Bochs 2.7 leaves behind what has faulted */
+		return exit_answer(v);
+	case EXIT_NESTED_FAULT:
+		end_shadow(v);
+		return watch_fault(v);
 	case EXIT_EXCEPTION:
-		step_end(v);
+		step_end(v, v->exit.exception.vector == ARCH_DB);
 		if (v->exit.exception.vector == ARCH_DB)
 			return trapped(v);
 		if (v->events.after.due)
 			event_finish(v, FERMATA_RECORD_FAULTED);
 		return exit_answer(v);
 	}
-	step_end(v);
+	step_end(v, false);
 	return exit_answer(v);
 }
 
@@ -111,6 +127,7 @@ void events_reset(struct vcpu *v)
 	v->events.stepping = v->events.passing = false;
 	v->events.lift = LIFT_NONE;
 	v->events.after.due = false;
+	watch_close(v);
 	if (v->vm->events.table || v->watched)
 		host_set_bit(REQUEST_EVENTS, &v->requests);
 }

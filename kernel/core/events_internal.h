@@ -12,7 +12,8 @@ struct scene {
 	u8 log_event;
 	bool log, decided, where_known;
 	u32 code, log_rule;
-	u64 number, value, old;
+	u32 size; /* of an access to memory; 0: none */
+	u64 number, value, old, linear;
 	/* from here on meaningful when the above says so */
 	struct where where;
 	struct fermata_rule decision;
@@ -21,7 +22,19 @@ struct scene {
 /* event.c: the instruction is done, or will not be: FERMATA_RECORD_* */
 void event_finish(struct vcpu *v, u8 flags);
 
+/*
+ * An access to watched memory. False: the instruction is to be carried out; what is owed to it then is
+ * remembered.
+ */
+bool event_memory(struct vcpu *v, struct scene *scene, enum verdict *verdict);
+/* ... by whoever answers for memory that is none. */
+enum verdict event_memory_elsewhere(struct vcpu *v);
+
+/* watch.c: EXIT_NESTED_FAULT where rules are about memory */
+enum verdict watch_fault(struct vcpu *v);
+
 /* event_step.c */
+void step_stop(struct vcpu *v);
 enum verdict step_exit(struct vcpu *v);
 /* An exception that came while an event was on its way in: that goes in again and may meet it. */
 enum verdict event_deliver_again(struct vcpu *v);

@@ -471,6 +471,8 @@ int exit_handle_fault(struct vcpu *v)
 	u8 level = 0;
 	int err;
 
+	if (unlikely(v->events.watch.opening) && !watch_open(v))
+		return GO_ON;
 	err = guest_memory_fault(&v->vm->memory, v->exit.fault.gpa, v->exit.fault.access, &v->cache,
 				 &owed, &level);
 	vm_flush(v->vm, &owed, FERMATA_CAUSE_REMAP);

@@ -1,35 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-#include "insn.h"
+#include "core/insn_decoder.h"
 
-#define LENGTH_MAX 15 /* SDM 2 2.3.11; more is #GP */
-#define SEG_NONE 0xff
-#define SEG_ES 0
-#define SEG_SS 2
-#define SEG_DS 3
-#define SEG_FS 4
-
-#define REX_B 1
-#define REX_X 2
-#define REX_R 4
-#define REX_W 8
-
-struct decoder {
-	const u8 *bytes;
-	u32 pos, end;
-	int error;  /* the first one; once set, bytes read as 0 */
-	int beyond; /* which error it is to go on beyond `end` */
-	u8 mode;
-	u8 rex;	      /* 40h..4Fh, 0: none */
-	u8 mandatory; /* 0, 66h, F2h or F3h: the prefix that chooses among opcodes */
-	u8 segment;
-	u8 operand_size;
-	u8 modrm;
-	bool operand16; /* a 66h was there */
-	bool lock_allowed;
-	struct insn *out;
-};
-
-static u8 next(struct decoder *d)
+u8 decoder_next(struct decoder *d)
 {
 	if (d->pos < d->end)
 		return d->bytes[d->pos++];
@@ -39,13 +11,13 @@ static u8 next(struct decoder *d)
 }
 
 /* Little-endian, sign-extended. */
-static u64 next_signed(struct decoder *d, u32 size)
+u64 decoder_next_signed(struct decoder *d, u32 size)
 {
 	u64 value = 0;
 	u32 i;
 
 	for (i = 0; i < size; i++)
-		value |= (u64)next(d) << (8 * i);
+		value |= (u64)decoder_next(d) << (8 * i);
 	switch (size) {
 	case 1:
 		return (s64)(s8)value;
@@ -58,13 +30,13 @@ static u64 next_signed(struct decoder *d, u32 size)
 }
 
 /* Any order; of each group the last counts; REX only directly before the opcode (SDM 2 2.1.1, 2.2.1). */
-static u8 prefixes(struct decoder *d)
+u8 decoder_prefixes(struct decoder *d)
 {
 	bool address = false;
 	u8 byte, repeat = 0;
 
 	for (;;) {
-		byte = next(d);
+		byte = decoder_next(d);
 		if (d->mode == FERMATA_MODE_LONG && (byte & 0xf0) == 0x40) {
 			d->rex = byte;
 			continue;
@@ -121,14 +93,14 @@ static void memory16(struct decoder *d)
 	struct insn *out = d->out;
 
 	if (mod == 0 && rm == 6) {
-		out->disp = next_signed(d, 2);
+		out->disp = decoder_next_signed(d, 2);
 		return;
 	}
 	out->base = base[rm];
 	if (rm < 4)
 		out->index = rm & 1 ? FERMATA_RDI : FERMATA_RSI;
 	if (mod)
-		out->disp = next_signed(d, mod);
+		out->disp = decoder_next_signed(d, mod);
 }
 
 /* SDM 2 tables 2-2, 2-3, and 2.2.1.6 for RIP-relative addresses */
@@ -139,7 +111,7 @@ static void memory32(struct decoder *d)
 	u32 disp = mod == 1 ? 1 : mod == 2 ? 4 : 0;
 
 	if (rm == 4) {
-		sib = next(d);
+		sib = decoder_next(d);
 		rm = sib & 7;
 		index = (sib >> 3 & 7) | (d->rex & REX_X ? 8 : 0);
 		if (index != FERMATA_RSP) {
@@ -156,7 +128,7 @@ static void memory32(struct decoder *d)
 	else if (!out->rip_relative)
 		out->base = rm | (d->rex & REX_B ? 8 : 0);
 	if (disp)
-		out->disp = next_signed(d, disp);
+		out->disp = decoder_next_signed(d, disp);
 }
 
 static void general(const struct decoder *d, u8 number, u8 size, u8 *reg, bool *high)
@@ -188,7 +160,7 @@ static void set_segment(struct decoder *d)
 }
 
 /* The operand that ModRM's mod and rm name, size bytes long. */
-static void operand_rm(struct decoder *d, u8 size)
+void decoder_operand_rm(struct decoder *d, u8 size)
 {
 	struct insn *out = d->out;
 
@@ -213,20 +185,20 @@ static void operand_reg(struct decoder *d, u8 size)
 
 static int mov_rm_reg(struct decoder *d, u8 op, u8 rm_size, u8 reg_size)
 {
-	d->modrm = next(d);
-	operand_rm(d, rm_size);
+	d->modrm = decoder_next(d);
+	decoder_operand_rm(d, rm_size);
 	operand_reg(d, reg_size);
 	return op;
 }
 
 static int mov_immediate(struct decoder *d, u8 size)
 {
-	d->modrm = next(d);
+	d->modrm = decoder_next(d);
 	if (d->modrm >> 3 & 7)
 		return -ENOSYS;
-	operand_rm(d, size);
+	decoder_operand_rm(d, size);
 	d->out->has_immediate = true;
-	d->out->immediate = next_signed(d, size > 4 ? 4 : size);
+	d->out->immediate = decoder_next_signed(d, size > 4 ? 4 : size);
 	return INSN_STORE;
 }
 
@@ -238,7 +210,7 @@ static int mov_absolute(struct decoder *d, u8 op, u8 size)
 	out->size = size;
 	out->reg_size = size;
 	out->reg = FERMATA_RAX;
-	out->disp = next_signed(d, out->address_size);
+	out->disp = decoder_next_signed(d, out->address_size);
 	if (out->address_size < 8)
 		out->disp &= BIT_ULL(8 * out->address_size) - 1;
 	set_segment(d);
@@ -262,7 +234,7 @@ static int port(struct decoder *d, u8 opcode)
 	}
 	if (opcode < 0xe8) {
 		out->has_immediate = true;
-		out->immediate = next(d);
+		out->immediate = decoder_next(d);
 	}
 	return opcode & 2 ? INSN_OUT : INSN_IN;
 }
@@ -274,7 +246,7 @@ static int mov_control(struct decoder *d, u8 opcode)
 				  INSN_MOV_TO_DR };
 	struct insn *out = d->out;
 
-	d->modrm = next(d);
+	d->modrm = decoder_next(d);
 	if (d->error)
 		return d->error;
 	out->size = d->mode == FERMATA_MODE_LONG ? 8 : 4;
@@ -297,11 +269,11 @@ static int group_0f00(struct decoder *d)
 	static const u8 op[4] = { INSN_SLDT, INSN_STR, INSN_LLDT, INSN_LTR };
 	u8 number;
 
-	d->modrm = next(d);
+	d->modrm = decoder_next(d);
 	number = d->modrm >> 3 & 7;
 	if (number > 3)
 		return -ENOSYS;
-	operand_rm(d, number < 2 && !modrm_is_memory(d) ? d->operand_size : 2);
+	decoder_operand_rm(d, number < 2 && !modrm_is_memory(d) ? d->operand_size : 2);
 	return op[number];
 }
 
@@ -362,14 +334,14 @@ static int group_0f01(struct decoder *d)
 	static const u8 op[4] = { INSN_SGDT, INSN_SIDT, INSN_LGDT, INSN_LIDT };
 	u8 number;
 
-	d->modrm = next(d);
+	d->modrm = decoder_next(d);
 	number = d->modrm >> 3 & 7;
 	switch (number) {
 	case 4:
-		operand_rm(d, modrm_is_memory(d) ? 2 : d->operand_size);
+		decoder_operand_rm(d, modrm_is_memory(d) ? 2 : d->operand_size);
 		return INSN_SMSW;
 	case 6:
-		operand_rm(d, 2);
+		decoder_operand_rm(d, 2);
 		return INSN_LMSW;
 	}
 	if (!modrm_is_memory(d))
@@ -377,10 +349,10 @@ static int group_0f01(struct decoder *d)
 	if (number == 5)
 		return -ENOSYS;
 	if (number == 7) {
-		operand_rm(d, 1);
+		decoder_operand_rm(d, 1);
 		return INSN_INVLPG;
 	}
-	operand_rm(d, d->mode == FERMATA_MODE_LONG ? 10 : 6);
+	decoder_operand_rm(d, d->mode == FERMATA_MODE_LONG ? 10 : 6);
 	return op[number];
 }
 
@@ -389,11 +361,11 @@ static int group_0fc7(struct decoder *d)
 {
 	u8 number;
 
-	d->modrm = next(d);
+	d->modrm = decoder_next(d);
 	number = d->modrm >> 3 & 7;
 	if (number < 6 || !modrm_is_memory(d))
 		return -ENOSYS;
-	operand_rm(d, 8);
+	decoder_operand_rm(d, 8);
 	if (number == 7)
 		return d->mandatory ? -ENOSYS : INSN_VMPTRST;
 	switch (d->mandatory) {
@@ -410,21 +382,21 @@ static int group_0fc7(struct decoder *d)
 static int group_0f38(struct decoder *d)
 {
 	static const u8 op[3] = { INSN_INVEPT, INSN_INVVPID, INSN_INVPCID };
-	u8 opcode = next(d);
+	u8 opcode = decoder_next(d);
 
 	if (opcode < 0x80 || opcode > 0x82 || d->mandatory != 0x66)
 		return -ENOSYS;
-	d->modrm = next(d);
+	d->modrm = decoder_next(d);
 	if (!modrm_is_memory(d))
 		return -ENOSYS;
-	operand_rm(d, 16);
+	decoder_operand_rm(d, 16);
 	operand_reg(d, d->mode == FERMATA_MODE_LONG ? 8 : 4);
 	return op[opcode - 0x80];
 }
 
 static int opcode_0f(struct decoder *d)
 {
-	u8 opcode = next(d), natural = d->mode == FERMATA_MODE_LONG ? 8 : 4;
+	u8 opcode = decoder_next(d), natural = d->mode == FERMATA_MODE_LONG ? 8 : 4;
 
 	switch (opcode) {
 	case 0x00:
@@ -521,7 +493,7 @@ static int opcode_one(struct decoder *d, u8 opcode)
 		return INSN_INT3;
 	case 0xcd:
 		d->out->has_immediate = true;
-		d->out->immediate = next(d);
+		d->out->immediate = decoder_next(d);
 		return INSN_INT;
 	case 0xce:
 		return d->mode == FERMATA_MODE_LONG ? -EINVAL : INSN_INTO;
@@ -536,25 +508,31 @@ static int opcode_one(struct decoder *d, u8 opcode)
 	return -ENOSYS;
 }
 
-static int decode_any(const u8 *bytes, u32 count, u8 mode, struct insn *out)
+void decoder_init(struct decoder *d, const u8 *bytes, u32 count, u8 mode, struct insn *out)
 {
-	struct decoder d = {
+	*d = (struct decoder){
 		.bytes = bytes,
-		.end = min(count, (u32)LENGTH_MAX),
-		.beyond = count < LENGTH_MAX ? -ERANGE : -EINVAL,
+		.end = min(count, (u32)INSN_LENGTH_MAX),
+		.beyond = count < INSN_LENGTH_MAX ? -ERANGE : -EINVAL,
 		.mode = mode,
 		.segment = SEG_NONE,
 		.out = out,
 	};
-	int op;
-
 	memset(out, 0, sizeof(*out));
 	out->reg = INSN_NO_REG;
 	out->rm = INSN_NO_REG;
 	out->base = INSN_NO_REG;
 	out->index = INSN_NO_REG;
 	out->scale = 1;
-	op = opcode_one(&d, prefixes(&d));
+}
+
+static int decode_any(const u8 *bytes, u32 count, u8 mode, struct insn *out)
+{
+	struct decoder d;
+	int op;
+
+	decoder_init(&d, bytes, count, mode, out);
+	op = opcode_one(&d, decoder_prefixes(&d));
 	if (d.error)
 		return d.error;
 	if (op < 0)

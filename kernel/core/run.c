@@ -150,6 +150,8 @@ static enum verdict requested(struct vcpu *v)
 		timer_due(v);
 	if (requests & BIT(REQUEST_EVENTS))
 		events_apply(v);
+	if (requests & BIT(REQUEST_WATCH) && !watch_requested(v))
+		return LEAVE_FOR_HOST;
 	if (requests & BIT(REQUEST_AFTER) && !v->events.stepping)
 		event_after(v);
 	if (v->requests & BIT(REQUEST_ROOT) && paging_root(v) != GO_ON)

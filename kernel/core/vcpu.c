@@ -137,6 +137,7 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 void vcpu_destroy(struct vcpu *v)
 {
 	host_timer_cancel(&v->timer);
+	watch_close(v);
 	v->backend->vcpu_destroy(v);
 	paging_destroy(v);
 	radix_cache_drain(&v->cache);

@@ -87,8 +87,9 @@ struct exit {
 			u64 gpa;
 			u32 access; /* RADIX_READ, _WRITE, _EXEC */
 			bool table; /* while the processor walked the guest's own tables */
+			bool linear_known;
 			u32 code;   /* EXIT_PAGE_FAULT: the error code */
-			u64 linear; /* EXIT_PAGE_FAULT */
+			u64 linear; /* EXIT_PAGE_FAULT; else with linear_known */
 		} fault;
 		struct {
 			struct event exception;
@@ -145,7 +146,8 @@ struct vm {
 #define REQUEST_PVCLOCK 9 /* pages of the paravirtual clock are to be written */
 /* ... and what an exit leaves to be done before the next one */
 #define REQUEST_EOI 7 /* a level-triggered vector is done: eoi_vector; the caller must hear of it */
-#define REQUEST_LOST 8 /* an exit's instruction stays a mystery: the vCPU ends */
+#define REQUEST_LOST 8	/* an exit's instruction stays a mystery: the vCPU ends */
+#define REQUEST_WATCH 9 /* rules about memory: see watch.c */
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 

@@ -19,6 +19,7 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 		return -ENODEV;
 	vm->untagged = config->flags & FERMATA_VM_NO_TAGS || !caps->tags;
 	host_lock_init(&vm->lock);
+	host_lock_init(&vm->events.lock);
 	host_lock_init(&vm->pvclock_lock);
 	forecast_init(&vm->forecasts);
 	err = vm_clock_init(vm, caps->tsc_khz);
@@ -58,6 +59,7 @@ void vm_destroy(struct vm *vm)
 	shadow_destroy(&vm->memory);
 	guest_memory_destroy(&vm->memory);
 	events_destroy(vm);
+	watch_destroy(vm);
 	host_free(vm->cpuid_supported);
 	host_free(vm->paid);
 }

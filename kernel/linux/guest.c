@@ -164,6 +164,11 @@ void host_kick(u32 cpu)
 	put_cpu();
 }
 
+void host_kick_self(void)
+{
+	smp_send_reschedule(smp_processor_id());
+}
+
 int host_wait(struct host_thread *t, bool (*wake)(void *arg), void *arg)
 {
 	return rcuwait_wait_event(&t->wait, wake(arg), TASK_INTERRUPTIBLE);

@@ -17,22 +17,15 @@
 #define EPT_D BIT_ULL(9)
 #define EPT_IGNORED BIT_ULL(11)
 
-const struct radix_format ept_format = {
-	.name = "EPT",
-	.levels = 4,
-	.max_leaf = 3,
-	.address = 0x000ffffffffff000ull,
-	.present = EPT_R | EPT_W | EPT_X,
-	.table = EPT_R | EPT_W | EPT_X,
-	.leaf = 0,
-	.read = EPT_R,
-	.write = EPT_W,
-	.exec = EPT_X,
-	.large = EPT_LARGE,
-	.type = EPT_TYPE(7),
-	.write_back = EPT_TYPE(EPT_TYPE_WB),
-	.uncached = EPT_TYPE(EPT_TYPE_UC),
-	.accessed = EPT_A,
-	.dirty = EPT_D,
-	.software = EPT_IGNORED,
-};
+#define EPT_FORMAT                                                                                 \
+	.levels = 4, .max_leaf = 3, .address = 0x000ffffffffff000ull,                              \
+	.present = EPT_R | EPT_W | EPT_X, .table = EPT_R | EPT_W | EPT_X, .leaf = 0,               \
+	.read = EPT_R, .write = EPT_W, .exec = EPT_X, .large = EPT_LARGE, .type = EPT_TYPE(7),     \
+	.write_back = EPT_TYPE(EPT_TYPE_WB), .uncached = EPT_TYPE(EPT_TYPE_UC), .accessed = EPT_A, \
+	.dirty = EPT_D, .software = EPT_IGNORED
+
+const struct radix_format ept_format = { .name = "EPT", EPT_FORMAT };
+/* Where IA32_VMX_EPT_VPID_CAP bit 0 allows entries with X alone (SDM 3D A.10). */
+const struct radix_format ept_exec_only_format = { .name = "EPT, execute-only",
+						   EPT_FORMAT,
+						   .exec_only = true };

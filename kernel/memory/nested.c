@@ -130,20 +130,135 @@ static u8 leaf_level(const struct radix *radix, u64 gpa, const struct slot *slot
 	return max(level, (u8)1);
 }
 
+/* ---- watched pages */
+
+/* Under lock. */
+static u32 allowed(const struct guest_memory *memory, u64 gpa)
+{
+	u64 frame = gpa >> 12;
+	u32 denied = watches_access(memory->watches, frame, frame);
+
+	for (u32 i = 0; denied && i < memory->opened_count; i++)
+		if (memory->opened[i].frame == frame)
+			denied &= ~memory->opened[i].access;
+	return watch_allowed(memory->radix.format, denied);
+}
+
+/* No leaf is larger than what is watched alike: a page, or nothing of it. */
+static u8 unwatched_level(const struct guest_memory *memory, u64 gpa, u8 level)
+{
+	for (; level > 1; level--) {
+		u64 first = gpa >> 12 & ~((radix_size(level) >> 12) - 1);
+
+		if (!watches_access(memory->watches, first, first + (radix_size(level) >> 12) - 1))
+			break;
+	}
+	return level;
+}
+
+u32 guest_memory_allows(struct guest_memory *memory, u64 gpa)
+{
+	u32 access;
+
+	host_lock(&memory->lock);
+	access = allowed(memory, gpa);
+	host_unlock(&memory->lock);
+	return access;
+}
+
+static void unmap_frames(struct guest_memory *memory, u64 first, u64 last, u8 level,
+			 struct flush *owed)
+{
+	u64 mask = radix_size(level) - 1, limit = 1ull << memory->phys_bits;
+	u64 start = first << 12 & ~mask, end;
+	struct flush part;
+
+	if (start >= limit)
+		return;
+	end = last >= limit >> 12 ? limit : ((last << 12) | 0xfff | mask) + 1;
+	part = unmap(memory, start, end);
+	flush_merge(owed, &part);
+}
+
+const struct watches *guest_memory_watch(struct guest_memory *memory, const struct watches *next,
+					 struct flush *owed)
+{
+	const struct watches *old;
+	struct flush flush = { 0 };
+	u32 i;
+
+	host_lock(&memory->lock);
+	old = memory->watches;
+	WRITE_ONCE(memory->watches, next);
+	for (i = 0; next && i < next->count; i++)
+		if (!watches_has(old, &next->at[i]))
+			unmap_frames(memory, next->at[i].first, next->at[i].last, 1, &flush);
+	for (i = 0; old && i < old->count; i++)
+		if (!watches_has(next, &old->at[i]))
+			unmap_frames(memory, old->at[i].first, old->at[i].last,
+				     memory->radix.max_leaf > 1 ? 2 : 1, &flush);
+	*owed = guest_memory_owe(memory, flush);
+	host_unlock(&memory->lock);
+	return old;
+}
+
+bool guest_memory_open(struct guest_memory *memory, u64 gpa, u32 access)
+{
+	u32 needed = watch_needed(memory->radix.format, access), i;
+	u64 frame = gpa >> 12;
+
+	host_lock(&memory->lock);
+	for (i = 0; i < memory->opened_count && memory->opened[i].frame != frame; i++)
+		;
+	if (i < WATCH_OPEN_MAX) {
+		if (i == memory->opened_count) {
+			memory->opened[i].frame = frame;
+			memory->opened[i].access = 0;
+			memory->opened_count++;
+		}
+		memory->opened[i].access |= needed;
+	}
+	host_unlock(&memory->lock);
+	return i < WATCH_OPEN_MAX;
+}
+
+struct flush guest_memory_close(struct guest_memory *memory)
+{
+	struct flush flush = { 0 };
+
+	host_lock(&memory->lock);
+	for (u32 i = 0; i < memory->opened_count; i++)
+		unmap_frames(memory, memory->opened[i].frame, memory->opened[i].frame, 1, &flush);
+	memory->opened_count = 0;
+	flush = guest_memory_owe(memory, flush);
+	host_unlock(&memory->lock);
+	if (flush.kinds)
+		guest_memory_reap(memory);
+	return flush;
+}
+
 static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const struct slot *slot,
 		    const struct host_page *page, struct radix_cache *cache, struct flush *owed,
 		    u8 *level_mapped)
 {
 	u32 access = RADIX_READ | RADIX_EXEC;
 	u8 level = leaf_level(&memory->radix, gpa, slot, page);
-	u64 offset = gpa & (radix_size(level) - 1);
 	struct radix_leaf leaf;
+	u64 offset;
 	struct flush flush = { 0 };
 	bool found;
 	int err;
 
 	if (page->writable && !(slot->flags & FERMATA_MEMORY_READONLY))
 		access |= RADIX_WRITE;
+	if (unlikely(memory->watches)) {
+		level = unwatched_level(memory, gpa, level);
+		access &= allowed(memory, gpa);
+	}
+	offset = gpa & (radix_size(level) - 1);
+	*level_mapped = level;
+	if (!access) /* who comes here again hears of the rule */
+		return 0;
 	if (!page->cached)
 		access |= RADIX_UNCACHED;
 
@@ -168,7 +283,6 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 	memory->faults++;
 	if (level > 1)
 		memory->large_faults++;
-	*level_mapped = level;
 	return 0;
 }
 

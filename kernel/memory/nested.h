@@ -24,6 +24,10 @@
 
 #include "memory/radix.h"
 #include "memory/slots.h"
+#include "memory/watch.h"
+
+/* Pages that are open although they are watched, for the one instruction that runs then. */
+#define WATCH_OPEN_MAX 64
 
 struct guest_memory {
 	struct host_lock lock;
@@ -34,7 +38,13 @@ struct guest_memory {
 	const struct slots *slots; /* never NULL; read inside host_read_begin/end or under lock */
 	struct radix radix;	   /* lock */
 	u32 phys_bits;		   /* width of a guest-physical address */
-	struct shadow *shadow;	   /* shadow paging's half, or NULL */
+	const struct watches *watches; /* lock to write, to read as slots; NULL: nothing is watched */
+	struct {
+		u64 frame;
+		u32 access;
+	} opened[WATCH_OPEN_MAX]; /* lock */
+	u32 opened_count;	  /* lock */
+	struct shadow *shadow;	  /* shadow paging's half, or NULL */
 	/* Under lock, before mappings of [start, end) go; and with reap. NULL without shadow paging. */
 	void (*unmapping)(struct guest_memory *memory, u64 start, u64 end);
 	void (*reaping)(struct guest_memory *memory);
@@ -66,6 +76,21 @@ int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memo
  */
 int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct radix_cache *cache,
 		       struct flush *owed, u8 *level_mapped);
+
+/*
+ * What must fault from now on. Answers what was there before, whose readers the caller waits for.
+ * *owed as of all calls that owe; pages whose watch ends become large again by the faults they owe.
+ */
+const struct watches *guest_memory_watch(struct guest_memory *memory, const struct watches *next,
+					 struct flush *owed);
+/* What the guest may do there without a fault: RADIX_*, by rules alone. */
+u32 guest_memory_allows(struct guest_memory *memory, u64 gpa);
+/*
+ * For one instruction, while nobody else runs the guest: `access` to the page at gpa does not fault. False:
+ * too many are open. Closing owes a flush by whoever was in the guest since; the reap is done.
+ */
+bool guest_memory_open(struct guest_memory *memory, u64 gpa, u32 access);
+struct flush guest_memory_close(struct guest_memory *memory);
 
 /* The host is about to change, and has changed, its mapping of [user_start, user_end). No sleeping. */
 struct flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_start,

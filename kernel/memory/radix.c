@@ -238,7 +238,10 @@ int radix_map(struct radix *radix, u64 gpa, u8 level, u64 phys, u32 access,
 	const struct radix_format *format = radix->format;
 	u64 *table = radix->root, *entry, leaf;
 
-	if (level < 1 || level > radix->max_leaf || !(access & RADIX_READ))
+	if (!(access & RADIX_READ) &&
+	    (!format->exec_only || !(access & RADIX_EXEC) || access & RADIX_WRITE))
+		return -EINVAL;
+	if (level < 1 || level > radix->max_leaf)
 		return -EINVAL;
 	if (((gpa | phys) & (radix_size(level) - 1)) || (phys & ~format->address) ||
 	    gpa >= radix_size(format->levels + 1))

@@ -45,11 +45,12 @@ struct radix_format {
 	u64 type;    /* the memory type's bits in a leaf, for comparison */
 	u64 write_back, uncached;
 	u64 accessed, dirty;
-	u64 software; /* ignored by the processor */
+	u64 software;	/* ignored by the processor */
+	bool exec_only; /* a leaf can be executed and not be read */
 };
 
 extern const struct radix_format npt_format, npt5_format;
-extern const struct radix_format ept_format;
+extern const struct radix_format ept_format, ept_exec_only_format;
 
 struct radix {
 	const struct radix_format *format;

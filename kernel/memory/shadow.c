@@ -252,6 +252,8 @@ static void put_leaf(struct shadow *sh, struct shadow_page *sp, struct fault *fa
 	}
 	if (!(fault->host.access & RADIX_WRITE))
 		access &= ~ROLE_WRITE;
+	if (!(fault->host.access & RADIX_EXEC)) /* a rule is about it */
+		access &= ~ROLE_EXEC;
 	entry = (fault->host.phys & ~(radix_size(level) - 1)) | shadow_leaf_bits(access);
 	if (level > 1)
 		entry |= PTE_PS;
@@ -305,6 +307,8 @@ static void bring_neighbours(struct shadow *sh, struct shadow_page *sp, const st
 			continue;
 		if (!(now & PTE_D) || !(host.access & RADIX_WRITE) || shadow_tracked(sh, gfn))
 			access &= ~ROLE_WRITE;
+		if (!(host.access & RADIX_EXEC))
+			access &= ~ROLE_EXEC;
 		entry = (host.phys & PTE_ADDRESS) | shadow_leaf_bits(access);
 		if (host.access & RADIX_UNCACHED)
 			entry |= PTE_PCD | PTE_PWT;

@@ -75,6 +75,7 @@ static void svm_fault_record(struct exit *x, const struct vmcb *c)
 	x->kind = EXIT_NESTED_FAULT;
 	x->fault.gpa = c->exitinfo2;
 	x->fault.table = info & NPF_TABLE;
+	x->fault.linear_known = false; /* the processor does not say it */
 	x->fault.access = info & NPF_FETCH ? RADIX_EXEC :
 			  info & NPF_WRITE ? RADIX_WRITE :
 					     RADIX_READ;

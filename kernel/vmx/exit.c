@@ -202,6 +202,11 @@ static void ept_violation(struct vcpu *v)
 	x->fault.gpa = x->info2;
 	x->fault.table = q & EPT_LINEAR_VALID && !(q & EPT_FINAL);
 	x->fault.access = q & EPT_FETCH ? RADIX_EXEC : q & EPT_WRITE ? RADIX_WRITE : RADIX_READ;
+	x->fault.linear_known = false;
+	if (unlikely(v->watched) && q & EPT_LINEAR_VALID) {
+		x->fault.linear_known = true;
+		x->fault.linear = vmread(VMCS_GUEST_LINEAR_ADDRESS);
+	}
 	vmx_interrupted_event(v);
 	/* An IRET that faulted had already unblocked NMIs (SDM 3C 28.2.3). */
 	if (q & EPT_NMI_UNBLOCKING && !v->event_valid)

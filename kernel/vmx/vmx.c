@@ -61,7 +61,7 @@ static void vmx_detect(struct fermata_caps *caps)
 
 static const struct radix_format *vmx_format(void)
 {
-	return &ept_format;
+	return vmx_controls.ept_vpid & EPT_CAP_EXEC_ONLY ? &ept_exec_only_format : &ept_format;
 }
 
 static int vmx_setup(u32 tags)

@@ -16,7 +16,7 @@ unit_acpi := vmm/boot/acpi.c vmm/boot/layout.c
 unit_radix := kernel/memory/radix.c kernel/memory/npt.c kernel/memory/ept.c tests/unit/host/host.c
 unit_slots := kernel/memory/slots.c
 unit_tags := kernel/memory/tags.c
-unit_nested := kernel/memory/nested.c kernel/memory/slots.c $(unit_radix)
+unit_nested := kernel/memory/nested.c kernel/memory/slots.c kernel/memory/watch.c $(unit_radix)
 unit_guest_walk := kernel/memory/guest_walk.c $(unit_nested)
 unit_shadow := $(wildcard kernel/memory/shadow*.c) $(unit_guest_walk)
 
@@ -58,6 +58,8 @@ unit_apic_timer := $(apic_sources)
 unit_apic_state := $(apic_sources)
 unit_insn := kernel/core/insn.c tests/unit/host/host.c
 unit_insn_libs := -lZydis
+unit_insn_shape := kernel/core/insn.c kernel/core/insn_shape.c tests/unit/host/host.c
+unit_insn_shape_libs := -lZydis
 
 # vmm/devices
 unit_bus := vmm/devices/bus.c

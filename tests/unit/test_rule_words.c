@@ -14,6 +14,8 @@
 
 #define BIT_OF(name) (1u << FERMATA_FILTER_##name)
 
+static const char gpa_0[] = " gpa=0"; /* rules about memory say which */
+
 static struct fermata_rule parsed(const char *text)
 {
 	struct fermata_rule rule;
@@ -25,11 +27,15 @@ static struct fermata_rule parsed(const char *text)
 static void events_by_name(void **state)
 {
 	for (unsigned i = 0; i < FERMATA_ON_EVENTS; i++) {
-		struct fermata_rule rule = parsed(fermata_event_name(i));
+		bool memory = i >= FERMATA_ON_READ && i <= FERMATA_ON_EXEC;
+		struct fermata_rule rule;
+		char text[64];
 
+		snprintf(text, sizeof(text), "%s%s", fermata_event_name(i), memory ? gpa_0 : "");
+		rule = parsed(text);
 		assert_int_equal(rule.event, i);
 		assert_int_equal(rule.actions, 0);
-		assert_int_equal(rule.filters, 0);
+		assert_int_equal(rule.filters, memory ? BIT_OF(GPA) : 0);
 	}
 	assert_null(fermata_event_name(FERMATA_ON_EVENTS));
 }

@@ -517,6 +517,11 @@ void host_kick(u32 cpu)
 	host_test.kicks++;
 }
 
+void host_kick_self(void)
+{
+	host_test.kicks++;
+}
+
 void host_pause(void)
 {
 	__builtin_ia32_pause();
