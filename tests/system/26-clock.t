@@ -136,7 +136,8 @@ my ($up0, $up1, $ns0) = $host =~ /^host paused ([\d.]+) ([\d.]+) (\d+)$/m;
 my ($up2, $ns1, $up3) = $host =~ /^host advanced ([\d.]+) (\d+) ([\d.]+)$/m;
 my ($least, $longest, $made) = ($up2 - $up1, $up3 - $up0, ($ns1 - $ns0) / 1e9);
 note("from before a pause whose time is made up the guest's clock has gone $made s, the host's $least to $longest s");
-ok($made > $least - 0.1 && $made < $longest + 0.1, 'a pause with --clock advance costs the guest no time');
+# Between setting the rate of 60 and the step that ends it a busy host's moment counts sixtyfold.
+ok($made > $least - 1.5 && $made < $longest + 1.5, 'a pause with --clock advance costs the guest no time');
 
 ok(@examples >= 11, 'the paper has examples');
 like($host, qr/^did \Q$_\E$/m, "... and does what it says: $_") for @examples;
