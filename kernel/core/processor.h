@@ -113,6 +113,12 @@ static inline void cpu_invlpga(u64 linear, u32 asid)
 	asm volatile(HOST_MAY_FAULT("invlpga %%rax, %%ecx") : : "a"(linear), "c"(asid) : "memory");
 }
 
+/* SVM: of the host's registers what VMLOAD brings back: FS, GS, TR, LDTR, the syscall MSRs (APM 3 VMSAVE). */
+static inline void cpu_vmsave(u64 pa)
+{
+	asm volatile("vmsave %%rax" : : "a"(pa) : "memory");
+}
+
 /* VT-x: SDM 3C 31.3, INVEPT and INVVPID. False: the processor refused. */
 static inline bool cpu_invept(u64 type, u64 eptp)
 {

@@ -21,7 +21,7 @@ void svm_load(struct vcpu *v, u32 cpu)
 	v->dirty |= DIRTY_ROOT;
 	host_irq_disable();
 	if (likely(here->on))
-		asm volatile("vmsave %%rax" : : "a"(here->host_pa) : "memory");
+		cpu_vmsave(here->host_pa);
 	host_irq_enable();
 }
 

@@ -155,6 +155,10 @@ static void invalidate(char what, u64 type, u64 tag, u64 address)
 		(struct fake_invalidation){ what, type, tag, address };
 }
 
+void cpu_vmsave(u64 pa)
+{
+}
+
 void cpu_invlpga(u64 linear, u32 asid)
 {
 	invalidate('A', 0, asid, linear);

@@ -56,6 +56,7 @@ bool cpu_rdrand(u64 *value);
 bool cpu_rdseed(u64 *value);
 void cpu_machine_check(void);
 void cpu_nmi(void);
+void cpu_vmsave(u64 pa);
 void cpu_invlpga(u64 linear, u32 asid);
 bool cpu_invept(u64 type, u64 eptp);
 bool cpu_invvpid(u64 type, u16 vpid, u64 linear);
