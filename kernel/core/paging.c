@@ -197,7 +197,6 @@ static enum verdict fault(struct vcpu *v, bool inside)
 	struct exit *x = &v->exit;
 	struct shadow_answer answer;
 	enum shadow_result result;
-	enum verdict verdict;
 	struct where where;
 	u32 access;
 
@@ -205,19 +204,21 @@ static enum verdict fault(struct vcpu *v, bool inside)
 	access = access_of(x, where.paging.cpl);
 	result = shadow_fault(memory, &v->shadow->cpu, &where.paging, x->fault.linear, access,
 			      &answer);
-	if (result == SHADOW_SAME && refused_again(v, x->fault.linear) &&
+	if (result == SHADOW_SAME && !answer.owed.kinds && refused_again(v, x->fault.linear) &&
 	    !(access & (FERMATA_ACCESS_USER | FERMATA_ACCESS_SYSTEM)))
 		result = shadow_fault(memory, &v->shadow->cpu, &where.paging, x->fault.linear,
 				      access | FERMATA_ACCESS_SYSTEM, &answer);
-	verdict = pay(v, &answer.owed);
+	if (!inside)
+		vm_flush(v->vm, &answer.owed, FERMATA_CAUSE_SHADOW);
+	else if (unlikely(pay(v, &answer.owed) != GO_ON))
+		return LEAVE_FOR_HOST; /* first of all; what else is to be done the guest asks for again */
 	switch (result) {
 	case SHADOW_DONE:
 	case SHADOW_SAME:
 		v->stats.shadow_faults++;
-		return verdict;
+		return GO_ON;
 	case SHADOW_GUEST_FAULT:
-		return inside ? raise_fault(v, x->fault.linear, answer.error_code) ?: verdict :
-				GO_ON;
+		return inside ? raise_fault(v, x->fault.linear, answer.error_code) : GO_ON;
 	case SHADOW_MEMORY:
 		x->kind = EXIT_NESTED_FAULT;
 		x->fault.gpa = answer.gpa;
@@ -236,7 +237,7 @@ static enum verdict fault(struct vcpu *v, bool inside)
 	case SHADOW_AGAIN:
 		if (!v->shadow->cpu.root_phys)
 			paging_changed(v);
-		return verdict;
+		return GO_ON;
 	case SHADOW_REFILL:
 		break;
 	}

@@ -141,6 +141,7 @@ enum shadow_result shadow_load(struct guest_memory *memory, struct shadow_cpu *c
 	else
 		roots_pae(sh, cpu, paging, mode, cpu->root);
 	roots_put(sh, old);
+	cpu->unlinked = sh->unlinked;
 	answer->owed = collect(sh);
 	host_unlock(&memory->lock);
 	return SHADOW_DONE;
@@ -422,6 +423,10 @@ bool shadow_invlpg(struct guest_memory *memory, struct shadow_cpu *cpu, u64 line
 	bool broken;
 
 	host_lock(&memory->lock);
+	/* Whatever the address, no table is found by an old entry any more (SDM 3A 4.10.4.1). */
+	for (u32 i = 0; sh->unsync_upper && i < sh->unsync_count; i++)
+		if (role_level(sh->unsync[i]->role) > 1)
+			shadow_sync(sh, sh->unsync[i], 0);
 	broken = sh->broken[at / 64] >> at % 64 & 1;
 	for (sp = top_of(cpu, linear); sp;) {
 		u8 level = role_level(sp->role);
@@ -435,6 +440,8 @@ bool shadow_invlpg(struct guest_memory *memory, struct shadow_cpu *cpu, u64 line
 			break;
 		sp = shadow_child(sh, sp, slot);
 	}
+	broken |= cpu->unlinked != sh->unlinked;
+	cpu->unlinked = sh->unlinked;
 	host_unlock(&memory->lock);
 	return broken;
 }

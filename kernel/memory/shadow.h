@@ -46,6 +46,7 @@ struct shadow_cpu {
 	struct shadow_page *root[4]; /* one, or four behind PAE's PDPTEs */
 	u8 levels;		     /* of the tables at root_phys: 3 (PAE), 4 or 5 */
 	u64 *pdpt;		     /* below 4 GiB, for levels == 3 */
+	u64 unlinked; /* as the engine's when this one last dropped its paging-structure caches */
 	/* a fault that nothing could be done about, seen once; twice in a row it is the guest's */
 	u64 odd_linear, odd_rip;
 };
@@ -96,8 +97,9 @@ enum shadow_result shadow_fault(struct guest_memory *memory, struct shadow_cpu *
 				struct shadow_answer *answer);
 
 /*
- * INVLPG. True: the processor may hold more than one translation for the guest's one, since a large
- * page of the guest's was made of small ones: all of this context's must go, not just linear's.
+ * INVLPG. True: all of this context's translations must go, not just linear's. The processor may hold
+ * more than one for the guest's one, since a large page of the guest's was made of small ones; or it may
+ * remember tables of ours by links that are gone, and INVLPG forgets all such, of whatever address.
  */
 bool shadow_invlpg(struct guest_memory *memory, struct shadow_cpu *cpu, u64 linear);
 

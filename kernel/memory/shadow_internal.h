@@ -76,6 +76,7 @@ struct shadow_page {
 	u32 parents; /* chain of the links to it */
 	u32 pins;    /* vCPUs that have it as root */
 	u32 unsync;  /* 0, or 1 + its place in shadow->unsync[] */
+	u64 zapped;  /* in limbo: memory.generation when it came there */
 	u16 count;   /* entries present */
 	u8 quiet;    /* unsync: how often it was looked at, and nothing had changed */
 	bool listed; /* in the hash: not free, not in limbo */
@@ -103,8 +104,10 @@ struct shadow {
 	u32 free, free_count;
 	u32 limbo, limbo_count; /* taken out; some CPU may still walk them */
 	u32 unsync_count;
-	bool lost_write; /* a leaf has lost its write access since this was cleared */
-	u64 broken[8];	 /* by linear address: a guest's large page was made of small ones there */
+	u32 unsync_upper; /* of them, tables that lead to tables */
+	bool lost_write;  /* a leaf has lost its write access since this was cleared */
+	u64 unlinked;	  /* entries that led to tables and were dropped, ever */
+	u64 broken[8];	  /* by linear address: a guest's large page was made of small ones there */
 	struct shadow_stats stats;
 	struct shadow_page *unsync[SHADOW_UNSYNC_MAX];
 	u32 hash[SHADOW_HASH];	    /* by gfn */

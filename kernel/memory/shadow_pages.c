@@ -52,10 +52,12 @@ void shadow_drop(struct shadow *sh, struct shadow_page *sp, u32 slot)
 	u64 old = host_exchange(&sp->table[slot], 0);
 
 	DEBUG_ASSERT(old & PTE_P);
-	if (is_leaf_at(role_level(sp->role), old))
+	if (is_leaf_at(role_level(sp->role), old)) {
 		leaf_unchain(sh, sp, slot, old);
-	else
+	} else {
 		link_unchain(sh, sp, slot);
+		sh->unlinked++;
+	}
 	sp->used[slot / 64] &= ~BIT_ULL(slot % 64);
 	sp->count--;
 	sh->stats.dropped++;
@@ -226,6 +228,7 @@ void shadow_zap(struct shadow *sh, struct shadow_page *sp)
 	if (!(sp->role & ROLE_DIRECT))
 		sh->tables[region_of(sp->gfn)]--;
 	sp->listed = false;
+	sp->zapped = sh->memory->generation;
 	sp->next = sh->limbo;
 	sh->limbo = sp->index;
 	sh->limbo_count++;
@@ -233,20 +236,29 @@ void shadow_zap(struct shadow *sh, struct shadow_page *sp)
 	sh->stats.zapped++;
 }
 
-/* Under lock, when every CPU has flushed since these were taken out. */
+/*
+ * Under lock, when no flush is under way. What was taken out while the last one was is not in it: some
+ * CPUs may have paid already, and walk such a table still.
+ */
 void shadow_reap(struct guest_memory *memory)
 {
 	struct shadow *sh = shadow_of(memory);
 
-	while (sh->limbo) {
-		struct shadow_page *sp = sh->page[sh->limbo];
+	u32 *at = &sh->limbo;
 
-		sh->limbo = sp->next;
+	while (*at) {
+		struct shadow_page *sp = sh->page[*at];
+
+		if (sp->zapped == memory->generation) {
+			at = &sp->next;
+			continue;
+		}
+		*at = sp->next;
 		sp->next = sh->free;
 		sh->free = sp->index;
 		sh->free_count++;
+		sh->limbo_count--;
 	}
-	sh->limbo_count = 0;
 }
 
 /* ---- the host takes memory back */

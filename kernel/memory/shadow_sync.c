@@ -161,6 +161,7 @@ void shadow_unsync_remove(struct shadow *sh, struct shadow_page *sp)
 	sh->unsync[sp->unsync - 1] = last;
 	last->unsync = sp->unsync;
 	sp->unsync = 0;
+	sh->unsync_upper -= role_level(sp->role) > 1;
 }
 
 void shadow_mark_unsync(struct shadow *sh, struct shadow_page *sp)
@@ -172,6 +173,7 @@ void shadow_mark_unsync(struct shadow *sh, struct shadow_page *sp)
 		shadow_sync(sh, sh->unsync[SHADOW_UNSYNC_MAX - 1], SYNC_PROTECT | SYNC_FORCE);
 	sh->unsync[sh->unsync_count++] = sp;
 	sp->unsync = sh->unsync_count;
+	sh->unsync_upper += role_level(sp->role) > 1;
 	sp->quiet = 0;
 	sh->stats.unsyncs++;
 }
