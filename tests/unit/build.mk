@@ -107,3 +107,13 @@ unit_vmx_flush_cflags := -iquote tests/unit/shadow
 unit_vmx_exit := $(filter-out kernel/vmx/host.c,$(wildcard kernel/vmx/*.c)) tests/unit/fake_vmcs.c
 unit_vmx_exit += $(filter-out tests/unit/fake_backend.c,$(core_sources))
 unit_vmx_exit_cflags := -iquote tests/unit/shadow
+
+# The adversarial TLB: see tests/unit/tlb/model.h. It has a host.h of its own.
+tlb_sources := $(wildcard tests/unit/tlb/*.c kernel/core/*.c kernel/memory/*.c kernel/svm/*.c)
+tlb_sources += kernel/clock/clock.c tests/unit/fake_processor.c
+unit_tlb := $(tlb_sources)
+unit_tlb_libs := -Wl,--wrap=cpu_invlpga,--wrap=tag_get,--wrap=vcpu_owe
+unit_tlb_libs += -Wl,--wrap=guest_memory_reap,--wrap=guest_memory_owe
+$(build)/unit/obj/tests/unit/tlb/%.o: unit_extra := -iquote tests/unit/shadow
+# What runs most of the time, and is no code under test:
+$(build)/unit/obj/tests/unit/tlb/processor.o $(build)/unit/obj/tests/unit/tlb/reference.o: unit_extra := -iquote tests/unit/shadow -O2 -fno-sanitize=all
