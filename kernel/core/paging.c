@@ -202,6 +202,8 @@ static enum verdict fault(struct vcpu *v, bool inside)
 
 	v->backend->where(v, &where);
 	access = access_of(x, where.paging.cpl);
+	if (!inside && v->vm->vcpu_count == 1)
+		access |= SHADOW_REPEAT;
 	result = shadow_fault(memory, &v->shadow->cpu, &where.paging, x->fault.linear, access,
 			      &answer);
 	if (result == SHADOW_SAME && !answer.owed.kinds && refused_again(v, x->fault.linear) &&

@@ -40,7 +40,7 @@ struct walk {
 	bool nxe;
 	u64 reserved; /* bits reserved in every entry */
 	u64 all;      /* bits that all of a long mode path's entries have */
-	struct guest_walk_path path;
+	struct guest_walk_path *path;
 };
 
 static void walk_init(struct walk *walk, struct guest_memory *memory,
@@ -140,9 +140,9 @@ static int read_entry(struct walk *walk, u8 level, u64 table)
 
 	index &= walk->kind == WALK_32BIT ? 1023 : 511;
 	gpa = table + index * size;
-	walk->path.entry[level].gpa = gpa;
+	walk->path->entry[level].gpa = gpa;
 	if (!has_accessed(walk, level) && walk->paging->has_pdptes) {
-		walk->path.entry[level].value = walk->paging->pdpte[index & 3];
+		walk->path->entry[level].value = walk->paging->pdpte[index & 3];
 		return 0;
 	}
 	slot = slots_find(walk->slots, gpa);
@@ -152,7 +152,7 @@ static int read_entry(struct walk *walk, u8 level, u64 table)
 		err = host_read_user_word(&value, slot->user_addr + (gpa - slot->gpa));
 	else
 		err = host_read_user(&value, slot->user_addr + (gpa - slot->gpa), size);
-	walk->path.entry[level].value = value;
+	walk->path->entry[level].value = value;
 	return err;
 }
 
@@ -210,7 +210,8 @@ static u32 check_access(const struct walk *walk, const struct guest_walk_result 
 	if ((access & FERMATA_ACCESS_WRITE) && !result->writable &&
 	    (user || (paging->cr0 & WALK_CR0_WP)))
 		code |= PFERR_PRESENT;
-	if (result->user && key_denies(walk, access, user, walk->path.entry[walk->path.leaf].value))
+	if (result->user &&
+	    key_denies(walk, access, user, walk->path->entry[walk->path->leaf].value))
 		code |= PFERR_PRESENT | PFERR_KEY;
 	return code;
 }
@@ -238,8 +239,8 @@ static int walk_long(struct walk *walk, struct guest_walk_result *result)
 		}
 		if (unlikely(host_read_user_word(&entry, slot->user_addr + (gpa - slot->gpa))))
 			return -EFAULT;
-		walk->path.entry[level].gpa = gpa;
-		walk->path.entry[level].value = entry;
+		walk->path->entry[level].gpa = gpa;
+		walk->path->entry[level].value = entry;
 		if (!(entry & PTE_P)) {
 			result->fault = 1;
 			return 0;
@@ -256,7 +257,7 @@ static int walk_long(struct walk *walk, struct guest_walk_result *result)
 		all &= entry;
 		any |= entry;
 		if (leaf) {
-			walk->path.leaf = level;
+			walk->path->leaf = level;
 			break;
 		}
 	}
@@ -271,7 +272,7 @@ static int walk_long(struct walk *walk, struct guest_walk_result *result)
 static bool is_accessed(const struct walk *walk, u32 access)
 {
 	return walk->all & PTE_A && (!(access & FERMATA_ACCESS_WRITE) ||
-				     walk->path.entry[walk->path.leaf].value & PTE_D);
+				     walk->path->entry[walk->path->leaf].value & PTE_D);
 }
 
 /* Down to the leaf. Answers 0 with the rights in result, or with result->fault and its own bits. */
@@ -285,10 +286,10 @@ static int walk_tables(struct walk *walk, struct guest_walk_result *result)
 		bool leaf;
 
 		if (err) {
-			result->gpa = walk->path.entry[level].gpa;
+			result->gpa = walk->path->entry[level].gpa;
 			return err;
 		}
-		entry = walk->path.entry[level].value;
+		entry = walk->path->entry[level].value;
 		leaf = is_leaf(walk, level, entry);
 		if (!(entry & PTE_P)) {
 			result->fault = 1;
@@ -305,7 +306,7 @@ static int walk_tables(struct walk *walk, struct guest_walk_result *result)
 			result->executable &= !(entry & PTE_NX);
 		}
 		if (leaf) {
-			walk->path.leaf = level;
+			walk->path->leaf = level;
 			return 0;
 		}
 		table = entry & PTE_ADDRESS;
@@ -317,13 +318,13 @@ static int set_accessed(struct walk *walk, u32 access, u64 *failed)
 {
 	u32 size = walk->kind == WALK_32BIT ? 4 : 8;
 
-	for (u8 level = walk->levels; level >= walk->path.leaf; level--) {
-		u64 gpa = walk->path.entry[level].gpa, old = walk->path.entry[level].value,
+	for (u8 level = walk->levels; level >= walk->path->leaf; level--) {
+		u64 gpa = walk->path->entry[level].gpa, old = walk->path->entry[level].value,
 		    set = PTE_A;
 		const struct slot *slot;
 		int done;
 
-		if (level == walk->path.leaf && (access & FERMATA_ACCESS_WRITE))
+		if (level == walk->path->leaf && (access & FERMATA_ACCESS_WRITE))
 			set |= PTE_D;
 		if ((old & set) == set || !has_accessed(walk, level))
 			continue;
@@ -336,19 +337,19 @@ static int set_accessed(struct walk *walk, u32 access, u64 *failed)
 		done = host_cmpxchg_user(slot->user_addr + (gpa - slot->gpa), old, old | set, size);
 		if (done <= 0)
 			return done ? done : 1;
-		walk->path.entry[level].value = old | set;
+		walk->path->entry[level].value = old | set;
 	}
 	return 0;
 }
 
 static u64 leaf_gpa(const struct walk *walk)
 {
-	u64 entry = walk->path.entry[walk->path.leaf].value;
-	u64 offset = BITS(walk_shift(walk, walk->path.leaf) - 1, 0);
+	u64 entry = walk->path->entry[walk->path->leaf].value;
+	u64 offset = BITS(walk_shift(walk, walk->path->leaf) - 1, 0);
 
-	if (walk->path.leaf == 1)
+	if (walk->path->leaf == 1)
 		return (entry & PTE_ADDRESS) | (walk->linear & 0xfff);
-	if (walk->kind == WALK_32BIT && walk->path.leaf == 2)
+	if (walk->kind == WALK_32BIT && walk->path->leaf == 2)
 		return (entry & 0xffc00000) | (entry & BITS(20, 13)) << (32 - 13) |
 		       (walk->linear & offset);
 	return (entry & PTE_ADDRESS & ~offset) | (walk->linear & offset);
@@ -387,13 +388,14 @@ static int walk_once(struct walk *walk, u32 access, struct guest_walk_result *re
 			return err;
 	}
 	result->gpa = leaf_gpa(walk);
-	result->page_size = 1u << walk_shift(walk, walk->path.leaf);
+	result->page_size = 1u << walk_shift(walk, walk->path->leaf);
 	return 0;
 }
 
 int guest_walk_path(struct guest_memory *memory, const struct guest_paging *paging, u64 linear,
 		    u32 access, struct guest_walk_result *result, struct guest_walk_path *path)
 {
+	struct guest_walk_path unwanted;
 	struct walk walk;
 	int err = 1;
 
@@ -406,13 +408,12 @@ int guest_walk_path(struct guest_memory *memory, const struct guest_paging *pagi
 		return 0;
 	}
 	walk_init(&walk, memory, paging, linear);
+	walk.path = path ? path : &unwanted;
 	host_read_begin();
 	walk.slots = READ_ONCE(memory->slots);
 	for (u32 i = 0; i < WALK_TRIES && err > 0; i++)
 		err = walk_once(&walk, access, result);
 	host_read_end();
-	if (path && !err && !result->fault)
-		*path = walk.path;
 	return err > 0 ? -EAGAIN : err;
 }
 

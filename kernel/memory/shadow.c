@@ -159,7 +159,7 @@ struct fault {
 	bool write;
 	bool changed; /* something was missing, or not as it should be */
 	u32 access;   /* ROLE_*: what the leaf is to allow, before the host has its say */
-	struct guest_walk_path path;
+	const struct guest_walk_path *path;
 	struct radix_leaf host;
 };
 
@@ -176,7 +176,7 @@ static u32 leaf_access(const struct fault *fault, u32 mode, const struct guest_w
 {
 	u32 access = 0;
 
-	if (!fault->path.leaf)
+	if (!fault->path->leaf)
 		return ROLE_ACCESS;
 	access |= result->writable ? ROLE_WRITE : 0;
 	access |= result->user ? ROLE_USER : 0;
@@ -187,21 +187,21 @@ static u32 leaf_access(const struct fault *fault, u32 mode, const struct guest_w
 			access &= ~ROLE_EXEC;
 		access &= ~ROLE_USER;
 	}
-	if (!(fault->path.entry[fault->path.leaf].value & PTE_D))
+	if (!(fault->path->entry[fault->path->leaf].value & PTE_D))
 		access &= ~ROLE_WRITE;
 	return access;
 }
 
 static bool large_fits(const struct shadow *sh, const struct fault *fault)
 {
-	return fault->host.level >= 2 && fault->path.leaf != 1 && optimised(sh, SHADOW_LARGE) &&
+	return fault->host.level >= 2 && fault->path->leaf != 1 && optimised(sh, SHADOW_LARGE) &&
 	       !sh->tables[region_of(fault->gpa >> 12)];
 }
 
 /* The table below `sp` for the fault's address: as it should be, made if need be. */
 static struct shadow_page *descend(struct shadow *sh, struct shadow_page *sp, struct fault *fault)
 {
-	u8 level = role_level(sp->role), leaf = fault->path.leaf;
+	u8 level = role_level(sp->role), leaf = fault->path->leaf;
 	u32 slot = slot_of(fault->linear, level), role;
 	u64 entry = entry_of_slot(sp, slot), origin = 0, gfn;
 	struct shadow_page *child;
@@ -211,9 +211,9 @@ static struct shadow_page *descend(struct shadow *sh, struct shadow_page *sp, st
 		gfn = fault->gpa >> 12 & ~((1ull << 9 * (level - 1)) - 1);
 		role |= ROLE_DIRECT | fault->access;
 		if (!(sp->role & ROLE_DIRECT))
-			origin = fault->path.entry[level].value;
+			origin = fault->path->entry[level].value;
 	} else {
-		origin = fault->path.entry[level].value;
+		origin = fault->path->entry[level].value;
 		gfn = (origin & PTE_ADDRESS) >> 12;
 		role |= sp->role & entry_access(sp->role, origin);
 		if (role_kind(role) == SHADOW_32BIT)
@@ -261,7 +261,7 @@ static void put_leaf(struct shadow *sh, struct shadow_page *sp, struct fault *fa
 	if (fault->host.access & RADIX_UNCACHED)
 		entry |= PTE_PCD | PTE_PWT;
 	if (!(sp->role & ROLE_DIRECT))
-		origin = fault->path.entry[level].value;
+		origin = fault->path->entry[level].value;
 	old = entry_of_slot(sp, slot); /* unsync pages may have been synced above */
 	if (old == entry) {
 		sp->origin[slot] = origin;
@@ -323,12 +323,12 @@ static void note_broken(struct shadow *sh, const struct fault *fault, const stru
 {
 	u32 at = slot_of(fault->linear, 2);
 
-	if (fault->path.leaf > 2) {
+	if (fault->path->leaf > 2) {
 		memset(sh->broken, 0xff, sizeof(sh->broken));
-	} else if (role_kind(sp->role) == SHADOW_32BIT && fault->path.leaf == 2) {
+	} else if (role_kind(sp->role) == SHADOW_32BIT && fault->path->leaf == 2) {
 		at &= ~1u;
 		sh->broken[at / 64] |= 3ull << at % 64;
-	} else if (fault->path.leaf > role_level(sp->role)) {
+	} else if (fault->path->leaf > role_level(sp->role)) {
 		sh->broken[at / 64] |= BIT_ULL(at % 64);
 	}
 }
@@ -348,12 +348,40 @@ static enum shadow_result map(struct shadow *sh, struct shadow_cpu *cpu, struct 
 	sh->stats.faults++;
 	answer->large = role_level(sp->role) > 1;
 	sh->stats.large_faults += answer->large;
-	if (fault->path.leaf > 1)
+	if (fault->path->leaf > 1)
 		note_broken(sh, fault, sp);
 	put_leaf(sh, sp, fault);
 	if (!answer->large && !(sp->role & ROLE_DIRECT) && optimised(sh, SHADOW_PREFETCH))
 		bring_neighbours(sh, sp, fault);
 	return fault->changed ? SHADOW_DONE : SHADOW_SAME;
+}
+
+/*
+ * The guest's tables say what they said when the same fault was here last: it could not be served for want of
+ * memory, its vCPU has not run since, and no other can have written to them.
+ */
+static bool is_repeated(const struct shadow *sh, const struct shadow_cpu *cpu,
+			const struct fault *fault, u32 access)
+{
+	return access & SHADOW_REPEAT && cpu->walk.wanted && cpu->walk.linear == fault->linear &&
+	       cpu->walk.access == (access & ~SHADOW_REPEAT) &&
+	       cpu->walk.sequence == sh->memory->sequence;
+}
+
+static int walk_guest(struct shadow *sh, struct shadow_cpu *cpu, const struct guest_paging *paging,
+		      const struct fault *fault, u32 access)
+{
+	struct shadow_walk *walk = &cpu->walk;
+	bool repeated = is_repeated(sh, cpu, fault, access);
+
+	walk->wanted = false;
+	if (repeated)
+		return 0;
+	walk->linear = fault->linear;
+	walk->access = access & ~SHADOW_REPEAT;
+	walk->sequence = sh->memory->sequence;
+	return guest_walk_path(sh->memory, paging, fault->linear, walk->access, &walk->result,
+			       &walk->path);
 }
 
 /* Under lock, with pages to spare. */
@@ -362,10 +390,11 @@ static enum shadow_result fault_locked(struct shadow *sh, struct shadow_cpu *cpu
 				       u32 access, struct shadow_answer *answer)
 {
 	bool user = access & FERMATA_ACCESS_USER && !(access & FERMATA_ACCESS_SYSTEM);
-	struct guest_walk_result result;
-	int err = guest_walk_path(sh->memory, paging, fault->linear, access, &result, &fault->path);
+	const struct guest_walk_result *result = &cpu->walk.result;
+	int err = walk_guest(sh, cpu, paging, fault, access);
 
-	answer->gpa = fault->gpa = result.gpa;
+	fault->path = &cpu->walk.path;
+	answer->gpa = fault->gpa = result->gpa;
 	switch (err) {
 	case 0:
 		break;
@@ -376,8 +405,8 @@ static enum shadow_result fault_locked(struct shadow *sh, struct shadow_cpu *cpu
 	default:
 		return SHADOW_LOST;
 	}
-	if (result.fault) {
-		answer->error_code = result.error_code;
+	if (result->fault) {
+		answer->error_code = result->error_code;
 		return SHADOW_GUEST_FAULT;
 	}
 	fault->write = access & FERMATA_ACCESS_WRITE;
@@ -385,9 +414,11 @@ static enum shadow_result fault_locked(struct shadow *sh, struct shadow_cpu *cpu
 			 fault->write		       ? RADIX_WRITE :
 							 RADIX_READ;
 	if (!radix_lookup(&sh->memory->radix, fault->gpa, &fault->host) ||
-	    !(fault->host.access & answer->access))
+	    !(fault->host.access & answer->access)) {
+		cpu->walk.wanted = true;
 		return SHADOW_MEMORY;
-	fault->access = leaf_access(fault, mode_of(paging), &result, user);
+	}
+	fault->access = leaf_access(fault, mode_of(paging), result, user);
 	return map(sh, cpu, fault, answer);
 }
 
@@ -396,14 +427,14 @@ enum shadow_result shadow_fault(struct guest_memory *memory, struct shadow_cpu *
 				struct shadow_answer *answer)
 {
 	struct shadow *sh = shadow_of(memory);
-	struct fault fault = { .linear = linear };
+	struct fault fault;
 	enum shadow_result result = SHADOW_REFILL;
 
 	memset(answer, 0, sizeof(*answer));
 	if (!cpu->root_phys)
 		return SHADOW_AGAIN;
-	if (!(paging->efer & SHADOW_EFER_LMA))
-		fault.linear = (u32)linear;
+	fault.linear = paging->efer & SHADOW_EFER_LMA ? linear : (u32)linear;
+	fault.changed = false;
 	host_lock(&memory->lock);
 	if (sh->free_count >= SHADOW_RESERVE) {
 		result = fault_locked(sh, cpu, paging, &fault, access, answer);

@@ -40,6 +40,15 @@ struct shadow_page;
 #define SHADOW_ROOTS (1u << 5)	  /* off: a root is forgotten when its vCPU leaves it */
 #define SHADOW_ALL 0x3fu
 
+/* The walk of a vCPU's last fault. */
+struct shadow_walk {
+	u64 linear, sequence; /* the latter of the guest's memory */
+	u32 access;
+	bool wanted; /* its answer was SHADOW_MEMORY */
+	struct guest_walk_result result;
+	struct guest_walk_path path;
+};
+
 /* A vCPU's half. All zero: no root yet. */
 struct shadow_cpu {
 	u64 root_phys;		     /* what the hardware's CR3 gets; 0: shadow_load() first */
@@ -49,6 +58,7 @@ struct shadow_cpu {
 	u64 unlinked; /* as the engine's when this one last dropped its paging-structure caches */
 	/* a fault that nothing could be done about, seen once; twice in a row it is the guest's */
 	u64 odd_linear, odd_rip;
+	struct shadow_walk walk;
 };
 
 struct shadow_stats {
@@ -91,7 +101,13 @@ void shadow_cpu_destroy(struct guest_memory *memory, struct shadow_cpu *cpu);
 enum shadow_result shadow_load(struct guest_memory *memory, struct shadow_cpu *cpu,
 			       const struct guest_paging *paging, struct shadow_answer *answer);
 
-/* A page fault with shadow_cpu's root loaded; access: FERMATA_ACCESS_*. */
+/*
+ * Besides FERMATA_ACCESS_*: the same fault again, now that there is memory, where nobody can have written
+ * to the guest's tables since: it has no other vCPU.
+ */
+#define SHADOW_REPEAT (1u << 9)
+
+/* A page fault with shadow_cpu's root loaded; access: FERMATA_ACCESS_* | SHADOW_REPEAT. */
 enum shadow_result shadow_fault(struct guest_memory *memory, struct shadow_cpu *cpu,
 				const struct guest_paging *paging, u64 linear, u32 access,
 				struct shadow_answer *answer);

@@ -7,7 +7,7 @@
 cd "$(dirname "$0")/../.." || exit 1
 . tests/system/lab.sh
 
-names=(cpuid msr control paging modes memory mmio ports interrupts exceptions debug events fpu hostile smp)
+names=(cpuid msr control paging modes memory mmio ports interrupts exceptions debug events fpu)
 untagged=(control paging memory)
 guests() { # LOG [BOX-SH OPTION...]
 	local log=$1

@@ -235,7 +235,7 @@ static void probe(u64 linear, u32 access, struct seen *seen)
 		shadow_invlpg(&memory, &cpu, linear);
 	memcpy(copy, ram, TABLES * KIB4);
 	expected = ref_walk(&paging, memory.phys_bits, linear, access);
-	for (;;) {
+	for (u32 repeat = 0;;) {
 		enum shadow_result result;
 		struct flush owed;
 
@@ -247,8 +247,10 @@ static void probe(u64 linear, u32 access, struct seen *seen)
 			break;
 		}
 		result = shadow_fault(&memory, &cpu, &paging, linear,
-				      access | (access & SYSTEM || paging.cpl != 3 ? 0 : USER),
+				      repeat | access |
+					      (access & SYSTEM || paging.cpl != 3 ? 0 : USER),
 				      &answer);
+		repeat = 0;
 		pay(answer.owed);
 		seen->retries++;
 		if (result == SHADOW_DONE)
@@ -277,6 +279,7 @@ static void probe(u64 linear, u32 access, struct seen *seen)
 		assert_int_equal(answer.gpa, expected.gpa);
 		err = guest_memory_fault(&memory, answer.gpa, answer.access, &cache, &owed, &level);
 		pay(owed);
+		repeat = SHADOW_REPEAT;
 		if (err) {
 			assert_int_equal(err, -ENOENT);
 			assert_true(answer.gpa >= RAM);
