@@ -279,6 +279,11 @@ void host_kick(u32 cpu)
 	maybe_yield();
 }
 
+void host_kick_self(void)
+{
+	cpus[current->cpu].interrupt = true;
+}
+
 bool interrupt_pending(void)
 {
 	return cpus[current->cpu].interrupt;
