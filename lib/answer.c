@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* fermata_emulate(): the instruction emulator put on a real vCPU. */
 #include "emulate.h"
+#include "plain.h"
 
 static int vcpu_translate(void *opaque, struct fermata_translate *t)
 {
@@ -35,7 +36,7 @@ static const struct emu_ops vcpu_ops = {
 	.state_set = vcpu_state_set,
 };
 
-int fermata_emulate(fermata_vcpu *vcpu, const struct fermata_bus *bus)
+static __attribute__((noinline)) int emulate(fermata_vcpu *vcpu, const struct fermata_bus *bus)
 {
 	struct emu e; /* large and mostly unused by most exits: emu_run() sets what it reads */
 
@@ -44,4 +45,11 @@ int fermata_emulate(fermata_vcpu *vcpu, const struct fermata_bus *bus)
 	e.bus = bus;
 	e.run = vcpu->run;
 	return emu_run(&e, &vcpu->retry);
+}
+
+int fermata_emulate(fermata_vcpu *vcpu, const struct fermata_bus *bus)
+{
+	int result = emu_plain(vcpu->run, bus);
+
+	return result == EMU_OTHER ? emulate(vcpu, bus) : result;
 }

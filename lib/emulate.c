@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "emulate.h"
+#include "plain.h"
 
 #define RETRIES 16
 
@@ -130,59 +131,37 @@ static int mismatch(struct emu *e, struct emu_retry *retry)
 			    exit->mmio.write ? "write" : "read", (unsigned long long)exit->mmio.gpa);
 }
 
-static bool port_size_valid(unsigned size)
+int emu_port_in(struct fermata_run *run, const struct fermata_bus *bus)
 {
-	return size == 1 || size == 2 || size == 4;
-}
+	const struct fermata_exit_io *io = &run->exit.io;
+	__u64 *rax = &run->regs[FERMATA_RAX];
+	unsigned size = io->size;
+	uint32_t value = UINT32_MAX;
 
-static bool access_size_valid(unsigned size)
-{
-	return port_size_valid(size) || size == 8;
-}
-
-/* IN and OUT without string: the exit says all, no bytes needed. */
-static int port(struct emu *e)
-{
-	const struct fermata_exit_io *io = &e->run->exit.io;
-	__u64 *rax = &e->run->regs[FERMATA_RAX];
-	uint32_t value = io->value;
-
-	if (!io->in) {
-		e->bus->io_write(e->bus->opaque, io->port, io->size,
-				 value & (uint32_t)alu_mask(io->size));
-	} else {
-		value = UINT32_MAX;
-		e->bus->io_read(e->bus->opaque, io->port, io->size, &value);
-		/* a 32-bit destination zero-extends, smaller ones keep the rest (SDM 1 3.4.1.1) */
-		if (io->size == 4)
-			*rax = value;
-		else
-			*rax = (*rax & ~alu_mask(io->size)) | (value & alu_mask(io->size));
-	}
-	e->run->advance = e->run->exit.insn_len;
+	bus->io_read(bus->opaque, io->port, size, &value);
+	/* a 32-bit destination zero-extends, smaller ones keep the rest (SDM 1 3.4.1.1) */
+	*rax = size == 4 ? value : (*rax & ~alu_mask(size)) | (value & alu_mask(size));
 	return 0;
 }
 
-/* A MOV that the kernel part has decoded and checked: the exit says all. */
-static int moved(struct emu *e)
+int emu_moved(struct fermata_run *run, const struct fermata_bus *bus)
 {
-	const struct fermata_exit_mmio *mmio = &e->run->exit.mmio;
-	unsigned size = mmio->size, reg_size = mmio->reg_size;
-	__u64 *reg = &e->run->regs[mmio->reg & 15];
+	const struct fermata_exit_mmio *mmio = &run->exit.mmio;
+	unsigned size = mmio->size, reg_size = mmio->reg_size, op = mmio->op;
+	__u64 *reg = &run->regs[mmio->reg & 15];
 	uint64_t value = 0;
 
-	if (mmio->op == FERMATA_MMIO_STORE) {
-		e->bus->mem_write(e->bus->opaque, mmio->gpa, size, mmio->value & alu_mask(size));
-	} else {
-		e->bus->mem_read(e->bus->opaque, mmio->gpa, size, &value);
-		value &= alu_mask(size);
-		if (mmio->op == FERMATA_MMIO_LOAD_SIGN)
-			value = alu_sign_extend(value, size);
-		/* a 32-bit destination zero-extends, smaller ones keep the rest (SDM 1 3.4.1.1) */
-		*reg = reg_size < 4 ? (*reg & ~alu_mask(reg_size)) | (value & alu_mask(reg_size)) :
-				      value & alu_mask(reg_size);
+	if (op == FERMATA_MMIO_STORE) {
+		bus->mem_write(bus->opaque, mmio->gpa, size, mmio->value & alu_mask(size));
+		return 0;
 	}
-	e->run->advance = e->run->exit.insn_len;
+	bus->mem_read(bus->opaque, mmio->gpa, size, &value);
+	value &= alu_mask(size);
+	if (op == FERMATA_MMIO_LOAD_SIGN)
+		value = alu_sign_extend(value, size);
+	/* a 32-bit destination zero-extends, smaller ones keep the rest (SDM 1 3.4.1.1) */
+	*reg = reg_size < 4 ? (*reg & ~alu_mask(reg_size)) | (value & alu_mask(reg_size)) :
+			      value & alu_mask(reg_size);
 	return 0;
 }
 
@@ -203,8 +182,7 @@ static int perform(struct emu *e)
 	return ret == EMU_UNKNOWN ? emu_unknown(e) : ret;
 }
 
-/* All that needs the instruction itself, and what cannot be emulated. */
-static __attribute__((noinline)) int instruction(struct emu *e, struct emu_retry *retry)
+int emu_run(struct emu *e, struct emu_retry *retry)
 {
 	const struct fermata_exit *exit = &e->run->exit;
 	int ret;
@@ -213,7 +191,7 @@ static __attribute__((noinline)) int instruction(struct emu *e, struct emu_retry
 	e->page[0].linear = 1;
 	e->page[1].linear = 1;
 	if (exit->reason == FERMATA_EXIT_IO) {
-		if (!port_size_valid(exit->io.size))
+		if (!emu_port_size(exit->io.size))
 			return fermata_fail(EINVAL,
 					    "a port access of %u bytes: the exit record is damaged",
 					    exit->io.size);
@@ -231,18 +209,4 @@ static __attribute__((noinline)) int instruction(struct emu *e, struct emu_retry
 		return mismatch(e, retry);
 	retry->count = 0;
 	return ret == EMU_FAULT ? 0 : ret;
-}
-
-/* Most exits are plain IN, OUT and MOV: kept apart, they cost a few dozen instructions. */
-int emu_run(struct emu *e, struct emu_retry *retry)
-{
-	const struct fermata_exit *exit = &e->run->exit;
-
-	if (exit->reason == FERMATA_EXIT_IO && !exit->io.string && exit->insn_len &&
-	    port_size_valid(exit->io.size))
-		return port(e);
-	if (exit->reason == FERMATA_EXIT_MMIO && exit->mmio.op && exit->insn_len &&
-	    access_size_valid(exit->mmio.size) && exit->mmio.op <= FERMATA_MMIO_LOAD_SIGN)
-		return moved(e);
-	return instruction(e, retry);
 }

@@ -60,7 +60,7 @@ struct emu {
 	struct fermata_state state; /* the groups last asked for */
 };
 
-/* emulate.c: the whole of it. 0, or -errno as fermata_emulate() documents. */
+/* emulate.c: what plain.h leaves. 0, or -errno as fermata_emulate() documents. */
 int emu_run(struct emu *e, struct emu_retry *retry);
 int emu_unknown(struct emu *e); /* -ENOSYS, with the instruction's text */
 

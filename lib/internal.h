@@ -45,6 +45,9 @@ struct fermata_vcpu {
 /* Remembers the line for fermata_error(). Returns -err and sets errno to err (positive). */
 int fermata_fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* enter.c: ioctl(fd, FERMATA_RUN, 0); 0, or -errno as the kernel returns it. */
+long fermata_enter(int fd);
+
 /* Host address of [gpa, gpa + size) in one slot; with write, of one the guest may write. */
 void *fermata_slot_address(struct fermata_vm *vm, uint64_t gpa, uint64_t size, bool write);
 

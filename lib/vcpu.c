@@ -32,13 +32,18 @@ static void kick_install(void)
 		sigaction(KICK_SIGNAL, &action, NULL);
 }
 
-static pid_t thread_id(void)
-{
-	static _Thread_local pid_t tid;
+static _Thread_local pid_t tid_of_thread;
 
-	if (!tid)
-		tid = (pid_t)syscall(SYS_gettid);
-	return tid;
+static __attribute__((noinline, cold)) pid_t ask_thread_id(void)
+{
+	return tid_of_thread = (pid_t)syscall(SYS_gettid);
+}
+
+static inline pid_t thread_id(void)
+{
+	pid_t tid = tid_of_thread;
+
+	return tid ? tid : ask_thread_id();
 }
 
 fermata_vcpu *fermata_vcpu_new(fermata_vm *vm, unsigned id)
@@ -111,34 +116,18 @@ struct fermata_run *fermata_vcpu_page(fermata_vcpu *vcpu)
 }
 
 /* A blocked signal would not wake the ioctl: once per thread that takes this vCPU, let it through. */
-static void prepare_thread(fermata_vcpu *vcpu, pid_t tid)
+static __attribute__((noinline, cold)) void prepare_thread(fermata_vcpu *vcpu, pid_t tid)
 {
 	sigset_t set;
 
-	if (vcpu->prepared == tid)
-		return;
 	sigemptyset(&set);
 	sigaddset(&set, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	vcpu->prepared = tid;
 }
 
-/*
- * No kick is lost: it first sets immediate_exit, which the kernel looks at after this thread has
- * become visible in ->running. Either it sees the flag, or the kick sees the thread and signals it.
- */
-int fermata_run(fermata_vcpu *vcpu)
+static __attribute__((noinline, cold)) int run_failed(fermata_vcpu *vcpu, int err)
 {
-	pid_t tid = thread_id();
-	int ret, err;
-
-	prepare_thread(vcpu, tid);
-	atomic_store(&vcpu->running, tid);
-	ret = ioctl(vcpu->fd, FERMATA_RUN, 0);
-	atomic_store(&vcpu->running, 0); /* leaves errno alone */
-	if (!ret)
-		return 0;
-	err = errno;
 	switch (err) {
 	case EINTR:
 		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
@@ -155,6 +144,23 @@ int fermata_run(fermata_vcpu *vcpu)
 	default:
 		return fermata_fail(err, "cannot run vCPU %u: %s", vcpu->id, strerror(err));
 	}
+}
+
+/*
+ * No kick is lost: it first sets immediate_exit, which the kernel looks at after this thread has
+ * become visible in ->running. Either it sees the flag, or the kick sees the thread and signals it.
+ */
+int fermata_run(fermata_vcpu *vcpu)
+{
+	pid_t tid = thread_id();
+	long result;
+
+	if (vcpu->prepared != tid)
+		prepare_thread(vcpu, tid);
+	atomic_store(&vcpu->running, tid);
+	result = fermata_enter(vcpu->fd);
+	atomic_store(&vcpu->running, 0);
+	return result ? run_failed(vcpu, -result) : 0;
 }
 
 void fermata_kick(fermata_vcpu *vcpu)

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "emulate.h"
+#include "plain.h"
 
 #define WORLD_PAGES 5
 #define WORLD_SIZE (WORLD_PAGES * 4096u)
@@ -229,6 +230,8 @@ static void world_mmio(struct world *w, uint64_t linear, bool write)
 
 static int world_run(struct world *w)
 {
+	int ret;
+
 	w->run.advance = 0;
 	w->run.set = 0;
 	memset(&w->emu, 0x5a, sizeof(w->emu)); /* emu_run() must set what it uses */
@@ -236,7 +239,8 @@ static int world_run(struct world *w)
 	w->emu.opaque = w;
 	w->emu.bus = &w->bus;
 	w->emu.run = &w->run;
-	return emu_run(&w->emu, &w->retry);
+	ret = emu_plain(&w->run, &w->bus);
+	return ret == EMU_OTHER ? emu_run(&w->emu, &w->retry) : ret;
 }
 
 #endif

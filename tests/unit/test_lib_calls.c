@@ -91,6 +91,14 @@ static int run(void)
 	return ret;
 }
 
+/* In place of lib/enter.c. */
+long fermata_enter(int fd)
+{
+	if (kernel.refuse)
+		return -kernel.refuse;
+	return run() ? -errno : 0;
+}
+
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
 	struct fermata_translate *t;
@@ -119,8 +127,6 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	case FERMATA_SET_MEMORY:
 		kernel.memory = *(struct fermata_memory *)arg;
 		return 0;
-	case FERMATA_RUN:
-		return run();
 	case FERMATA_TRANSLATE:
 		t = arg;
 		t->fault = kernel.fault;
