@@ -68,11 +68,7 @@ struct exit {
 	u64 rip;
 	u64 info1, info2; /* the vendor's */
 	union {
-		struct {
-			u16 port;
-			u8 size;
-			bool in, string, rep;
-		} io;
+		struct fermata_exit_io io; /* but for its value */
 		struct {
 			u8 number;     /* which CR or DR */
 			u8 reg;	       /* general register; valid when decoded */

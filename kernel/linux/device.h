@@ -18,10 +18,9 @@ struct xsave_area {
 struct host_thread {
 	struct xsave_area *xsave;
 	struct rcuwait wait;
-	u64 host_xss;
 	unsigned long switches; /* of the thread, when it was last in guest context */
 	bool l1d_stale;		/* something else than the guest has run since */
-	u64 host_tsc_aux; /* what RDTSCP tells the host on this CPU, while a guest's value is in */
+	u32 host_tsc_aux; /* what RDTSCP tells the host on this CPU, while a guest's value is in */
 };
 
 /* A VM and everything it owns; it lives until its descriptor and all its vCPUs' are closed. */

@@ -28,6 +28,7 @@
 
 static u64 fpu_mask; /* components exchanged between host and guest */
 static u64 fpu_host_xcr0;
+static u64 fpu_host_xss; /* constant, as Linux sets it at its start */
 
 /* x87, SSE, AVX, AVX-512: what a guest may enable and XSAVE's standard format holds in our area. */
 #define FPU_GUEST_MASK 0xe7ull
@@ -41,6 +42,8 @@ int guest_fpu_setup(void)
 		return 0;
 	}
 	fpu_host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+	if (boot_cpu_has(X86_FEATURE_XSAVES))
+		rdmsrl(MSR_IA32_XSS, fpu_host_xss);
 	fpu_mask = fpu_host_xcr0 & FPU_GUEST_MASK;
 	for (i = 2; i < 63; i++) {
 		if (!(fpu_mask & BIT_ULL(i)))
@@ -105,10 +108,19 @@ u64 host_guest_xcr0_now(void)
 	return fpu_mask ? xgetbv(XCR_XFEATURE_ENABLED_MASK) : 0;
 }
 
+/* RDTSCP tells it for less than a RDMSR; who has RDPID has that, too. */
+static inline u32 tsc_aux_now(void)
+{
+	u32 low, high, aux;
+
+	asm volatile("rdtscp" : "=a"(low), "=d"(high), "=c"(aux));
+	return aux;
+}
+
 void host_guest_tsc_aux(u64 tsc_aux)
 {
-	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID))
-		wrmsrl(MSR_TSC_AUX, tsc_aux);
+	if (static_cpu_has(X86_FEATURE_RDTSCP) && tsc_aux_now() != tsc_aux)
+		native_wrmsr(MSR_TSC_AUX, tsc_aux, 0);
 }
 
 /* ---- in and out */
@@ -124,17 +136,13 @@ u32 host_guest_begin(struct host_thread *t, u64 guest_xcr0, u64 guest_tsc_aux)
 	kernel_fpu_begin_mask(0);
 	fpu_load(t);
 	/* SVM has no intercept for XSAVES: with an empty IA32_XSS it saves and loads nothing supervisory. */
-	if (boot_cpu_has(X86_FEATURE_XSAVES)) {
-		rdmsrl(MSR_IA32_XSS, t->host_xss);
-		if (t->host_xss)
-			wrmsrl(MSR_IA32_XSS, 0);
-	}
+	if (unlikely(fpu_host_xss))
+		wrmsrl(MSR_IA32_XSS, 0);
 	host_guest_xcr0(guest_xcr0);
-	t->host_tsc_aux = guest_tsc_aux;
-	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID)) {
-		rdmsrl(MSR_TSC_AUX, t->host_tsc_aux);
+	if (static_cpu_has(X86_FEATURE_RDTSCP)) {
+		t->host_tsc_aux = tsc_aux_now();
 		if (t->host_tsc_aux != guest_tsc_aux)
-			wrmsrl(MSR_TSC_AUX, guest_tsc_aux);
+			native_wrmsr(MSR_TSC_AUX, guest_tsc_aux, 0);
 	}
 	return smp_processor_id();
 }
@@ -144,8 +152,8 @@ void host_guest_end(struct host_thread *t)
 	host_guest_tsc_aux(t->host_tsc_aux);
 	host_guest_xcr0(fpu_host_xcr0);
 	fpu_save(t);
-	if (boot_cpu_has(X86_FEATURE_XSAVES) && t->host_xss)
-		wrmsrl(MSR_IA32_XSS, t->host_xss);
+	if (unlikely(fpu_host_xss))
+		wrmsrl(MSR_IA32_XSS, fpu_host_xss);
 	kernel_fpu_end();
 }
 

@@ -60,11 +60,13 @@ static void svm_io_record(struct exit *x, const struct vmcb *c)
 	u32 info = c->exitinfo1;
 
 	x->kind = EXIT_IO;
-	x->io.port = IOIO_PORT(info);
-	x->io.size = IOIO_SIZE(info);
-	x->io.in = info & IOIO_IN;
-	x->io.string = info & IOIO_STRING;
-	x->io.rep = info & IOIO_REP;
+	x->io = (struct fermata_exit_io){
+		.port = IOIO_PORT(info),
+		.size = IOIO_SIZE(info),
+		.in = !!(info & IOIO_IN),
+		.string = !!(info & IOIO_STRING),
+		.rep = !!(info & IOIO_REP),
+	};
 	x->length = c->exitinfo2 - c->rip; /* EXITINFO2: the RIP behind it, with or without NRIPS */
 }
 

@@ -9,16 +9,20 @@ void svm_load(struct vcpu *v, u32 cpu)
 	struct svm_vcpu *s = v->hw;
 	struct svm_cpu *here = &svm_cpus[cpu];
 
-	/* What the CPU remembers of a VMCB is void on another CPU (APM 2 15.15.4). */
+	/*
+	 * What the CPU remembers of a VMCB is void on another CPU (APM 2 15.15.4), and TSC_RATIO is the
+	 * CPU's. Nor can the tag have expired while nobody else ran here.
+	 */
 	if (v->cpu != cpu || here->last != v) {
 		s->vmcb->clean = 0;
-		v->dirty |= DIRTY_CLOCK; /* TSC_RATIO is the CPU's */
+		v->dirty |= DIRTY_CLOCK | DIRTY_ROOT;
 		here->last = v;
 		host_forget_branches();
 	}
 	v->cpu = cpu;
 	s->cpu = here;
-	v->dirty |= DIRTY_ROOT;
+	/* VMRUN loads it (APM 2 15.5.1); in Bochs it does not, and the guest would find the host's. */
+	cpu_write_cr2(s->vmcb->cr2);
 	host_irq_disable();
 	if (likely(here->on))
 		cpu_vmsave(here->host_pa);

@@ -164,10 +164,8 @@ void svm_apply(struct vcpu *v)
 	if (dirty & DIRTY_CR2) {
 		c->cr2 = v->cr2;
 		c->clean &= ~CLEAN_CR2;
+		cpu_write_cr2(c->cr2); /* see svm_load() */
 	}
-	/* VMRUN loads it (APM 2 15.5.1); in Bochs it does not, and the guest would find the host's. */
-	if (dirty & (DIRTY_ROOT | DIRTY_CR2))
-		cpu_write_cr2(c->cr2);
 	if (dirty & (DIRTY_ROOT | DIRTY_FLUSH))
 		svm_pay(v);
 }

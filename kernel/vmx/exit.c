@@ -154,11 +154,13 @@ static void io(struct vcpu *v)
 	struct exit *x = &v->exit;
 
 	x->kind = EXIT_IO;
-	x->io.size = (x->info1 & 7) + 1;
-	x->io.in = x->info1 & BIT(3);
-	x->io.string = x->info1 & BIT(4);
-	x->io.rep = x->info1 & BIT(5);
-	x->io.port = x->info1 >> 16;
+	x->io = (struct fermata_exit_io){
+		.port = x->info1 >> 16,
+		.size = (x->info1 & 7) + 1,
+		.in = x->info1 >> 3 & 1,
+		.string = x->info1 >> 4 & 1,
+		.rep = x->info1 >> 5 & 1,
+	};
 }
 
 /* What exits only for rules: the operand is in the instruction information (SDM 3C 28.2.5). */

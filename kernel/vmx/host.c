@@ -64,13 +64,12 @@ static void save_tables(struct vmx_host *h)
 	asm volatile("sidt %0" : "=m"(h->idt));
 }
 
-static void write_host_area(const struct vmx_cpu *cpu, struct vmx_host *h)
+/* What does not change while the host is up, as far as it differs from CPU to CPU. */
+static noinline void write_constants(const struct vmx_cpu *cpu, struct vmx_host *h)
 {
 	u16 tr = get_tr();
 
-	vmwrite(VMCS_HOST_CR0, cpu_cr0());
-	vmwrite(VMCS_HOST_CR3, cpu_cr3());
-	vmwrite(VMCS_HOST_CR4, cpu_cr4());
+	save_tables(h);
 	/* Selectors must have TI and RPL 0; the data segments come back in vmx_host_restore(). */
 	vmwrite(VMCS_HOST_CS_SELECTOR, get_cs());
 	vmwrite(VMCS_HOST_SS_SELECTOR, get_ss());
@@ -79,7 +78,6 @@ static void write_host_area(const struct vmx_cpu *cpu, struct vmx_host *h)
 	vmwrite(VMCS_HOST_FS_SELECTOR, 0);
 	vmwrite(VMCS_HOST_GS_SELECTOR, 0);
 	vmwrite(VMCS_HOST_TR_SELECTOR, tr);
-	vmwrite(VMCS_HOST_FS_BASE, h->fs_base);
 	vmwrite(VMCS_HOST_GS_BASE, cpu->gs_base);
 	vmwrite(VMCS_HOST_TR_BASE, tss_base(h->gdt.base, tr));
 	vmwrite(VMCS_HOST_GDTR_BASE, h->gdt.base);
@@ -89,6 +87,17 @@ static void write_host_area(const struct vmx_cpu *cpu, struct vmx_host *h)
 	vmwrite(VMCS_HOST_SYSENTER_EIP, cpu_rdmsr(ARCH_MSR_SYSENTER_EIP));
 	if (vmx_controls.exit & EXIT_LOAD_PAT)
 		vmwrite(VMCS_HOST_PAT, cpu_rdmsr(ARCH_MSR_PAT));
+	/* No CR3 has its reserved bits set, and so on: what follows is written, too. */
+	h->cr0 = h->cr3 = h->cr4 = h->fs_base = ~0ull;
+	h->cpu = host_cpu();
+}
+
+static inline void write_changed(u32 field, u64 *written, u64 value)
+{
+	if (likely(*written == value))
+		return;
+	*written = value;
+	vmwrite(field, value);
 }
 
 /* At the begin of a stay; the thread's own FS base and KernelGSBase are in the CPU. */
@@ -102,22 +111,23 @@ void vmx_host_load(struct vcpu *v)
 	h->fs = get_fs();
 	h->gs = get_gs();
 	h->ldt = get_ldt();
-	h->fs_base = cpu_rdmsr(ARCH_MSR_FS_BASE);
 	h->kernel_gs_base = cpu_rdmsr(ARCH_MSR_KERNEL_GS_BASE);
 	h->debugctl = cpu_rdmsr(ARCH_MSR_DEBUGCTL);
-	save_tables(h);
-	write_host_area(&vmx_cpus[host_cpu()], h);
-	cpu_wrmsr(ARCH_MSR_STAR, s->star);
-	cpu_wrmsr(ARCH_MSR_LSTAR, s->lstar);
-	cpu_wrmsr(ARCH_MSR_CSTAR, s->cstar);
-	cpu_wrmsr(ARCH_MSR_SFMASK, s->sfmask);
+	if (unlikely(h->cpu != v->cpu))
+		write_constants(s->here, h);
+	write_changed(VMCS_HOST_CR0, &h->cr0, cpu_cr0());
+	write_changed(VMCS_HOST_CR3, &h->cr3, cpu_cr3());
+	write_changed(VMCS_HOST_CR4, &h->cr4, cpu_cr4());
+	write_changed(VMCS_HOST_FS_BASE, &h->fs_base, cpu_rdmsr(ARCH_MSR_FS_BASE));
+	if (v->efer & ARCH_EFER_SCE)
+		vmx_load_syscalls(s);
 	cpu_wrmsr(ARCH_MSR_KERNEL_GS_BASE, s->kernel_gs_base);
 }
 
 void vmx_host_restore(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
-	const struct vmx_cpu *cpu = &vmx_cpus[host_cpu()];
+	const struct vmx_cpu *cpu = s->here;
 	struct vmx_host *h = &s->host;
 
 	s->kernel_gs_base = cpu_rdmsr(ARCH_MSR_KERNEL_GS_BASE);
@@ -132,10 +142,13 @@ void vmx_host_restore(struct vcpu *v)
 		cpu_wrmsr(ARCH_MSR_FS_BASE, h->fs_base);
 	}
 	cpu_wrmsr(ARCH_MSR_KERNEL_GS_BASE, h->kernel_gs_base);
-	cpu_wrmsr(ARCH_MSR_STAR, cpu->star);
-	cpu_wrmsr(ARCH_MSR_LSTAR, cpu->lstar);
-	cpu_wrmsr(ARCH_MSR_CSTAR, cpu->cstar);
-	cpu_wrmsr(ARCH_MSR_SFMASK, cpu->sfmask);
+	if (h->syscalls) {
+		cpu_wrmsr(ARCH_MSR_STAR, cpu->star);
+		cpu_wrmsr(ARCH_MSR_LSTAR, cpu->lstar);
+		cpu_wrmsr(ARCH_MSR_CSTAR, cpu->cstar);
+		cpu_wrmsr(ARCH_MSR_SFMASK, cpu->sfmask);
+		h->syscalls = false;
+	}
 	if (h->debugctl)
 		cpu_wrmsr(ARCH_MSR_DEBUGCTL, h->debugctl);
 }

@@ -11,7 +11,9 @@ void vmx_load(struct vcpu *v, u32 cpu)
 	vmx_make_current(v);
 	v->cpu = cpu;
 	s->here = &vmx_cpus[cpu];
-	v->dirty |= DIRTY_ROOT;
+	/* What the guest's other vCPUs have left unpaid here, while nobody ran who knew of it. */
+	if (v->vm->paid[cpu] != READ_ONCE(v->vm->memory.generation))
+		v->dirty |= DIRTY_ROOT;
 	vmx_host_load(v);
 	s->in_guest_context = true;
 }

@@ -133,6 +133,16 @@ static u64 shadow_efer(const struct vcpu *v)
 }
 
 /* Without SCE, SYSCALL and SYSRET raise #UD, which exits. */
+/* They matter to guests that have SYSCALL; RDMSR and WRMSR exit, and come here too. */
+void vmx_load_syscalls(struct vmx_vcpu *s)
+{
+	s->host.syscalls = true;
+	cpu_wrmsr(ARCH_MSR_STAR, s->star);
+	cpu_wrmsr(ARCH_MSR_LSTAR, s->lstar);
+	cpu_wrmsr(ARCH_MSR_CSTAR, s->cstar);
+	cpu_wrmsr(ARCH_MSR_SFMASK, s->sfmask);
+}
+
 void vmx_apply_efer(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
@@ -144,6 +154,8 @@ void vmx_apply_efer(struct vcpu *v)
 		vmwrite(VMCS_GUEST_EFER, efer);
 	else
 		s->msr_area->guest.value = efer;
+	if (efer & ARCH_EFER_SCE && s->in_guest_context && !s->host.syscalls)
+		vmx_load_syscalls(s);
 }
 
 static void apply_control(struct vcpu *v)
@@ -469,16 +481,24 @@ int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 u64 *vmx_msr(struct vcpu *v, u32 msr)
 {
 	struct vmx_vcpu *s = v->hw;
+	u64 *slot = NULL;
 
 	switch (msr) {
 	case ARCH_MSR_STAR:
-		return &s->star;
+		slot = &s->star;
+		break;
 	case ARCH_MSR_LSTAR:
-		return &s->lstar;
+		slot = &s->lstar;
+		break;
 	case ARCH_MSR_CSTAR:
-		return &s->cstar;
+		slot = &s->cstar;
+		break;
 	case ARCH_MSR_SFMASK:
-		return &s->sfmask;
+		slot = &s->sfmask;
+		break;
 	}
-	return NULL;
+	/* The caller may write to the CPU, too: it has all of them then, or none. */
+	if (slot && s->in_guest_context && !s->host.syscalls)
+		vmx_load_syscalls(s);
+	return slot;
 }

@@ -206,8 +206,9 @@ void vmx_make_current(struct vcpu *v)
 		if (s->cpu != ~0u)
 			host_run_on(s->cpu, vmx_clear, s);
 		host_run_on(cpu, vmx_adopt, s);
-		v->dirty |= DIRTY_ROOT;
 	}
+	/* Another CPU, or somebody else ran here since: the VPID may have expired. */
+	v->dirty |= DIRTY_ROOT;
 	if (unlikely(!vmx_cpus[cpu].on))
 		return; /* the host is going down; vmx_run() sees it too */
 	vmptrld(s->vmcs_pa);
@@ -242,7 +243,7 @@ static int vmx_vcpu_create(struct vcpu *v)
 	if (!s)
 		return -ENOMEM;
 	v->hw = s;
-	s->cpu = ~0u;
+	s->cpu = s->host.cpu = ~0u;
 	s->vmcs = host_page_alloc();
 	s->virtual_apic = host_page_alloc();
 	s->msr_area = host_page_alloc();

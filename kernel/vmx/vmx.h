@@ -30,8 +30,11 @@ struct vmx_cpu {
 
 /* The host's registers that a VM exit does not bring back as they were (SDM 3C 28.5). */
 struct vmx_host {
+	u32 cpu; /* whose constants are in the VMCS; ~0u: none's */
 	u16 es, ds, fs, gs, ldt;
-	u64 fs_base, kernel_gs_base, debugctl;
+	bool syscalls;		    /* the guest's STAR, LSTAR, CSTAR, SFMASK are in the CPU */
+	u64 cr0, cr3, cr4, fs_base; /* as in the VMCS */
+	u64 kernel_gs_base, debugctl;
 	struct __attribute__((packed)) {
 		u16 limit;
 		u64 base;
@@ -113,6 +116,7 @@ void vmx_position(struct vcpu *v, u64 *rip, u64 *rflags);
 void vmx_where(struct vcpu *v, struct where *where);
 void vmx_fetch_rsp(struct vcpu *v);
 u64 *vmx_msr(struct vcpu *v, u32 msr);
+void vmx_load_syscalls(struct vmx_vcpu *s); /* in guest context */
 void vmx_apply_efer(struct vcpu *v);
 /* CR0 and CR4 bits that the guest writes without an exit: those that change nothing of ours. */
 #define VMX_CR0_DIRECT                                                                             \

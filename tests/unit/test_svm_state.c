@@ -119,10 +119,29 @@ static void page_fault_address(void **state)
 	assert_int_equal(fake_processor.cr2, 0x1234);
 	c->cr2 = 0x5678;	    /* the guest's last, as VMEXIT saves it */
 	fake_processor.cr2 = 0xbad; /* a fault of the host's, elsewhere */
-	v->dirty |= DIRTY_ROOT;	    /* by svm_load() */
-	svm_apply(v);
+	svm_load(v, 0);
 	assert_int_equal(c->cr2, 0x5678);
 	assert_int_equal(fake_processor.cr2, 0x5678);
+}
+
+/* Tag, TSC ratio and what the processor remembers of the VMCB are looked at when somebody else was here. */
+static void same_cpu_again(void **state)
+{
+	svm_load(v, 0);
+	svm_apply(v);
+	svm_apply(v); /* the first one's flush is over */
+	c->clean = CLEAN_ALL;
+	svm_load(v, 0);
+	assert_int_equal(v->dirty, 0);
+	assert_int_equal(c->clean, CLEAN_ALL);
+	svm_cpus[0].last = NULL;
+	svm_load(v, 0);
+	assert_int_equal(v->dirty, DIRTY_CLOCK | DIRTY_ROOT);
+	assert_int_equal(c->clean, 0);
+	svm_apply(v);
+	v->cpu = 1;
+	svm_load(v, 0);
+	assert_int_equal(v->dirty, DIRTY_CLOCK | DIRTY_ROOT);
 }
 
 /* CR0.TS, CR0.MP and DR6 are the guest's without an exit, unless we are about to change them. */
@@ -223,8 +242,9 @@ static void clock_modes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(clock_modes),    TEST(round_trip), TEST(masks), TEST(unusable),
-		TEST(flags_and_step), TEST(sync),	TEST(modes), TEST(page_fault_address),
+		TEST(clock_modes), TEST(round_trip),	     TEST(masks),
+		TEST(unusable),	   TEST(flags_and_step),     TEST(sync),
+		TEST(modes),	   TEST(page_fault_address), TEST(same_cpu_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
