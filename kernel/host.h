@@ -83,7 +83,14 @@ struct host_page {
 	void *cookie; /* for host_page_put() */
 };
 int host_page_get(u64 user_addr, bool write, struct host_page *page);
-void host_page_put(struct host_page *page, bool dirtied);
+void host_page_put(struct host_page *page);
+/*
+ * What is there already, also in guest context: up to `count` pages from user_addr on that do not cross
+ * a multiple of 2 MiB, as far as each is mapped by itself, writable, ordinary RAM. How many.
+ */
+u32 host_pages_near(u64 user_addr, u32 count, u64 *phys);
+/* Such a page gets mapped writable. While no invalidation can be between here and the mapping. */
+void host_page_dirty(u64 phys);
 
 /* ---- locks: spinning, never held while sleeping, not taken from interrupts */
 void host_lock_init(struct host_lock *lock);

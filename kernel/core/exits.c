@@ -199,19 +199,29 @@ u8 exit_decode(struct vcpu *v)
 
 /* ---- to user space */
 
-void exit_to_user(struct vcpu *v, u32 reason)
+/* All but what the reason itself has to say. */
+static inline void describe_exit(struct vcpu *v, u32 reason)
 {
 	struct fermata_exit *out = &v->page->exit;
 	const struct exit *x = &v->exit;
 
 	v->user_reason = reason; /* the page is the caller's to write; this is not */
 
-	memset(out, 0, sizeof(*out));
 	out->reason = reason;
 	out->hw_reason = x->code;
 	out->hw_info1 = x->info1;
 	out->hw_info2 = x->info2;
+	out->insn_bytes = 0;
+	memset(out->insn, 0, sizeof(out->insn));
+	out->cpu_mode = 0;
+	memset(out->reserved, 0, sizeof(out->reserved));
 	out->insn_len = x->length;
+}
+
+void exit_to_user(struct vcpu *v, u32 reason)
+{
+	describe_exit(v, reason);
+	memset(v->page->exit.pad, 0, sizeof(v->page->exit.pad));
 }
 
 /* For exits whose instruction user space decodes. False: the bytes cannot be had now. */
@@ -264,14 +274,14 @@ static void describe_access(struct vcpu *v, const struct where *where)
 }
 
 /* IN from a timer whose course the caller has foretold. A 32-bit IN clears RAX's upper half. */
-static bool foretold(struct vcpu *v)
+static noinline bool foretold(struct vcpu *v)
 {
 	const struct exit *x = &v->exit;
 	u64 *rax = &v->page->regs[FERMATA_RAX];
 	u64 mask = ~0ull << (8 * x->io.size);
 	u32 value;
 
-	if (!x->io.in || x->io.string || !x->length ||
+	if (x->io.string || !x->length ||
 	    !forecast_read(&v->vm->forecasts, x->io.port, x->io.size, &v->vm->clock, &value))
 		return false;
 	*rax = (x->io.size == 4 ? 0 : *rax & mask) | value;
@@ -291,19 +301,18 @@ static enum verdict handle_io(struct vcpu *v)
 	struct fermata_exit *out = &v->page->exit;
 	const struct exit *x = &v->exit;
 
-	if (foretold(v))
+	if (x->io.in && foretold(v))
 		return GO_ON;
 
-	exit_to_user(v, FERMATA_EXIT_IO);
-	out->io.port = x->io.port;
-	out->io.size = x->io.size;
-	out->io.in = x->io.in;
-	out->io.string = x->io.string;
-	out->io.rep = x->io.rep;
-	if (!x->io.in && !x->io.string)
+	describe_exit(v, FERMATA_EXIT_IO);
+	out->io = x->io;
+	out->pad[2] = out->pad[3] = 0;
+	if (unlikely(x->io.string)) {
+		if (!attach_string(v))
+			return GO_ON; /* runs again, and faults its code in */
+	} else if (!x->io.in) {
 		out->io.value = v->page->regs[FERMATA_RAX] & (~0u >> (32 - 8 * x->io.size));
-	if (x->io.string && !attach_string(v))
-		return GO_ON; /* runs again, and faults its code in */
+	}
 	return LEAVE_FOR_USER;
 }
 
@@ -461,6 +470,10 @@ static enum verdict handle_nested_fault(struct vcpu *v)
 
 	if (apic_page_access(v, &verdict))
 		return verdict;
+	if (!v->events.watch.opening && guest_memory_near(&v->vm->memory, v->exit.fault.gpa)) {
+		v->stats.nested_faults++;
+		return v->shadow ? paging_near(v) : GO_ON;
+	}
 	return LEAVE_FOR_HOST;
 }
 

@@ -190,8 +190,11 @@ static u32 access_of(const struct exit *x, u8 cpl)
 	return access;
 }
 
-/* inside: in guest context, where the guest's own faults are raised. */
-static enum verdict fault(struct vcpu *v, bool inside)
+/*
+ * inside: in guest context, where the guest's own faults are raised. again: it is the same one, now that
+ * the memory is there.
+ */
+static enum verdict fault(struct vcpu *v, bool inside, bool again)
 {
 	struct guest_memory *memory = &v->vm->memory;
 	struct exit *x = &v->exit;
@@ -202,7 +205,7 @@ static enum verdict fault(struct vcpu *v, bool inside)
 
 	v->backend->where(v, &where);
 	access = access_of(x, where.paging.cpl);
-	if (!inside && v->vm->vcpu_count == 1)
+	if (again && v->vm->vcpu_count == 1)
 		access |= SHADOW_REPEAT;
 	result = shadow_fault(memory, &v->shadow->cpu, &where.paging, x->fault.linear, access,
 			      &answer);
@@ -246,11 +249,18 @@ static enum verdict fault(struct vcpu *v, bool inside)
 	return LEAVE_FOR_HOST;
 }
 
+/* The same for a fault whose memory has been found by then. */
+enum verdict paging_near(struct vcpu *v)
+{
+	v->exit.kind = EXIT_PAGE_FAULT;
+	return fault(v, true, true);
+}
+
 enum verdict paging_fault(struct vcpu *v)
 {
 	enum verdict verdict;
 
-	verdict = fault(v, true);
+	verdict = fault(v, true, false);
 	if (verdict == LEAVE_FOR_HOST && v->exit.kind == EXIT_NESTED_FAULT)
 		return exit_handle(v);
 	return verdict;
@@ -296,7 +306,7 @@ int paging_mapped(struct vcpu *v)
 	enum verdict verdict;
 
 	v->exit.kind = EXIT_PAGE_FAULT;
-	verdict = fault(v, false);
+	verdict = fault(v, false, true);
 	return verdict == LEAVE_FOR_USER ? LEAVE_FOR_USER : GO_ON;
 }
 

@@ -25,5 +25,6 @@ enum verdict paging_invlpg(struct vcpu *v);
 /* Outside of guest context: what a handler here left for it, and a fault whose page is mapped now. */
 int paging_outside(struct vcpu *v);
 int paging_mapped(struct vcpu *v);
+enum verdict paging_near(struct vcpu *v);
 
 #endif

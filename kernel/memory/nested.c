@@ -52,6 +52,17 @@ struct flush guest_memory_owe(struct guest_memory *memory, struct flush flush)
 	return flush;
 }
 
+/*
+ * The same for callers who promise that nobody uses what was in [start, end) any more. Somebody else may
+ * have unmapped it just now, and not have flushed it yet.
+ */
+static struct flush owe_surely(struct guest_memory *memory, struct flush flush, u64 start, u64 end)
+{
+	if (!flush.kinds && memory->flushing)
+		flush_add(&flush, FLUSH_NESTED, start, end);
+	return guest_memory_owe(memory, flush);
+}
+
 void guest_memory_reap(struct guest_memory *memory)
 {
 	u64 *limbo = NULL;
@@ -87,9 +98,11 @@ int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memo
 	host_lock(&memory->lock);
 	WRITE_ONCE(memory->slots, next);
 	WRITE_ONCE(memory->sequence, memory->sequence + 1);
-	if (removed.size)
-		*owed = guest_memory_owe(memory,
-					 unmap(memory, removed.gpa, removed.gpa + removed.size));
+	if (removed.size) {
+		u64 end = removed.gpa + removed.size;
+
+		*owed = owe_surely(memory, unmap(memory, removed.gpa, end), removed.gpa, end);
+	}
 	host_unlock(&memory->lock);
 	host_read_synchronize();
 	host_free((void *)old);
@@ -197,7 +210,7 @@ const struct watches *guest_memory_watch(struct guest_memory *memory, const stru
 		if (!watches_has(next, &old->at[i]))
 			unmap_frames(memory, old->at[i].first, old->at[i].last,
 				     memory->radix.max_leaf > 1 ? 2 : 1, &flush);
-	*owed = guest_memory_owe(memory, flush);
+	*owed = owe_surely(memory, flush, 0, 1ull << memory->phys_bits);
 	host_unlock(&memory->lock);
 	return old;
 }
@@ -292,7 +305,6 @@ int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct 
 	u64 sequence = READ_ONCE(memory->sequence);
 	struct host_page page;
 	struct slot slot;
-	bool writable;
 	int err;
 
 	*owed = (struct flush){ 0 };
@@ -315,13 +327,49 @@ int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct 
 		err = -EAGAIN;
 	} else {
 		err = map_page(memory, gpa, access, &slot, &page, cache, owed, level_mapped);
+		if (!err && page.writable && !(slot.flags & FERMATA_MEMORY_READONLY))
+			host_page_dirty(page.phys);
 	}
 	host_unlock(&memory->lock);
-
-	/* From a writable mapping on, the guest writes without asking: the page counts as dirty. */
-	writable = page.writable && !(slot.flags & FERMATA_MEMORY_READONLY);
-	host_page_put(&page, !err && writable);
+	host_page_put(&page);
 	return err;
+}
+
+/* How many pages a fault brings at the most: a fault costs ten times what one more of them does. */
+#define NEAR 8
+
+bool guest_memory_near(struct guest_memory *memory, u64 gpa)
+{
+	u64 sequence = READ_ONCE(memory->sequence), phys[NEAR], user = 0, frame = gpa >> 12;
+	const struct slot *slot;
+	bool mapped = false;
+	u32 count = 0, i;
+
+	host_read_begin();
+	slot = slots_find(READ_ONCE(memory->slots), gpa);
+	if (slot && !(slot->flags & FERMATA_MEMORY_READONLY)) {
+		user = (slot->user_addr + (gpa - slot->gpa)) & ~0xfffull;
+		count = min(NEAR - (frame & (NEAR - 1)),
+			    (slot->gpa + slot->size - gpa + 0xfff) >> 12);
+		count = min(count, 512 - (u32)(user >> 12 & 511));
+	}
+	host_read_end();
+	if (!count || READ_ONCE(memory->watches))
+		return false;
+	count = host_pages_near(user, count, phys);
+	if (!count)
+		return false;
+	host_lock(&memory->lock);
+	if (!memory->invalidating && memory->sequence == sequence && !memory->watches &&
+	    radix_fill(&memory->radix, frame << 12, phys, count,
+		       RADIX_READ | RADIX_WRITE | RADIX_EXEC)) {
+		for (i = 0; i < count; i++)
+			host_page_dirty(phys[i]);
+		memory->faults++;
+		mapped = true;
+	}
+	host_unlock(&memory->lock);
+	return mapped;
 }
 
 /* ---- the host's side */
@@ -348,7 +396,8 @@ struct flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user
 	}
 	if (flush.kinds)
 		memory->invalidations++;
-	flush = guest_memory_owe(memory, flush);
+	/* Its slot may be gone, too, and that not flushed yet. */
+	flush = owe_surely(memory, flush, 0, 1ull << memory->phys_bits);
 	host_unlock(&memory->lock);
 	return flush;
 }
@@ -420,7 +469,7 @@ int guest_memory_populate(struct guest_memory *memory, u64 gpa, bool write)
 		return -EACCES;
 	err = host_page_get((slot.user_addr + (gpa - slot.gpa)) & ~0xfffull, write, &page);
 	if (!err)
-		host_page_put(&page, false);
+		host_page_put(&page);
 	return err;
 }
 

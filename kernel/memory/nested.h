@@ -11,7 +11,7 @@
  *       changed since (a): -EAGAIN            invalidate_end: sequence++, invalidating--
  *   (e) map; unlock
  *
- * A page found at (c) is still the host's at (e), or (d) has noticed. Slots change in one step under
+ * A page found at (c) is still the host's at (e), or (d) has noticed: so nobody needs a reference to it. Slots change in one step under
  * the lock: publish, sequence++, unmap. Were publishing and unmapping two steps, an invalidation in
  * between would no longer find the slot and leave its pages mapped.
  *
@@ -76,6 +76,12 @@ int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memo
  */
 int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct radix_cache *cache,
 		       struct flush *owed, u8 *level_mapped);
+
+/*
+ * The same for memory that the host has and maps in pages of 4 KiB, where nothing is replaced: without
+ * sleeping, with nothing owed, and with neighbours. False: ask guest_memory_fault().
+ */
+bool guest_memory_near(struct guest_memory *memory, u64 gpa);
 
 /*
  * What must fault from now on. Answers what was there before, whose readers the caller waits for.

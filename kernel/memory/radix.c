@@ -278,6 +278,31 @@ int radix_map(struct radix *radix, u64 gpa, u8 level, u64 phys, u32 access,
 	return 0;
 }
 
+bool radix_fill(struct radix *radix, u64 gpa, const u64 *phys, u32 count, u32 access)
+{
+	const struct radix_format *format = radix->format;
+	u64 *table = radix->root, *entry, leaf;
+
+	for (u8 at = format->levels; at > 1; at--) {
+		u64 old = READ_ONCE(*entry_of(table, gpa, at));
+
+		if (!is_present(format, old) || is_leaf(format, old, at))
+			return false;
+		table = table_of(format, old);
+	}
+	entry = entry_of(table, gpa, 1);
+	if (is_present(format, READ_ONCE(*entry)))
+		return false;
+	leaf = make_leaf(format, 1, 0, access);
+	for (; count && entry < table + RADIX_ENTRIES; count--, entry++, phys++) {
+		if (is_present(format, READ_ONCE(*entry)))
+			continue;
+		WRITE_ONCE(*entry, *phys | leaf);
+		radix->leaves[1]++;
+	}
+	return true;
+}
+
 /* A range being edited; `remove` is 0 for unmapping. */
 struct edit {
 	u64 start, end;

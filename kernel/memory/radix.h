@@ -97,6 +97,13 @@ void radix_cache_drain(struct radix_cache *cache);
 int radix_map(struct radix *radix, u64 gpa, u8 level, u64 phys, u32 access,
 	      struct radix_cache *cache, struct flush *owed);
 
+/*
+ * Leaves of 4 KiB for those of `count` pages from gpa on that have none, up to the end of a table. Only
+ * into a table that is there, and only if the first is one of them: false, and nothing has changed. Owes
+ * nothing.
+ */
+bool radix_fill(struct radix *radix, u64 gpa, const u64 *phys, u32 count, u32 access);
+
 /* Remove every leaf that overlaps [start, end), in full. */
 struct flush radix_unmap(struct radix *radix, u64 start, u64 end);
 

@@ -353,6 +353,113 @@ static void slot_removed_during_a_fault(void **state)
 	end(&f);
 }
 
+/* What the host has is mapped without sleeping, with neighbours; all else is left to the fault. */
+static void near_pages(void **state)
+{
+	struct fixture f;
+	struct flush owed;
+	u8 level;
+	u64 gpa;
+
+	begin(&f, &npt_format);
+	racing = &f;
+	host_test.near = 512;
+	assert_false(guest_memory_near(&f.memory, 0x5000)); /* no table yet */
+	assert_int_equal(lookup(&f, 0x5000).level, 0);
+	assert_int_equal(fault(&f, 0x10000, RADIX_READ, &owed, &level), 0);
+	host_test.pages_dirtied = 0;
+
+	/* to the end of the eight pages that it is one of */
+	assert_true(guest_memory_near(&f.memory, 0x5123));
+	for (gpa = 0; gpa < 0x10000; gpa += KIB4) {
+		bool there = gpa >= 0x5000 && gpa < 0x8000;
+
+		assert_int_equal(lookup(&f, gpa).level, there);
+		if (there)
+			assert_int_equal(lookup(&f, gpa).phys,
+					 user(f.ram + gpa) + HOST_TEST_PHYS_OFFSET);
+	}
+	assert_int_equal(lookup(&f, 0x5000).access, RADIX_READ | RADIX_WRITE | RADIX_EXEC);
+	assert_int_equal(f.memory.radix.leaves[1], 4);
+	assert_int_equal(host_test.pages_dirtied, 3);
+	/* what is there stays */
+	assert_false(guest_memory_near(&f.memory, 0x5000));
+	assert_true(guest_memory_near(&f.memory, 0x3000));
+	assert_int_equal(f.memory.radix.leaves[1], 6);
+	/* to the end of the slot, and of what the host has */
+	assert_int_equal(set_slot(&f, 1, GIB, 3 * KIB4, f.ram, 0), 0);
+	assert_int_equal(fault(&f, GIB + 2 * KIB4, RADIX_READ, &owed, &level), 0);
+	assert_true(guest_memory_near(&f.memory, GIB));
+	assert_int_equal(lookup(&f, GIB + KIB4).level, 1);
+	assert_int_equal(lookup(&f, GIB + 3 * KIB4).level, 0);
+	host_test.near = 2;
+	assert_true(guest_memory_near(&f.memory, 0x20000));
+	assert_int_equal(lookup(&f, 0x21000).level, 1);
+	assert_int_equal(lookup(&f, 0x22000).level, 0);
+	/* not: no slot, a slot that is read-only, what is not writable or no page of 4 KiB */
+	host_test.near = 512;
+	assert_false(guest_memory_near(&f.memory, RAM));
+	assert_int_equal(set_slot(&f, 2, 2 * GIB, 8 * KIB4, f.ram, FERMATA_MEMORY_READONLY), 0);
+	assert_int_equal(fault(&f, 2 * GIB, RADIX_READ, &owed, &level), 0);
+	assert_false(guest_memory_near(&f.memory, 2 * GIB + KIB4));
+	host_test.page_readonly = true;
+	assert_false(guest_memory_near(&f.memory, 0x30000));
+	host_test.page_readonly = false;
+	host_test.page_level = 2;
+	assert_false(guest_memory_near(&f.memory, 0x30000));
+	host_test.page_level = 0;
+	/* nor while the host takes it away, or has meanwhile */
+	race_start = user(f.ram + 0x30000);
+	race_size = KIB4;
+	race_ends = true;
+	host_test.page_got = race_invalidation;
+	assert_false(guest_memory_near(&f.memory, 0x30000));
+	race_ends = false;
+	host_test.page_got = race_invalidation;
+	assert_false(guest_memory_near(&f.memory, 0x30000));
+	assert_false(guest_memory_near(&f.memory, 0x30000));
+	guest_memory_invalidate_end(&f.memory, race_start, race_start + race_size);
+	assert_int_equal(lookup(&f, 0x30000).level, 0);
+	assert_true(guest_memory_near(&f.memory, 0x30000));
+	host_test.page_got = race_slot_removal;
+	assert_false(guest_memory_near(&f.memory, 0x40000));
+	end(&f);
+}
+
+/* Somebody else has unmapped a page and not flushed it yet: who promises that it is gone flushes, too. */
+static void flushes_under_way_count(void **state)
+{
+	struct flush first, second;
+	struct fixture f;
+	struct flush owed;
+	u8 level;
+
+	begin(&f, &npt_format);
+	assert_int_equal(fault(&f, 0x5000, RADIX_READ, &owed, &level), 0);
+	first = guest_memory_invalidate_begin(&f.memory, user(f.ram), user(f.ram) + RAM);
+	assert_int_equal(first.kinds, FLUSH_NESTED);
+	/* the same page, with nothing mapped any more */
+	second = guest_memory_invalidate_begin(&f.memory, user(f.ram), user(f.ram) + RAM);
+	assert_int_equal(second.kinds, FLUSH_NESTED);
+	guest_memory_reap(&f.memory);
+	guest_memory_invalidate_end(&f.memory, user(f.ram), user(f.ram) + RAM);
+	/* its slot */
+	assert_int_equal(guest_memory_set_slot(&f.memory, &(struct fermata_memory){ 0 }, &second),
+			 0);
+	assert_int_equal(second.kinds, FLUSH_NESTED);
+	guest_memory_reap(&f.memory);
+	/* and the page, when its slot is gone */
+	second = guest_memory_invalidate_begin(&f.memory, user(f.ram), user(f.ram) + KIB4);
+	assert_int_equal(second.kinds, FLUSH_NESTED);
+	guest_memory_reap(&f.memory);
+	guest_memory_invalidate_end(&f.memory, user(f.ram), user(f.ram) + KIB4);
+	/* All is flushed: nothing is owed. */
+	guest_memory_reap(&f.memory);
+	guest_memory_invalidate_end(&f.memory, user(f.ram), user(f.ram) + RAM);
+	invalidate(&f, f.ram, KIB4, FLUSH_NONE);
+	end(&f);
+}
+
 static void invalidations_reach_every_alias(void **state)
 {
 	struct fixture f;
@@ -563,6 +670,8 @@ int main(void)
 		cmocka_unit_test(removing_a_slot_unmaps_it),
 		cmocka_unit_test(invalidation_during_a_fault),
 		cmocka_unit_test(slot_removed_during_a_fault),
+		cmocka_unit_test(near_pages),
+		cmocka_unit_test(flushes_under_way_count),
 		cmocka_unit_test(invalidations_reach_every_alias),
 		cmocka_unit_test(reap_waits_for_the_last_flush),
 		cmocka_unit_test(copies),

@@ -321,17 +321,40 @@ int host_page_get(u64 user_addr, bool write, struct host_page *page)
 	return 0;
 }
 
-void host_page_put(struct host_page *page, bool dirtied)
+void host_page_put(struct host_page *page)
 {
 	if (!page->cookie)
 		broken("host_page_put() of a page that was not got");
-	if (dirtied && !page->writable)
-		broken("a page that is not writable was dirtied");
 	free(page->cookie);
 	page->cookie = NULL;
 	count(-1);
-	if (dirtied)
-		__atomic_add_fetch(&host_test.pages_dirtied, 1, __ATOMIC_RELAXED);
+}
+
+u32 host_pages_near(u64 user_addr, u32 count, u64 *phys)
+{
+	u32 i;
+
+	if (user_addr & (PAGE - 1) || !count ||
+	    (user_addr >> 21) != (user_addr + count * PAGE - 1) >> 21)
+		broken("host_pages_near() of what does not lie in one page of tables");
+	if (host_test.page_level > 1 || host_test.page_readonly || host_test.page_uncached ||
+	    host_test.page_get || host_test.page_error)
+		return 0;
+	for (i = 0; i < count && i < host_test.near; i++, user_addr += PAGE) {
+		struct user_range *range = user_range(user_addr, PAGE);
+
+		if (!range || touches_absent(range, user_addr, PAGE))
+			break;
+		phys[i] = user_addr + HOST_TEST_PHYS_OFFSET;
+	}
+	if (i && host_test.page_got)
+		host_test.page_got(user_addr, true);
+	return i;
+}
+
+void host_page_dirty(u64 phys)
+{
+	__atomic_add_fetch(&host_test.pages_dirtied, 1, __ATOMIC_RELAXED);
 }
 
 /* ---- locks and read sections */

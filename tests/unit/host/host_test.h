@@ -20,6 +20,7 @@ struct host_test {
 
 	/* Decides instead of the default what host_page_get() finds; NULL: the default. */
 	int (*page_get)(u64 user_addr, bool write, struct host_page *page);
+	u32 near; /* how many pages host_pages_near() finds at the most */
 	/* Called by host_page_get() when it has the page, before it returns: the moment to race. */
 	void (*page_got)(u64 user_addr, bool write);
 	/* Called by host_cmpxchg_user() before it compares. */

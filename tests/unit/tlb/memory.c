@@ -343,9 +343,31 @@ int host_page_get(u64 user_addr, bool write, struct host_page *out)
 	return 0;
 }
 
-void host_page_put(struct host_page *got, bool dirtied)
+void host_page_put(struct host_page *got)
 {
 	machine_count_leaks(-1);
+}
+
+u32 host_pages_near(u64 user_addr, u32 count, u64 *phys)
+{
+	struct model_vm *vm;
+	u32 user, i;
+
+	yield();
+	vm = process_of(user_addr, &user);
+	for (i = 0; i < count && user + i < USER_PAGES; i++) {
+		const struct user_page *u = &vm->user[user + i];
+
+		if (!u->frame || !u->writable || (user + i >= USER_LARGE && vm->huge))
+			break;
+		phys[i] = BASE + u->frame * 4096ull;
+	}
+	yield();
+	return i;
+}
+
+void host_page_dirty(u64 phys)
+{
 }
 
 static void *user_at(u64 user_addr, bool write)
