@@ -38,6 +38,16 @@ static struct flush unmap(struct guest_memory *memory, u64 start, u64 end)
 	return radix_unmap(&memory->radix, start, end);
 }
 
+/*
+ * Under lock: what a flush still under way has taken out may be in use until it is paid, be it of a slot that
+ * is no longer there. Whoever must know memory to be free waits too, although it finds nothing mapped.
+ */
+static void owe_unpaid(const struct guest_memory *memory, struct flush *flush)
+{
+	if (memory->flushing)
+		flush_add(flush, FLUSH_NESTED, 0, 1ull << memory->phys_bits);
+}
+
 /* Under lock: remember that a flush is on its way, so that no one else's reap frees its tables. */
 struct flush guest_memory_owe(struct guest_memory *memory, struct flush flush)
 {
@@ -50,17 +60,6 @@ struct flush guest_memory_owe(struct guest_memory *memory, struct flush flush)
 		WRITE_ONCE(memory->generation, memory->generation + 1);
 	}
 	return flush;
-}
-
-/*
- * The same for callers who promise that nobody uses what was in [start, end) any more. Somebody else may
- * have unmapped it just now, and not have flushed it yet.
- */
-static struct flush owe_surely(struct guest_memory *memory, struct flush flush, u64 start, u64 end)
-{
-	if (!flush.kinds && memory->flushing)
-		flush_add(&flush, FLUSH_NESTED, start, end);
-	return guest_memory_owe(memory, flush);
 }
 
 void guest_memory_reap(struct guest_memory *memory)
@@ -99,9 +98,10 @@ int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memo
 	WRITE_ONCE(memory->slots, next);
 	WRITE_ONCE(memory->sequence, memory->sequence + 1);
 	if (removed.size) {
-		u64 end = removed.gpa + removed.size;
+		struct flush flush = unmap(memory, removed.gpa, removed.gpa + removed.size);
 
-		*owed = owe_surely(memory, unmap(memory, removed.gpa, end), removed.gpa, end);
+		owe_unpaid(memory, &flush);
+		*owed = guest_memory_owe(memory, flush);
 	}
 	host_unlock(&memory->lock);
 	host_read_synchronize();
@@ -210,7 +210,8 @@ const struct watches *guest_memory_watch(struct guest_memory *memory, const stru
 		if (!watches_has(next, &old->at[i]))
 			unmap_frames(memory, old->at[i].first, old->at[i].last,
 				     memory->radix.max_leaf > 1 ? 2 : 1, &flush);
-	*owed = owe_surely(memory, flush, 0, 1ull << memory->phys_bits);
+	owe_unpaid(memory, &flush);
+	*owed = guest_memory_owe(memory, flush);
 	host_unlock(&memory->lock);
 	return old;
 }
@@ -396,8 +397,8 @@ struct flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user
 	}
 	if (flush.kinds)
 		memory->invalidations++;
-	/* Its slot may be gone, too, and that not flushed yet. */
-	flush = owe_surely(memory, flush, 0, 1ull << memory->phys_bits);
+	owe_unpaid(memory, &flush);
+	flush = guest_memory_owe(memory, flush);
 	host_unlock(&memory->lock);
 	return flush;
 }

@@ -516,6 +516,41 @@ static void reap_waits_for_the_last_flush(void **state)
 	end(&f);
 }
 
+/* One flush has taken the page out and is under way: nobody else may believe it gone. */
+static void who_finds_nothing_waits_too(void **state)
+{
+	struct flush first, second;
+	struct fixture f;
+	u8 level;
+
+	begin(&f, &npt_format);
+	assert_int_equal(fault(&f, 0x5000, RADIX_WRITE, &first, &level), 0);
+	first = guest_memory_invalidate_begin(&f.memory, user(f.ram + 0x5000), user(f.ram + 0x6000));
+	assert_int_equal(first.kinds, FLUSH_NESTED);
+	second = guest_memory_invalidate_begin(&f.memory, user(f.ram + 0x5000),
+					       user(f.ram + 0x6000));
+	assert_int_equal(second.kinds, FLUSH_NESTED);
+	guest_memory_reap(&f.memory);
+	guest_memory_reap(&f.memory);
+	second = guest_memory_invalidate_begin(&f.memory, user(f.ram + 0x5000),
+					       user(f.ram + 0x6000));
+	assert_int_equal(second.kinds, FLUSH_NONE);
+	for (u32 i = 0; i < 3; i++)
+		guest_memory_invalidate_end(&f.memory, user(f.ram + 0x5000), user(f.ram + 0x6000));
+
+	assert_int_equal(fault(&f, 0x5000, RADIX_WRITE, &first, &level), 0);
+	first = guest_memory_invalidate_begin(&f.memory, user(f.ram + 0x5000), user(f.ram + 0x6000));
+	assert_int_equal(set_slot(&f, 0, 0, 0, NULL, 0), 0);
+	assert_int_equal(f.memory.flushing, 1); /* set_slot() has paid its own */
+	/* The slot is gone, and what it showed is not yet. */
+	second = guest_memory_invalidate_begin(&f.memory, user(f.ram + 0x5000),
+					       user(f.ram + 0x6000));
+	assert_int_equal(second.kinds, FLUSH_NESTED);
+	guest_memory_reap(&f.memory);
+	guest_memory_reap(&f.memory);
+	end(&f);
+}
+
 static void copies(void **state)
 {
 	u8 from[3 * 4096], to[3 * 4096];
@@ -674,6 +709,7 @@ int main(void)
 		cmocka_unit_test(flushes_under_way_count),
 		cmocka_unit_test(invalidations_reach_every_alias),
 		cmocka_unit_test(reap_waits_for_the_last_flush),
+		cmocka_unit_test(who_finds_nothing_waits_too),
 		cmocka_unit_test(copies),
 		cmocka_unit_test(no_stale_mapping_under_threads),
 	};
