@@ -270,6 +270,8 @@ static void put_leaf(struct shadow *sh, struct shadow_page *sp, struct fault *fa
 	fault->changed = true;
 	if (old & PTE_P && !((old ^ entry) & (PTE_ADDRESS | PTE_PS))) {
 		sp->origin[slot] = origin;
+		if (!(entry & PTE_RW))
+			shadow_note_loose(sh, old, level);
 		WRITE_ONCE(sp->table[slot], entry);
 		return;
 	}

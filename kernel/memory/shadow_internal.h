@@ -76,6 +76,7 @@ struct shadow_page {
 	u32 parents; /* chain of the links to it */
 	u32 pins;    /* vCPUs that have it as root */
 	u32 unsync;  /* 0, or 1 + its place in shadow->unsync[] */
+	u64 closing; /* unsync, but write-protected: compared again when memory.generation is another; 0: no */
 	u64 zapped;  /* in limbo: memory.generation when it came there */
 	u16 count;   /* entries present */
 	u8 quiet;    /* unsync: how often it was looked at, and nothing had changed */
@@ -87,10 +88,10 @@ struct shadow_page {
 #define SHADOW_HASH 4096
 #define SHADOW_RMAP 16384
 #define SHADOW_REGIONS 4096
+#define SHADOW_LOOSE 32768     /* 128 MiB of host pages, and those that share their bits */
 #define SHADOW_PAGES 16384     /* tables at most: 192 MiB with what belongs to them */
 #define SHADOW_PAGES_MIN 512   /* twice what the roots of 64 vCPUs can be */
 #define SHADOW_UNSYNC_MANY 128 /* more than this, and the oldest are looked at early */
-#define SHADOW_UNSYNC_MAX 1024 /* more than one table can have roles (some 500) */
 #define SHADOW_QUIET 3
 #define SHADOW_RESERVE 12 /* more pages than one fault or one root needs */
 #define SHADOW_FILL 64
@@ -106,13 +107,16 @@ struct shadow {
 	u32 unsync_count;
 	u32 unsync_upper; /* of them, tables that lead to tables */
 	bool lost_write;  /* a leaf has lost its write access since this was cleared */
+	u64 loose_since;  /* memory.generation of what `loose` says */
 	u64 unlinked;	  /* entries that led to tables and were dropped, ever */
 	u64 broken[8];	  /* by linear address: a guest's large page was made of small ones there */
 	struct shadow_stats stats;
-	struct shadow_page *unsync[SHADOW_UNSYNC_MAX];
+	struct shadow_page *unsync[SHADOW_PAGES];
 	u32 hash[SHADOW_HASH];	    /* by gfn */
 	u32 rmap[SHADOW_RMAP];	    /* by host page */
 	u16 tables[SHADOW_REGIONS]; /* how many guest tables with shadows lie in each 2 MiB */
+	/* by host page: a leaf that could be written to went, and the guest may not have invalidated it */
+	u64 loose[SHADOW_LOOSE / 64];
 	struct shadow_page *page[SHADOW_PAGES + 1]; /* from 1 */
 };
 
@@ -196,6 +200,13 @@ bool shadow_tracked(struct shadow *sh, u64 gfn);
 void shadow_unmap(struct guest_memory *memory, u64 start, u64 end);
 void shadow_reap(struct guest_memory *memory);
 u64 shadow_leaf_bits(u32 access);
+/* A leaf has lost `old`'s write access, and no flush is owed for it. */
+void shadow_note_loose(struct shadow *sh, u64 old, u8 level);
+/*
+ * Writes to the table behind sp are to be seen. False: not before a flush is over, since CPUs may have
+ * cached that they may write there; sp is to stay unsync until then.
+ */
+bool shadow_close(struct shadow *sh, struct shadow_page *sp);
 
 /* ---- shadow_sync.c */
 const u8 *shadow_table(struct shadow *sh, const struct shadow_page *sp); /* NULL: not mapped */

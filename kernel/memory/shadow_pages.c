@@ -47,6 +47,47 @@ static void link_unchain(struct shadow *sh, struct shadow_page *sp, u32 slot)
 	*at = sp->link[slot].next;
 }
 
+/* ---- who may write unseen */
+
+void shadow_note_loose(struct shadow *sh, u64 old, u8 level)
+{
+	u32 at = (old & PTE_ADDRESS) >> 12 & (SHADOW_LOOSE - 1);
+
+	if (!(old & PTE_RW))
+		return;
+	if (sh->loose_since != sh->memory->generation) { /* every CPU drops them, or is about to */
+		memset(sh->loose, 0, sizeof(sh->loose));
+		sh->loose_since = sh->memory->generation;
+	}
+	if (level == 1)
+		sh->loose[at / 64] |= BIT_ULL(at % 64);
+	else
+		memset(&sh->loose[at / 64], 0xff, RADIX_ENTRIES / 8);
+}
+
+static bool is_loose(const struct shadow *sh, u64 phys)
+{
+	u32 at = phys >> 12 & (SHADOW_LOOSE - 1);
+
+	return sh->loose_since == sh->memory->generation && sh->loose[at / 64] >> at % 64 & 1;
+}
+
+bool shadow_close(struct shadow *sh, struct shadow_page *sp)
+{
+	struct radix_leaf leaf;
+
+	/* Leaves come from the radix: what it does not map, no leaf maps. */
+	if (radix_lookup(&sh->memory->radix, sp->gfn << 12, &leaf)) {
+		shadow_protect(sh, leaf.phys);
+		sh->lost_write |= is_loose(sh, leaf.phys);
+	}
+	if (!sh->lost_write && !sh->memory->flushing)
+		return true;
+	/* Until a flush that is still to be owed, or those that are, are over. */
+	sp->closing = sh->memory->generation - !sh->lost_write;
+	return false;
+}
+
 void shadow_drop(struct shadow *sh, struct shadow_page *sp, u32 slot)
 {
 	u64 old = host_exchange(&sp->table[slot], 0);
@@ -54,6 +95,7 @@ void shadow_drop(struct shadow *sh, struct shadow_page *sp, u32 slot)
 	DEBUG_ASSERT(old & PTE_P);
 	if (is_leaf_at(role_level(sp->role), old)) {
 		leaf_unchain(sh, sp, slot, old);
+		shadow_note_loose(sh, old, role_level(sp->role));
 	} else {
 		link_unchain(sh, sp, slot);
 		sh->unlinked++;
@@ -183,7 +225,7 @@ bool shadow_tracked(struct shadow *sh, u64 gfn)
 	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
 		const struct shadow_page *sp = sh->page[i];
 
-		if (sp->gfn == gfn && !(sp->role & ROLE_DIRECT) && !sp->unsync)
+		if (sp->gfn == gfn && !(sp->role & ROLE_DIRECT) && (!sp->unsync || sp->closing))
 			return true;
 	}
 	return false;
@@ -193,7 +235,6 @@ bool shadow_tracked(struct shadow *sh, u64 gfn)
 struct shadow_page *shadow_create(struct shadow *sh, u64 gfn, u32 role)
 {
 	struct shadow_page *sp = sh->page[sh->free];
-	struct radix_leaf leaf;
 
 	sh->free = sp->next;
 	sh->free_count--;
@@ -207,9 +248,8 @@ struct shadow_page *shadow_create(struct shadow *sh, u64 gfn, u32 role)
 	if (role & ROLE_DIRECT)
 		return sp;
 	sh->tables[region_of(gfn)]++;
-	/* Leaves come from the radix: what it does not map, no leaf maps. */
-	if (radix_lookup(&sh->memory->radix, gfn << 12, &leaf))
-		shadow_protect(sh, leaf.phys);
+	if (!shadow_close(sh, sp))
+		shadow_mark_unsync(sh, sp);
 	return sp;
 }
 
@@ -274,7 +314,10 @@ static void doubt_tables(struct shadow *sh, u64 gfn)
 	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
 		struct shadow_page *sp = sh->page[i];
 
-		if (sp->gfn == gfn && !(sp->role & ROLE_DIRECT) && !sp->unsync)
+		if (sp->gfn != gfn || sp->role & ROLE_DIRECT)
+			continue;
+		sp->closing = 0;
+		if (!sp->unsync)
 			shadow_mark_unsync(sh, sp);
 	}
 }

@@ -21,7 +21,7 @@ const u8 *shadow_table(struct shadow *sh, const struct shadow_page *sp)
 }
 
 /* Put the rights that `now` leaves into the leaf. Only ever less than it has. */
-static void narrow(struct shadow_page *sp, u32 slot, u64 now)
+static void narrow(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 now)
 {
 	u32 access = sp->role & entry_access(sp->role, now);
 	u64 old = entry_of_slot(sp, slot), entry = old;
@@ -35,6 +35,8 @@ static void narrow(struct shadow_page *sp, u32 slot, u64 now)
 	if (!(access & ROLE_EXEC))
 		entry |= PTE_NX;
 	sp->origin[slot] = now;
+	if (!(entry & PTE_RW))
+		shadow_note_loose(sh, old, 1);
 	WRITE_ONCE(sp->table[slot], entry);
 }
 
@@ -54,7 +56,7 @@ static bool sync_slot(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 n
 		u64 entry = entry_of_slot(sp, slot);
 
 		/* A user page as a supervisor's would escape SMEP and SMAP: not even for a while. */
-		narrow(sp, slot, now);
+		narrow(sh, sp, slot, now);
 		if (!(entry & PTE_US) && now & PTE_US)
 			shadow_drop(sh, sp, slot);
 		return true;
@@ -121,6 +123,9 @@ static bool sync_entries(struct shadow *sh, struct shadow_page *sp, const u8 *ta
  * being written: protecting it would cost an exit, looking at it once more costs less. So is one that has
  * nothing in it any more, which is perhaps no table now: Linux's text_poke() fills and empties one entry
  * 8,800 times during a boot.
+ *
+ * Writes are seen from the flush on that follows the protection: until that is over the table stays unsync,
+ * and is compared once more.
  */
 void shadow_sync(struct shadow *sh, struct shadow_page *sp, u32 what)
 {
@@ -131,15 +136,19 @@ void shadow_sync(struct shadow *sh, struct shadow_page *sp, u32 what)
 		sp->quiet = 0;
 	if (!sp->unsync || !(what & SYNC_PROTECT))
 		return;
+	if (sp->closing) {
+		if (sp->closing != sh->memory->generation && !sh->memory->flushing)
+			shadow_unsync_remove(sh, sp);
+		return;
+	}
 	if (sh->optimisations & SHADOW_KEEP && !(what & SYNC_FORCE) && sp->quiet++ < SHADOW_QUIET)
 		return;
 	if (!sp->count && what & SYNC_ZAP && !sp->pins) {
 		shadow_zap(sh, sp);
 		return;
 	}
-	shadow_unsync_remove(sh, sp);
-	if (table)
-		shadow_protect(sh, host_virt_to_phys(table));
+	if (shadow_close(sh, sp))
+		shadow_unsync_remove(sh, sp);
 }
 
 void shadow_sync_all(struct shadow *sh, u32 what)
@@ -161,6 +170,7 @@ void shadow_unsync_remove(struct shadow *sh, struct shadow_page *sp)
 	sh->unsync[sp->unsync - 1] = last;
 	last->unsync = sp->unsync;
 	sp->unsync = 0;
+	sp->closing = 0;
 	sh->unsync_upper -= role_level(sp->role) > 1;
 }
 
@@ -169,8 +179,6 @@ void shadow_mark_unsync(struct shadow *sh, struct shadow_page *sp)
 	/* Not of the same table: it is about to be written, so all of its shadows must be here. */
 	if (sh->unsync_count >= SHADOW_UNSYNC_MANY && sh->unsync[0]->gfn != sp->gfn)
 		shadow_sync(sh, sh->unsync[0], SYNC_PROTECT | SYNC_FORCE);
-	if (sh->unsync_count == SHADOW_UNSYNC_MAX)
-		shadow_sync(sh, sh->unsync[SHADOW_UNSYNC_MAX - 1], SYNC_PROTECT | SYNC_FORCE);
 	sh->unsync[sh->unsync_count++] = sp;
 	sp->unsync = sh->unsync_count;
 	sh->unsync_upper += role_level(sp->role) > 1;
@@ -184,7 +192,10 @@ void shadow_unsync(struct shadow *sh, u64 gfn)
 	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
 		struct shadow_page *sp = sh->page[i];
 
-		if (sp->gfn != gfn || sp->role & ROLE_DIRECT || sp->unsync)
+		if (sp->gfn != gfn || sp->role & ROLE_DIRECT)
+			continue;
+		sp->closing = 0;
+		if (sp->unsync)
 			continue;
 		if (!(sh->optimisations & SHADOW_UNSYNC))
 			shadow_drop_all(sh, sp);
