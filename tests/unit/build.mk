@@ -110,10 +110,15 @@ unit_vmx_exit_cflags := -iquote tests/unit/shadow
 
 # The adversarial TLB: see tests/unit/tlb/model.h. It has a host.h of its own.
 tlb_sources := $(wildcard tests/unit/tlb/*.c kernel/core/*.c kernel/memory/*.c kernel/svm/*.c)
+tlb_sources += $(filter-out kernel/vmx/host.c,$(wildcard kernel/vmx/*.c))
 tlb_sources += kernel/clock/clock.c tests/unit/fake_processor.c
+tlb_libs := -Wl,--wrap=cpu_invlpga,--wrap=cpu_invvpid,--wrap=cpu_invept,--wrap=tag_get,--wrap=vcpu_owe
+tlb_libs += -Wl,--wrap=guest_memory_reap,--wrap=guest_memory_owe
 unit_tlb := $(tlb_sources)
-unit_tlb_libs := -Wl,--wrap=cpu_invlpga,--wrap=tag_get,--wrap=vcpu_owe
-unit_tlb_libs += -Wl,--wrap=guest_memory_reap,--wrap=guest_memory_owe
+unit_tlb_libs := $(tlb_libs)
+unit_tlb_vmx := $(tlb_sources)
+unit_tlb_vmx_libs := $(tlb_libs)
+unit_tlb_vmx_cflags := -iquote tests/unit/shadow
 $(build)/unit/obj/tests/unit/tlb/%.o: unit_extra := -iquote tests/unit/shadow
 # What runs most of the time, and is no code under test:
 $(build)/unit/obj/tests/unit/tlb/processor.o $(build)/unit/obj/tests/unit/tlb/reference.o: unit_extra := -iquote tests/unit/shadow -O2 -fno-sanitize=all

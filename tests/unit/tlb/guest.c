@@ -10,6 +10,11 @@
 
 /* ---- what there is to do */
 
+static u32 random_table(void)
+{
+	return GPA_TABLES + below(world.config->tables ?: GPA_TABLES_END - GPA_TABLES);
+}
+
 static u64 random_entry(const struct model_vm *vm)
 {
 	u64 entry = one_in(12) ? 0 : 1;
@@ -18,7 +23,7 @@ static u64 random_entry(const struct model_vm *vm)
 	if (world.config->busy_slots && one_in(3))
 		kind = 13 + below(3);
 	if (kind < 9)
-		entry |= (u64)(GPA_TABLES + below(GPA_TABLES_END - GPA_TABLES)) << 12;
+		entry |= (u64)random_table() << 12;
 	else if (kind < 13)
 		entry |= (u64)(GPA_TABLES_END + below(GPA_DATA_END - GPA_TABLES_END)) << 12;
 	else if (kind < 15)
@@ -35,8 +40,7 @@ static u64 random_entry(const struct model_vm *vm)
 
 static u64 random_root(const struct view *view)
 {
-	return (u64)(GPA_TABLES + below(GPA_TABLES_END - GPA_TABLES)) << 12 |
-	       (view->pcide ? below(PCIDS) : 0);
+	return (u64)random_table() << 12 | (view->pcide ? below(PCIDS) : 0);
 }
 
 static void choose_control(struct model_vcpu *mv)
@@ -53,13 +57,18 @@ static void choose_control(struct model_vcpu *mv)
 static void choose(struct model_vcpu *mv)
 {
 	struct model_vm *vm = mv->vm;
-	u32 dice = below(64);
-
-	if (world.config->leaves && dice >= 52 && dice < 56)
-		dice = one_in(8) ? 52 : 56;
+	u32 dice;
 
 	mv->started = ++world.now;
 	mv->tries = 0;
+	if (world.config->program) {
+		program_next(mv);
+		return;
+	}
+	dice = below(64);
+	if (world.config->leaves && dice >= 52 && dice < 56)
+		dice = one_in(8) ? 52 : 56;
+
 	mv->access = 0;
 	if (dice < 40) {
 		mv->op = OP_ACCESS;
@@ -67,10 +76,13 @@ static void choose(struct model_vcpu *mv)
 		mv->access = below(8);
 		if (mv->access & ACCESS_FETCH && mv->access & ACCESS_WRITE)
 			mv->access &= ~ACCESS_FETCH;
+		/* Which may lead to a table: it is written to. */
+		if (mv->access & ACCESS_WRITE && one_in(2))
+			mv->linear = (mv->linear & ~0xfffull) | below(3) * 8;
+		mv->value = random_entry(vm);
 	} else if (dice < 52) {
 		mv->op = OP_STORE;
-		mv->linear = DIRECT((GPA_TABLES + below(GPA_TABLES_END - GPA_TABLES)) << 12 |
-				    below(3) * 8);
+		mv->linear = DIRECT(random_table() << 12 | below(3) * 8);
 		mv->access = ACCESS_WRITE;
 		mv->value = random_entry(vm);
 	} else if (dice < 56) {
@@ -169,7 +181,10 @@ static void complete(struct model_vcpu *mv)
 
 static void store(struct model_vcpu *mv, u64 phys)
 {
-	if (reference_store(mv->vm, mv->linear & 0xffffff, mv->value))
+	u64 gpa;
+
+	if (memory_is_table(mv->vm, phys, &gpa) && (gpa & 0xfff) < 3 * 8 &&
+	    reference_store(mv->vm, gpa, mv->value))
 		memory_write(phys, mv->value);
 }
 
@@ -182,7 +197,7 @@ static bool access_memory(struct model_vcpu *mv, struct turn *t, enum turn_end *
 	t->user = mv->access & ACCESS_USER;
 	if (reached == REACHED) {
 		reference_reached(mv, mv->linear, mv->access, t->reach.phys);
-		if (mv->op == OP_STORE)
+		if (mv->access & ACCESS_WRITE)
 			store(mv, t->reach.phys);
 		mv->op = OP_NONE;
 		return true;
@@ -297,6 +312,12 @@ enum turn_end guest_turn(struct model_vcpu *mv, struct turn *t)
 		}
 		if (mv->op == OP_NONE)
 			choose(mv);
+		if (mv->op == OP_NONE) {
+			if (one_in(8) || program_wants_state(mv))
+				return TURN_INTERRUPT;
+			yield();
+			continue;
+		}
 		if (mv->op == OP_CR3 && too_many_roots(mv)) {
 			mv->op = OP_CR4;
 			mv->value = ARCH_CR4_PGE;
@@ -328,7 +349,8 @@ static void set_state(struct model_vcpu *mv, bool first)
 		state->events.mp_state = FERMATA_MP_RUNNABLE;
 		view->pge = true;
 	}
-	view->cr3 = random_root(view);
+	if (first || !world.config->program)
+		view->cr3 = random_root(view);
 	view_flush(view, ++world.now);
 	view_load_cr3(view, view->cr3, false, world.now);
 	state->control.cr0 = ARCH_CR0_PE | ARCH_CR0_PG | ARCH_CR0_WP | ARCH_CR0_ET | ARCH_CR0_NE;
@@ -361,8 +383,10 @@ void guest_main(void *arg)
 		if (!err && (mv->op == OP_ACCESS || mv->op == OP_STORE))
 			mv->page.advance = LENGTH;
 		/* Nobody could say whether one that exited came before it or after it. */
-		if (err && mv->op == OP_NONE)
+		if (err && mv->op == OP_NONE && (!world.config->program || program_wants_state(mv))) {
 			set_state(mv, false);
+			world.step++;
+		}
 		yield();
 	}
 }

@@ -158,10 +158,15 @@ void wrong(const char *format, ...)
 		switch_to_main(false);
 }
 
-void machine_init(void)
+void machine_begin(void)
 {
 	fiber_count = 0;
 	memset(cpus, 0, sizeof(cpus));
+}
+
+void machine_init(void)
+{
+	machine_begin();
 	outstanding = 0;
 	tsc = 1000;
 	visiting = NOWHERE;

@@ -464,6 +464,17 @@ bool memory_legal(const struct model_vm *vm, u64 gpa, u64 phys, bool write)
 	return false;
 }
 
+bool memory_is_table(const struct model_vm *vm, u64 phys, u64 *gpa)
+{
+	u32 n = number_of(phys);
+
+	if (n == ~0u || n < POOL || page[n].vm != vm->index || page[n].user < GPA_TABLES ||
+	    page[n].user >= GPA_TABLES_END)
+		return false;
+	*gpa = page[n].user * 4096ull | (phys & 0xfff);
+	return true;
+}
+
 void memory_describe(u64 phys, char *to, size_t size)
 {
 	u32 n = number_of(phys);

@@ -7,10 +7,12 @@
  *	machine.c	several CPUs, threads as fibers, kernel/host.h
  *	memory.c	physical memory, and the owning processes' page tables
  *	processor.c	TLB, paging-structure caches, page walks
- *	svm.c		VM entry and exit, and the instructions that invalidate
+ *	svm.c, vmx.c	VM entry and exit, and the instructions that invalidate
  *	mutants.c	flushes that get lost, for the tests of the test
  *	guest.c		what guests do in their turns
+ *	programs.c	guests that do things in an order of their own
  *	reference.c	what a guest may see at an access: the judge
+ *	suite.c		runs as they are, and with one flush less
  *
  * All of it is one thread, so a seed says all that happens.
  */
@@ -46,14 +48,23 @@ enum mutant {
 	LOSE_TLB_CONTROL_ALL,
 	LOSE_TLB_CONTROL_ASID,
 	LOSE_TLB_CONTROL_LOCAL,
+	LOSE_INVLPGA,
+	LOSE_INVVPID, /* by type */
+	LOSE_INVEPT,
+	LOSE_FORGET, /* whatever drops what another hypervisor left */
 	/* tags that stay */
 	KEEP_TAG_DROPPED,
 	KEEP_TAG_MOVED,
 	KEEP_TAG_EXPIRED,
+	/* nested flushes that count as paid: elsewhere; before the VM was there */
+	PAID_EVERYWHERE,
+	PAID_BEFORE,
 	/* requests to all vCPUs that get lost, by cause */
 	LOSE_REQUEST,
 	LOSE_OWN,	 /* a vCPU's own debt is forgotten, by kinds and cause */
 	LOSE_LOST_WRITE, /* a shadow leaf loses its write access, and nobody hears of it */
+	CLOSE_EARLY,	 /* a write-protected table counts as such before the flush */
+	LOSE_LOOSE,	 /* leaves that went without a flush are forgotten */
 	NO_WAIT,	 /* whoever requests a flush does not wait for it */
 	EARLY_REAP,	 /* tables are freed when the first of several flushes is over */
 };
@@ -61,19 +72,26 @@ struct mutation {
 	enum mutant kind;
 	u32 cause; /* FERMATA_CAUSE_* */
 	u32 flush; /* LOSE_OWN: FLUSH_* */
+	u32 type;  /* LOSE_INVVPID, LOSE_INVEPT */
 };
 
 /* ---- a run */
 struct config {
 	u32 shadow_vms, untagged_vms; /* bit n: the n-th VM */
 	u32 vms, vcpus;
+	bool intel;
 	u32 svm_features; /* FlushByAsid or not */
+	u32 vmx_proc;	  /* primary controls that must be 1 */
+	u64 vmx_ept_vpid; /* IA32_VMX_EPT_VPID_CAP */
 	u32 tags;	  /* no more than so many; 0: all there are */
+	u32 lives;	  /* so many VMs one after the other, each for `steps`; 0: one */
 	u32 shadow_without;
-	u32 shadow_pages; /* at most; 0: as the engine likes */
-	u64 seed, steps;  /* accesses */
-	bool leaves;	  /* guests load CR3 seldom, and invalidate what they edit */
-	bool busy_slots;  /* slots and large pages come and go often, and are looked at often */
+	u32 shadow_pages;	       /* at most; 0: as the engine likes */
+	u64 seed, steps;	       /* accesses */
+	const struct program *program; /* what guests do; NULL: whatever the dice say */
+	u32 tables;		       /* the guests use so many; 0: all they have */
+	bool leaves;		       /* guests load CR3 seldom, and invalidate what they edit */
+	bool busy_slots; /* slots and large pages come and go often, and are looked at often */
 	bool used; /* the processors have been another hypervisor's: world_run() before this one's */
 	struct mutation mutation;
 };
@@ -102,6 +120,7 @@ enum op {
 	OP_INVLPG,
 	OP_INVPCID,
 	OP_CPUID,
+	OP_STATE, /* of programs: the owner sets the registers */
 };
 
 #define PCIDS 3
@@ -138,7 +157,8 @@ struct model_vcpu {
 	u64 linear, value, started, rip;
 	u64 exited; /* when it last faulted */
 	u32 access, tries;
-	bool keep; /* OP_CR3: with bit 63 */
+	bool keep;    /* OP_CR3: with bit 63 */
+	bool in_step; /* it is a program's */
 };
 
 #define USER_PAGES 1024 /* of a process: 0..63 small, 512..1023 one large page */
@@ -196,6 +216,8 @@ struct world {
 	struct outcome *out;
 	u64 now;
 	bool stopping;
+	u64 enough; /* accesses, to stop after */
+	u32 step;   /* of the program, in all rounds */
 	struct model_vm *vm[VMS];
 };
 extern struct world world;
@@ -205,7 +227,8 @@ void wrong(const char *format, ...) __attribute__((format(printf, 1, 2), noretur
 
 /* ---- machine.c */
 void machine_init(void);
-void machine_run(void); /* until all fibers are done or one failed */
+void machine_begin(void); /* fibers for a run */
+void machine_run(void);	  /* until all fibers are done or one failed */
 void fiber_new(void (*fn)(void *arg), void *arg, struct host_thread *thread);
 void machine_end(void); /* forgets the fibers and what they allocated */
 void yield(void);
@@ -229,6 +252,8 @@ u64 memory_read(u64 phys);
 void memory_write(u64 phys, u64 value);
 /* May this VM reach phys when it accesses gpa? */
 bool memory_legal(const struct model_vm *vm, u64 gpa, u64 phys, bool write);
+/* Is it one of the guest's tables that change, and where does the guest have it? */
+bool memory_is_table(const struct model_vm *vm, u64 phys, u64 *gpa);
 bool memory_in_slot(const struct model_vm *vm, u64 gpa, bool write);
 void memory_describe(u64 phys, char *to, size_t size);
 /* What the host does to a process's memory; in a fiber. */
@@ -245,7 +270,7 @@ void process_poke(struct model_vm *vm, u32 page, u32 offset, u64 value); /* befo
 /* What VM entry loaded. */
 struct context {
 	struct model_vm *vm;
-	bool nested, ept;
+	bool intel, nested, ept;
 	u32 tag;  /* ASID, VPID */
 	u64 root; /* of the nested tables; Intel tags with it what comes from them */
 	u64 cr3;
@@ -278,6 +303,8 @@ enum reached processor_access(struct processor *p, const struct context *c, u64 
 #define BY_LINEAR BIT(3) /* what would translate it */
 #define BY_GPA BIT(4)
 #define BUT_GLOBAL BIT(5)
+#define BUT_UNTAGGED BIT(6) /* tag 0 stays; */
+#define BUT_UNNESTED BIT(7) /* root 0, what no nested tables have a part in */
 struct drop {
 	u32 kinds, by; /* only those that match in this */
 	u64 tag, root, pcid, linear, gpa;
@@ -312,6 +339,20 @@ struct turn {
 enum turn_end guest_turn(struct model_vcpu *mv, struct turn *turn);
 void guest_main(void *model_vcpu); /* a vCPU's thread */
 
+/* ---- programs.c */
+struct step {
+	u8 vcpu, op; /* the latter enum op */
+	u32 access;
+	u64 linear, value;
+};
+struct program {
+	const struct step *step;
+	u32 steps;
+};
+extern const struct program program_invlpg, program_state, program_loose;
+void program_next(struct model_vcpu *mv); /* with nothing to do, op stays OP_NONE */
+bool program_wants_state(const struct model_vcpu *mv);
+
 /* ---- reference.c */
 #define DIRECT(gpa) (3ull << 39 | (u64)(gpa))
 u32 linear_id(u64 linear);
@@ -331,9 +372,11 @@ void view_flush_pcid(struct view *view, u32 pcid, u64 when);
 void view_flush_address(struct view *view, u32 pcid, u64 linear, u64 when);
 void view_flush_local(struct view *view, u64 when);
 
-/* ---- svm.c: the backend of a run */
+/* ---- svm.c, vmx.c: the backend of a run */
 const struct backend *svm_model_begin(const struct config *config, struct fermata_caps *caps);
 void svm_model_end(void);
+const struct backend *vmx_model_begin(const struct config *config, struct fermata_caps *caps);
+void vmx_model_end(void);
 extern struct mutation mutation;
 
 #endif

@@ -65,6 +65,14 @@ void __wrap_guest_memory_reap(struct guest_memory *memory)
 	radix_reap_free(limbo);
 }
 
+/* Tables count as protected before everybody has heard of it. */
+static void close_early(struct shadow *sh)
+{
+	for (u32 i = sh->unsync_count; i-- > 0;)
+		if (sh->unsync[i]->closing)
+			shadow_unsync_remove(sh, sh->unsync[i]);
+}
+
 /* Seen here is what the shadow engine owes, for leaves that can no longer be written to or for tables that go. */
 struct flush __wrap_guest_memory_owe(struct guest_memory *memory, struct flush flush)
 {
@@ -72,5 +80,9 @@ struct flush __wrap_guest_memory_owe(struct guest_memory *memory, struct flush f
 
 	if (mutation.kind == LOSE_LOST_WRITE && !reclaim)
 		flush.kinds = FLUSH_NONE;
+	if (memory->shadow && mutation.kind == LOSE_LOOSE)
+		memset(memory->shadow->loose, 0, sizeof(memory->shadow->loose));
+	if (memory->shadow && mutation.kind == CLOSE_EARLY)
+		close_early(memory->shadow);
 	return __real_guest_memory_owe(memory, flush);
 }

@@ -137,7 +137,8 @@ static void keep(struct processor *p, const struct context *c, struct entry new)
 static bool dropped(const struct entry *e, const struct drop *d)
 {
 	if (!(e->kind & d->kinds) || (d->by & BY_ROOT && e->root != d->root) ||
-	    (d->by & BY_TAG && e->tag != d->tag))
+	    (d->by & BY_TAG && e->tag != d->tag) || (d->by & BUT_UNTAGGED && !e->tag) ||
+	    (d->by & BUT_UNNESTED && !e->root))
 		return false;
 	if (e->kind & KINDS_NESTED)
 		return !(d->by & BY_GPA) || e->key == d->gpa >> e->shift;
@@ -438,8 +439,10 @@ enum reached processor_access(struct processor *p, const struct context *c, u64 
 	reached = walk(p, c, linear, access, false, reach);
 	if (reached == REACHED || speculative)
 		return reached;
-	/* What was found in caches may be old: faults come from memory here. */
 	drop_for_fault(p, c, linear);
+	/* A fault may come of what is cached (SDM 3A 4.10.4.3), but AMD walks again before it (APM 2 5.5.2). */
+	if (reached == GUEST_FAULT && c->intel && one_in(2))
+		return reached;
 	if (reached == NESTED_FAULT && c->ept) {
 		processor_drop(p, DROP(KINDS_NESTED, BY_GPA | BY_ROOT, .gpa = reach->gpa,
 				       .root = c->root));

@@ -352,7 +352,7 @@ void reference_reached(struct model_vcpu *mv, u64 linear, u32 access, u64 phys)
 	struct question q = { .vm = mv->vm, .linear = linear, .phys = phys, .access = access };
 	u64 gpa, rights;
 
-	if (++world.out->accesses >= world.config->steps)
+	if (++world.out->accesses >= world.enough)
 		world.stopping = true;
 	if (walk_now(mv, linear, &gpa, &rights) && !denied(rights, access) &&
 	    memory_legal(mv->vm, gpa, phys, access & ACCESS_WRITE))

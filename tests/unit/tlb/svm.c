@@ -134,6 +134,8 @@ static void flush(u8 control, u32 asid)
 void __wrap_cpu_invlpga(u64 linear, u32 asid)
 {
 	world.out->flushes++;
+	if (mutation.kind == LOSE_INVLPGA)
+		return;
 	processor_drop(processor_here(),
 		       DROP(KINDS_LINEAR, BY_TAG | BY_LINEAR, .tag = asid, .linear = linear));
 }

@@ -137,6 +137,9 @@ static void vm_begin(u32 index)
 		    (config->untagged_vms >> index & 1 ? FERMATA_VM_NO_TAGS : 0);
 	if (vm_init(&vm->vm, backend, &caps, &how, &vm->clock_page))
 		wrong("no VM");
+	vm->shadow = vm->vm.shadow; /* where the processor has no nested paging */
+	for (i = 0; mutation.kind == PAID_BEFORE && i < CPUS; i++)
+		vm->vm.paid[i] = vm->vm.memory.generation;
 	if (vm->shadow && config->shadow_pages)
 		vm->vm.memory.shadow->max_pages = config->shadow_pages;
 	set_slot(vm, 0, 0, 0, GPA_RAM_END, false);
@@ -151,6 +154,8 @@ static void vm_begin(u32 index)
 			wrong("no vCPU");
 		fiber_new(guest_main, mv, thread);
 	}
+	if (config->program)
+		return;
 	fiber_new(owner_main, vm, NULL);
 	fiber_new(slots_main, vm, NULL);
 }
@@ -164,6 +169,19 @@ static void vm_end(struct model_vm *vm)
 	vm_destroy(&vm->vm);
 	process_exit(vm);
 	world.vm[vm->index] = NULL;
+}
+
+/* All VMs from their beginning to their end. */
+static void live(u64 accesses)
+{
+	machine_begin();
+	world.stopping = false;
+	world.enough = accesses;
+	for (u32 i = 0; i < world.config->vms; i++)
+		vm_begin(i);
+	machine_run();
+	for (u32 i = 0; i < world.config->vms && !world.out->failed; i++)
+		vm_end(&vms[i]);
 }
 
 void world_run(const struct config *config, struct outcome *outcome)
@@ -182,15 +200,15 @@ void world_run(const struct config *config, struct outcome *outcome)
 	caps.xcr0 = 7;
 	caps.tsc_khz = 1000000;
 	caps.phys_bits = 40;
-	backend = svm_model_begin(config, &caps);
+	backend = config->intel ? vmx_model_begin(config, &caps) : svm_model_begin(config, &caps);
 	caps.nested_levels &= ~BIT(3);
-	for (u32 i = 0; i < config->vms; i++)
-		vm_begin(i);
-	machine_run();
+	for (u32 life = 0; life < max(config->lives, 1u) && !outcome->failed; life++)
+		live(outcome->accesses + config->steps);
 	if (!outcome->failed) {
-		for (u32 i = 0; i < config->vms; i++)
-			vm_end(&vms[i]);
-		svm_model_end();
+		if (config->intel)
+			vmx_model_end();
+		else
+			svm_model_end();
 		outcome->leaks = machine_leaks();
 	}
 	machine_end();

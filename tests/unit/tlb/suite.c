@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "suite.h"
+
+#define STEPS 20000
+#define MUTANT_STEPS 20000
+#define MUTANT_SEEDS 60
+#define USED_STEPS 2000
+
+static u64 number(const char *name, u64 otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+void suite_unharmed(const struct suite *suite)
+{
+	struct outcome o;
+
+	for (u32 i = 0; i < suite->config_count; i++) {
+		struct config config = suite->configs[i].config;
+		const char *name = suite->configs[i].name;
+
+		config.seed = number("TLB_SEED", 1);
+		config.steps = number("TLB_STEPS", STEPS) / max(config.lives, 1u);
+		world_run(&config, &o);
+		print_message("# %s: seed %llu, %llu accesses, %llu guest faults, %llu speculations, "
+			      "%llu turns, %llu of them after a move, %llu changes of memory\n",
+			      name, config.seed, o.accesses, o.faults, o.speculations, o.exits,
+			      o.moves, o.invalidations);
+		if (o.failed)
+			fail_msg("%s, seed %llu: %s", name, config.seed, o.why);
+		assert_int_equal(o.leaks, 0);
+		assert_true(o.accesses >= config.steps && o.stale && o.flushes);
+	}
+}
+
+void suite_one_after_another(const struct config *original)
+{
+	struct config config = *original;
+	struct outcome o;
+
+	config.steps = USED_STEPS;
+	for (config.seed = 1; config.seed < 6; config.seed++) {
+		config.used = config.seed > 1;
+		world_run(&config, &o);
+		if (o.failed)
+			fail_msg("seed %llu: %s", config.seed, o.why);
+	}
+}
+
+/* With the mutation and that seed; some need a hypervisor before it. */
+static void run_mutant(const struct suite_mutant *mutant, struct config *config, struct outcome *o)
+{
+	if (mutant->mutation.kind == LOSE_FORGET) {
+		config->mutation.kind = NO_MUTANT;
+		config->steps = USED_STEPS;
+		world_run(config, o);
+		if (o->failed)
+			fail_msg("%s, seed %llu: %s", mutant->name, config->seed, o->why);
+		config->used = true;
+	}
+	config->mutation = mutant->mutation;
+	config->steps = MUTANT_STEPS / max(config->lives, 1u);
+	world_run(config, o);
+	config->used = false;
+}
+
+void suite_mutated(const struct suite *suite)
+{
+	u32 missed = 0;
+
+	for (u32 i = 0; i < suite->mutant_count; i++) {
+		const struct suite_mutant *mutant = &suite->mutants[i];
+		struct config config = suite->configs[mutant->config].config;
+		struct outcome o = { 0 };
+		u32 seeds = 0;
+
+		config.seed = number("TLB_SEED", 1);
+		for (; seeds < MUTANT_SEEDS && !o.failed; seeds++, config.seed++)
+			run_mutant(mutant, &config, &o);
+		missed += !o.failed;
+		print_message("# %s: %s after %llu accesses (seed %llu)%s%s\n", mutant->name,
+			      o.failed ? "found" : "NOT found", o.accesses, config.seed - 1,
+			      o.failed ? ": " : "", o.why);
+	}
+	assert_int_equal(missed, 0);
+}
