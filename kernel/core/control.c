@@ -64,9 +64,11 @@ static void set_control(struct vcpu *v, u64 cr0, u64 cr4, u64 efer)
 
 	if ((cr0 ^ v->cr0) & ARCH_CR0_PG || (cr4 ^ v->cr4) & cr4_flush ||
 	    (efer ^ v->efer) & (ARCH_EFER_NXE | ARCH_EFER_LMA)) {
-		vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_CONTROL);
+		/* The root that is loaded then drops all: no leaf of ours is global. */
 		if (v->shadow)
 			paging_changed(v);
+		else
+			vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_CONTROL);
 	}
 	/* Shadows know it: the processor itself runs with WP. */
 	if (v->shadow && (cr0 ^ v->cr0) & ARCH_CR0_WP)

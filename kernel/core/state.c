@@ -207,7 +207,8 @@ int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
 		v->dirty |= DIRTY_CONTROL;
 		if (v->shadow)
 			paging_changed(v);
-		vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_STATE);
+		else
+			vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_STATE);
 	}
 	if (mask & FERMATA_STATE_DEBUG) {
 		memcpy(v->dr, state->debug.dr, sizeof(v->dr));

@@ -61,7 +61,8 @@ void vcpu_reset(struct vcpu *v, bool init_signal)
 	reset_state(v, v->scratch);
 	if (v->shadow)
 		paging_changed(v);
-	vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_STATE);
+	else
+		vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_STATE);
 }
 
 void vcpu_start_at(struct vcpu *v, u8 sipi_vector)

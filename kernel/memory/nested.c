@@ -260,7 +260,7 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 	struct radix_leaf leaf;
 	u64 offset;
 	struct flush flush = { 0 };
-	bool found;
+	bool found, moved;
 	int err;
 
 	if (page->writable && !(slot->flags & FERMATA_MEMORY_READONLY))
@@ -287,10 +287,14 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 		return 0;
 	}
 	/* Never so under the protocol above; a leaf to another page must not be left behind, though. */
-	if (found && memory->unmapping && leaf.phys >> 12 != page->phys >> 12)
+	moved = found && (leaf.phys >> 12 != page->phys >> 12 || leaf.access & ~access);
+	if (moved && memory->unmapping)
 		memory->unmapping(memory, gpa - offset, gpa - offset + radix_size(level));
 	err = radix_map(&memory->radix, gpa - offset, level, (page->phys | (gpa & 0xfff)) - offset,
 			access, cache, &flush);
+	/* The same pages in leaves of another size: under shadow paging no processor has seen these. */
+	if (memory->shadow && !moved)
+		flush.kinds = FLUSH_NONE;
 	*owed = guest_memory_owe(memory, flush);
 	if (err)
 		return err;
