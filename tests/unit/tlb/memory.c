@@ -278,13 +278,26 @@ void process_move(struct model_vm *vm, u32 user)
 	vm_invalidate_end(&vm->vm, user_range(vm, user), user_range(vm, user + 1));
 }
 
-/* Small pages become a large one, or a large one many small ones in the same place. */
+static bool any_frame(const struct model_vm *vm, u32 first, u32 end)
+{
+	for (u32 i = first; i < end; i++)
+		if (vm->user[i].frame)
+			return true;
+	return false;
+}
+
+/*
+ * Small pages become a large one, or a large one many small ones in the same place. Where nothing is, a large
+ * page comes by a fault of the owner's, of which nobody is told.
+ */
 void process_huge(struct model_vm *vm, bool huge)
 {
 	u64 start = user_range(vm, USER_LARGE), end = user_range(vm, USER_PAGES);
 	u32 block = FIRST_LARGE;
+	bool told = !huge || any_frame(vm, USER_LARGE, USER_PAGES);
 
-	vm_invalidate_begin(&vm->vm, start, end);
+	if (told)
+		vm_invalidate_begin(&vm->vm, start, end);
 	for (u32 i = USER_LARGE; huge && i < USER_PAGES; i++)
 		drop_frame(vm, i);
 	for (u32 i = 0; huge && block < TOTAL; block += 512) {
@@ -302,7 +315,8 @@ void process_huge(struct model_vm *vm, bool huge)
 		}
 	}
 	vm->huge = huge && block < TOTAL;
-	vm_invalidate_end(&vm->vm, start, end);
+	if (told)
+		vm_invalidate_end(&vm->vm, start, end);
 }
 
 int host_page_get(u64 user_addr, bool write, struct host_page *out)

@@ -342,6 +342,7 @@ void guest_main(void *model_vcpu); /* a vCPU's thread */
 /* ---- programs.c */
 struct step {
 	u8 vcpu, op; /* the latter enum op */
+	bool meanwhile;
 	u32 access;
 	u64 linear, value;
 };
@@ -349,7 +350,8 @@ struct program {
 	const struct step *step;
 	u32 steps;
 };
-extern const struct program program_invlpg, program_state, program_loose;
+extern const struct program program_invlpg, program_state, program_loose, program_lost,
+	program_lost_alone, program_closing;
 void program_next(struct model_vcpu *mv); /* with nothing to do, op stays OP_NONE */
 bool program_wants_state(const struct model_vcpu *mv);
 

@@ -30,6 +30,11 @@
 	{                                                                                          \
 		.vcpu = id, .op = OP_ACCESS, .linear = at                                          \
 	}
+/* The next step, another vCPU's, does not wait for this one. */
+#define READ_MEANWHILE(id, at)                                                                     \
+	{                                                                                          \
+		.vcpu = id, .op = OP_ACCESS, .linear = at, .meanwhile = true                       \
+	}
 #define WRITE(id, at, entry)                                                                       \
 	{                                                                                          \
 		.vcpu = id, .op = OP_ACCESS, .linear = at, .access = ACCESS_WRITE, .value = entry  \
@@ -86,6 +91,45 @@ static const struct step loose[] = {
 	READ(1, PAGE(1, 0)),
 };
 
+/*
+ * Data becomes a table in one role, then in another: what the writer's CPU has cached of it allows writes
+ * until the flush that the first one owes.
+ */
+#define SECOND (1ull << 30 | PAGE(1, 0)) /* leads there too, and is the supervisor's */
+#define LOST(writer, maker)                                                                        \
+	TABLES(maker), STORE(maker, UPPER, 1, TO(LOWER) & ~4ull), STORE(maker, LOWER, 1, 0),       \
+		STORE(maker, LEAVES, 1, TO(DATA)), READ(maker, PAGE(0, 1)),                        \
+		STORE(maker, LEAVES, 0, TO(OTHER)), INVLPG(maker, PAGE(0, 0)),                     \
+		INVLPG(writer, PAGE(0, 0)), READ(maker, 1ull << 30),                               \
+		WRITE(writer, PAGE(0, 0), TO(DATA)), STORE(maker, LOWER, 1, TO(OTHER)),            \
+		READ(maker, PAGE(1, 0)), READ(maker, SECOND),                                      \
+		WRITE(writer, PAGE(0, 0), TO(DATA + 1)), INVLPG(maker, SECOND),                    \
+		READ(maker, SECOND)
+static const struct step lost[] = { ANEW(0), ANEW(1), LOST(0, 1) };
+static const struct step lost_alone[] = { ANEW(0), LOST(0, 0) };
+
+/* Data becomes a table while its writer writes. */
+static const struct step closing[] = {
+	ANEW(0),
+	ANEW(1),
+	TABLES(1),
+	STORE(1, LOWER, 1, 0),
+	STORE(1, LEAVES, 1, TO(DATA)),
+	READ(1, PAGE(0, 1)),
+	STORE(1, LEAVES, 0, TO(OTHER)),
+	INVLPG(1, PAGE(0, 0)),
+	INVLPG(0, PAGE(0, 0)),
+	WRITE(0, PAGE(0, 0), TO(DATA)),
+	STORE(1, LOWER, 1, TO(OTHER)),
+	READ_MEANWHILE(1, PAGE(1, 0)),
+	WRITE(0, PAGE(0, 0), TO(DATA + 1)),
+	INVLPG(1, PAGE(1, 0)),
+	READ(1, PAGE(1, 0)),
+};
+
+const struct program program_closing = { closing, ARRAY_SIZE(closing) };
+const struct program program_lost = { lost, ARRAY_SIZE(lost) };
+const struct program program_lost_alone = { lost_alone, ARRAY_SIZE(lost_alone) };
 const struct program program_invlpg = { invlpg, ARRAY_SIZE(invlpg) };
 const struct program program_state = { state, ARRAY_SIZE(state) };
 const struct program program_loose = { loose, ARRAY_SIZE(loose) };
@@ -117,4 +161,8 @@ void program_next(struct model_vcpu *mv)
 	mv->value = step->value;
 	mv->access = step->access;
 	mv->keep = false;
+	if (step->meanwhile) {
+		mv->in_step = false;
+		world.step++;
+	}
 }

@@ -12,6 +12,8 @@
 #define STEPS 20000
 #define MUTANT_STEPS 20000
 #define MUTANT_SEEDS 60
+#define PROGRAM_STEPS 200 /* programs show at once what they show, or not at all */
+#define PROGRAM_SEEDS 100
 #define USED_STEPS 2000
 
 static u64 number(const char *name, u64 otherwise)
@@ -69,7 +71,7 @@ static void run_mutant(const struct suite_mutant *mutant, struct config *config,
 		config->used = true;
 	}
 	config->mutation = mutant->mutation;
-	config->steps = MUTANT_STEPS / max(config->lives, 1u);
+	config->steps = config->program ? PROGRAM_STEPS : MUTANT_STEPS / max(config->lives, 1u);
 	world_run(config, o);
 	config->used = false;
 }
@@ -82,10 +84,10 @@ void suite_mutated(const struct suite *suite)
 		const struct suite_mutant *mutant = &suite->mutants[i];
 		struct config config = suite->configs[mutant->config].config;
 		struct outcome o = { 0 };
-		u32 seeds = 0;
+		u32 seeds = 0, most = config.program ? PROGRAM_SEEDS : MUTANT_SEEDS;
 
 		config.seed = number("TLB_SEED", 1);
-		for (; seeds < MUTANT_SEEDS && !o.failed; seeds++, config.seed++)
+		for (; seeds < most && !o.failed; seeds++, config.seed++)
 			run_mutant(mutant, &config, &o);
 		missed += !o.failed;
 		print_message("# %s: %s after %llu accesses (seed %llu)%s%s\n", mutant->name,

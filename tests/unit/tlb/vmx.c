@@ -288,8 +288,10 @@ static void save(struct vmcs *c, const struct context *context)
 /* Entries and exits without VPIDs drop what lies under VPID 0, for all PCIDs and roots. */
 static void flush(const struct context *context)
 {
-	if (!context->tag)
-		processor_drop(processor_here(), DROP(KINDS_LINEAR, BY_TAG, .tag = 0));
+	if (context->tag)
+		return;
+	world.out->flushes++;
+	processor_drop(processor_here(), DROP(KINDS_LINEAR, BY_TAG, .tag = 0));
 }
 
 static void report(struct vmcs *c, u64 *regs, const struct turn *t, enum turn_end end)

@@ -102,7 +102,7 @@ static void owner_main(void *arg)
 	struct model_vm *vm = arg;
 
 	while (!world.stopping) {
-		idle(60);
+		idle(world.config->busy_slots ? 20 : 60);
 		change_memory(vm);
 	}
 }
@@ -112,7 +112,7 @@ static void slots_main(void *arg)
 	struct model_vm *vm = arg;
 
 	while (!world.stopping) {
-		idle(world.config->busy_slots ? 30 : 300);
+		idle(world.config->busy_slots ? 15 : 300);
 		change_slots(vm);
 	}
 }
