@@ -120,7 +120,11 @@ enum op {
 	OP_INVLPG,
 	OP_INVPCID,
 	OP_CPUID,
-	OP_STATE, /* of programs: the owner sets the registers */
+	/* of programs: the owner sets the registers; its threads change its memory, or have nothing to do */
+	OP_STATE,
+	OP_UNMAP,
+	OP_SMALL,
+	OP_NOTHING,
 };
 
 #define PCIDS 3
@@ -341,18 +345,22 @@ void guest_main(void *model_vcpu); /* a vCPU's thread */
 
 /* ---- programs.c */
 struct step {
-	u8 vcpu, op; /* the latter enum op */
+	u8 vcpu, op; /* whose: a vCPU's, or OWNER's; enum op */
 	bool meanwhile;
 	u32 access;
 	u64 linear, value;
 };
+#define OWNER 8 /* and 9: threads of the owner's */
 struct program {
 	const struct step *step;
 	u32 steps;
 };
 extern const struct program program_invlpg, program_state, program_loose, program_lost,
-	program_lost_alone, program_closing;
+	program_lost_alone, program_closing, program_reap;
 void program_next(struct model_vcpu *mv); /* with nothing to do, op stays OP_NONE */
+/* What an owner's thread is to do; NULL: it is not its turn. program_done() when it has. */
+const struct step *program_host(u8 id);
+void program_done(const struct step *step);
 bool program_wants_state(const struct model_vcpu *mv);
 
 /* ---- reference.c */

@@ -127,6 +127,24 @@ static const struct step closing[] = {
 	READ(1, PAGE(1, 0)),
 };
 
+/* Two flushes at once, of which one has taken a table of the nested ones out. */
+static const struct step reap[] = {
+	ANEW(0),
+	TABLES(0),
+	STORE(0, LOWER, 1, (u64)GPA_LARGE << 12 | 0xe7),
+	STORE(0, LEAVES, 0, TO(DATA)),
+	READ(0, PAGE(0, 0)),
+	READ(0, PAGE(1, 0)),
+	{ .vcpu = OWNER, .op = OP_UNMAP, .value = DATA, .meanwhile = true },
+	{ .vcpu = OWNER + 1, .op = OP_SMALL, .meanwhile = true },
+	READ(0, PAGE(1, 1)),
+	READ(0, PAGE(1, 2)),
+	READ(0, PAGE(1, 3)),
+	{ .vcpu = OWNER, .op = OP_NOTHING },
+	{ .vcpu = OWNER + 1, .op = OP_NOTHING },
+};
+
+const struct program program_reap = { reap, ARRAY_SIZE(reap) };
 const struct program program_closing = { closing, ARRAY_SIZE(closing) };
 const struct program program_lost = { lost, ARRAY_SIZE(lost) };
 const struct program program_lost_alone = { lost_alone, ARRAY_SIZE(lost_alone) };
@@ -139,6 +157,23 @@ static const struct step *current(void)
 	const struct program *program = world.config->program;
 
 	return &program->step[world.step % program->steps];
+}
+
+const struct step *program_host(u8 id)
+{
+	const struct step *step = current();
+
+	if (step->vcpu != id)
+		return NULL;
+	if (step->meanwhile)
+		world.step++;
+	return step;
+}
+
+void program_done(const struct step *step)
+{
+	if (!step->meanwhile)
+		world.step++;
 }
 
 bool program_wants_state(const struct model_vcpu *mv)

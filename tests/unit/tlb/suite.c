@@ -12,7 +12,7 @@
 #define STEPS 20000
 #define MUTANT_STEPS 20000
 #define MUTANT_SEEDS 60
-#define PROGRAM_STEPS 200 /* programs show at once what they show, or not at all */
+#define PROGRAM_STEPS 1000 /* programs show at once what they show, or not at all */
 #define PROGRAM_SEEDS 100
 #define USED_STEPS 2000
 
@@ -32,7 +32,8 @@ void suite_unharmed(const struct suite *suite)
 		const char *name = suite->configs[i].name;
 
 		config.seed = number("TLB_SEED", 1);
-		config.steps = number("TLB_STEPS", STEPS) / max(config.lives, 1u);
+		config.steps = number("TLB_STEPS", config.program ? STEPS / 10 : STEPS) /
+			       max(config.lives, 1u);
 		world_run(&config, &o);
 		print_message("# %s: seed %llu, %llu accesses, %llu guest faults, %llu speculations, "
 			      "%llu turns, %llu of them after a move, %llu changes of memory\n",
@@ -41,7 +42,8 @@ void suite_unharmed(const struct suite *suite)
 		if (o.failed)
 			fail_msg("%s, seed %llu: %s", name, config.seed, o.why);
 		assert_int_equal(o.leaks, 0);
-		assert_true(o.accesses >= config.steps && o.stale && o.flushes);
+		assert_true(o.accesses >= config.steps && o.flushes);
+		assert_true(o.stale || config.program);
 	}
 }
 

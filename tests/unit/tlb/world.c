@@ -117,6 +117,33 @@ static void slots_main(void *arg)
 	}
 }
 
+/* The owner's side of a program: two threads, too. */
+static void program_main(struct model_vm *vm, u8 id)
+{
+	while (!world.stopping) {
+		const struct step *step = program_host(id);
+
+		yield();
+		if (!step)
+			continue;
+		if (step->op == OP_UNMAP)
+			process_unmap(vm, step->value, 1);
+		else if (step->op == OP_SMALL)
+			process_huge(vm, false);
+		program_done(step);
+	}
+}
+
+static void first_main(void *arg)
+{
+	program_main(arg, OWNER);
+}
+
+static void second_main(void *arg)
+{
+	program_main(arg, OWNER + 1);
+}
+
 /* ---- life */
 
 static void vm_begin(u32 index)
@@ -154,8 +181,12 @@ static void vm_begin(u32 index)
 			wrong("no vCPU");
 		fiber_new(guest_main, mv, thread);
 	}
-	if (config->program)
+	if (config->program) {
+		set_slot(vm, 1, GPA_LARGE, USER_LARGE, 512, false);
+		fiber_new(first_main, vm, NULL);
+		fiber_new(second_main, vm, NULL);
 		return;
+	}
 	fiber_new(owner_main, vm, NULL);
 	fiber_new(slots_main, vm, NULL);
 }
