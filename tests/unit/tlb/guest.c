@@ -47,6 +47,11 @@ static void choose_control(struct model_vcpu *mv)
 {
 	struct view *view = &mv->view;
 
+	if (one_in(2)) {
+		mv->op = OP_CR0;
+		mv->value = ARCH_CR0_WP;
+		return;
+	}
 	mv->op = OP_CR4;
 	if (one_in(4) && !(view->cr3 & 0xfff))
 		mv->value = ARCH_CR4_PCIDE;
@@ -158,6 +163,9 @@ static void complete(struct model_vcpu *mv)
 	struct view *view = &mv->view;
 
 	switch (mv->op) {
+	case OP_CR0:
+		view->wp = !view->wp;
+		break;
 	case OP_CR3:
 		view_load_cr3(view, mv->value, mv->keep, mv->started);
 		break;
@@ -236,6 +244,12 @@ static bool act(struct model_vcpu *mv, struct turn *t, enum turn_end *end)
 	case OP_ACCESS:
 	case OP_STORE:
 		return access_memory(mv, t, end);
+	case OP_CR0:
+		*end = TURN_CR0;
+		if (t->cr0_exits)
+			return false;
+		c->wp = !c->wp;
+		break;
 	case OP_CR3:
 		t->value |= mv->keep ? 1ull << 63 : 0;
 		*end = TURN_CR3;
@@ -347,13 +361,14 @@ static void set_state(struct model_vcpu *mv, bool first)
 		s->cs.attrib = 0xa9b;
 		s->ss.attrib = 0xc93;
 		state->events.mp_state = FERMATA_MP_RUNNABLE;
-		view->pge = true;
+		view->pge = view->wp = true;
 	}
 	if (first || !world.config->program)
 		view->cr3 = random_root(view);
 	view_flush(view, ++world.now);
 	view_load_cr3(view, view->cr3, false, world.now);
-	state->control.cr0 = ARCH_CR0_PE | ARCH_CR0_PG | ARCH_CR0_WP | ARCH_CR0_ET | ARCH_CR0_NE;
+	state->control.cr0 = ARCH_CR0_PE | ARCH_CR0_PG | ARCH_CR0_ET | ARCH_CR0_NE |
+			     (view->wp ? ARCH_CR0_WP : 0);
 	state->control.cr4 = ARCH_CR4_PAE | (view->pge ? ARCH_CR4_PGE : 0) |
 			     (view->pcide ? ARCH_CR4_PCIDE : 0);
 	state->control.efer = ARCH_EFER_LME | ARCH_EFER_LMA | ARCH_EFER_NXE;

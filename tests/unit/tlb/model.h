@@ -115,6 +115,7 @@ enum op {
 	OP_NONE,
 	OP_ACCESS,
 	OP_STORE, /* to a page table */
+	OP_CR0,	  /* WP */
 	OP_CR3,
 	OP_CR4,
 	OP_INVLPG,
@@ -138,7 +139,7 @@ struct root {
 /* A vCPU as its guest sees it: when it last invalidated what. Times are world.now. */
 struct view {
 	u64 cr3; /* PCID included */
-	bool pge, pcide;
+	bool wp, pge, pcide;
 	u64 all;		  /* everything */
 	u64 pcid[PCIDS];	  /* all but global */
 	u64 page[PCIDS][LINEARS]; /* one page */
@@ -278,7 +279,7 @@ struct context {
 	u32 tag;  /* ASID, VPID */
 	u64 root; /* of the nested tables; Intel tags with it what comes from them */
 	u64 cr3;
-	bool pge, pcide;
+	bool wp, pge, pcide;
 };
 enum reached { REACHED, GUEST_FAULT, NESTED_FAULT };
 struct reach {
@@ -324,6 +325,7 @@ enum turn_end {
 	TURN_INTERRUPT,
 	TURN_NESTED_FAULT,
 	TURN_PAGE_FAULT,
+	TURN_CR0,
 	TURN_CR3,
 	TURN_CR4,
 	TURN_INVLPG,
@@ -331,7 +333,7 @@ enum turn_end {
 };
 struct turn {
 	struct context context; /* the guest's own changes end up here */
-	bool cr3_exits, cr4_exits, invlpg_exits, faults_exit;
+	bool cr0_exits, cr3_exits, cr4_exits, invlpg_exits, faults_exit;
 	bool injected; /* an exception is delivered at this entry */
 	u64 rip;
 	/* answers */

@@ -263,11 +263,11 @@ static bool translate_gpa(struct processor *p, const struct context *c, u64 gpa,
 	return true;
 }
 
-/* What the access needs of the guest's tables; CR0.WP and EFER.NXE are 1, SMEP and SMAP 0. */
-static bool guest_allows(u8 rights, u32 access)
+/* What the access needs of the guest's tables; EFER.NXE is 1, SMEP and SMAP 0. */
+static bool guest_allows(const struct context *c, u8 rights, u32 access)
 {
 	return !(access & ACCESS_USER && !(rights & G_U)) &&
-	       !(access & ACCESS_WRITE && !(rights & G_W)) &&
+	       !(access & ACCESS_WRITE && !(rights & G_W) && (c->wp || access & ACCESS_USER)) &&
 	       !(access & ACCESS_FETCH && !(rights & G_X));
 }
 
@@ -383,7 +383,7 @@ static enum reached walk(struct processor *p, const struct context *c, u64 linea
 				     .gpa = w.table_gpa,
 				     .rights = w.rights });
 	}
-	if (!guest_allows(w.rights, access))
+	if (!guest_allows(c, w.rights, access))
 		return GUEST_FAULT;
 	shift = guest_shift = shifts[w.level];
 	phys = entry & ADDRESS & ~((1ull << shift) - 1);
@@ -430,7 +430,7 @@ enum reached processor_access(struct processor *p, const struct context *c, u64 
 	for (u8 l = 0; l < 3 && !e; l++)
 		e = find(p, c, KIND_LINEAR, 0, shifts[1 + (first + l) % 3], linear);
 	if (e && !speculative && !one_in(8)) {
-		if (guest_allows(e->rights, access) && (e->rights & wanted) == wanted) {
+		if (guest_allows(c, e->rights, access) && (e->rights & wanted) == wanted) {
 			reach->phys = e->phys | (linear & ((1ull << e->shift) - 1));
 			return REACHED;
 		}

@@ -189,16 +189,17 @@ struct question {
 	u64 linear, phys;
 	u32 access;
 	bool fault;  /* whether it may fault; else whether phys may be reached */
+	bool wp;     /* CR0.WP as it is: what is cached of rights is weighed anew each time */
 	bool global; /* by a global page */
 	u8 level;    /* of the leaf */
 	u64 until;   /* all entries read before */
 	u64 walked;  /* a fault: the walk that found it came after this */
 };
 
-static bool denied(u64 rights, u32 access)
+static bool denied(bool wp, u64 rights, u32 access)
 {
 	return (access & ACCESS_USER && !(rights & PTE_U)) ||
-	       (access & ACCESS_WRITE && !(rights & PTE_W)) ||
+	       (access & ACCESS_WRITE && !(rights & PTE_W) && (wp || access & ACCESS_USER)) ||
 	       (access & ACCESS_FETCH && rights & PTE_NX);
 }
 
@@ -224,8 +225,8 @@ static bool follow(const struct question *q, u64 entry, u8 level, u64 rights, u6
 		return search(q, entry & ADDRESS, level - 1, rights, since);
 	if (level != q->level || (q->global && !(entry & PTE_G)))
 		return false;
-	if (q->fault || denied(rights, q->access))
-		return q->fault && denied(rights, q->access);
+	if (q->fault || denied(q->wp, rights, q->access))
+		return q->fault && denied(q->wp, rights, q->access);
 	gpa = (entry & ADDRESS & ~mask) | (q->linear & mask);
 	return memory_legal(q->vm, gpa, q->phys, q->access & ACCESS_WRITE);
 }
@@ -344,17 +345,19 @@ static void complain(struct model_vcpu *mv, u64 linear, u32 access, u64 phys, co
 	      mv->vm->index, mv->vcpu.id, mv->vcpu.cpu, linear, access & ACCESS_USER ? "user " : "",
 	      access & ACCESS_WRITE ? "write" : "", access & ACCESS_FETCH ? "fetch" : "", what,
 	      phys ? where : "", gpa, there ? "" : ", not present",
-	      denied(rights, access) ? ", not allowed" : "");
+	      denied(mv->view.wp, rights, access) ? ", not allowed" : "");
 }
 
 void reference_reached(struct model_vcpu *mv, u64 linear, u32 access, u64 phys)
 {
-	struct question q = { .vm = mv->vm, .linear = linear, .phys = phys, .access = access };
+	struct question q = {
+		.vm = mv->vm, .linear = linear, .phys = phys, .access = access, .wp = mv->view.wp
+	};
 	u64 gpa, rights;
 
 	if (++world.out->accesses >= world.enough)
 		world.stopping = true;
-	if (walk_now(mv, linear, &gpa, &rights) && !denied(rights, access) &&
+	if (walk_now(mv, linear, &gpa, &rights) && !denied(mv->view.wp, rights, access) &&
 	    memory_legal(mv->vm, gpa, phys, access & ACCESS_WRITE))
 		return;
 	world.out->stale++;
@@ -364,13 +367,16 @@ void reference_reached(struct model_vcpu *mv, u64 linear, u32 access, u64 phys)
 
 void reference_faulted(struct model_vcpu *mv, u64 linear, u32 access)
 {
-	struct question q = {
-		.vm = mv->vm, .linear = linear, .access = access, .fault = true, .walked = mv->exited
-	};
+	struct question q = { .vm = mv->vm,
+			      .linear = linear,
+			      .access = access,
+			      .wp = mv->view.wp,
+			      .fault = true,
+			      .walked = mv->exited };
 	u64 gpa, rights;
 
 	world.out->faults++;
-	if (!walk_now(mv, linear, &gpa, &rights) || denied(rights, access))
+	if (!walk_now(mv, linear, &gpa, &rights) || denied(mv->view.wp, rights, access))
 		return;
 	world.out->stale++;
 	if (!allowed(mv, &q))

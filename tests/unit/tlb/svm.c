@@ -10,7 +10,7 @@
 static struct {
 	u64 pa;
 	u32 asid;
-	u64 n_cr3, cr3, cr4;
+	u64 n_cr3, cr0, cr3, cr4;
 } kept[CPUS][KEPT];
 
 static u32 features;
@@ -82,6 +82,7 @@ static void load(struct vmcb *c, u64 pa, struct context *context)
 	if (!(clean & CLEAN_NESTED))
 		kept[cpu][at].n_cr3 = c->n_cr3;
 	if (!(clean & CLEAN_CR)) {
+		kept[cpu][at].cr0 = c->cr0;
 		kept[cpu][at].cr3 = c->cr3;
 		kept[cpu][at].cr4 = c->cr4;
 	}
@@ -89,6 +90,7 @@ static void load(struct vmcb *c, u64 pa, struct context *context)
 	context->tag = kept[cpu][at].asid;
 	context->root = context->nested ? kept[cpu][at].n_cr3 : 0;
 	context->cr3 = kept[cpu][at].cr3;
+	context->wp = kept[cpu][at].cr0 & ARCH_CR0_WP;
 	context->pge = kept[cpu][at].cr4 & ARCH_CR4_PGE;
 	context->pcide = kept[cpu][at].cr4 & ARCH_CR4_PCIDE;
 }
@@ -165,6 +167,11 @@ static void report(struct vmcb *c, u64 *regs, struct model_vcpu *mv, const struc
 		c->exitinfo1 = t->reach.code;
 		c->exitinfo2 = t->linear;
 		return;
+	case TURN_CR0: /* of bits that the guest may not change by itself */
+		c->exitcode = SVM_EXIT_CR0_SEL_WRITE;
+		c->exitinfo1 = 1ull << 63 | FERMATA_RCX;
+		regs[FERMATA_RCX] = mv->vcpu.cr0 ^ t->value;
+		return;
 	case TURN_CR3:
 	case TURN_CR4:
 		c->exitcode = SVM_EXIT_WRITE_CR0 + (end == TURN_CR3 ? 3 : 4);
@@ -193,6 +200,7 @@ void svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa)
 	if (!t.context.tag)
 		wrong("VMRUN with ASID 0");
 	flush(c->tlb_control, t.context.tag);
+	t.cr0_exits = c->intercept[VMCB_MISC1] & INTERCEPT_CR0_SEL_WRITE;
 	t.cr3_exits = c->intercept[VMCB_CR] & CR_WRITE(3);
 	t.cr4_exits = c->intercept[VMCB_CR] & CR_WRITE(4);
 	t.invlpg_exits = c->intercept[VMCB_MISC1] & INTERCEPT_INVLPG;

@@ -273,15 +273,17 @@ static void load(struct vmcs *c, struct context *context)
 		wrong("VM entry with VPID 0");
 	context->root = context->nested ? *at(c, VMCS_EPT_POINTER) & ADDRESS : 0;
 	context->cr3 = *at(c, VMCS_GUEST_CR3);
+	context->wp = *at(c, VMCS_GUEST_CR0) & ARCH_CR0_WP;
 	context->pge = cr4 & ARCH_CR4_PGE;
 	context->pcide = cr4 & ARCH_CR4_PCIDE;
 }
 
 static void save(struct vmcs *c, const struct context *context)
 {
-	u64 *cr4 = at(c, VMCS_GUEST_CR4);
+	u64 *cr0 = at(c, VMCS_GUEST_CR0), *cr4 = at(c, VMCS_GUEST_CR4);
 
 	*at(c, VMCS_GUEST_CR3) = context->cr3;
+	*cr0 = (*cr0 & ~(u64)ARCH_CR0_WP) | (context->wp ? ARCH_CR0_WP : 0);
 	*cr4 = (*cr4 & ~(u64)ARCH_CR4_PGE) | (context->pge ? ARCH_CR4_PGE : 0);
 }
 
@@ -294,18 +296,28 @@ static void flush(const struct context *context)
 	processor_drop(processor_here(), DROP(KINDS_LINEAR, BY_TAG, .tag = 0));
 }
 
+/* CR0 or CR4 as the guest reads it. */
+static u64 seen(struct vmcs *c, u32 field)
+{
+	bool cr4 = field == VMCS_GUEST_CR4;
+	u64 mask = *at(c, cr4 ? VMCS_CR4_MASK : VMCS_CR0_MASK);
+
+	return (*at(c, field) & ~mask) | (*at(c, cr4 ? VMCS_CR4_SHADOW : VMCS_CR0_SHADOW) & mask);
+}
+
 static void report(struct vmcs *c, u64 *regs, const struct turn *t, enum turn_end end)
 {
 	static const u16 reasons[] = {
 		[TURN_INTERRUPT] = VMX_EXIT_EXTERNAL_INTERRUPT,
 		[TURN_NESTED_FAULT] = VMX_EXIT_EPT_VIOLATION,
 		[TURN_PAGE_FAULT] = VMX_EXIT_EXCEPTION_NMI,
+		[TURN_CR0] = VMX_EXIT_CR_ACCESS,
 		[TURN_CR3] = VMX_EXIT_CR_ACCESS,
 		[TURN_CR4] = VMX_EXIT_CR_ACCESS,
 		[TURN_INVLPG] = VMX_EXIT_INVLPG,
 		[TURN_CPUID] = VMX_EXIT_CPUID,
 	};
-	u64 *qualification = at(c, VMCS_EXIT_QUALIFICATION), mask = *at(c, VMCS_CR4_MASK), cr4;
+	u64 *qualification = at(c, VMCS_EXIT_QUALIFICATION);
 	u32 access = t->reach.access;
 
 	*at(c, VMCS_EXIT_REASON) = reasons[end];
@@ -330,11 +342,17 @@ static void report(struct vmcs *c, u64 *regs, const struct turn *t, enum turn_en
 						      INTERRUPTION_HAS_CODE | INTERRUPTION_VALID;
 		*at(c, VMCS_EXIT_ERROR_CODE) = t->reach.code;
 		return;
+	case TURN_CR0:
+		*qualification = FERMATA_RCX << 8;
+		regs[FERMATA_RCX] = seen(c, VMCS_GUEST_CR0) ^ t->value;
+		return;
 	case TURN_CR3:
+		*qualification = 3 | FERMATA_RCX << 8;
+		regs[FERMATA_RCX] = t->value;
+		return;
 	case TURN_CR4:
-		cr4 = (*at(c, VMCS_GUEST_CR4) & ~mask) | (*at(c, VMCS_CR4_SHADOW) & mask);
-		*qualification = (end == TURN_CR3 ? 3 : 4) | FERMATA_RCX << 8;
-		regs[FERMATA_RCX] = end == TURN_CR3 ? t->value : cr4 ^ t->value;
+		*qualification = 4 | FERMATA_RCX << 8;
+		regs[FERMATA_RCX] = seen(c, VMCS_GUEST_CR4) ^ t->value;
 		return;
 	case TURN_INVLPG:
 		*qualification = t->linear;
@@ -358,6 +376,7 @@ u32 vmx_enter(u64 *regs, bool launched, u64 *host_rsp)
 	t.context.vm = mv->vm;
 	load(c, &t.context);
 	flush(&t.context);
+	t.cr0_exits = *at(c, VMCS_CR0_MASK) & ARCH_CR0_WP;
 	t.cr3_exits = proc & PROC_CR3_LOAD;
 	t.cr4_exits = *at(c, VMCS_CR4_MASK) & ARCH_CR4_PGE;
 	t.invlpg_exits = proc & PROC_INVLPG;
