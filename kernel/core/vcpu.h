@@ -227,6 +227,12 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 	    const struct fermata_vm_config *config, struct fermata_clock *clock_page);
 void vm_destroy(struct vm *vm);
 int vm_set_memory(struct vm *vm, const struct fermata_memory *change);
+/*
+ * Of the ioctls; the caller serializes both with vm_set_memory(). vm_take_dirty(): when it returns, no vCPU
+ * writes any more to what it has taken without marking it again. bitmap: room for what->count bits.
+ */
+int vm_log_dirty(struct vm *vm, const struct fermata_dirty_log *log);
+int vm_take_dirty(struct vm *vm, struct fermata_dirty *what, u64 *bitmap);
 int vm_set_cpuid(struct vm *vm, const struct fermata_cpuid *cpuid);
 int vm_signal_msi(struct vm *vm, const struct fermata_msi *msi);
 int vm_set_line(struct vm *vm, const struct fermata_line *line);

@@ -73,6 +73,31 @@ int vm_set_memory(struct vm *vm, const struct fermata_memory *change)
 	return err;
 }
 
+int vm_log_dirty(struct vm *vm, const struct fermata_dirty_log *log)
+{
+	struct flush owed;
+	int err;
+
+	if (log->slot >= FERMATA_MAX_SLOTS || log->flags & ~FERMATA_MEMORY_LOG_DIRTY)
+		return -EINVAL;
+	err = guest_memory_log_dirty(&vm->memory, log->slot, log->flags & FERMATA_MEMORY_LOG_DIRTY,
+				     &owed);
+	vm_flush(vm, &owed, FERMATA_CAUSE_DIRTY);
+	return err;
+}
+
+int vm_take_dirty(struct vm *vm, struct fermata_dirty *what, u64 *bitmap)
+{
+	struct flush owed;
+	int err;
+
+	if (what->slot >= FERMATA_MAX_SLOTS)
+		return -EINVAL;
+	err = guest_memory_take_dirty(&vm->memory, what, bitmap, &what->dirty, &owed);
+	vm_flush(vm, &owed, FERMATA_CAUSE_DIRTY);
+	return err;
+}
+
 int vm_set_cpuid(struct vm *vm, const struct fermata_cpuid *cpuid)
 {
 	struct cpuid_table *next;

@@ -130,6 +130,49 @@ static long set_memory(struct linux_vm *l, void __user *arg)
 	return err;
 }
 
+static long set_dirty_log(struct linux_vm *l, void __user *arg)
+{
+	struct fermata_dirty_log log;
+	long err = GET_ARG(log, arg);
+
+	if (err)
+		return err;
+	mutex_lock(&l->lock);
+	err = vm_log_dirty(&l->vm, &log);
+	mutex_unlock(&l->lock);
+	return err;
+}
+
+static long get_dirty(struct linux_vm *l, void __user *arg)
+{
+	struct fermata_dirty what;
+	long err = GET_ARG(what, arg);
+	size_t size;
+	u64 *bitmap;
+
+	if (err)
+		return err;
+	if (what.reserved || what.count > FERMATA_MAX_DIRTY)
+		return -EINVAL;
+	size = DIV_ROUND_UP(what.count, 64) * sizeof(u64);
+	bitmap = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	if (!bitmap)
+		return -ENOMEM;
+	mutex_lock(&l->lock);
+	err = vm_take_dirty(&l->vm, &what, bitmap);
+	mutex_unlock(&l->lock);
+	/* The caller's memory may take its time: nobody is to wait for it with us. */
+	if (!err &&
+	    (copy_to_user(u64_to_user_ptr(what.bitmap), bitmap, size) || PUT_ARG(what, arg))) {
+		mutex_lock(&l->lock);
+		guest_memory_put_dirty(&l->vm.memory, &what, bitmap);
+		mutex_unlock(&l->lock);
+		err = -EFAULT;
+	}
+	kvfree(bitmap);
+	return err;
+}
+
 static long set_clock(struct linux_vm *l, void __user *arg)
 {
 	struct fermata_clock_change change;
@@ -211,6 +254,10 @@ static long vm_ioctl(struct file *file, unsigned int command, unsigned long addr
 		return GET_ARG(line, arg) ?: vm_set_line(&l->vm, &line);
 	case FERMATA_SET_FORECAST:
 		return GET_ARG(forecast, arg) ?: forecast_set(&l->vm.forecasts, &forecast);
+	case FERMATA_SET_DIRTY_LOG:
+		return set_dirty_log(l, arg);
+	case FERMATA_GET_DIRTY:
+		return get_dirty(l, arg);
 	case FERMATA_SET_CLOCK:
 		return set_clock(l, arg);
 	case FERMATA_ADD_RULE:

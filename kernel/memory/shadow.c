@@ -600,6 +600,7 @@ int shadow_init(struct guest_memory *memory, u32 optimisations, u32 max_pages)
 	sh->max_pages = max_pages;
 	memory->shadow = sh;
 	memory->unmapping = shadow_unmap;
+	memory->protecting = shadow_write_protect;
 	memory->reaping = shadow_reap;
 	err = shadow_refill(memory, &owed);
 	if (err)
@@ -618,6 +619,7 @@ void shadow_destroy(struct guest_memory *memory)
 	host_free(sh);
 	memory->shadow = NULL;
 	memory->unmapping = NULL;
+	memory->protecting = NULL;
 	memory->reaping = NULL;
 }
 

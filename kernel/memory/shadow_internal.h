@@ -193,7 +193,8 @@ void shadow_protect(struct shadow *sh, u64 phys);
 void shadow_forget(struct shadow *sh, u64 phys);
 /* Is there a shadow of the table at gfn that relies on seeing its writes? */
 bool shadow_tracked(struct shadow *sh, u64 gfn);
-void shadow_unmap(struct guest_memory *memory, u64 start, u64 end);
+void shadow_unmap(struct guest_memory *memory, u64 start, u64 end, bool again);
+void shadow_write_protect(struct guest_memory *memory, u64 start, u64 end);
 void shadow_reap(struct guest_memory *memory);
 u64 shadow_leaf_bits(u32 access);
 

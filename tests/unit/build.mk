@@ -16,7 +16,8 @@ unit_acpi := vmm/boot/acpi.c vmm/boot/layout.c
 unit_radix := kernel/memory/radix.c kernel/memory/npt.c kernel/memory/ept.c tests/unit/host/host.c
 unit_slots := kernel/memory/slots.c
 unit_tags := kernel/memory/tags.c
-unit_nested := kernel/memory/nested.c kernel/memory/slots.c kernel/memory/watch.c $(unit_radix)
+unit_nested := kernel/memory/nested.c kernel/memory/dirty.c kernel/memory/slots.c kernel/memory/watch.c $(unit_radix)
+unit_dirty := $(unit_nested)
 unit_guest_walk := kernel/memory/guest_walk.c $(unit_nested)
 unit_shadow := $(wildcard kernel/memory/shadow*.c) $(unit_guest_walk)
 

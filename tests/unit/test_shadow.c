@@ -29,6 +29,8 @@ static u8 *ram;
 static u8 copy[RAM]; /* what the reference walker works on */
 static long leaks;
 static bool edited; /* since the last load: an address must be invalidated before it is used */
+static bool logging,
+	written[RAM / KIB4]; /* the dirty log's truth; what store() writes is nobody's */
 
 static void start(u32 optimisations, u32 max_pages, u8 host_level)
 {
@@ -49,6 +51,8 @@ static void start(u32 optimisations, u32 max_pages, u8 host_level)
 	assert_int_equal(shadow_init(&memory, optimisations, max_pages), 0);
 	assert_int_equal(shadow_cpu_init(&cpu), 0);
 	edited = false;
+	logging = false;
+	memset(written, 0, sizeof(written));
 }
 
 static void stop(void)
@@ -235,6 +239,8 @@ static void probe(u64 linear, u32 access, struct seen *seen)
 		shadow_invlpg(&memory, &cpu, linear);
 	memcpy(copy, ram, TABLES * KIB4);
 	expected = ref_walk(&paging, memory.phys_bits, linear, access);
+	for (u32 i = 0; logging && i < TABLES; i++) /* accessed and dirty bits */
+		written[i] |= !!memcmp(copy + i * KIB4, ram + i * KIB4, KIB4);
 	for (u32 repeat = 0;;) {
 		enum shadow_result result;
 		struct flush owed;
@@ -244,6 +250,8 @@ static void probe(u64 linear, u32 access, struct seen *seen)
 			assert_false(expected.err || expected.fault);
 			assert_int_equal(phys, host_virt_to_phys(ram + expected.gpa));
 			seen->done++;
+			if (access & WRITE && logging)
+				written[expected.gpa / KIB4] = true;
 			break;
 		}
 		result = shadow_fault(&memory, &cpu, &paging, linear,
@@ -304,10 +312,38 @@ static void invalidate(void)
 	guest_memory_invalidate_end(&memory, start, end);
 }
 
+/* The log is switched, or must say what was written, neither less nor more. */
+static u32 ask_log(void)
+{
+	const struct fermata_dirty what = { .slot = 0, .count = RAM / KIB4 };
+	u64 bitmap[RAM / KIB4 / 64], dirty = 0;
+	struct flush owed;
+
+	if (!logging && !random_one_in(8))
+		return 0;
+	if (!logging || random_one_in(6)) {
+		logging = !logging;
+		assert_int_equal(guest_memory_log_dirty(&memory, 0, logging, &owed), 0);
+		pay(owed);
+		memset(written, 0, sizeof(written));
+		return 0;
+	}
+	assert_int_equal(guest_memory_take_dirty(&memory, &what, bitmap, &dirty, &owed), 0);
+	pay(owed);
+	for (u32 i = 0; i < RAM / KIB4; i++) {
+		if (written[i] != (bitmap[i / 64] >> i % 64 & 1))
+			fail_msg("page %u: %s", i,
+				 written[i] ? "written, and not logged" : "logged, and not written");
+		written[i] = false;
+	}
+	return dirty;
+}
+
 static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u32 steps, u64 seed)
 {
 	struct seen seen = { 0 };
 	struct shadow_stats stats;
+	u32 dirty = 0;
 
 	random_seed(seed);
 	start(optimisations, max_pages, host_level);
@@ -343,6 +379,10 @@ static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u32 s
 			if (random_one_in(8))
 				audit();
 			break;
+		case 9:
+			if (random_one_in(4))
+				dirty += ask_log();
+			break;
 		default:
 			probe(random_linear(), access, &seen);
 		}
@@ -354,6 +394,7 @@ static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u32 s
 	assert_true(seen.faults > steps / 20);
 	assert_true(seen.outside > steps / 2000);
 	assert_true(seen.lost > steps / 2000);
+	assert_true(dirty > steps / 500);
 	assert_true(stats.unsyncs > steps / 200 && stats.synced_pages > steps / 200);
 	if (optimisations & SHADOW_LARGE && host_level == 2)
 		assert_true(stats.large_faults > steps / 2000);

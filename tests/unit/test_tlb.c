@@ -35,6 +35,8 @@ enum {
 	SVM_NESTED_SLOTS,
 	SVM_SHADOW_SLOTS,
 	SVM_INVLPG,
+	SVM_NESTED_DIRTY,
+	SVM_SHADOW_DIRTY,
 };
 
 static const struct config configs[] = {
@@ -69,6 +71,12 @@ static const struct config configs[] = {
 			 .svm_features = SVM_NEW,
 			 .shadow_vms = 1,
 			 .leaves = true },
+	[SVM_NESTED_DIRTY] = { .vms = 1, .vcpus = 2, .svm_features = SVM_NEW, .dirty = true },
+	[SVM_SHADOW_DIRTY] = { .vms = 1,
+			       .vcpus = 2,
+			       .svm_features = SVM_NEW,
+			       .shadow_vms = 1,
+			       .dirty = true },
 };
 
 static const char *const names[] = {
@@ -82,6 +90,8 @@ static const char *const names[] = {
 	"AMD-V, nested, slots come and go",
 	"AMD-V, shadow, slots come and go",
 	"AMD-V, shadow, leaves edited",
+	"AMD-V, nested, writes logged",
+	"AMD-V, shadow, writes logged",
 };
 
 static u64 number(const char *name, u64 otherwise)
@@ -111,6 +121,7 @@ static void unharmed(void **state)
 			fail_msg("%s, seed %llu: %s", names[i], config.seed, o.why);
 		assert_int_equal(o.leaks, 0);
 		assert_true(o.accesses >= config.steps && o.stale && o.flushes);
+		assert_true(!config.dirty || o.answers > config.steps / 400);
 	}
 }
 
@@ -184,6 +195,12 @@ static const struct {
 	  SVM_SHADOW_ALONE },
 	{ "nobody waits for a flush, nested", { .kind = NO_WAIT }, SVM_NESTED },
 	{ "nobody waits for a flush, shadow", { .kind = NO_WAIT }, SVM_SHADOW },
+	{ "DIRTY requests get lost, nested",
+	  { .kind = LOSE_REQUEST, .cause = FERMATA_CAUSE_DIRTY },
+	  SVM_NESTED_DIRTY },
+	{ "DIRTY requests get lost, shadow",
+	  { .kind = LOSE_REQUEST, .cause = FERMATA_CAUSE_DIRTY },
+	  SVM_SHADOW_DIRTY },
 	{ "tables are freed early", { .kind = EARLY_REAP }, SVM_NESTED_SLOTS },
 };
 

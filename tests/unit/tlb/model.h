@@ -9,6 +9,7 @@
  *	processor.c	TLB, paging-structure caches, page walks
  *	svm.c		VM entry and exit, and the instructions that invalidate
  *	mutants.c	flushes that get lost, for the tests of the test
+ *	dirty.c		owners who want to know which pages were written to
  *	guest.c		what guests do in their turns
  *	reference.c	what a guest may see at an access: the judge
  *
@@ -74,6 +75,7 @@ struct config {
 	u64 seed, steps;  /* accesses */
 	bool leaves;	  /* guests load CR3 seldom, and invalidate what they edit */
 	bool busy_slots;  /* slots and large pages come and go often, and are looked at often */
+	bool dirty;	  /* the owners log writes */
 	bool used; /* the processors have been another hypervisor's: world_run() before this one's */
 	struct mutation mutation;
 };
@@ -81,7 +83,7 @@ struct config {
 struct outcome {
 	bool failed;
 	char why[400];
-	u64 accesses, stale, faults, exits, flushes, moves, invalidations, speculations;
+	u64 accesses, stale, faults, exits, flushes, moves, invalidations, speculations, answers;
 	long leaks;
 };
 
@@ -177,6 +179,13 @@ struct history {
 	u32 count;
 };
 
+#define LOGS 2 /* of slots 0 and 1 */
+#define LOG_PAGES 512
+struct model_log {
+	bool on;
+	bool due[LOG_PAGES]; /* written to, and no answer has said so */
+};
+
 struct model_vm {
 	struct vm vm;
 	struct fermata_clock clock_page;
@@ -188,6 +197,7 @@ struct model_vm {
 	bool huge; /* USER_LARGE.. is one page of 2 MiB */
 	u8 swap[USER_SMALL][4096];
 	struct model_slot slot[SLOTS];
+	struct model_log log[LOGS];
 	struct history history[GPA_TABLES_END][INDICES];
 };
 
@@ -230,6 +240,8 @@ void memory_write(u64 phys, u64 value);
 /* May this VM reach phys when it accesses gpa? */
 bool memory_legal(const struct model_vm *vm, u64 gpa, u64 phys, bool write);
 bool memory_in_slot(const struct model_vm *vm, u64 gpa, bool write);
+/* Of a process's page: somebody writes to it for the guest. */
+void memory_wrote(u64 phys);
 void memory_describe(u64 phys, char *to, size_t size);
 /* What the host does to a process's memory; in a fiber. */
 void process_unmap(struct model_vm *vm, u32 first, u32 pages);
@@ -311,6 +323,11 @@ struct turn {
 #define LENGTH 3 /* of every instruction */
 enum turn_end guest_turn(struct model_vcpu *mv, struct turn *turn);
 void guest_main(void *model_vcpu); /* a vCPU's thread */
+
+/* ---- dirty.c */
+void log_wrote(struct model_vm *vm, u32 user);
+void log_forget(struct model_vm *vm, u32 id); /* the slot goes */
+void log_act(struct model_vm *vm);	      /* in the fiber that changes slots */
 
 /* ---- reference.c */
 #define DIRECT(gpa) (3ull << 39 | (u64)(gpa))
