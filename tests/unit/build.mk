@@ -72,7 +72,7 @@ unit_rtc := vmm/devices/rtc.c vmm/devices/bus.c
 unit_acpi_pm := vmm/devices/acpi_pm.c vmm/devices/bus.c
 unit_pci := vmm/devices/pci.c vmm/devices/bus.c
 unit_i8042 := vmm/devices/i8042.c vmm/devices/debug_exit.c vmm/devices/delay.c vmm/devices/bus.c
-unit_machine := $(addprefix vmm/,clock_spec.c machine.c machine_board.c machine_clock.c machine_console.c machine_cpuid.c \
+unit_machine := $(addprefix vmm/,clock_spec.c machine.c machine_board.c machine_clock.c machine_console.c machine_cpuid.c machine_dirty.c \
 	machine_events.c machine_pause.c machine_timer.c machine_vcpu.c) $(wildcard vmm/boot/*.c vmm/devices/*.c)
 unit_lib_calls := $(emulator_sources) lib/answer.c lib/clock.c lib/device.c lib/dirty.c lib/events.c lib/report.c lib/rule.c lib/vcpu.c lib/vm.c
 unit_lib_calls_libs := -lZydis -Wl,--wrap=open,--wrap=ioctl,--wrap=mmap
