@@ -337,6 +337,8 @@ int machine_stats(struct machine *machine, struct fermata_stats *stats)
 		stats->injected += one->injected;
 		stats->nested_faults += one->nested_faults;
 		stats->large_mappings += one->large_mappings;
+		stats->shadow_tables += one->shadow_tables;
+		stats->shadow_released += one->shadow_released;
 		for (slot = 0; slot < FERMATA_FLUSH_KINDS; slot++)
 			stats->flush_kind[slot] += one->flush_kind[slot];
 		for (slot = 0; slot < FERMATA_FLUSH_CAUSES; slot++)

@@ -597,7 +597,10 @@ struct fermata_stats {
 	__u64 halt_cycles;			 /* host TSC asleep in HLT; no exit's cost */
 	__u64 flush_kind[FERMATA_FLUSH_KINDS];	 /* what was done, by FERMATA_FLUSH_* */
 	__u64 flush_cause[FERMATA_FLUSH_CAUSES]; /* how often it was owed, by FERMATA_CAUSE_* */
-	__u64 reserved[3];
+	/* Shadow paging, of the whole VM and in vCPU 0's statistics alone: */
+	__u64 shadow_tables;   /* tables that take memory now, 12 KiB each */
+	__u64 shadow_released; /* those given back when the host was short of memory, ever */
+	__u64 reserved[1];
 	struct fermata_exit_count exit[FERMATA_MAX_EXIT_CODES]; /* by fermata_exit_slot() */
 	struct fermata_last_exit last_exit[FERMATA_LAST_EXITS];
 };

@@ -230,6 +230,32 @@ void vm_flush(struct vm *vm, const struct flush *owed, u32 cause)
 	guest_memory_reap(&vm->memory);
 }
 
+/*
+ * Free tables first, which cost nobody anything. The vCPUs' threads give back the pages that they keep for
+ * their next faults by themselves.
+ */
+u32 vm_shrink(struct vm *vm, u32 want)
+{
+	struct flush owed;
+	u32 count, i;
+
+	if (!vm->shadow)
+		return 0;
+	count = shadow_release(&vm->memory, want);
+	if (count < want) {
+		shadow_retire(&vm->memory, want - count, &owed);
+		vm_flush(vm, &owed, FERMATA_CAUSE_SHADOW);
+		count += shadow_release(&vm->memory, want - count);
+	}
+	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
+		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+
+		if (v)
+			host_set_bit(REQUEST_TRIM, &v->requests);
+	}
+	return count;
+}
+
 void vm_invalidate_begin(struct vm *vm, u64 start, u64 end)
 {
 	struct flush owed = guest_memory_invalidate_begin(&vm->memory, start, end);

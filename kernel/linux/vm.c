@@ -55,6 +55,7 @@ static void destroy(struct kref *refs)
 	struct linux_vm *l = container_of(refs, struct linux_vm, refs);
 	u32 i;
 
+	linux_shrink_end(l);
 	mmu_notifier_unregister(&l->notifier, l->mm);
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++)
 		if (l->vcpu[i])
@@ -321,9 +322,14 @@ static int vm_start(struct linux_vm *l, const struct fermata_caps *caps,
 		goto no_vm;
 	l->mm = current->mm;
 	l->notifier.ops = &notifier_ops;
+	err = linux_shrink_begin(l);
+	if (err)
+		goto no_shrinker;
 	err = mmu_notifier_register(&l->notifier, l->mm);
 	if (!err)
 		return 0;
+	linux_shrink_end(l);
+no_shrinker:
 	vm_destroy(&l->vm);
 no_vm:
 	put_page(l->clock_page);

@@ -339,6 +339,27 @@ static u32 ask_log(void)
 	return dirty;
 }
 
+/* The host is short of memory. What it gets is gone from here, and freed: ASan watches. */
+static void give_back(void)
+{
+	u32 before = shadow_held(shadow_of(&memory)), want = random_below(40), count;
+	struct shadow_stats stats;
+	struct flush owed;
+	u64 released;
+
+	shadow_get_stats(&memory, &stats);
+	released = stats.released;
+	count = shadow_release(&memory, want);
+	shadow_retire(&memory, want - count, &owed);
+	pay(owed);
+	count += shadow_release(&memory, want - count);
+	assert_true(count <= want);
+	assert_int_equal(shadow_held(shadow_of(&memory)), before - count);
+	shadow_get_stats(&memory, &stats);
+	assert_int_equal(stats.released, released + count);
+	assert_int_equal(stats.held, before - count);
+}
+
 static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u32 steps, u64 seed)
 {
 	struct seen seen = { 0 };
@@ -383,6 +404,10 @@ static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u32 s
 			if (random_one_in(4))
 				dirty += ask_log();
 			break;
+		case 10:
+			if (random_one_in(8))
+				give_back();
+			break;
 		default:
 			probe(random_linear(), access, &seen);
 		}
@@ -402,6 +427,7 @@ static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u32 s
 		assert_true(stats.prefetched > steps / 600);
 	if (max_pages)
 		assert_true(stats.reclaimed > steps / 2000);
+	assert_true(stats.released > steps / 500);
 	stop();
 }
 
@@ -431,12 +457,73 @@ static void few_pages(void **state)
 	random_guests(SHADOW_ALL, 40, 2, 10000, 25);
 }
 
+/* First what nobody needs, then what was not used since the last time; never a root that is in use. */
+static void short_of_memory(void **state)
+{
+	struct shadow *sh;
+	struct flush owed;
+	struct seen seen = { 0 };
+	u32 used, count;
+
+	random_seed(31);
+	start(SHADOW_ALL, 0, 1);
+	sh = shadow_of(&memory);
+	memset(&paging, 0, sizeof(paging));
+	paging.cr0 = CR0_PG | CR0_WP;
+	paging.cr4 = CR4_PAE;
+	paging.efer = EFER_LMA | EFER_NXE;
+	paging.cr3 = KIB4;
+	random_tables(true);
+	load();
+	for (u32 i = 0; i < 3000; i++)
+		probe(random_linear(), random_below(2), &seen);
+	used = sh->stats.pages;
+	assert_true(used > 10);
+	count = shadow_held(sh);
+	assert_int_equal(shadow_release(&memory, 10000), count - used - SHADOW_RESERVE);
+	assert_int_equal(sh->free_count, SHADOW_RESERVE);
+	assert_int_equal(sh->stats.pages, used);
+	/* All of them have been used, so now they are only marked. */
+	shadow_retire(&memory, 10000, &owed);
+	assert_int_equal(owed.kinds, FLUSH_NONE);
+	assert_int_equal(sh->stats.pages, used);
+	/* Nobody has used them since. They are not free before the flush is paid. */
+	shadow_retire(&memory, 5, &owed);
+	assert_int_equal(owed.kinds, FLUSH_LINEAR);
+	assert_int_equal(shadow_release(&memory, 10000), 0);
+	pay(owed);
+	assert_int_equal(shadow_release(&memory, 10000), 5);
+	shadow_retire(&memory, 10000, &owed);
+	pay(owed);
+	assert_int_equal(sh->stats.pages, 1);
+	assert_true(cpu.root[0]->listed);
+	shadow_release(&memory, 10000);
+	assert_int_equal(shadow_held(sh), 1 + SHADOW_RESERVE);
+	assert_int_equal(shadow_spare(&memory), 1);
+	/* And what was there comes back. */
+	for (u32 i = 0; i < 3000; i++)
+		probe(random_linear(), random_below(2), &seen);
+	audit();
+	assert_true(sh->stats.pages > 10);
+	/* No memory: what could not be dressed stays bare, to be tried again. */
+	shadow_release(&memory, 10000);
+	host_test.allocs_until_failure = 4;
+	for (int i = 0; i < 2; i++) {
+		while (sh->free)
+			shadow_create(sh, 2000 + sh->free, ROLE_DIRECT | 1);
+		assert_int_equal(shadow_refill(&memory, &owed), 0);
+		pay(owed);
+		host_test.allocs_until_failure = -1;
+	}
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_optimisations), cmocka_unit_test(large_host_pages),
-		cmocka_unit_test(none_of_them),	     cmocka_unit_test(each_one_off),
-		cmocka_unit_test(few_pages),
+		cmocka_unit_test(short_of_memory),  cmocka_unit_test(all_optimisations),
+		cmocka_unit_test(large_host_pages), cmocka_unit_test(none_of_them),
+		cmocka_unit_test(each_one_off),	    cmocka_unit_test(few_pages),
 	};
 
 	return cmocka_run_group_tests_name("shadow", tests, NULL, NULL);

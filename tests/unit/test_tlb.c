@@ -37,6 +37,7 @@ enum {
 	SVM_INVLPG,
 	SVM_NESTED_DIRTY,
 	SVM_SHADOW_DIRTY,
+	SVM_SHADOW_SHRINK,
 };
 
 static const struct config configs[] = {
@@ -77,6 +78,11 @@ static const struct config configs[] = {
 			       .svm_features = SVM_NEW,
 			       .shadow_vms = 1,
 			       .dirty = true },
+	[SVM_SHADOW_SHRINK] = { .vms = 2,
+				.vcpus = 2,
+				.svm_features = SVM_NEW,
+				.shadow_vms = 3,
+				.shrink = true },
 };
 
 static const char *const names[] = {
@@ -92,6 +98,7 @@ static const char *const names[] = {
 	"AMD-V, shadow, leaves edited",
 	"AMD-V, nested, writes logged",
 	"AMD-V, shadow, writes logged",
+	"AMD-V, shadow, the host is short of memory",
 };
 
 static u64 number(const char *name, u64 otherwise)
@@ -121,6 +128,7 @@ static void unharmed(void **state)
 			fail_msg("%s, seed %llu: %s", names[i], config.seed, o.why);
 		assert_int_equal(o.leaks, 0);
 		assert_true(o.accesses >= config.steps && o.stale && o.flushes);
+		assert_true(!config.shrink || o.released > config.steps / 40);
 		assert_true(!config.dirty || o.answers > config.steps / 400);
 	}
 }
@@ -179,6 +187,9 @@ static const struct {
 	{ "SHADOW requests get lost, few tables",
 	  { .kind = LOSE_REQUEST, .cause = FERMATA_CAUSE_SHADOW },
 	  SVM_SHADOW_SMALL },
+	{ "SHADOW requests get lost, tables given back",
+	  { .kind = LOSE_REQUEST, .cause = FERMATA_CAUSE_SHADOW },
+	  SVM_SHADOW_SHRINK },
 	{ "write access is lost silently", { .kind = LOSE_LOST_WRITE }, SVM_SHADOW },
 	{ "write access is lost silently, one vCPU", { .kind = LOSE_LOST_WRITE }, SVM_SHADOW_ALONE },
 	{ "CONTROL debts are forgotten: all",

@@ -76,6 +76,7 @@ struct config {
 	bool leaves;	  /* guests load CR3 seldom, and invalidate what they edit */
 	bool busy_slots;  /* slots and large pages come and go often, and are looked at often */
 	bool dirty;	  /* the owners log writes */
+	bool shrink;	  /* the host is short of memory, and gets tables back */
 	bool used; /* the processors have been another hypervisor's: world_run() before this one's */
 	struct mutation mutation;
 };
@@ -83,7 +84,8 @@ struct config {
 struct outcome {
 	bool failed;
 	char why[400];
-	u64 accesses, stale, faults, exits, flushes, moves, invalidations, speculations, answers;
+	u64 accesses, stale, faults, exits, flushes, moves, invalidations, speculations, answers,
+		released;
 	long leaks;
 };
 

@@ -67,6 +67,10 @@ static void change_memory(struct model_vm *vm)
 {
 	u32 first, pages;
 
+	if (world.config->shrink && one_in(2)) {
+		world.out->released += vm_shrink(&vm->vm, 1 + below(80));
+		return;
+	}
 	some_pages(&first, &pages);
 	world.out->invalidations++;
 	switch (world.config->busy_slots && one_in(2) ? 6 : below(8)) {
