@@ -69,6 +69,10 @@ struct machine {
 	atomic_bool copying;
 	uint32_t copied;
 
+	pthread_t pressure;
+	bool pressure_started;
+	atomic_bool pressing;
+
 	struct clocks *clocks;
 	pthread_t storm;
 	bool storm_started;
@@ -97,6 +101,10 @@ void clocks_stop(struct machine *m);
 /* runner_dirty.c: CALL_LOG_DIRTY to CALL_COPIED */
 uint32_t dirty_call(struct machine *m, uint32_t call, uint32_t argument);
 void dirty_stop(struct machine *m);
+
+/* runner_pressure.c: CALL_SHADOW_TABLES to CALL_PRESSURE */
+uint32_t pressure_call(struct machine *m, uint32_t call, uint32_t argument);
+void pressure_stop(struct machine *m);
 
 /* runner_host.c: what the host does to a machine's memory and threads, and its timers */
 uint32_t host_call(struct processor *p, uint32_t call, uint32_t argument);
