@@ -14,6 +14,8 @@ int command_resume(int argc, char **argv);
 int command_quit(int argc, char **argv);
 /* clock.c */
 int command_clock(int argc, char **argv);
+/* dirty.c */
+int command_dirty(int argc, char **argv);
 /* events.c */
 int command_on(int argc, char **argv);
 int command_off(int argc, char **argv);

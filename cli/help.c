@@ -18,6 +18,7 @@ static const char about[] =
 	"       fermata stat NAME [OPTION...]           what one does, live\n"
 	"       fermata pause|resume|quit NAME          hold it, let it go on, end it\n"
 	"       fermata clock NAME [VERB [VALUE]]       its clock: show, freeze, thaw, rate, step, jump\n"
+	"       fermata dirty NAME [on|off]             which of its memory it writes to\n"
 	"       fermata on NAME 'RULE'                  count, log, change, forbid what it does\n"
 	"       fermata events|log NAME, off NAME ID    the rules, what they log, remove one\n"
 	"       fermata caps [--json] [--box KIND]      what this computer offers, what is in the way\n"
@@ -117,7 +118,7 @@ static const struct {
 	{ "stat", about_stat },	    { "pause", about_pause }, { "resume", about_resume },
 	{ "quit", about_quit },	    { "on", about_on },	      { "off", about_off },
 	{ "events", about_events }, { "log", about_log },     { "clock", about_clock },
-	{ "help", about },
+	{ "dirty", about_dirty },   { "help", about },
 };
 
 int help_print(const char *verb)

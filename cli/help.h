@@ -10,6 +10,6 @@ void version_print(void);
 /* help_guests.c */
 extern const char about_on[], about_off[], about_events[], about_log[]; /* help_events.c */
 extern const char about_ps[], about_stat[], about_pause[], about_resume[], about_clock[],
-	about_quit[];
+	about_dirty[], about_quit[];
 
 #endif

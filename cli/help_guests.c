@@ -95,3 +95,21 @@ const char about_clock[] =
 	"A SPAN is a number with ns, us, ms, s, m, h or d: 10ms, 1.5s.\n"
 	"\n"
 	"exit status: 0 done; 1 there is no such guest, or a word is wrong\n";
+
+const char about_dirty[] =
+	"fermata dirty: which of its memory a running guest writes to\n"
+	"\n"
+	"usage: fermata dirty NAME on|off\n"
+	"       fermata dirty NAME [show] [--json]\n"
+	"\n"
+	"  on      its writes are logged from now on\n"
+	"  show    what was written to since this was last asked, or since `on`: how many pages of 4 KiB,\n"
+	"          per second, and where, by guest-physical address (the default)\n"
+	"  off     no longer\n"
+	"  --json  for programs: the answer as one JSON object\n"
+	"  --help  this text\n"
+	"\n"
+	"While it is on, the first write to a page after each question costs the guest an exit, and its\n"
+	"memory is mapped in pages of 4 KiB.\n"
+	"\n"
+	"exit status: 0 done; 1 there is no such guest, no log, or a word is wrong\n";

@@ -41,13 +41,11 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
-	{ "run", command_run },	    { "caps", command_caps },
-	{ "ps", command_ps },	    { "stat", command_stat },
-	{ "pause", command_pause }, { "resume", command_resume },
-	{ "quit", command_quit },   { "on", command_on },
-	{ "off", command_off },	    { "events", command_events },
-	{ "log", command_log },	    { "clock", command_clock },
-	{ "help", help },
+	{ "run", command_run },	      { "caps", command_caps },	  { "ps", command_ps },
+	{ "stat", command_stat },     { "pause", command_pause }, { "resume", command_resume },
+	{ "quit", command_quit },     { "on", command_on },	  { "off", command_off },
+	{ "events", command_events }, { "log", command_log },	  { "clock", command_clock },
+	{ "dirty", command_dirty },   { "help", help },
 };
 
 static int run_verb(int argc, char **argv)

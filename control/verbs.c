@@ -14,6 +14,7 @@ static const struct control_verb verb_commands = {
 };
 
 const struct control_verb *const control_verbs[] = {
-	&verb_commands, &verb_query, &verb_stats, &verb_pause,	&verb_resume, &verb_quit,
-	&verb_clock,	&verb_on,    &verb_off,	  &verb_events, &verb_log,    NULL,
+	&verb_commands, &verb_query, &verb_stats, &verb_pause, &verb_resume,
+	&verb_quit,	&verb_clock, &verb_on,	  &verb_off,   &verb_events,
+	&verb_log,	&verb_dirty, NULL,
 };

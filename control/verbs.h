@@ -20,6 +20,8 @@ struct json_object *verbs_stop(const struct machine_end *end); /* of MACHINE_NEW
 /* verbs_clock.c */
 extern const struct control_verb verb_clock;
 struct json_object *verbs_show_clock(struct machine *machine);
+/* verbs_dirty.c */
+extern const struct control_verb verb_dirty;
 /* verbs_stats.c */
 extern const struct control_verb verb_stats;
 

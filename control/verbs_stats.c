@@ -69,6 +69,8 @@ static int run_stats(struct control_call *call)
 	add(result, "halts", stats->halts);
 	add(result, "nested_faults", stats->nested_faults);
 	add(result, "large_mappings", stats->large_mappings);
+	add(result, "shadow_tables", stats->shadow_tables);
+	add(result, "shadow_released", stats->shadow_released);
 	json_object_object_add(result, "flushes",
 			       flushes(stats->flush_kind, FERMATA_FLUSH_KINDS,
 				       fermata_flush_kind_name));

@@ -69,7 +69,7 @@ void fermata_vm_free(fermata_vm *vm); /* frees its vCPUs too; no vCPU may be run
  * 4096. The caller keeps the memory mapped until the slot is removed. slot: 0 .. FERMATA_MAX_SLOTS
  * - 1; flags: FERMATA_MEMORY_* or 0. Large mappings need addr and gpa congruent modulo 2 MiB.
  * -EINVAL: unaligned, size 0, beyond caps.phys_bits, no such slot or flag; -EEXIST: the slot is in
- * use, or the range overlaps another slot.
+ * use, or the range overlaps another slot; -E2BIG: too large for FERMATA_MEMORY_LOG_DIRTY.
  */
 int fermata_map(fermata_vm *vm, unsigned slot, uint64_t gpa, uint64_t size, void *addr,
 		uint32_t flags);
@@ -83,6 +83,28 @@ void *fermata_memory_alloc(uint64_t size);
 void fermata_memory_free(void *addr, uint64_t size); /* size as allocated; NULL is fine */
 /* Host address of guest-physical [gpa, gpa + size), or NULL when no one slot covers it. */
 void *fermata_gpa(fermata_vm *vm, uint64_t gpa, uint64_t size);
+
+/*
+ * Which pages of a slot are written to, from now on or no longer; as FERMATA_MEMORY_LOG_DIRTY with
+ * fermata_map(). The guest may be running. While it is on, each page's first write after a question costs
+ * the guest an exit, and it gets no large mappings there. -EINVAL: no such slot; -ENOENT: not in use.
+ */
+int fermata_memory_log_dirty(fermata_vm *vm, unsigned slot, bool on);
+/*
+ * The pages (of 4096 bytes) that were written to since they were last asked about, bit n % 64 of
+ * bitmap[n / 64] for page first + n of the slot; their number in *dirty (NULL is fine). What is written
+ * from here on is in the next answer. first: a multiple of 64; count too, unless it ends with the slot.
+ * What counts: the guest and its processor, the module and fermata_emulate() on its behalf, and what
+ * fermata_memory_wrote() was told. -EINVAL: no such slot or pages; -ENOENT: not in use, or no log; after
+ * an error nothing was taken.
+ */
+int fermata_memory_dirty(fermata_vm *vm, unsigned slot, uint64_t first, uint64_t count,
+			 uint64_t *bitmap, uint64_t *dirty);
+/*
+ * The caller has written to [gpa, gpa + size) by itself, as devices do: it counts as dirty where there is
+ * a log. After the write, so that who reads the page by the log's answer finds it.
+ */
+void fermata_memory_wrote(fermata_vm *vm, uint64_t gpa, uint64_t size);
 
 /*
  * What CPUID shows to guests. Before the first vCPU, else -EBUSY. Bits the host lacks are -EINVAL.

@@ -13,6 +13,11 @@ static void *vcpu_ram(void *opaque, uint64_t gpa, uint64_t size, bool write)
 	return fermata_slot_address(((fermata_vcpu *)opaque)->vm, gpa, size, write);
 }
 
+static void vcpu_wrote(void *opaque, uint64_t gpa, uint64_t size)
+{
+	fermata_memory_wrote(((fermata_vcpu *)opaque)->vm, gpa, size);
+}
+
 static int vcpu_inject(void *opaque, const struct fermata_interrupt *event)
 {
 	return fermata_interrupt(opaque, event);
@@ -31,6 +36,7 @@ static int vcpu_state_set(void *opaque, const struct fermata_state *state, uint3
 static const struct emu_ops vcpu_ops = {
 	.translate = vcpu_translate,
 	.ram = vcpu_ram,
+	.wrote = vcpu_wrote,
 	.inject = vcpu_inject,
 	.state_get = vcpu_state_get,
 	.state_set = vcpu_state_set,

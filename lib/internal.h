@@ -14,6 +14,7 @@ struct fermata_slot {
 	uint64_t size; /* 0: the slot is free */
 	uint8_t *addr;
 	uint32_t flags;
+	uint64_t *own; /* with a dirty log: what this process wrote; bits are set and taken atomically */
 };
 
 struct fermata_vm {
@@ -21,6 +22,7 @@ struct fermata_vm {
 	struct fermata_caps caps;
 	const struct fermata_clock *clock; /* mapped read-only */
 	pthread_rwlock_t lock;		   /* slot[], vcpu[] */
+	atomic_int logs;		   /* slots with a dirty log */
 	struct fermata_slot slot[FERMATA_MAX_SLOTS];
 	struct fermata_vcpu *vcpu[FERMATA_MAX_VCPUS];
 };
@@ -50,6 +52,9 @@ long fermata_enter(int fd);
 
 /* Host address of [gpa, gpa + size) in one slot; with write, of one the guest may write. */
 void *fermata_slot_address(struct fermata_vm *vm, uint64_t gpa, uint64_t size, bool write);
+
+/* dirty.c: a bitmap for the slot. -ENOMEM. */
+int fermata_own_log(struct fermata_slot *slot);
 
 /* events.c */
 void fermata_log_unmap(fermata_vcpu *vcpu);

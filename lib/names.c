@@ -124,7 +124,7 @@ const char *fermata_flush_cause_name(uint32_t cause)
 		[FERMATA_CAUSE_SLOT] = "slot",	       [FERMATA_CAUSE_REMAP] = "remap",
 		[FERMATA_CAUSE_SHADOW] = "shadow",     [FERMATA_CAUSE_CPU] = "cpu",
 		[FERMATA_CAUSE_ROLLOVER] = "rollover", [FERMATA_CAUSE_UNTAGGED] = "untagged",
-		[FERMATA_CAUSE_WATCH] = "watch",
+		[FERMATA_CAUSE_WATCH] = "watch",       [FERMATA_CAUSE_DIRTY] = "dirty",
 	};
 
 	return cause < FERMATA_FLUSH_CAUSES && name[cause] ? name[cause] : "unknown";

@@ -373,6 +373,7 @@ static void write_part(struct emu *e, const struct emu_part *part, const uint8_t
 
 	if (ram) {
 		copy_guest(ram, from, part->size);
+		e->ops->wrote(e->opaque, part->gpa, part->size);
 		return;
 	}
 	for (unsigned done = 0; done < part->size; done += n) {

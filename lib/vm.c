@@ -93,6 +93,8 @@ void fermata_vm_free(fermata_vm *vm)
 		return;
 	for (unsigned i = 0; i < FERMATA_MAX_VCPUS; i++)
 		fermata_vcpu_free(vm->vcpu[i]);
+	for (unsigned i = 0; i < FERMATA_MAX_SLOTS; i++)
+		free(vm->slot[i].own);
 	munmap((void *)vm->clock, PAGE);
 	close(vm->fd);
 	pthread_rwlock_destroy(&vm->lock);
@@ -142,6 +144,7 @@ int fermata_map(fermata_vm *vm, unsigned slot, uint64_t gpa, uint64_t size, void
 		.size = size,
 		.user_addr = (uintptr_t)addr,
 	};
+	struct fermata_slot added = { .gpa = gpa, .size = size, .addr = addr, .flags = flags };
 	int ret;
 
 	if (slot >= FERMATA_MAX_SLOTS)
@@ -150,19 +153,20 @@ int fermata_map(fermata_vm *vm, unsigned slot, uint64_t gpa, uint64_t size, void
 		return fermata_fail(EINVAL, "memory at %p: must be aligned to 4096", addr);
 	pthread_rwlock_wrlock(&vm->lock);
 	ret = check_slot(vm, slot, gpa, size);
+	if (!ret && flags & FERMATA_MEMORY_LOG_DIRTY && fermata_own_log(&added))
+		ret = fermata_fail(ENOMEM, "no memory for the dirty log of slot %u", slot);
 	if (!ret && ioctl(vm->fd, FERMATA_SET_MEMORY, &memory)) {
 		int err = errno;
 
 		ret = fermata_fail(err, "the kernel refused guest memory at %#llx, size %#llx: %s",
 				   (unsigned long long)gpa, (unsigned long long)size, strerror(err));
 	}
-	if (!ret)
-		vm->slot[slot] = (struct fermata_slot){
-			.gpa = gpa,
-			.size = size,
-			.addr = addr,
-			.flags = flags,
-		};
+	if (ret) {
+		free(added.own);
+	} else {
+		vm->slot[slot] = added;
+		atomic_fetch_add(&vm->logs, !!added.own);
+	}
 	pthread_rwlock_unlock(&vm->lock);
 	return ret;
 }
@@ -183,7 +187,9 @@ int fermata_unmap(fermata_vm *vm, unsigned slot)
 		ret = fermata_fail(err, "the kernel did not remove memory slot %u: %s", slot,
 				   strerror(err));
 	} else {
-		vm->slot[slot].size = 0;
+		atomic_fetch_sub(&vm->logs, !!vm->slot[slot].own);
+		free(vm->slot[slot].own);
+		vm->slot[slot] = (struct fermata_slot){ .size = 0 };
 	}
 	pthread_rwlock_unlock(&vm->lock);
 	return ret;

@@ -209,6 +209,7 @@ struct machine *machine_create(const struct machine_config *config, char *error,
 	machine->catch_up = NEVER;
 	pthread_mutex_init(&machine->lock, NULL);
 	pthread_mutex_init(&machine->log_lock, NULL);
+	pthread_mutex_init(&machine->dirty_lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&machine->timer_wake, &monotonic);
@@ -336,6 +337,8 @@ int machine_stats(struct machine *machine, struct fermata_stats *stats)
 		stats->injected += one->injected;
 		stats->nested_faults += one->nested_faults;
 		stats->large_mappings += one->large_mappings;
+		stats->shadow_tables += one->shadow_tables;
+		stats->shadow_released += one->shadow_released;
 		for (slot = 0; slot < FERMATA_FLUSH_KINDS; slot++)
 			stats->flush_kind[slot] += one->flush_kind[slot];
 		for (slot = 0; slot < FERMATA_FLUSH_CAUSES; slot++)
@@ -370,6 +373,7 @@ void machine_destroy(struct machine *machine)
 	pthread_cond_destroy(&machine->released);
 	pthread_mutex_destroy(&machine->lock);
 	pthread_mutex_destroy(&machine->log_lock);
+	pthread_mutex_destroy(&machine->dirty_lock);
 	free(machine->output.bytes);
 	free(machine->report);
 	free(machine);

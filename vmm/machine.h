@@ -143,6 +143,25 @@ bool machine_log_empty(struct machine *machine);
 /* True once after a rule has stopped the guest: end->stop and the like say which and where. */
 bool machine_take_stop(struct machine *machine, struct machine_end *end);
 
+/*
+ * Which of the guest's RAM is written to, by itself and for it: fermata_memory_log_dirty(). 0, or negative
+ * errno with fermata_error().
+ */
+int machine_log_dirty(struct machine *machine, bool on);
+
+#define MACHINE_DIRTY_RANGES 256
+struct machine_dirty {
+	uint64_t pages; /* of 4096 bytes, written to */
+	uint64_t ns;	/* since the last answer, or since the log is on */
+	unsigned ranges;
+	struct machine_dirty_range {
+		uint64_t gpa, pages;
+	} range[MACHINE_DIRTY_RANGES]; /* the lowest addresses first */
+	uint64_t left_out;	       /* ranges that are not among these */
+};
+/* What was written to since the last answer. 0; -ENOENT: there is no log; other negative errno. */
+int machine_dirty(struct machine *machine, struct machine_dirty *dirty);
+
 /* STOPPED: by a rule; PAUSED follows. */
 enum machine_news {
 	MACHINE_NEWS_PAUSED,

@@ -67,10 +67,13 @@ struct machine {
 	pthread_t timer;
 	bool timer_started;
 
-	atomic_bool stopping;	  /* set once, under lock */
-	pthread_mutex_t log_lock; /* who reads the log */
-	atomic_bool hold;	  /* written under lock: the vCPUs' threads are to wait */
-	atomic_bool advances;	  /* of a pause; see machine_pause_advances() */
+	atomic_bool stopping;	    /* set once, under lock */
+	pthread_mutex_t log_lock;   /* who reads the log */
+	pthread_mutex_t dirty_lock; /* who asks about dirty pages; the next two: */
+	bool logs_dirty;
+	uint64_t asked_at;    /* host ns */
+	atomic_bool hold;     /* written under lock: the vCPUs' threads are to wait */
+	atomic_bool advances; /* of a pause; see machine_pause_advances() */
 
 	/* The one lock around all device calls; everything below is under it. */
 	pthread_mutex_t lock;

@@ -128,6 +128,34 @@ struct fermata_memory {
 	__u64 user_addr; /* multiple of 4096; congruent to gpa modulo 2 MiB to get 2 MiB entries */
 };
 #define FERMATA_MEMORY_READONLY (1u << 0) /* a guest write exits as FERMATA_EXIT_MMIO */
+/*
+ * Which pages are written to is logged: FERMATA_GET_DIRTY. By guest-physical address: the same memory in
+ * a second slot has a log of its own, or none. While it is on, the guest gets no large pages there.
+ */
+#define FERMATA_MEMORY_LOG_DIRTY (1u << 1)
+
+/* FERMATA_SET_DIRTY_LOG, of a slot that is in use; the guest may be running. */
+struct fermata_dirty_log {
+	__u32 slot;
+	__u32 flags; /* FERMATA_MEMORY_LOG_DIRTY: on, with nothing logged yet; 0: off */
+};
+
+/*
+ * The pages that were written to since they were last asked about here, one bit each, the lowest of a
+ * byte first; whatever is written after that is logged anew. What counts: the guest's instructions and
+ * its processor's own writes (accessed and dirty bits, for one), and what the module writes for them.
+ * What the caller writes to its memory it knows itself.
+ */
+struct fermata_dirty {
+	__u32 slot;
+	__u32 reserved;
+	__u64 first;  /* page of the slot, 4096 bytes each; a multiple of 64 */
+	__u64 count;  /* 1 .. FERMATA_MAX_DIRTY; a multiple of 64, or up to the slot's end */
+	__u64 bitmap; /* where (count + 63) / 64 * 8 bytes go in the caller's memory */
+	__u64 dirty;  /* out: how many bits are set */
+};
+#define FERMATA_MAX_DIRTY (1u << 20)	/* pages in one call: 4 GiB */
+#define FERMATA_MAX_LOGGED (1ull << 30) /* pages in a slot with a log: 4 TiB */
 
 struct fermata_vcpu_config {
 	__u32 id; /* 0 .. FERMATA_MAX_VCPUS - 1; also its APIC ID; 0 is the boot processor */
@@ -552,6 +580,7 @@ struct fermata_last_exit {
 #define FERMATA_CAUSE_ROLLOVER 8 /* the CPU ran out of tags */
 #define FERMATA_CAUSE_UNTAGGED 9 /* without tags: every entry */
 #define FERMATA_CAUSE_WATCH 10	 /* rules about memory: pages kept from the guest, or open to it */
+#define FERMATA_CAUSE_DIRTY 11 /* a dirty log was switched, or emptied: its pages fault once more */
 #define FERMATA_FLUSH_CAUSES 12
 
 struct fermata_stats {
@@ -568,7 +597,10 @@ struct fermata_stats {
 	__u64 halt_cycles;			 /* host TSC asleep in HLT; no exit's cost */
 	__u64 flush_kind[FERMATA_FLUSH_KINDS];	 /* what was done, by FERMATA_FLUSH_* */
 	__u64 flush_cause[FERMATA_FLUSH_CAUSES]; /* how often it was owed, by FERMATA_CAUSE_* */
-	__u64 reserved[3];
+	/* Shadow paging, of the whole VM and in vCPU 0's statistics alone: */
+	__u64 shadow_tables;   /* tables that take memory now, 12 KiB each */
+	__u64 shadow_released; /* those given back when the host was short of memory, ever */
+	__u64 reserved[1];
 	struct fermata_exit_count exit[FERMATA_MAX_EXIT_CODES]; /* by fermata_exit_slot() */
 	struct fermata_last_exit last_exit[FERMATA_LAST_EXITS];
 };
@@ -774,11 +806,12 @@ struct fermata_ring {
  * VM. EPERM: the caller is not the process that created it. Any thread of that process may call.
  *
  * SET_MEMORY: when the removal of a slot returns, no vCPU reaches its memory any more. A slot is changed
- * by removing it and adding another.
+ * by removing it and adding another; its dirty log alone is switched by SET_DIRTY_LOG.
  *	EINVAL	slot out of range, unknown flag; gpa, size or user_addr unaligned; beyond caps.phys_bits, or
  *		beyond the end of user addresses
  *	EEXIST	the slot is in use, or the range overlaps another slot
  *	ENOENT	size 0, and the slot is not in use
+ *	E2BIG	FERMATA_MEMORY_LOG_DIRTY, and the slot has more than FERMATA_MAX_LOGGED pages
  *
  * SET_CPUID: what CPUID shows; replaces what was there, by default all of GET_CPUID. What depends on
  * the vCPU (APIC IDs, OSXSAVE, sizes of the XSAVE area) is filled in when the guest asks.
@@ -806,6 +839,18 @@ struct fermata_ring {
  *	EINVAL	no such kind, size or hz; halves with a size other than 1; reserved not zero
  *	ENOSPC	FERMATA_MAX_FORECASTS ports have one
  *
+ * SET_DIRTY_LOG: when it returns, every write that comes is logged, or none is. On where it is on (off
+ * where it is off): nothing changes.
+ *	EINVAL	slot out of range, an unknown flag
+ *	ENOENT	the slot is not in use
+ *	E2BIG	it has more than FERMATA_MAX_LOGGED pages
+ *
+ * GET_DIRTY: see struct fermata_dirty. Bits of this call are no other call's. After EFAULT nothing was
+ * taken.
+ *	EINVAL	slot or count out of range, first or count no multiple of 64, reserved not zero; beyond the
+ *		slot's end
+ *	ENOENT	the slot is not in use, or has no log
+ *
  * SET_CLOCK: see struct fermata_clock_change; the page tells the rest.
  *	EINVAL	no such verb; a rate outside of 1/1000 to 1000; STEP with a negative ns; what the verb
  *		does not use is not zero
@@ -830,6 +875,8 @@ struct fermata_ring {
 #define FERMATA_SIGNAL_MSI _IOW(FERMATA_IOC, 0x13, struct fermata_msi)
 #define FERMATA_SET_LINE _IOW(FERMATA_IOC, 0x14, struct fermata_line)
 #define FERMATA_SET_FORECAST _IOW(FERMATA_IOC, 0x15, struct fermata_forecast)
+#define FERMATA_SET_DIRTY_LOG _IOW(FERMATA_IOC, 0x16, struct fermata_dirty_log)
+#define FERMATA_GET_DIRTY _IOWR(FERMATA_IOC, 0x17, struct fermata_dirty)
 #define FERMATA_SET_CLOCK _IOWR(FERMATA_IOC, 0x18, struct fermata_clock_change)
 #define FERMATA_ADD_RULE _IOWR(FERMATA_IOC, 0x1c, struct fermata_rule)
 #define FERMATA_REMOVE_RULE _IOW(FERMATA_IOC, 0x1d, struct fermata_rule)
@@ -885,6 +932,8 @@ FERMATA_LAYOUT(struct fermata_cpuid_entry, 32);
 FERMATA_LAYOUT(struct fermata_cpuid, 8 + 32 * FERMATA_MAX_CPUID);
 FERMATA_LAYOUT(struct fermata_vm_config, 32);
 FERMATA_LAYOUT(struct fermata_memory, 32);
+FERMATA_LAYOUT(struct fermata_dirty_log, 8);
+FERMATA_LAYOUT(struct fermata_dirty, 40);
 FERMATA_LAYOUT(struct fermata_vcpu_config, 32);
 FERMATA_LAYOUT(struct fermata_msi, 16);
 FERMATA_LAYOUT(struct fermata_line, 16);

@@ -97,7 +97,6 @@ void pvclock_restore(struct vcpu *v, u64 time, u64 wall)
 static int put_version(struct vm *vm, u64 gpa, bool odd, u32 *version)
 {
 	u32 next, tries;
-	u64 user;
 	int done = 0;
 
 	for (tries = 0; !done && tries < TRIES; tries++) {
@@ -107,11 +106,7 @@ static int put_version(struct vm *vm, u64 gpa, bool odd, u32 *version)
 		next = *version + 1;
 		if ((next & 1) != odd)
 			next++;
-		host_read_begin();
-		done = guest_memory_user_addr(&vm->memory, gpa, &user, NULL);
-		if (!done)
-			done = host_cmpxchg_user(user, *version, next, sizeof(next));
-		host_read_end();
+		done = guest_memory_cmpxchg(&vm->memory, gpa, *version, next, sizeof(next));
 	}
 	return done < 0 ? done : 0;
 }

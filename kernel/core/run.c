@@ -142,7 +142,7 @@ static enum verdict requested(struct vcpu *v)
 	/* First: until it is taken, nothing else may look at the clock in guest mode. */
 	if (requests & BIT(REQUEST_CLOCK) && !vcpu_take_clock(v))
 		return LEAVE_FOR_HOST;
-	if (requests & BIT(REQUEST_PVCLOCK))
+	if (requests & (BIT(REQUEST_PVCLOCK) | BIT(REQUEST_TRIM)))
 		return LEAVE_FOR_HOST;
 	if (requests & REQUEST_FLUSHES)
 		take_flushes(v);
@@ -416,6 +416,10 @@ static int one_stay(struct vcpu *v)
 
 		if (result != GO_ON)
 			return result;
+	}
+	if (v->requests & BIT(REQUEST_TRIM)) {
+		host_clear_bit(REQUEST_TRIM, &v->requests);
+		radix_cache_drain(&v->cache);
 	}
 	if (v->requests & BIT(REQUEST_CLOCK))
 		vm_clock_renew(v->vm);

@@ -205,6 +205,13 @@ void vcpu_get_stats(const struct vcpu *v, struct fermata_stats *stats)
 	for (i = 0; i < sizeof(*stats) / sizeof(u64); i++)
 		to[i] = READ_ONCE(from[i]);
 	stats->last = stats->entries % FERMATA_LAST_EXITS;
+	if (v->vm->shadow && !v->id) {
+		struct shadow_stats shadow;
+
+		shadow_get_stats(&v->vm->memory, &shadow);
+		stats->shadow_tables = shadow.held;
+		stats->shadow_released = shadow.released;
+	}
 	if (v->vm->untagged) {
 		stats->flush_kind[FERMATA_FLUSH_ENTRY] = stats->entries;
 		stats->flush_cause[FERMATA_CAUSE_UNTAGGED] = stats->entries;

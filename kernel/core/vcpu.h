@@ -144,6 +144,7 @@ struct vm {
 #define REQUEST_EOI 7 /* a level-triggered vector is done: eoi_vector; the caller must hear of it */
 #define REQUEST_LOST 8	/* an exit's instruction stays a mystery: the vCPU ends */
 #define REQUEST_WATCH 9 /* rules about memory: see watch.c */
+#define REQUEST_TRIM 20 /* the pages kept for the next faults are to go: outside of guest context */
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 
@@ -223,6 +224,12 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 	    const struct fermata_vm_config *config, struct fermata_clock *clock_page);
 void vm_destroy(struct vm *vm);
 int vm_set_memory(struct vm *vm, const struct fermata_memory *change);
+/*
+ * Of the ioctls; the caller serializes both with vm_set_memory(). vm_take_dirty(): when it returns, no vCPU
+ * writes any more to what it has taken without marking it again. bitmap: room for what->count bits.
+ */
+int vm_log_dirty(struct vm *vm, const struct fermata_dirty_log *log);
+int vm_take_dirty(struct vm *vm, struct fermata_dirty *what, u64 *bitmap);
 int vm_set_cpuid(struct vm *vm, const struct fermata_cpuid *cpuid);
 int vm_signal_msi(struct vm *vm, const struct fermata_msi *msi);
 int vm_set_line(struct vm *vm, const struct fermata_line *line);
@@ -232,6 +239,11 @@ void vm_send(struct vm *vm, const struct apic_message *message, const struct api
  * FLUSH_NESTED and FLUSH_LINEAR; cause: FERMATA_CAUSE_*.
  */
 void vm_flush(struct vm *vm, const struct flush *owed, u32 cause);
+/*
+ * The host is short of memory: gives back up to `want` tables of shadow paging, and answers how many. From
+ * any thread that holds no lock of ours and is not in guest context; does not sleep.
+ */
+u32 vm_shrink(struct vm *vm, u32 want);
 /* The host takes back [start, end) of the owner's addresses; end() allows new mappings. */
 void vm_invalidate_begin(struct vm *vm, u64 start, u64 end);
 void vm_invalidate_end(struct vm *vm, u64 start, u64 end);

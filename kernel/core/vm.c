@@ -73,6 +73,31 @@ int vm_set_memory(struct vm *vm, const struct fermata_memory *change)
 	return err;
 }
 
+int vm_log_dirty(struct vm *vm, const struct fermata_dirty_log *log)
+{
+	struct flush owed;
+	int err;
+
+	if (log->slot >= FERMATA_MAX_SLOTS || log->flags & ~FERMATA_MEMORY_LOG_DIRTY)
+		return -EINVAL;
+	err = guest_memory_log_dirty(&vm->memory, log->slot, log->flags & FERMATA_MEMORY_LOG_DIRTY,
+				     &owed);
+	vm_flush(vm, &owed, FERMATA_CAUSE_DIRTY);
+	return err;
+}
+
+int vm_take_dirty(struct vm *vm, struct fermata_dirty *what, u64 *bitmap)
+{
+	struct flush owed;
+	int err;
+
+	if (what->slot >= FERMATA_MAX_SLOTS)
+		return -EINVAL;
+	err = guest_memory_take_dirty(&vm->memory, what, bitmap, &what->dirty, &owed);
+	vm_flush(vm, &owed, FERMATA_CAUSE_DIRTY);
+	return err;
+}
+
 int vm_set_cpuid(struct vm *vm, const struct fermata_cpuid *cpuid)
 {
 	struct cpuid_table *next;
@@ -203,6 +228,32 @@ void vm_flush(struct vm *vm, const struct flush *owed, u32 cause)
 		return;
 	flush_all_vcpus(vm, owed->kinds, cause);
 	guest_memory_reap(&vm->memory);
+}
+
+/*
+ * Free tables first, which cost nobody anything. The vCPUs' threads give back the pages that they keep for
+ * their next faults by themselves.
+ */
+u32 vm_shrink(struct vm *vm, u32 want)
+{
+	struct flush owed;
+	u32 count, i;
+
+	if (!vm->shadow)
+		return 0;
+	count = shadow_release(&vm->memory, want);
+	if (count < want) {
+		shadow_retire(&vm->memory, want - count, &owed);
+		vm_flush(vm, &owed, FERMATA_CAUSE_SHADOW);
+		count += shadow_release(&vm->memory, want - count);
+	}
+	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
+		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+
+		if (v)
+			host_set_bit(REQUEST_TRIM, &v->requests);
+	}
+	return count;
 }
 
 void vm_invalidate_begin(struct vm *vm, u64 start, u64 end)

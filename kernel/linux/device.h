@@ -30,6 +30,7 @@ struct linux_vm {
 	struct mutex lock;    /* memory slots, vCPU creation, CPUID, rules */
 	struct mm_struct *mm; /* the owner's; compared, and kept by the notifier */
 	struct mmu_notifier notifier;
+	struct shrinker *shrinker; /* of a VM under shadow paging */
 	struct page *clock_page;
 	struct linux_vcpu *vcpu[FERMATA_MAX_VCPUS];
 };
@@ -59,6 +60,10 @@ void guest_fpu_reset(struct host_thread *thread);
 /* vm.c */
 int linux_vm_create(const struct fermata_vm_config *config);
 void linux_vm_put(struct linux_vm *vm);
+/* shrink.c */
+int linux_shrink_begin(
+	struct linux_vm *vm); /* of VMs under shadow paging; others have nothing to give */
+void linux_shrink_end(struct linux_vm *vm);
 /* vcpu.c */
 int linux_vcpu_create(struct linux_vm *vm, u32 id);
 void linux_vcpu_free(struct linux_vcpu *vcpu);

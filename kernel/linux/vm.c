@@ -55,6 +55,7 @@ static void destroy(struct kref *refs)
 	struct linux_vm *l = container_of(refs, struct linux_vm, refs);
 	u32 i;
 
+	linux_shrink_end(l);
 	mmu_notifier_unregister(&l->notifier, l->mm);
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++)
 		if (l->vcpu[i])
@@ -127,6 +128,49 @@ static long set_memory(struct linux_vm *l, void __user *arg)
 	mutex_lock(&l->lock);
 	err = vm_set_memory(&l->vm, &change);
 	mutex_unlock(&l->lock);
+	return err;
+}
+
+static long set_dirty_log(struct linux_vm *l, void __user *arg)
+{
+	struct fermata_dirty_log log;
+	long err = GET_ARG(log, arg);
+
+	if (err)
+		return err;
+	mutex_lock(&l->lock);
+	err = vm_log_dirty(&l->vm, &log);
+	mutex_unlock(&l->lock);
+	return err;
+}
+
+static long get_dirty(struct linux_vm *l, void __user *arg)
+{
+	struct fermata_dirty what;
+	long err = GET_ARG(what, arg);
+	size_t size;
+	u64 *bitmap;
+
+	if (err)
+		return err;
+	if (what.reserved || what.count > FERMATA_MAX_DIRTY)
+		return -EINVAL;
+	size = DIV_ROUND_UP(what.count, 64) * sizeof(u64);
+	bitmap = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	if (!bitmap)
+		return -ENOMEM;
+	mutex_lock(&l->lock);
+	err = vm_take_dirty(&l->vm, &what, bitmap);
+	mutex_unlock(&l->lock);
+	/* The caller's memory may take its time: nobody is to wait for it with us. */
+	if (!err &&
+	    (copy_to_user(u64_to_user_ptr(what.bitmap), bitmap, size) || PUT_ARG(what, arg))) {
+		mutex_lock(&l->lock);
+		guest_memory_put_dirty(&l->vm.memory, &what, bitmap);
+		mutex_unlock(&l->lock);
+		err = -EFAULT;
+	}
+	kvfree(bitmap);
 	return err;
 }
 
@@ -211,6 +255,10 @@ static long vm_ioctl(struct file *file, unsigned int command, unsigned long addr
 		return GET_ARG(line, arg) ?: vm_set_line(&l->vm, &line);
 	case FERMATA_SET_FORECAST:
 		return GET_ARG(forecast, arg) ?: forecast_set(&l->vm.forecasts, &forecast);
+	case FERMATA_SET_DIRTY_LOG:
+		return set_dirty_log(l, arg);
+	case FERMATA_GET_DIRTY:
+		return get_dirty(l, arg);
 	case FERMATA_SET_CLOCK:
 		return set_clock(l, arg);
 	case FERMATA_ADD_RULE:
@@ -274,9 +322,14 @@ static int vm_start(struct linux_vm *l, const struct fermata_caps *caps,
 		goto no_vm;
 	l->mm = current->mm;
 	l->notifier.ops = &notifier_ops;
+	err = linux_shrink_begin(l);
+	if (err)
+		goto no_shrinker;
 	err = mmu_notifier_register(&l->notifier, l->mm);
 	if (!err)
 		return 0;
+	linux_shrink_end(l);
+no_shrinker:
 	vm_destroy(&l->vm);
 no_vm:
 	put_page(l->clock_page);

@@ -337,6 +337,7 @@ static int set_accessed(struct walk *walk, u32 access, u64 *failed)
 		done = host_cmpxchg_user(slot->user_addr + (gpa - slot->gpa), old, old | set, size);
 		if (done <= 0)
 			return done ? done : 1;
+		dirty_wrote(slot, gpa, size);
 		walk->path->entry[level].value = old | set;
 	}
 	return 0;

@@ -27,14 +27,16 @@ int guest_memory_init(struct guest_memory *memory, const struct radix_format *fo
 void guest_memory_destroy(struct guest_memory *memory)
 {
 	radix_destroy(&memory->radix);
+	for (u32 i = 0; memory->slots && i < memory->slots->count; i++)
+		dirty_log_free(memory->slots->slot[i].log);
 	host_free((void *)memory->slots);
 	memory->slots = NULL;
 }
 
-static struct flush unmap(struct guest_memory *memory, u64 start, u64 end)
+static struct flush unmap(struct guest_memory *memory, u64 start, u64 end, bool again)
 {
 	if (memory->unmapping)
-		memory->unmapping(memory, start, end);
+		memory->unmapping(memory, start, end, again);
 	return radix_unmap(&memory->radix, start, end);
 }
 
@@ -78,27 +80,17 @@ void guest_memory_reap(struct guest_memory *memory)
 	radix_reap_free(limbo);
 }
 
-int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memory *change,
+void guest_memory_publish(struct guest_memory *memory, struct slots *next, u64 start, u64 end,
 			  struct flush *owed)
 {
 	const struct slots *old = memory->slots;
-	struct slots *next = host_alloc(sizeof(*next));
-	struct slot removed;
-	int err;
 
 	*owed = (struct flush){ 0 };
-	if (!next)
-		return -ENOMEM;
-	err = slots_change(old, change, memory->phys_bits, next, &removed);
-	if (err) {
-		host_free(next);
-		return err;
-	}
 	host_lock(&memory->lock);
 	WRITE_ONCE(memory->slots, next);
 	WRITE_ONCE(memory->sequence, memory->sequence + 1);
-	if (removed.size) {
-		struct flush flush = unmap(memory, removed.gpa, removed.gpa + removed.size);
+	if (start < end) {
+		struct flush flush = unmap(memory, start, end, true);
 
 		owe_unpaid(memory, &flush);
 		*owed = guest_memory_owe(memory, flush);
@@ -106,6 +98,38 @@ int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memo
 	host_unlock(&memory->lock);
 	host_read_synchronize();
 	host_free((void *)old);
+}
+
+/* A slot that is added with a log. */
+static int add_log(struct slots *next, const struct fermata_memory *change)
+{
+	u32 i = 0;
+
+	if (!change->size || !(change->flags & FERMATA_MEMORY_LOG_DIRTY))
+		return 0;
+	while (next->slot[i].id != change->slot)
+		i++;
+	return dirty_log_new(change->size, &next->slot[i].log);
+}
+
+int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memory *change,
+			  struct flush *owed)
+{
+	struct slots *next = host_alloc(sizeof(*next));
+	struct slot removed;
+	int err;
+
+	*owed = (struct flush){ 0 };
+	if (!next)
+		return -ENOMEM;
+	err = slots_change(memory->slots, change, memory->phys_bits, next, &removed) ?:
+		      add_log(next, change);
+	if (err) {
+		host_free(next);
+		return err;
+	}
+	guest_memory_publish(memory, next, removed.gpa, removed.gpa + removed.size, owed);
+	dirty_log_free(removed.log);
 	return 0;
 }
 
@@ -131,7 +155,7 @@ static u8 leaf_level(const struct radix *radix, u64 gpa, const struct slot *slot
 		     const struct host_page *page)
 {
 	u64 phys = page->phys | (gpa & 0xfff);
-	u8 level = min(page->level, radix->max_leaf);
+	u8 level = slot->log ? 1 : min(page->level, radix->max_leaf);
 
 	for (; level > 1; level--) {
 		u64 size = radix_size(level), start = gpa & ~(size - 1);
@@ -189,7 +213,7 @@ static void unmap_frames(struct guest_memory *memory, u64 first, u64 last, u8 le
 	if (start >= limit)
 		return;
 	end = last >= limit >> 12 ? limit : ((last << 12) | 0xfff | mask) + 1;
-	part = unmap(memory, start, end);
+	part = unmap(memory, start, end, true);
 	flush_merge(owed, &part);
 }
 
@@ -269,6 +293,8 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 		level = unwatched_level(memory, gpa, level);
 		access &= allowed(memory, gpa);
 	}
+	if (unlikely(slot->log))
+		access = dirty_allowed(slot, gpa, wanted, access);
 	offset = gpa & (radix_size(level) - 1);
 	*level_mapped = level;
 	if (!access) /* who comes here again hears of the rule */
@@ -289,7 +315,7 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 	/* Never so under the protocol above; a leaf to another page must not be left behind, though. */
 	moved = found && (leaf.phys >> 12 != page->phys >> 12 || leaf.access & ~access);
 	if (moved && memory->unmapping)
-		memory->unmapping(memory, gpa - offset, gpa - offset + radix_size(level));
+		memory->unmapping(memory, gpa - offset, gpa - offset + radix_size(level), true);
 	err = radix_map(&memory->radix, gpa - offset, level, (page->phys | (gpa & 0xfff)) - offset,
 			access, cache, &flush);
 	/* The same pages in leaves of another size: under shadow paging no processor has seen these. */
@@ -352,7 +378,7 @@ bool guest_memory_near(struct guest_memory *memory, u64 gpa)
 
 	host_read_begin();
 	slot = slots_find(READ_ONCE(memory->slots), gpa);
-	if (slot && !(slot->flags & FERMATA_MEMORY_READONLY)) {
+	if (slot && !slot->log && !(slot->flags & FERMATA_MEMORY_READONLY)) {
 		user = (slot->user_addr + (gpa - slot->gpa)) & ~0xfffull;
 		count = min(NEAR - (frame & (NEAR - 1)),
 			    (slot->gpa + slot->size - gpa + 0xfff) >> 12);
@@ -396,7 +422,7 @@ struct flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user
 			continue;
 		start = start - slot->user_addr + slot->gpa;
 		end = end - slot->user_addr + slot->gpa;
-		part = unmap(memory, start, end);
+		part = unmap(memory, start, end, false);
 		flush_merge(&flush, &part);
 	}
 	if (flush.kinds)
@@ -444,6 +470,8 @@ static int copy(struct guest_memory *memory, u64 gpa, u8 *buffer, size_t size, b
 		part = min((u64)size, slot->gpa + slot->size - gpa);
 		err = write ? host_write_user(user, buffer, part) :
 			      host_read_user(buffer, user, part);
+		if (write) /* after an error, too: a part may have been written */
+			dirty_wrote(slot, gpa, part);
 		gpa += part;
 		buffer += part;
 		size -= part;
@@ -460,6 +488,24 @@ int guest_memory_read(struct guest_memory *memory, u64 gpa, void *to, size_t siz
 int guest_memory_write(struct guest_memory *memory, u64 gpa, const void *from, size_t size)
 {
 	return copy(memory, gpa, (u8 *)from, size, true);
+}
+
+int guest_memory_cmpxchg(struct guest_memory *memory, u64 gpa, u64 old, u64 new_value, u32 size)
+{
+	const struct slot *slot;
+	int done = -ENOENT;
+
+	host_read_begin();
+	slot = slots_find(READ_ONCE(memory->slots), gpa);
+	if (slot && slot->flags & FERMATA_MEMORY_READONLY) {
+		done = -EACCES;
+	} else if (slot) {
+		done = host_cmpxchg_user(slot->user_addr + (gpa - slot->gpa), old, new_value, size);
+		if (done > 0)
+			dirty_wrote(slot, gpa, size);
+	}
+	host_read_end();
+	return done;
 }
 
 int guest_memory_populate(struct guest_memory *memory, u64 gpa, bool write)

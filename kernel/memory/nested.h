@@ -22,6 +22,7 @@
 #ifndef FERMATA_MEMORY_NESTED_H
 #define FERMATA_MEMORY_NESTED_H
 
+#include "memory/dirty.h"
 #include "memory/radix.h"
 #include "memory/slots.h"
 #include "memory/watch.h"
@@ -45,8 +46,13 @@ struct guest_memory {
 	} opened[WATCH_OPEN_MAX]; /* lock */
 	u32 opened_count;	  /* lock */
 	struct shadow *shadow;	  /* shadow paging's half, or NULL */
-	/* Under lock, before mappings of [start, end) go; and with reap. NULL without shadow paging. */
-	void (*unmapping)(struct guest_memory *memory, u64 start, u64 end);
+	/*
+	 * Under lock, before mappings of [start, end) go; and with reap. again: they may come back before
+	 * the flush that is owed for it has been paid. NULL without shadow paging.
+	 */
+	void (*unmapping)(struct guest_memory *memory, u64 start, u64 end, bool again);
+	/* ... before their leaves lose write access, for which a flush will be owed */
+	void (*protecting)(struct guest_memory *memory, u64 start, u64 end);
 	void (*reaping)(struct guest_memory *memory);
 	/* statistics (lock) */
 	u64 faults;	   /* answered with a mapping */
@@ -60,8 +66,15 @@ int guest_memory_init(struct guest_memory *memory, const struct radix_format *fo
 		      u32 phys_bits);
 void guest_memory_destroy(struct guest_memory *memory); /* no vCPU runs, no notifier is registered */
 
-/* Add or remove a slot; sleeps; the caller serializes. Errors as slots_change(), -ENOMEM. */
+/* Add or remove a slot; sleeps; the caller serializes. Errors as slots_change(), -E2BIG, -ENOMEM. */
 int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memory *change,
+			  struct flush *owed);
+
+/*
+ * The next table of slots, which is taken over; what is mapped in [start, end) goes with the old one, which
+ * nobody reads any more when this returns. Sleeps; the caller serializes.
+ */
+void guest_memory_publish(struct guest_memory *memory, struct slots *next, u64 start, u64 end,
 			  struct flush *owed);
 
 /*
@@ -116,6 +129,9 @@ void guest_memory_reap(struct guest_memory *memory);
  */
 int guest_memory_read(struct guest_memory *memory, u64 gpa, void *to, size_t size);
 int guest_memory_write(struct guest_memory *memory, u64 gpa, const void *from, size_t size);
+
+/* 1 done, 0 what is there is not `old`; else as guest_memory_write(). Naturally aligned, size 4 or 8. */
+int guest_memory_cmpxchg(struct guest_memory *memory, u64 gpa, u64 old, u64 new_value, u32 size);
 
 /* Let the host fault in the page behind gpa. Sleeps. -ENOENT, -EACCES, or host_page_get()'s error. */
 int guest_memory_populate(struct guest_memory *memory, u64 gpa, bool write);

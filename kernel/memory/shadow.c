@@ -479,114 +479,6 @@ bool shadow_invlpg(struct guest_memory *memory, struct shadow_cpu *cpu, u64 line
 	return broken;
 }
 
-/* ---- supply */
-
-/* At most this many: 2 % of the guest's memory as tables, each of which comes with as much again twice. */
-static u32 page_limit(struct shadow *sh)
-{
-	const struct slots *slots = sh->memory->slots;
-	u64 pages = 0;
-
-	if (sh->max_pages)
-		return sh->max_pages;
-	for (u32 i = 0; i < slots->count; i++)
-		pages += slots->slot[i].size >> 12;
-	return min(max(pages / 50, (u64)SHADOW_PAGES_MIN), (u64)SHADOW_PAGES);
-}
-
-static void page_free(struct shadow_page *sp)
-{
-	host_page_free(sp->table);
-	host_page_free(sp->link);
-	host_page_free(sp->origin);
-	host_free(sp);
-}
-
-static struct shadow_page *page_new(void)
-{
-	struct shadow_page *sp = host_alloc(sizeof(*sp));
-
-	if (!sp)
-		return NULL;
-	sp->table = host_page_alloc();
-	sp->link = host_page_alloc();
-	sp->origin = host_page_alloc();
-	if (sp->table && sp->link && sp->origin)
-		return sp;
-	if (sp->table)
-		host_page_free(sp->table);
-	if (sp->link)
-		host_page_free(sp->link);
-	if (sp->origin)
-		host_page_free(sp->origin);
-	host_free(sp);
-	return NULL;
-}
-
-static void page_add(struct shadow *sh, struct shadow_page *sp)
-{
-	sp->index = ++sh->total;
-	sh->page[sp->index] = sp;
-	sp->next = sh->free;
-	sh->free = sp->index;
-	sh->free_count++;
-}
-
-/* Shadows that nothing used since the hand came by last; they wait in limbo for the flush. */
-static void reclaim(struct shadow *sh, u32 want)
-{
-	for (u32 steps = 2 * sh->total; steps && sh->limbo_count < want; steps--) {
-		struct shadow_page *sp;
-
-		sh->hand = sh->hand % sh->total + 1;
-		sp = sh->page[sh->hand];
-		if (!sp->listed || sp->pins)
-			continue;
-		if (sp->recent) {
-			sp->recent = false;
-			continue;
-		}
-		shadow_zap(sh, sp);
-		sh->stats.reclaimed++;
-	}
-}
-
-int shadow_refill(struct guest_memory *memory, struct flush *owed)
-{
-	struct shadow *sh = shadow_of(memory);
-	int err = 0;
-
-	*owed = (struct flush){ 0 };
-	if (READ_ONCE(sh->free_count) >= SHADOW_RESERVE)
-		return 0;
-	host_lock(&memory->lock);
-	while (sh->free_count < SHADOW_FILL && sh->total < page_limit(sh) && !err) {
-		struct shadow_page *sp;
-
-		host_unlock(&memory->lock);
-		sp = page_new();
-		host_lock(&memory->lock);
-		if (!sp)
-			err = -ENOMEM;
-		else if (sh->total < page_limit(sh))
-			page_add(sh, sp);
-		else
-			page_free(sp);
-	}
-	if (sh->free_count < SHADOW_RESERVE && sh->total) {
-		if (sh->limbo_count < SHADOW_RESERVE)
-			reclaim(sh, SHADOW_FILL);
-		if (sh->limbo_count)
-			*owed = guest_memory_owe(memory, (struct flush){ .kinds = FLUSH_LINEAR });
-		if (sh->limbo_count >= SHADOW_RESERVE)
-			err = 0;
-	} else if (sh->free_count >= SHADOW_RESERVE) {
-		err = 0;
-	}
-	host_unlock(&memory->lock);
-	return err;
-}
-
 /* ---- life */
 
 int shadow_init(struct guest_memory *memory, u32 optimisations, u32 max_pages)
@@ -602,6 +494,7 @@ int shadow_init(struct guest_memory *memory, u32 optimisations, u32 max_pages)
 	sh->max_pages = max_pages;
 	memory->shadow = sh;
 	memory->unmapping = shadow_unmap;
+	memory->protecting = shadow_write_protect;
 	memory->reaping = shadow_reap;
 	err = shadow_refill(memory, &owed);
 	if (err)
@@ -615,11 +508,11 @@ void shadow_destroy(struct guest_memory *memory)
 
 	if (!sh)
 		return;
-	for (u32 i = 1; i <= sh->total; i++)
-		page_free(sh->page[i]);
+	shadow_supply_end(sh);
 	host_free(sh);
 	memory->shadow = NULL;
 	memory->unmapping = NULL;
+	memory->protecting = NULL;
 	memory->reaping = NULL;
 }
 
@@ -644,5 +537,6 @@ void shadow_get_stats(struct guest_memory *memory, struct shadow_stats *stats)
 {
 	host_lock(&memory->lock);
 	*stats = shadow_of(memory)->stats;
+	stats->held = shadow_held(shadow_of(memory));
 	host_unlock(&memory->lock);
 }

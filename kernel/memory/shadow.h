@@ -63,7 +63,9 @@ struct shadow_cpu {
 
 struct shadow_stats {
 	u32 pages, roots_found, roots_made;
+	u32 held; /* tables that take memory, in use or not */
 	u64 faults, large_faults, prefetched, unsyncs, synced_pages, dropped, zapped, reclaimed;
+	u64 released; /* given back to the host */
 };
 
 enum shadow_result {
@@ -121,6 +123,15 @@ bool shadow_invlpg(struct guest_memory *memory, struct shadow_cpu *cpu, u64 line
 
 /* Pages for the next faults, from the host or from shadows not used of late. Sleeps. -ENOMEM. */
 int shadow_refill(struct guest_memory *memory, struct flush *owed);
+
+/*
+ * When the host is short of memory, in this order: up to `want` tables that were not used since this was
+ * last asked go, if there are any; the flush is paid, which makes them free; free ones are given back, and
+ * how many is answered. What faults need next is kept. No sleeping.
+ */
+void shadow_retire(struct guest_memory *memory, u32 want, struct flush *owed);
+u32 shadow_release(struct guest_memory *memory, u32 want);
+u32 shadow_spare(const struct guest_memory *memory); /* so many at best; without lock */
 
 struct shadow_finding {
 	u32 count; /* entries that differ; the rest tells of the first */

@@ -103,6 +103,7 @@ struct shadow {
 	u32 total;     /* pages in page[] */
 	u32 hand;      /* the reclaimer's */
 	u32 free, free_count;
+	u32 bare, bare_count;	/* without memory of their own: given back to the host */
 	u32 limbo, limbo_count; /* taken out; some CPU may still walk them */
 	u32 unsync_count;
 	u32 unsync_upper; /* of them, tables that lead to tables */
@@ -197,7 +198,8 @@ void shadow_protect(struct shadow *sh, u64 phys);
 void shadow_forget(struct shadow *sh, u64 phys);
 /* Is there a shadow of the table at gfn that relies on seeing its writes? */
 bool shadow_tracked(struct shadow *sh, u64 gfn);
-void shadow_unmap(struct guest_memory *memory, u64 start, u64 end);
+void shadow_unmap(struct guest_memory *memory, u64 start, u64 end, bool again);
+void shadow_write_protect(struct guest_memory *memory, u64 start, u64 end);
 void shadow_reap(struct guest_memory *memory);
 u64 shadow_leaf_bits(u32 access);
 /* A leaf has lost `old`'s write access, and no flush is owed for it. */
@@ -207,6 +209,10 @@ void shadow_note_loose(struct shadow *sh, u64 old, u8 level);
  * cached that they may write there; sp is to stay unsync until then.
  */
 bool shadow_close(struct shadow *sh, struct shadow_page *sp);
+
+/* ---- shadow_supply.c */
+u32 shadow_held(const struct shadow *sh); /* tables that take memory, free and in limbo too */
+void shadow_supply_end(struct shadow *sh);
 
 /* ---- shadow_sync.c */
 const u8 *shadow_table(struct shadow *sh, const struct shadow_page *sp); /* NULL: not mapped */

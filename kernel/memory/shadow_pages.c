@@ -338,11 +338,13 @@ static void unmap_all(struct shadow *sh)
 }
 
 /* Under lock, before the radix forgets [start, end): see struct guest_memory. */
-void shadow_unmap(struct guest_memory *memory, u64 start, u64 end)
+void shadow_unmap(struct guest_memory *memory, u64 start, u64 end, bool again)
 {
 	struct shadow *sh = shadow_of(memory);
 	struct radix_leaf leaf;
 
+	/* A page that becomes a table before that flush is paid may still be written to unseen. */
+	sh->lost_write |= again;
 	if ((end - start) >> 12 > 16ull * sh->stats.pages) {
 		unmap_all(sh);
 		return;
@@ -357,5 +359,20 @@ void shadow_unmap(struct guest_memory *memory, u64 start, u64 end)
 			doubt_tables(sh, (leaf.gpa + i) >> 12);
 		}
 		forget_at(sh, phys & ~(radix_size(2) - 1), true);
+	}
+}
+
+/* Likewise, before the radix's leaves there lose their write access. */
+void shadow_write_protect(struct guest_memory *memory, u64 start, u64 end)
+{
+	struct shadow *sh = shadow_of(memory);
+	struct radix_leaf leaf;
+
+	for (u64 gpa = start; radix_next(&memory->radix, &gpa, end, &leaf);
+	     gpa = leaf.gpa + radix_size(leaf.level)) {
+		u64 phys = leaf.phys & ~(radix_size(leaf.level) - 1);
+
+		for (u64 i = 0; leaf.access & RADIX_WRITE && i < radix_size(leaf.level); i += 4096)
+			shadow_protect(sh, phys + i);
 	}
 }

@@ -2,7 +2,7 @@
 #include "memory/slots.h"
 
 #define PAGE_MASK_LOW 0xfffull
-#define KNOWN_FLAGS FERMATA_MEMORY_READONLY
+#define KNOWN_FLAGS (FERMATA_MEMORY_READONLY | FERMATA_MEMORY_LOG_DIRTY)
 
 static void find_largest(struct slots *slots)
 {
@@ -42,7 +42,7 @@ static int add_slot(const struct slots *old, const struct fermata_memory *change
 		.size = change->size,
 		.user_addr = change->user_addr,
 		.id = change->slot,
-		.flags = change->flags,
+		.flags = change->flags & ~FERMATA_MEMORY_LOG_DIRTY,
 	};
 	u32 count = old ? old->count : 0, at = 0;
 

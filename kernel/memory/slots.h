@@ -15,9 +15,12 @@
 /* Where the user half of a process's addresses ends: 4-level paging (SDM 1 3.3.7.1). */
 #define SLOTS_USER_END (1ull << 47)
 
+struct dirty_log;
+
 struct slot {
 	u64 gpa, size, user_addr; /* multiples of 4096 */
-	u32 id, flags;		  /* FERMATA_MEMORY_* */
+	u32 id, flags;		  /* FERMATA_MEMORY_* but _LOG_DIRTY */
+	struct dirty_log *log;	  /* which of its pages were written to; NULL: nobody asks */
 };
 
 struct slots {
@@ -28,7 +31,7 @@ struct slots {
 
 /*
  * Checks `change` and builds in `next` the table that follows `old` (NULL: the empty one). `removed`
- * gets the slot that is gone; its size is 0 when the change added one.
+ * gets the slot that is gone; its size is 0 when the change added one, which has no log yet.
  *
  *  -EINVAL  misaligned, wraps, beyond phys_bits or the user half, unknown flag, no such slot number
  *  -EEXIST  the slot is in use (remove it first), or the range overlaps another slot

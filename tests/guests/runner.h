@@ -13,10 +13,6 @@
 #include <fermata.h>
 #include "abi.h"
 
-#define SLOT_RAM 0
-#define SLOT_ROM 1
-#define SLOT_HIGH 2
-#define SLOT_EXTRA 3
 #define MAX_VCPUS 4
 #define FIFO_SIZE 65536
 
@@ -66,6 +62,17 @@ struct machine {
 	atomic_bool churning;
 	uint32_t delayed_call, delayed_vector;
 
+	uint64_t dirty[RAM_SIZE / 4096 / 64]; /* CALL_DIRTY's last answer */
+	uint8_t *copy;			      /* of EXTRA */
+	pthread_t copier;
+	bool copier_started;
+	atomic_bool copying;
+	uint32_t copied;
+
+	pthread_t pressure;
+	bool pressure_started;
+	atomic_bool pressing;
+
 	struct clocks *clocks;
 	pthread_t storm;
 	bool storm_started;
@@ -90,6 +97,14 @@ bool clocks_read(struct machine *m, uint16_t port, unsigned size, uint32_t *valu
 bool clocks_write(struct machine *m, uint16_t port, unsigned size, uint32_t value);
 uint32_t clocks_call(struct machine *m, uint32_t call, uint32_t argument);
 void clocks_stop(struct machine *m);
+
+/* runner_dirty.c: CALL_LOG_DIRTY to CALL_COPIED */
+uint32_t dirty_call(struct machine *m, uint32_t call, uint32_t argument);
+void dirty_stop(struct machine *m);
+
+/* runner_pressure.c: CALL_SHADOW_TABLES to CALL_PRESSURE */
+uint32_t pressure_call(struct machine *m, uint32_t call, uint32_t argument);
+void pressure_stop(struct machine *m);
 
 /* runner_host.c: what the host does to a machine's memory and threads, and its timers */
 uint32_t host_call(struct processor *p, uint32_t call, uint32_t argument);

@@ -265,6 +265,18 @@ uint32_t host_call(struct processor *p, uint32_t call, uint32_t argument)
 	case CALL_STORM:
 	case CALL_STORM_LEFT:
 		return clocks_call(m, call, argument);
+	case CALL_LOG_DIRTY:
+	case CALL_DIRTY:
+	case CALL_IS_DIRTY:
+	case CALL_COPY:
+	case CALL_COPY_END:
+	case CALL_COPIED:
+		return dirty_call(m, call, argument);
+	case CALL_SHADOW_TABLES:
+	case CALL_SHADOW_RELEASED:
+	case CALL_DROP:
+	case CALL_PRESSURE:
+		return pressure_call(m, call, argument);
 	case CALL_TOLD:
 		return atomic_load(&told);
 	}
@@ -276,6 +288,8 @@ void host_stop(struct machine *m)
 {
 	join_churn(m);
 	join_delayed(m);
+	dirty_stop(m);
+	pressure_stop(m);
 	clocks_stop(m);
 	if (m->migrate_started)
 		pthread_join(m->migrate, NULL);

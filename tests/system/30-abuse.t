@@ -69,6 +69,7 @@ boot() { # GROUPS OPTION...: one box with these groups
 
 boot 'calls 100
 slots 100
+dirty 100
 swap 50
 state 50
 code 50
@@ -83,7 +84,8 @@ kvm 100
 module 100' -1 -t 500 -l "$dir/log"
 ok "$status" 'the box lived through it'
 
-boot 'memory 40' -c 1 -t 200 -l "$dir/log"
+boot 'memory 40
+dirty 40' -c 1 -t 200 -l "$dir/log"
 ok "$status" 'one processor lived through it'
 
 # Allocations with red zones and poison, the kernel preemptible everywhere, traps that see more; and
@@ -94,6 +96,7 @@ poweroff -f
 END
 boot 'calls 10
 slots 10
+dirty 20
 swap 20
 state 20
 code 20

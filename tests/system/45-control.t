@@ -166,6 +166,29 @@ cmp_ok(stats('web')->{entries}, '>', $before->{entries}, 'it executes again');
 is((fermata('pause', 'tiny'))[0], 0, 'the other one is held again');
 is_deeply([ map { $_->{event} } grep { $_ } hear($listener), hear($listener) ], [ 'paused', 'resumed' ], 'who listens is told');
 
+# ---- which memory it writes to
+
+($status, $out, $err) = fermata('dirty', 'web');
+ok($status eq 1 && $err =~ /\Afermata: [^\n]*no log[^\n]*\n\z/, 'what it wrote, without a log: one line') or diag($err);
+is((fermata('dirty', 'web', 'on'))[0], 0, 'a log of its writes');
+syswrite $keys, "head -c 8388608 /dev/zero >/eight; echo \$((6 * 7)) written\n";
+ok(wait_until(sub { read_file("$dir/output") =~ /42 written/ }, 60), 'it writes 8 MiB');
+sub dirty { return eval { $json->decode((fermata('dirty', 'web', '--json'))[1]) } // {} }
+my $dirty = dirty();
+ok($dirty->{log} && $dirty->{pages} >= 2048 && $dirty->{pages} < 16384, "they are in the log: $dirty->{pages} pages");
+$sum = 0;
+$sum += $_->{pages} for @{ $dirty->{ranges} };
+ok($sum == $dirty->{pages} || $dirty->{left_out}, 'and where they are');
+$dirty = dirty();
+cmp_ok($dirty->{pages}, '<', 1500, 'a moment later it is little');
+($status, $out) = fermata('dirty', 'web');
+ok($status eq 0 && $out =~ /^written +\d+ of 32768 pages, [\d.]+ MiB$/m && $out =~ /^since +[\d.]+ s ago$/m, 'for people') or diag($out);
+ok(stats('web')->{owed}{dirty} > 0, 'its flushes have their cause');
+is((fermata('dirty', 'web', 'off'))[0], 0, 'no log any more');
+is((fermata('dirty', 'web'))[0], 1, 'and no answer');
+($status, $out, $err) = fermata('dirty', 'web', 'clean');
+ok($status eq 1 && $err =~ /\Afermata: 'clean': give on, off or show; [^\n]*\n\z/, 'a wrong word is said in one line') or diag($err);
+
 # ---- the examples in the manual: each command in a block is sent, the line behind it is its answer
 
 my ($sent, @unlike) = (0);

@@ -16,7 +16,8 @@ unit_acpi := vmm/boot/acpi.c vmm/boot/layout.c
 unit_radix := kernel/memory/radix.c kernel/memory/npt.c kernel/memory/ept.c tests/unit/host/host.c
 unit_slots := kernel/memory/slots.c
 unit_tags := kernel/memory/tags.c
-unit_nested := kernel/memory/nested.c kernel/memory/slots.c kernel/memory/watch.c $(unit_radix)
+unit_nested := kernel/memory/nested.c kernel/memory/dirty.c kernel/memory/slots.c kernel/memory/watch.c $(unit_radix)
+unit_dirty := $(unit_nested)
 unit_guest_walk := kernel/memory/guest_walk.c $(unit_nested)
 unit_shadow := $(wildcard kernel/memory/shadow*.c) $(unit_guest_walk)
 
@@ -71,9 +72,9 @@ unit_rtc := vmm/devices/rtc.c vmm/devices/bus.c
 unit_acpi_pm := vmm/devices/acpi_pm.c vmm/devices/bus.c
 unit_pci := vmm/devices/pci.c vmm/devices/bus.c
 unit_i8042 := vmm/devices/i8042.c vmm/devices/debug_exit.c vmm/devices/delay.c vmm/devices/bus.c
-unit_machine := $(addprefix vmm/,clock_spec.c machine.c machine_board.c machine_clock.c machine_console.c machine_cpuid.c \
+unit_machine := $(addprefix vmm/,clock_spec.c machine.c machine_board.c machine_clock.c machine_console.c machine_cpuid.c machine_dirty.c \
 	machine_events.c machine_pause.c machine_timer.c machine_vcpu.c) $(wildcard vmm/boot/*.c vmm/devices/*.c)
-unit_lib_calls := $(emulator_sources) lib/answer.c lib/clock.c lib/device.c lib/events.c lib/report.c lib/rule.c lib/vcpu.c lib/vm.c
+unit_lib_calls := $(emulator_sources) lib/answer.c lib/clock.c lib/device.c lib/dirty.c lib/events.c lib/report.c lib/rule.c lib/vcpu.c lib/vm.c
 unit_lib_calls_libs := -lZydis -Wl,--wrap=open,--wrap=ioctl,--wrap=mmap
 unit_lib_calls_cflags := -Ilib
 unit_forecast := kernel/core/forecast.c kernel/clock/clock.c vmm/devices/pit.c vmm/devices/acpi_pm.c vmm/devices/bus.c tests/unit/host/host.c

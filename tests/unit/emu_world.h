@@ -35,6 +35,9 @@ struct world {
 	bool anything; /* linear addresses outside count as device: for random code */
 	struct fermata_interrupt event;
 	unsigned events, translations, device_reads, device_writes;
+	uint8_t *handed; /* memory given out to be written to, of which nothing has been said yet */
+	size_t handed_size;
+	uint8_t handed_bytes[64];    /* as it was */
 	uint8_t in[8192], out[8192]; /* the port's stream */
 	unsigned in_at, out_at;
 	unsigned port_size;
@@ -83,6 +86,14 @@ static int world_translate(void *opaque, struct fermata_translate *t)
 	return 0;
 }
 
+/* Nothing is written to memory without a word. */
+static void world_check(struct world *w)
+{
+	if (w->handed)
+		assert_memory_equal(w->handed, w->handed_bytes, w->handed_size);
+	w->handed = NULL;
+}
+
 static void *world_ram(void *opaque, uint64_t gpa, uint64_t size, bool write)
 {
 	struct world *w = opaque;
@@ -91,7 +102,24 @@ static void *world_ram(void *opaque, uint64_t gpa, uint64_t size, bool write)
 	if (page < 0 || world_is_device(page) || (write && w->readonly[page]))
 		return NULL;
 	assert_true((gpa & 4095) + size <= 4096);
+	world_check(w);
+	if (write && size <= sizeof(w->handed_bytes)) {
+		w->handed = w->memory + 4096 * page + (gpa & 4095);
+		w->handed_size = size;
+		memcpy(w->handed_bytes, w->handed, size);
+	}
 	return w->memory + 4096 * page + (gpa & 4095);
+}
+
+/* What was just given out has been written to: exactly that, and only then it is said. */
+static void world_wrote(void *opaque, uint64_t gpa, uint64_t size)
+{
+	struct world *w = opaque;
+
+	if (w->handed)
+		assert_ptr_equal(w->handed, w->memory + 4096 * world_page(gpa) + (gpa & 4095));
+	assert_true(!w->handed || w->handed_size == size);
+	w->handed = NULL;
 }
 
 static uint8_t *world_device(struct world *w, uint64_t gpa, unsigned size, bool write)
@@ -187,6 +215,7 @@ static void world_init(struct world *w, uint64_t linear, uint8_t cpu_mode)
 	w->ops = (struct emu_ops){
 		.translate = world_translate,
 		.ram = world_ram,
+		.wrote = world_wrote,
 		.inject = world_inject,
 		.state_get = world_state_get,
 		.state_set = world_state_set,
@@ -240,7 +269,10 @@ static int world_run(struct world *w)
 	w->emu.bus = &w->bus;
 	w->emu.run = &w->run;
 	ret = emu_plain(&w->run, &w->bus);
-	return ret == EMU_OTHER ? emu_run(&w->emu, &w->retry) : ret;
+	if (ret == EMU_OTHER)
+		ret = emu_run(&w->emu, &w->retry);
+	world_check(w);
+	return ret;
 }
 
 #endif

@@ -125,6 +125,25 @@ int machine_stats(struct machine *m, struct fermata_stats *stats)
 	return 0;
 }
 
+static bool dirty_log;
+
+int machine_log_dirty(struct machine *m, bool on)
+{
+	dirty_log = on;
+	return 0;
+}
+
+int machine_dirty(struct machine *m, struct machine_dirty *dirty)
+{
+	memset(dirty, 0, sizeof(*dirty));
+	dirty->pages = 3;
+	dirty->ns = 17;
+	dirty->ranges = 1;
+	dirty->range[0] = (struct machine_dirty_range){ 0x5000, 3 };
+	dirty->left_out = 2;
+	return dirty_log ? 0 : -ENOENT;
+}
+
 /* ---- its clock */
 
 static struct {
@@ -421,6 +440,25 @@ static void clock_verbs(void **state)
 	for (unsigned returns = 0; returns < 2; returns += !!strstr(line, "return"))
 		assert_true(hear(fd, line, sizeof(line))); /* events come in between */
 	assert_string_equal(hand.did, "catch up");
+	close(fd);
+}
+
+static void dirty_verb(void **state)
+{
+	int fd = greeted();
+
+	say(fd, "{\"execute\":\"dirty\"}\n");
+	hears(fd, "\"class\":\"state\",\"desc\":\"no log of its writes is on: dirty on\"");
+	say(fd, "{\"execute\":\"dirty\",\"arguments\":{\"do\":\"on\"}}\n");
+	hears(fd, "\"return\":{\"log\":true}");
+	say(fd, "{\"execute\":\"dirty\",\"arguments\":{\"do\":\"show\"}}\n");
+	hears(fd, "\"pages\":3,\"page_size\":4096,");
+	say(fd, "{\"execute\":\"dirty\"}\n");
+	hears(fd, "\"ns\":17,\"ranges\":[{\"gpa\":20480,\"pages\":3}],\"left_out\":2");
+	say(fd, "{\"execute\":\"dirty\",\"arguments\":{\"do\":\"off\"}}\n");
+	hears(fd, "\"return\":{\"log\":false}");
+	say(fd, "{\"execute\":\"dirty\",\"arguments\":{\"do\":\"wipe\"}}\n");
+	hears(fd, "'do' is to be one of show|on|off");
 	close(fd);
 }
 
@@ -735,11 +773,21 @@ static void stale_socket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(speaks),		TEST(client_speaks),   TEST(clock_verbs),
-		TEST(clock_of_a_pause), TEST(tells_the_end),   TEST(garbage),
-		TEST(half_lines),	TEST(ten_megabytes),   TEST(never_reads),
-		TEST(many_commands),	TEST(too_many_events), TEST(thousand_connections),
-		TEST(somebody_else),	TEST(stale_socket),
+		TEST(speaks),
+		TEST(client_speaks),
+		TEST(clock_verbs),
+		TEST(dirty_verb),
+		TEST(clock_of_a_pause),
+		TEST(tells_the_end),
+		TEST(garbage),
+		TEST(half_lines),
+		TEST(ten_megabytes),
+		TEST(never_reads),
+		TEST(many_commands),
+		TEST(too_many_events),
+		TEST(thousand_connections),
+		TEST(somebody_else),
+		TEST(stale_socket),
 	};
 
 	alarm(120);

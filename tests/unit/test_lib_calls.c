@@ -34,6 +34,10 @@ static struct {
 	bool guest_loops; /* FERMATA_RUN lasts until a signal */
 	uint32_t fault;
 	uint32_t broken_rules;
+	struct fermata_dirty_log log;  /* the last one switched */
+	struct fermata_dirty dirty[4]; /* the last questions */
+	unsigned questions, answers;   /* so many are answered */
+	bool clean;
 } kernel;
 
 int __real_open(const char *path, int flags, ...);
@@ -99,6 +103,22 @@ long fermata_enter(int fd)
 	return run() ? -errno : 0;
 }
 
+/* Page 1 of each question is dirty. */
+static int get_dirty(struct fermata_dirty *what)
+{
+	uint64_t *bitmap = (uint64_t *)(uintptr_t)what->bitmap;
+
+	kernel.dirty[kernel.questions++ % 4] = *what;
+	if (kernel.questions > kernel.answers) {
+		errno = ENOMEM;
+		return -1;
+	}
+	memset(bitmap, 0, (what->count + 63) / 64 * 8);
+	bitmap[0] = kernel.clean ? 0 : 2;
+	what->dirty = !kernel.clean;
+	return 0;
+}
+
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
 	struct fermata_translate *t;
@@ -127,6 +147,11 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	case FERMATA_SET_MEMORY:
 		kernel.memory = *(struct fermata_memory *)arg;
 		return 0;
+	case FERMATA_SET_DIRTY_LOG:
+		kernel.log = *(struct fermata_dirty_log *)arg;
+		return 0;
+	case FERMATA_GET_DIRTY:
+		return get_dirty(arg);
 	case FERMATA_TRANSLATE:
 		t = arg;
 		t->fault = kernel.fault;
@@ -306,6 +331,77 @@ static void test_slots(void **state)
 	kernel.refuse = 0;
 	fermata_vm_free(vm);
 	fermata_memory_free(memory, 5 << 20);
+}
+
+static void test_dirty_log(void **state)
+{
+	const uint64_t gib = 1ull << 30, pages = 5 * gib / 4096 + 3;
+	fermata_vm *vm = fermata_vm_new();
+	uint8_t *memory = fermata_memory_alloc(pages * 4096);
+	uint64_t *bitmap = calloc((pages + 63) / 64, 8), dirty;
+
+	kernel.answers = ~0u;
+	assert_int_equal(fermata_map(vm, 2, gib, pages * 4096, memory, 0), 0);
+	expect_error(fermata_memory_dirty(vm, 2, 0, 64, bitmap, &dirty), ENOENT, "no dirty log");
+	expect_error(fermata_memory_dirty(vm, 3, 0, 64, bitmap, &dirty), ENOENT, "not in use");
+	expect_error(fermata_memory_dirty(vm, 32, 0, 64, bitmap, &dirty), EINVAL, "slot 32");
+	expect_error(fermata_memory_log_dirty(vm, 32, true), EINVAL, "slot 32");
+	expect_error(fermata_memory_log_dirty(vm, 3, true), ENOENT, "not in use");
+	kernel.refuse = E2BIG;
+	expect_error(fermata_memory_log_dirty(vm, 2, true), E2BIG, "too large");
+	kernel.refuse = 0;
+	fermata_memory_wrote(vm, gib, 4096); /* nobody asks */
+	assert_int_equal(fermata_memory_log_dirty(vm, 2, true), 0);
+	assert_int_equal(kernel.log.slot, 2);
+	assert_int_equal(kernel.log.flags, FERMATA_MEMORY_LOG_DIRTY);
+	expect_error(fermata_memory_dirty(vm, 2, 1, 64, bitmap, &dirty), EINVAL, "64");
+	expect_error(fermata_memory_dirty(vm, 2, 0, 65, bitmap, &dirty), EINVAL, "64");
+	expect_error(fermata_memory_dirty(vm, 2, 0, 0, bitmap, &dirty), EINVAL, "64");
+	expect_error(fermata_memory_dirty(vm, 2, 0, pages + 1, bitmap, &dirty), EINVAL, "64");
+
+	/* In parts that the kernel takes; with what this process wrote, which may lie across the edges. */
+	fermata_memory_wrote(vm, gib - 8192, 4 * 4096);
+	fermata_memory_wrote(vm, gib + 100 * 4096 - 1, 2);
+	fermata_memory_wrote(vm, gib + pages * 4096 - 1, 77);
+	fermata_memory_wrote(vm, 0, 4096);
+	fermata_memory_wrote(vm, gib + 5 * 4096, 0);
+	kernel.questions = 0;
+	assert_int_equal(fermata_memory_dirty(vm, 2, 0, pages, bitmap, &dirty), 0);
+	assert_int_equal(kernel.questions, 2);
+	assert_int_equal(kernel.dirty[0].count, FERMATA_MAX_DIRTY);
+	assert_int_equal(kernel.dirty[1].first, FERMATA_MAX_DIRTY);
+	assert_int_equal(kernel.dirty[1].count, pages - FERMATA_MAX_DIRTY);
+	assert_int_equal(bitmap[0], 3);
+	assert_int_equal(bitmap[1], 3ull << (99 - 64));
+	assert_int_equal(bitmap[FERMATA_MAX_DIRTY / 64], 2);
+	assert_int_equal(bitmap[pages / 64], 1ull << (pages - 1) % 64);
+	assert_int_equal(dirty, 6);
+	assert_int_equal(fermata_memory_dirty(vm, 2, 64, 64, bitmap, NULL), 0);
+	assert_int_equal(bitmap[0], 2); /* ours was told already */
+
+	/* The kernel answers the first part and refuses the second: nothing is lost. */
+	kernel.questions = 0;
+	kernel.answers = 1;
+	expect_error(fermata_memory_dirty(vm, 2, 0, pages, bitmap, &dirty), ENOMEM, "memory");
+	kernel.questions = 0;
+	kernel.answers = ~0u;
+	kernel.clean = true;
+	assert_int_equal(fermata_memory_dirty(vm, 2, 0, 64, bitmap, &dirty), 0);
+	assert_int_equal(bitmap[0], 2);
+	assert_int_equal(fermata_memory_dirty(vm, 2, 0, 64, bitmap, &dirty), 0);
+	assert_int_equal(dirty, 0);
+
+	assert_int_equal(fermata_memory_log_dirty(vm, 2, false), 0);
+	assert_int_equal(kernel.log.flags, 0);
+	assert_int_equal(fermata_unmap(vm, 2), 0);
+	assert_int_equal(fermata_map(vm, 2, gib, 8192, memory, FERMATA_MEMORY_LOG_DIRTY), 0);
+	assert_int_equal(kernel.memory.flags, FERMATA_MEMORY_LOG_DIRTY);
+	fermata_memory_wrote(vm, gib + 1, 1);
+	assert_int_equal(fermata_memory_dirty(vm, 2, 0, 2, bitmap, &dirty), 0);
+	assert_int_equal(bitmap[0], 1);
+	fermata_vm_free(vm);
+	fermata_memory_free(memory, pages * 4096);
+	free(bitmap);
 }
 
 static void test_no_memory(void **state)
@@ -620,6 +716,7 @@ int main(void)
 		cmocka_unit_test_setup(test_flags, setup),
 		cmocka_unit_test_setup(test_refused, setup),
 		cmocka_unit_test_setup(test_slots, setup),
+		cmocka_unit_test_setup(test_dirty_log, setup),
 		cmocka_unit_test_setup(test_no_memory, setup),
 		cmocka_unit_test_setup(test_vcpus, setup),
 		cmocka_unit_test_setup(test_translate, setup),

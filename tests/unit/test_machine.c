@@ -113,6 +113,32 @@ int fermata_map(fermata_vm *vm, unsigned slot, uint64_t gpa, uint64_t size, void
 	return 0;
 }
 
+static struct {
+	bool on;
+	const uint64_t *page; /* these are dirty, up to a 0 */
+} dirty_log;
+
+int fermata_memory_log_dirty(fermata_vm *vm, unsigned slot, bool on)
+{
+	assert_int_equal(slot, 0);
+	dirty_log.on = on;
+	return 0;
+}
+
+int fermata_memory_dirty(fermata_vm *vm, unsigned slot, uint64_t first, uint64_t count,
+			 uint64_t *bitmap, uint64_t *dirty)
+{
+	assert_true(dirty_log.on && !slot && !first);
+	memset(bitmap, 0, (count + 63) / 64 * 8);
+	for (*dirty = 0; dirty_log.page[*dirty]; ++*dirty) {
+		uint64_t page = dirty_log.page[*dirty];
+
+		assert_true(page < count);
+		bitmap[page / 64] |= 1ull << page % 64;
+	}
+	return 0;
+}
+
 void *fermata_memory_alloc(uint64_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -663,6 +689,41 @@ static void statistics(void **state)
 	free(stats);
 }
 
+/* Ranges are put together, also across words of the bitmap, and those that have no room are counted. */
+static void dirty_pages(void **state)
+{
+	static const struct step steps[] = { SLEEP };
+	static const uint64_t few[] = { 5, 62, 63, 64, 65, 129, 4000, 4001, 0 };
+	static const struct machine_dirty_range expected[] = {
+		{ 0x5000, 1 }, { 62 * 4096, 4 }, { 129 * 4096, 1 }, { 4000 * 4096, 2 }
+	};
+	uint64_t many[MACHINE_DIRTY_RANGES + 11] = { 0 };
+	struct machine *machine = start(steps, false);
+	struct machine_dirty *dirty = malloc(sizeof(*dirty));
+
+	assert_int_equal(machine_dirty(machine, dirty), -ENOENT);
+	assert_int_equal(machine_log_dirty(machine, true), 0);
+	dirty_log.page = few;
+	usleep(2000);
+	assert_int_equal(machine_dirty(machine, dirty), 0);
+	assert_int_equal(dirty->pages, 8);
+	assert_true(dirty->ns >= 2000000);
+	assert_int_equal(dirty->ranges, 4);
+	assert_memory_equal(dirty->range, expected, sizeof(expected));
+	for (unsigned i = 0; i < MACHINE_DIRTY_RANGES + 10; i++)
+		many[i] = 2 * i + 1;
+	dirty_log.page = many;
+	assert_int_equal(machine_dirty(machine, dirty), 0);
+	assert_int_equal(dirty->pages, MACHINE_DIRTY_RANGES + 10);
+	assert_int_equal(dirty->ranges, MACHINE_DIRTY_RANGES);
+	assert_int_equal(dirty->left_out, 10);
+	assert_int_equal(machine_log_dirty(machine, false), 0);
+	assert_false(dirty_log.on);
+	assert_int_equal(machine_dirty(machine, dirty), -ENOENT);
+	machine_destroy(machine);
+	free(dirty);
+}
+
 static unsigned heard[3];
 
 static void listener(void *opaque, enum machine_news news, const struct machine_end *end)
@@ -785,6 +846,7 @@ int main(void)
 		cmocka_unit_test(timer_interrupts),
 		cmocka_unit_test(spurious_acknowledge),
 		cmocka_unit_test(statistics),
+		cmocka_unit_test(dirty_pages),
 		cmocka_unit_test(pauses),
 		cmocka_unit_test(pauses_a_full_console),
 		cmocka_unit_test(refusals),

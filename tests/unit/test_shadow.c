@@ -29,6 +29,8 @@ static u8 *ram;
 static u8 copy[RAM]; /* what the reference walker works on */
 static long leaks;
 static bool edited; /* since the last load: an address must be invalidated before it is used */
+static bool logging,
+	written[RAM / KIB4]; /* the dirty log's truth; what store() writes is nobody's */
 
 static void start(u32 optimisations, u32 max_pages, u8 host_level)
 {
@@ -49,6 +51,8 @@ static void start(u32 optimisations, u32 max_pages, u8 host_level)
 	assert_int_equal(shadow_init(&memory, optimisations, max_pages), 0);
 	assert_int_equal(shadow_cpu_init(&cpu), 0);
 	edited = false;
+	logging = false;
+	memset(written, 0, sizeof(written));
 }
 
 static void stop(void)
@@ -235,6 +239,8 @@ static void probe(u64 linear, u32 access, struct seen *seen)
 		shadow_invlpg(&memory, &cpu, linear);
 	memcpy(copy, ram, TABLES * KIB4);
 	expected = ref_walk(&paging, memory.phys_bits, linear, access);
+	for (u32 i = 0; logging && i < TABLES; i++) /* accessed and dirty bits */
+		written[i] |= !!memcmp(copy + i * KIB4, ram + i * KIB4, KIB4);
 	for (u32 repeat = 0;;) {
 		enum shadow_result result;
 		struct flush owed;
@@ -244,6 +250,8 @@ static void probe(u64 linear, u32 access, struct seen *seen)
 			assert_false(expected.err || expected.fault);
 			assert_int_equal(phys, host_virt_to_phys(ram + expected.gpa));
 			seen->done++;
+			if (access & WRITE && logging)
+				written[expected.gpa / KIB4] = true;
 			break;
 		}
 		result = shadow_fault(&memory, &cpu, &paging, linear,
@@ -304,10 +312,59 @@ static void invalidate(void)
 	guest_memory_invalidate_end(&memory, start, end);
 }
 
+/* The log is switched, or must say what was written, neither less nor more. */
+static u32 ask_log(void)
+{
+	const struct fermata_dirty what = { .slot = 0, .count = RAM / KIB4 };
+	u64 bitmap[RAM / KIB4 / 64], dirty = 0;
+	struct flush owed;
+
+	if (!logging && !random_one_in(8))
+		return 0;
+	if (!logging || random_one_in(6)) {
+		logging = !logging;
+		assert_int_equal(guest_memory_log_dirty(&memory, 0, logging, &owed), 0);
+		pay(owed);
+		memset(written, 0, sizeof(written));
+		return 0;
+	}
+	assert_int_equal(guest_memory_take_dirty(&memory, &what, bitmap, &dirty, &owed), 0);
+	pay(owed);
+	for (u32 i = 0; i < RAM / KIB4; i++) {
+		if (written[i] != (bitmap[i / 64] >> i % 64 & 1))
+			fail_msg("page %u: %s", i,
+				 written[i] ? "written, and not logged" : "logged, and not written");
+		written[i] = false;
+	}
+	return dirty;
+}
+
+/* The host is short of memory. What it gets is gone from here, and freed: ASan watches. */
+static void give_back(void)
+{
+	u32 before = shadow_held(shadow_of(&memory)), want = random_below(40), count;
+	struct shadow_stats stats;
+	struct flush owed;
+	u64 released;
+
+	shadow_get_stats(&memory, &stats);
+	released = stats.released;
+	count = shadow_release(&memory, want);
+	shadow_retire(&memory, want - count, &owed);
+	pay(owed);
+	count += shadow_release(&memory, want - count);
+	assert_true(count <= want);
+	assert_int_equal(shadow_held(shadow_of(&memory)), before - count);
+	shadow_get_stats(&memory, &stats);
+	assert_int_equal(stats.released, released + count);
+	assert_int_equal(stats.held, before - count);
+}
+
 static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u32 steps, u64 seed)
 {
 	struct seen seen = { 0 };
 	struct shadow_stats stats;
+	u32 dirty = 0;
 
 	random_seed(seed);
 	start(optimisations, max_pages, host_level);
@@ -343,6 +400,14 @@ static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u32 s
 			if (random_one_in(8))
 				audit();
 			break;
+		case 9:
+			if (random_one_in(4))
+				dirty += ask_log();
+			break;
+		case 10:
+			if (random_one_in(8))
+				give_back();
+			break;
 		default:
 			probe(random_linear(), access, &seen);
 		}
@@ -354,6 +419,7 @@ static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u32 s
 	assert_true(seen.faults > steps / 20);
 	assert_true(seen.outside > steps / 2000);
 	assert_true(seen.lost > steps / 2000);
+	assert_true(dirty > steps / 500);
 	assert_true(stats.unsyncs > steps / 200 && stats.synced_pages > steps / 200);
 	if (optimisations & SHADOW_LARGE && host_level == 2)
 		assert_true(stats.large_faults > steps / 2000);
@@ -361,6 +427,7 @@ static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u32 s
 		assert_true(stats.prefetched > steps / 600);
 	if (max_pages)
 		assert_true(stats.reclaimed > steps / 2000);
+	assert_true(stats.released > steps / 500);
 	stop();
 }
 
@@ -390,12 +457,73 @@ static void few_pages(void **state)
 	random_guests(SHADOW_ALL, 40, 2, 10000, 25);
 }
 
+/* First what nobody needs, then what was not used since the last time; never a root that is in use. */
+static void short_of_memory(void **state)
+{
+	struct shadow *sh;
+	struct flush owed;
+	struct seen seen = { 0 };
+	u32 used, count;
+
+	random_seed(31);
+	start(SHADOW_ALL, 0, 1);
+	sh = shadow_of(&memory);
+	memset(&paging, 0, sizeof(paging));
+	paging.cr0 = CR0_PG | CR0_WP;
+	paging.cr4 = CR4_PAE;
+	paging.efer = EFER_LMA | EFER_NXE;
+	paging.cr3 = KIB4;
+	random_tables(true);
+	load();
+	for (u32 i = 0; i < 3000; i++)
+		probe(random_linear(), random_below(2), &seen);
+	used = sh->stats.pages;
+	assert_true(used > 10);
+	count = shadow_held(sh);
+	assert_int_equal(shadow_release(&memory, 10000), count - used - SHADOW_RESERVE);
+	assert_int_equal(sh->free_count, SHADOW_RESERVE);
+	assert_int_equal(sh->stats.pages, used);
+	/* All of them have been used, so now they are only marked. */
+	shadow_retire(&memory, 10000, &owed);
+	assert_int_equal(owed.kinds, FLUSH_NONE);
+	assert_int_equal(sh->stats.pages, used);
+	/* Nobody has used them since. They are not free before the flush is paid. */
+	shadow_retire(&memory, 5, &owed);
+	assert_int_equal(owed.kinds, FLUSH_LINEAR);
+	assert_int_equal(shadow_release(&memory, 10000), 0);
+	pay(owed);
+	assert_int_equal(shadow_release(&memory, 10000), 5);
+	shadow_retire(&memory, 10000, &owed);
+	pay(owed);
+	assert_int_equal(sh->stats.pages, 1);
+	assert_true(cpu.root[0]->listed);
+	shadow_release(&memory, 10000);
+	assert_int_equal(shadow_held(sh), 1 + SHADOW_RESERVE);
+	assert_int_equal(shadow_spare(&memory), 1);
+	/* And what was there comes back. */
+	for (u32 i = 0; i < 3000; i++)
+		probe(random_linear(), random_below(2), &seen);
+	audit();
+	assert_true(sh->stats.pages > 10);
+	/* No memory: what could not be dressed stays bare, to be tried again. */
+	shadow_release(&memory, 10000);
+	host_test.allocs_until_failure = 4;
+	for (int i = 0; i < 2; i++) {
+		while (sh->free)
+			shadow_create(sh, 2000 + sh->free, ROLE_DIRECT | 1);
+		assert_int_equal(shadow_refill(&memory, &owed), 0);
+		pay(owed);
+		host_test.allocs_until_failure = -1;
+	}
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_optimisations), cmocka_unit_test(large_host_pages),
-		cmocka_unit_test(none_of_them),	     cmocka_unit_test(each_one_off),
-		cmocka_unit_test(few_pages),
+		cmocka_unit_test(short_of_memory),  cmocka_unit_test(all_optimisations),
+		cmocka_unit_test(large_host_pages), cmocka_unit_test(none_of_them),
+		cmocka_unit_test(each_one_off),	    cmocka_unit_test(few_pages),
 	};
 
 	return cmocka_run_group_tests_name("shadow", tests, NULL, NULL);

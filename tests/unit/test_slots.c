@@ -82,7 +82,7 @@ static void bad_input_is_refused(void **state)
 	assert_int_equal(change(&slots, FERMATA_MAX_SLOTS, 0, 0x1000, USER, 0), -EINVAL);
 	assert_int_equal(change(&slots, ~0u, 0, 0x1000, USER, 0), -EINVAL);
 	assert_int_equal(change(&slots, ~0u, 0, 0, USER, 0), -EINVAL);
-	assert_int_equal(change(&slots, 0, 0, 0x1000, USER, 2), -EINVAL);
+	assert_int_equal(change(&slots, 0, 0, 0x1000, USER, 4), -EINVAL);
 	assert_int_equal(change(&slots, 0, 0x800, 0x1000, USER, 0), -EINVAL);
 	assert_int_equal(change(&slots, 0, 0, 0x1001, USER, 0), -EINVAL);
 	assert_int_equal(change(&slots, 0, 0, 0x1000, USER + 1, 0), -EINVAL);

@@ -28,6 +28,9 @@ enum {
 	SVM_NESTED_SLOTS,
 	SVM_SHADOW_SLOTS,
 	SVM_INVLPG,
+	SVM_NESTED_DIRTY,
+	SVM_SHADOW_DIRTY,
+	SVM_SHADOW_SHRINK,
 	SVM_TABLES,
 	SVM_PROGRAM_LOST,
 	SVM_PROGRAM_LOST_ALONE,
@@ -130,6 +133,20 @@ static const struct suite_config configs[] = {
 			   .svm_features = SVM_NEW,
 			   .shadow_vms = 1,
 			   .leaves = true } },
+	[SVM_NESTED_DIRTY] = { "AMD-V, nested, writes logged",
+			       { .vms = 1, .vcpus = 2, .svm_features = SVM_NEW, .dirty = true } },
+	[SVM_SHADOW_DIRTY] = { "AMD-V, shadow, writes logged",
+			       { .vms = 1,
+				 .vcpus = 2,
+				 .svm_features = SVM_NEW,
+				 .shadow_vms = 1,
+				 .dirty = true } },
+	[SVM_SHADOW_SHRINK] = { "AMD-V, shadow, the host is short of memory",
+				{ .vms = 2,
+				  .vcpus = 2,
+				  .svm_features = SVM_NEW,
+				  .shadow_vms = 3,
+				  .shrink = true } },
 };
 
 static const struct suite_mutant mutants[] = {
@@ -166,6 +183,9 @@ static const struct suite_mutant mutants[] = {
 	{ "SHADOW requests get lost, few tables",
 	  { .kind = LOSE_REQUEST, .cause = FERMATA_CAUSE_SHADOW },
 	  SVM_SHADOW_SMALL },
+	{ "SHADOW requests get lost, tables given back",
+	  { .kind = LOSE_REQUEST, .cause = FERMATA_CAUSE_SHADOW },
+	  SVM_SHADOW_SHRINK },
 	{ "write access is lost silently", { .kind = LOSE_LOST_WRITE }, SVM_PROGRAM_LOST },
 	{ "write access is lost silently, one vCPU",
 	  { .kind = LOSE_LOST_WRITE },
@@ -197,6 +217,12 @@ static const struct suite_mutant mutants[] = {
 	{ "tables are freed early", { .kind = EARLY_REAP }, SVM_PROGRAM_REAP },
 	{ "nobody waits for a flush, nested", { .kind = NO_WAIT }, SVM_NESTED },
 	{ "nobody waits for a flush, shadow", { .kind = NO_WAIT }, SVM_SHADOW },
+	{ "DIRTY requests get lost, nested",
+	  { .kind = LOSE_REQUEST, .cause = FERMATA_CAUSE_DIRTY },
+	  SVM_NESTED_DIRTY },
+	{ "DIRTY requests get lost, shadow",
+	  { .kind = LOSE_REQUEST, .cause = FERMATA_CAUSE_DIRTY },
+	  SVM_SHADOW_DIRTY },
 };
 
 static const struct suite suite = { configs, ARRAY_SIZE(configs), mutants, ARRAY_SIZE(mutants) };

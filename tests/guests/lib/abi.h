@@ -100,8 +100,24 @@ enum guest_call {
 	CALL_SPAN,	 /* a number for CALL_CLOCK: us, negative too; a rate's num << 16 | den */
 	CALL_STORM,	 /* so many random changes of the clock's rate begin, from another thread */
 	CALL_STORM_LEFT, /* how many are still to come */
-	CALL_TOLD,	 /* runner -w: whether it has received SIGUSR1; else 1 */
+	CALL_LOG_DIRTY,	 /* slot + DIRTY_ON: a log begins; slot: it ends; 0, or 80000000h + errno */
+	CALL_DIRTY,	 /* slot: how many of its pages have been written to; or as above */
+	CALL_IS_DIRTY,	 /* page of the slot: was it one of them? */
+	CALL_COPY,	 /* a thread copies EXTRA by what its log says, over and over */
+	CALL_COPY_END,	 /* once more, the last time: how many of the pages differ */
+	CALL_COPIED,	 /* how many pages that thread copied after its first round */
+	CALL_SHADOW_TABLES,   /* of shadow paging, that take memory now; 0: nested paging */
+	CALL_SHADOW_RELEASED, /* those given back to the host, ever */
+	CALL_DROP,	      /* so often the host asks all who have memory to spare */
+	CALL_PRESSURE,	      /* ... and goes on asking, until it is called with 0 */
+	CALL_TOLD,	      /* runner -w: whether it has received SIGUSR1; else 1 */
 };
+
+#define SLOT_RAM 0
+#define SLOT_ROM 1
+#define SLOT_HIGH 2
+#define SLOT_EXTRA 3
+#define DIRTY_ON 0x100u
 
 /*
  * What the guest "pattern" fills itself with is PATTERN_A ^ PATTERN_B. Who looks for it has only the

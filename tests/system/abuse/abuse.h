@@ -106,6 +106,7 @@ void random_code(unsigned count, void (*each)(struct guest *g));
 /* ---- groups */
 void abuse_calls(void);
 void abuse_slots(void);
+void abuse_dirty(void);
 void abuse_memory(void);
 void abuse_swap(void);
 void abuse_state(void);

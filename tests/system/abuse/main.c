@@ -11,7 +11,7 @@ static const struct {
 	{ "threads", abuse_threads }, { "processes", abuse_processes }, { "kill", abuse_kill },
 	{ "leaks", abuse_leaks },     { "cpus", abuse_cpus },		{ "module", abuse_module },
 	{ "kvm", abuse_kvm },	      { "forever", abuse_forever },	{ "rules", abuse_rules },
-	{ "clock", abuse_clock },
+	{ "clock", abuse_clock },     { "dirty", abuse_dirty },
 };
 
 int main(int argc, char **argv)

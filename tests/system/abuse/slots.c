@@ -13,7 +13,7 @@ static void slot_arguments(void)
 	end = 1ull << caps.phys_bits;
 	gives(slot_set(vm, 32, 0, PAGE, at, 0), EINVAL, "slot 32");
 	gives(slot_set(vm, ~0u, 0, PAGE, at, 0), EINVAL, "slot -1");
-	gives(slot_set(vm, 0, 0, PAGE, at, 2), EINVAL, "an unknown flag");
+	gives(slot_set(vm, 0, 0, PAGE, at, 4), EINVAL, "an unknown flag");
 	gives(slot_set(vm, 0, 0, PAGE, at, ~0u), EINVAL, "all flags");
 	gives(slot_set(vm, 0, 1, PAGE, at, 0), EINVAL, "an odd guest address");
 	gives(slot_set(vm, 0, 0, PAGE - 1, at, 0), EINVAL, "an odd size");

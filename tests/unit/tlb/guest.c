@@ -205,8 +205,10 @@ static bool access_memory(struct model_vcpu *mv, struct turn *t, enum turn_end *
 	t->user = mv->access & ACCESS_USER;
 	if (reached == REACHED) {
 		reference_reached(mv, mv->linear, mv->access, t->reach.phys);
-		if (mv->access & ACCESS_WRITE)
+		if (mv->access & ACCESS_WRITE) {
+			memory_wrote(t->reach.phys);
 			store(mv, t->reach.phys);
+		}
 		mv->op = OP_NONE;
 		return true;
 	}

@@ -384,6 +384,14 @@ void host_page_dirty(u64 phys)
 {
 }
 
+void memory_wrote(u64 phys)
+{
+	u32 n = number_of(phys);
+
+	if (n != ~0u && n >= POOL && page[n].vm != NOBODY)
+		log_wrote(world.vm[page[n].vm], page[n].user);
+}
+
 static void *user_at(u64 user_addr, bool write)
 {
 	struct model_vm *vm;
@@ -413,8 +421,10 @@ int host_write_user(u64 user_addr, const void *from, size_t size)
 {
 	void *at = user_at(user_addr, true);
 
-	if (at)
+	if (at) {
 		memcpy(at, from, size);
+		memory_wrote(host_virt_to_phys(at));
+	}
 	return at ? 0 : -EFAULT;
 }
 
@@ -427,6 +437,7 @@ int host_cmpxchg_user(u64 user_addr, u64 old, u64 new_value, u32 size)
 	if (*at != old)
 		return 0;
 	*at = new_value;
+	memory_wrote(host_virt_to_phys(at));
 	return 1;
 }
 

@@ -9,6 +9,7 @@
  *	processor.c	TLB, paging-structure caches, page walks
  *	svm.c, vmx.c	VM entry and exit, and the instructions that invalidate
  *	mutants.c	flushes that get lost, for the tests of the test
+ *	dirty.c		owners who want to know which pages were written to
  *	guest.c		what guests do in their turns
  *	programs.c	guests that do things in an order of their own
  *	reference.c	what a guest may see at an access: the judge
@@ -92,6 +93,8 @@ struct config {
 	u32 tables;		       /* the guests use so many; 0: all they have */
 	bool leaves;		       /* guests load CR3 seldom, and invalidate what they edit */
 	bool busy_slots; /* slots and large pages come and go often, and are looked at often */
+	bool dirty;	 /* the owners log writes */
+	bool shrink;	 /* the host is short of memory, and gets tables back */
 	bool used; /* the processors have been another hypervisor's: world_run() before this one's */
 	struct mutation mutation;
 };
@@ -99,7 +102,8 @@ struct config {
 struct outcome {
 	bool failed;
 	char why[400];
-	u64 accesses, stale, faults, exits, flushes, moves, invalidations, speculations;
+	u64 accesses, stale, faults, exits, flushes, moves, invalidations, speculations, answers,
+		released;
 	long leaks;
 };
 
@@ -202,6 +206,13 @@ struct history {
 	u32 count;
 };
 
+#define LOGS 2 /* of slots 0 and 1 */
+#define LOG_PAGES 512
+struct model_log {
+	bool on;
+	bool due[LOG_PAGES]; /* written to, and no answer has said so */
+};
+
 struct model_vm {
 	struct vm vm;
 	struct fermata_clock clock_page;
@@ -213,6 +224,7 @@ struct model_vm {
 	bool huge; /* USER_LARGE.. is one page of 2 MiB */
 	u8 swap[USER_SMALL][4096];
 	struct model_slot slot[SLOTS];
+	struct model_log log[LOGS];
 	struct history history[GPA_TABLES_END][INDICES];
 };
 
@@ -260,6 +272,8 @@ bool memory_legal(const struct model_vm *vm, u64 gpa, u64 phys, bool write);
 /* Is it one of the guest's tables that change, and where does the guest have it? */
 bool memory_is_table(const struct model_vm *vm, u64 phys, u64 *gpa);
 bool memory_in_slot(const struct model_vm *vm, u64 gpa, bool write);
+/* Of a process's page: somebody writes to it for the guest. */
+void memory_wrote(u64 phys);
 void memory_describe(u64 phys, char *to, size_t size);
 /* What the host does to a process's memory; in a fiber. */
 void process_unmap(struct model_vm *vm, u32 first, u32 pages);
@@ -364,6 +378,11 @@ void program_next(struct model_vcpu *mv); /* with nothing to do, op stays OP_NON
 const struct step *program_host(u8 id);
 void program_done(const struct step *step);
 bool program_wants_state(const struct model_vcpu *mv);
+
+/* ---- dirty.c */
+void log_wrote(struct model_vm *vm, u32 user);
+void log_forget(struct model_vm *vm, u32 id); /* the slot goes */
+void log_act(struct model_vm *vm);	      /* in the fiber that changes slots */
 
 /* ---- reference.c */
 #define DIRECT(gpa) (3ull << 39 | (u64)(gpa))

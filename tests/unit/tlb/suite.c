@@ -44,6 +44,8 @@ void suite_unharmed(const struct suite *suite)
 		assert_int_equal(o.leaks, 0);
 		assert_true(o.accesses >= config.steps && o.flushes);
 		assert_true(o.stale || config.program);
+		assert_true(!config.shrink || o.released > config.steps / 40);
+		assert_true(!config.dirty || o.answers > config.steps / 400);
 	}
 }
 

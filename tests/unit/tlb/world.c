@@ -30,11 +30,12 @@ static void set_slot(struct model_vm *vm, u32 id, u32 gpa, u32 user, u32 pages, 
 
 static void change_slots(struct model_vm *vm)
 {
-	u32 id = 1 + below(3);
+	u32 id = 1 + below(world.config->dirty ? 2 : 3); /* a log knows nothing of other slots */
 
-	if (vm->slot[id].live)
+	if (vm->slot[id].live) {
+		log_forget(vm, id);
 		set_slot(vm, id, 0, 0, 0, false);
-	else if (id == 1)
+	} else if (id == 1)
 		set_slot(vm, id, GPA_LARGE, USER_LARGE, 512, false);
 	else if (id == 2)
 		set_slot(vm, id, GPA_MOVING, 32 + below(8), MOVING_PAGES, one_in(3));
@@ -66,6 +67,10 @@ static void change_memory(struct model_vm *vm)
 {
 	u32 first, pages;
 
+	if (world.config->shrink && one_in(2)) {
+		world.out->released += vm_shrink(&vm->vm, 1 + below(80));
+		return;
+	}
 	some_pages(&first, &pages);
 	world.out->invalidations++;
 	switch (world.config->busy_slots && one_in(2) ? 6 : below(8)) {
@@ -112,8 +117,13 @@ static void slots_main(void *arg)
 	struct model_vm *vm = arg;
 
 	while (!world.stopping) {
-		idle(world.config->busy_slots ? 15 : 300);
-		change_slots(vm);
+		bool log = world.config->dirty && !one_in(20);
+
+		idle(world.config->busy_slots || log ? 15 : 300);
+		if (log)
+			log_act(vm);
+		else
+			change_slots(vm);
 	}
 }
 

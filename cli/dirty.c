@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* fermata dirty: which of its memory a running guest writes to. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "guests.h"
+#include "help.h"
+#include "options.h"
+#include "parse.h"
+#include "say.h"
+
+struct dirty_words {
+	const char *name, *what;
+	bool json;
+};
+
+/* STATUS_OK: go on; -1: everything is done. */
+static int read_words(int argc, char **argv, struct dirty_words *words)
+{
+	static const struct option list[] = { { "json", no_argument, NULL, 'j' },
+					      { "help", no_argument, NULL, 'h' },
+					      { NULL, 0, NULL, 0 } };
+	int option, left;
+
+	memset(words, 0, sizeof(*words));
+	while ((option = options_next_mixed(argc, argv, list)) != -1) {
+		if (option == 'h') {
+			help_print("dirty");
+			return -1;
+		}
+		if (option != 'j')
+			return STATUS_FAILED;
+		words->json = true;
+	}
+	left = argc - optind;
+	words->name = left > 0 ? argv[optind] : NULL;
+	words->what = left > 1 ? argv[optind + 1] : "show";
+	if (!words->name)
+		return fail("no guest named; `fermata ps` lists them, see `fermata dirty --help`");
+	if (!name_valid(words->name))
+		return fail("'%s' is no guest's name; `fermata ps` lists them", words->name);
+	if (left > 2)
+		return fail("'%s': a word too many; see `fermata dirty --help`", argv[optind + 2]);
+	if (strcmp(words->what, "show") && strcmp(words->what, "on") && strcmp(words->what, "off"))
+		return fail("'%s': give on, off or show; see `fermata dirty --help`", words->what);
+	return STATUS_OK;
+}
+
+static void print_ranges(struct json_object *dirty, uint64_t page)
+{
+	struct json_object *list, *range;
+
+	if (!json_object_object_get_ex(dirty, "ranges", &list) || !json_object_array_length(list))
+		return;
+	printf("\n%-18s %-18s %10s\n", "FROM", "TO", "PAGES");
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		uint64_t gpa, pages;
+
+		range = json_object_array_get_idx(list, i);
+		gpa = guest_number(range, "gpa");
+		pages = guest_number(range, "pages");
+		printf("%#-18" PRIx64 " %#-18" PRIx64 " %10" PRIu64 "\n", gpa,
+		       gpa + pages * page - 1, pages);
+	}
+}
+
+static void print_dirty(struct json_object *dirty)
+{
+	uint64_t pages = guest_number(dirty, "pages"), page = guest_number(dirty, "page_size");
+	uint64_t left_out = guest_number(dirty, "left_out"), all = guest_number(dirty, "memory");
+	double seconds = (double)guest_number(dirty, "ns") / 1e9;
+	double mib = (double)(pages * page) / 1048576;
+
+	printf("written        %" PRIu64 " of %" PRIu64 " pages, %.1f MiB\n", pages,
+	       page ? all / page : 0, mib);
+	printf("since          %.3f s ago\n", seconds);
+	if (seconds > 0)
+		printf("per second     %.0f pages, %.1f MiB\n", (double)pages / seconds,
+		       mib / seconds);
+	print_ranges(dirty, page);
+	if (left_out)
+		printf("... and %" PRIu64 " ranges more\n", left_out);
+}
+
+int command_dirty(int argc, char **argv)
+{
+	struct json_object *arguments, *dirty;
+	struct dirty_words words;
+	struct client client;
+	int status;
+
+	status = read_words(argc, argv, &words);
+	if (status)
+		return status < 0 ? STATUS_OK : status;
+	if (guest_open(&client, words.name))
+		return STATUS_FAILED;
+	arguments = json_object_new_object();
+	json_object_object_add(arguments, "do", json_object_new_string(words.what));
+	dirty = guest_call(&client, "dirty", arguments);
+	client_close(&client);
+	if (!dirty)
+		return STATUS_FAILED;
+	if (words.json)
+		puts(json_object_to_json_string_ext(dirty, JSON_C_TO_STRING_PRETTY |
+								   JSON_C_TO_STRING_SPACED |
+								   JSON_C_TO_STRING_NOSLASHESCAPE));
+	else if (!strcmp(words.what, "show"))
+		print_dirty(dirty);
+	json_object_put(dirty);
+	return STATUS_OK;
+}
