@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* One turn of the guest, and what goes into it on the way. */
 #include "svm/svm.h"
+#include "core/keys.h"
 #include "core/processor.h"
 
 /* On the CPU that will run v, with preemption off from here until the guest's turn is over. */
@@ -67,6 +68,19 @@ static inline void svm_watch_tpr(struct vcpu *v, struct svm_vcpu *s, u8 tpr)
 	s->vmcb->clean &= ~CLEAN_INTERCEPTS;
 }
 
+static noinline void svm_enter_extra(struct vcpu *v, struct svm_vcpu *s)
+{
+	u32 host_keys = 0;
+
+	if (s->extra & EXTRA_BREAKPOINTS)
+		svm_load_breakpoints(v);
+	if (s->extra & EXTRA_KEYS)
+		host_keys = keys_enter(v);
+	svm_enter(v->page->regs, s->vmcb_pa, s->cpu->host_pa);
+	if (s->extra & EXTRA_KEYS)
+		keys_leave(v, host_keys);
+}
+
 void svm_run(struct vcpu *v)
 {
 	struct svm_vcpu *s = v->hw;
@@ -92,12 +106,13 @@ void svm_run(struct vcpu *v)
 	svm_watch_tpr(v, s, tpr);
 	c->rax = page->regs[FERMATA_RAX];
 	c->rsp = page->regs[FERMATA_RSP];
-	if (unlikely(s->dr_loaded))
-		svm_load_breakpoints(v);
 	s->eventinj = c->eventinj;
 	audit_before_entry(v, dirty);
 
-	svm_enter(page->regs, s->vmcb_pa, s->cpu->host_pa);
+	if (likely(!s->extra))
+		svm_enter(page->regs, s->vmcb_pa, s->cpu->host_pa);
+	else
+		svm_enter_extra(v, s);
 
 	host_restore_breakpoints();
 	page->regs[FERMATA_RAX] = c->rax;
