@@ -71,7 +71,7 @@ static void audit_leaf(struct shadow *sh, struct shadow_finding *f, const struct
 		found(f, sp, slot, "writable, and the guest's page is not");
 	if (!!(entry & PTE_US) != !!(allowed & ROLE_USER) && !trick)
 		found(f, sp, slot, "user access differs from the guest's");
-	if (entry_key(entry) != key)
+	if (entry_key(entry) != (entry & PTE_US ? key : 0))
 		found(f, sp, slot, "another key than the guest's");
 	if (!(entry & PTE_NX) && !(allowed & ROLE_EXEC))
 		found(f, sp, slot, "executable, and the guest's page is not");
