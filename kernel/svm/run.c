@@ -68,17 +68,20 @@ static inline void svm_watch_tpr(struct vcpu *v, struct svm_vcpu *s, u8 tpr)
 	s->vmcb->clean &= ~CLEAN_INTERCEPTS;
 }
 
-static noinline void svm_enter_extra(struct vcpu *v, struct svm_vcpu *s)
+/* True: svm_enter_with_keys(). */
+static inline bool svm_load_extra(struct vcpu *v, struct svm_vcpu *s)
 {
-	u32 host_keys = 0;
-
 	if (s->extra & EXTRA_BREAKPOINTS)
 		svm_load_breakpoints(v);
-	if (s->extra & EXTRA_KEYS)
-		host_keys = keys_enter(v);
+	return s->extra & EXTRA_KEYS;
+}
+
+static noinline void svm_enter_with_keys(struct vcpu *v, struct svm_vcpu *s)
+{
+	u32 host = keys_enter(v);
+
 	svm_enter(v->page->regs, s->vmcb_pa, s->cpu->host_pa);
-	if (s->extra & EXTRA_KEYS)
-		keys_leave(v, host_keys);
+	keys_leave(v, host);
 }
 
 void svm_run(struct vcpu *v)
@@ -109,10 +112,10 @@ void svm_run(struct vcpu *v)
 	s->eventinj = c->eventinj;
 	audit_before_entry(v, dirty);
 
-	if (likely(!s->extra))
-		svm_enter(page->regs, s->vmcb_pa, s->cpu->host_pa);
+	if (unlikely(s->extra) && svm_load_extra(v, s))
+		svm_enter_with_keys(v, s);
 	else
-		svm_enter_extra(v, s);
+		svm_enter(page->regs, s->vmcb_pa, s->cpu->host_pa);
 
 	host_restore_breakpoints();
 	page->regs[FERMATA_RAX] = c->rax;

@@ -61,20 +61,23 @@ static void vmx_load_breakpoints(struct vcpu *v)
 		cpu_write_dr(i, v->dr[i]);
 }
 
-static noinline u32 vmx_enter_extra(struct vcpu *v, struct vmx_vcpu *s)
+/* True: vmx_enter_with_keys(). */
+static inline bool vmx_load_extra(struct vcpu *v, struct vmx_vcpu *s)
 {
-	u32 host_keys = 0, failed;
-
 	if (s->extra & EXTRA_RSP)
 		vmwrite(VMCS_GUEST_RSP, v->page->regs[FERMATA_RSP]);
 	s->extra &= ~EXTRA_RSP;
 	if (s->extra & EXTRA_BREAKPOINTS)
 		vmx_load_breakpoints(v);
-	if (s->extra & EXTRA_KEYS)
-		host_keys = keys_enter(v);
+	return s->extra & EXTRA_KEYS;
+}
+
+static noinline u32 vmx_enter_with_keys(struct vcpu *v, struct vmx_vcpu *s)
+{
+	u32 host = keys_enter(v), failed;
+
 	failed = vmx_enter(v->page->regs, s->launched, &s->host_rsp);
-	if (s->extra & EXTRA_KEYS)
-		keys_leave(v, host_keys);
+	keys_leave(v, host);
 	return failed;
 }
 
@@ -126,10 +129,10 @@ void vmx_run(struct vcpu *v)
 	audit_before_entry(v, dirty);
 	cpu_write_cr2(v->cr2);
 
-	if (likely(!s->extra))
-		failed = vmx_enter(v->page->regs, s->launched, &s->host_rsp);
+	if (unlikely(s->extra) && vmx_load_extra(v, s))
+		failed = vmx_enter_with_keys(v, s);
 	else
-		failed = vmx_enter_extra(v, s);
+		failed = vmx_enter(v->page->regs, s->launched, &s->host_rsp);
 
 	if (unlikely(failed)) {
 		host_restore_breakpoints();
