@@ -485,6 +485,10 @@ struct fermata_state_apic { /* FERMATA_STATE_APIC: the 16-byte-aligned registers
 	__u32 reg[64];	    /* reg[offset >> 4] */
 };
 
+/*
+ * Where guests have protection keys (caps.xcr0 bit 9), PKRU is component 9, where the host's CPUID leaf Dh
+ * has it, and 0 when the header does not name it.
+ */
 #define FERMATA_XSAVE_SIZE 4096
 struct fermata_state_xsave { /* FERMATA_STATE_XSAVE: standard format, FXSAVE layout first */
 	__u8 area[FERMATA_XSAVE_SIZE];
@@ -814,7 +818,7 @@ struct fermata_ring {
  *	E2BIG	FERMATA_MEMORY_LOG_DIRTY, and the slot has more than FERMATA_MAX_LOGGED pages
  *
  * SET_CPUID: what CPUID shows; replaces what was there, by default all of GET_CPUID. What depends on
- * the vCPU (APIC IDs, OSXSAVE, sizes of the XSAVE area) is filled in when the guest asks.
+ * the vCPU (APIC IDs, OSXSAVE, OSPKE, sizes of the XSAVE area) is filled in when the guest asks.
  * Leaf 4000_0001h, which GET_CPUID lacks, may have EAX[3] and EAX[24]: with the first the guest has KVM's
  * paravirtual clock, MSRs 4B564D00h (the date, see FERMATA_CLOCK_DATE) and 4B564D01h; the second says
  * that the flags in its page can be believed.

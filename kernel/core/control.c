@@ -25,7 +25,10 @@ int control_check(const struct vm *vm, u64 cr0, u64 cr4, u64 efer)
 	return 0;
 }
 
-/* SDM 1 13.3: x87 always, XSAVE or not; AVX needs SSE; the three AVX-512 components come together, and need AVX. */
+/*
+ * SDM 1 13.3: x87 always, XSAVE or not; AVX needs SSE; the three AVX-512 components come together, and
+ * need AVX; PKRU needs nothing else.
+ */
 bool control_xcr0_valid(const struct vm *vm, u64 xcr0)
 {
 	u64 avx512 = xcr0 & 0xe0;
@@ -60,7 +63,7 @@ static void set_control(struct vcpu *v, u64 cr0, u64 cr4, u64 efer)
 {
 	/* Bits whose change drops the processor's translations (SDM 3A 4.10.4.1, APM 2 5.5.3). */
 	u64 cr4_flush = ARCH_CR4_PGE | ARCH_CR4_PSE | ARCH_CR4_PAE | ARCH_CR4_PCIDE |
-			ARCH_CR4_SMEP | ARCH_CR4_SMAP | ARCH_CR4_LA57;
+			ARCH_CR4_SMEP | ARCH_CR4_SMAP | ARCH_CR4_PKE | ARCH_CR4_LA57;
 
 	if ((cr0 ^ v->cr0) & ARCH_CR0_PG || (cr4 ^ v->cr4) & cr4_flush ||
 	    (efer ^ v->efer) & (ARCH_EFER_NXE | ARCH_EFER_LMA)) {

@@ -37,12 +37,13 @@
 #define LEAF7_EBX_OURS B(1)
 /*
  * 7.0 ECX: AVX512_VBMI 1, UMIP 2, VBMI2 6, GFNI 8, VAES 9, VPCLMULQDQ 10, VNNI 11, BITALG 12,
- * VPOPCNTDQ 14, LA57 16, RDPID 22, MOVDIRI 27, MOVDIR64B 28. Hidden: PKU 3 (PKRU would have to be
- * exchanged around every access of ours to guest memory), WAITPKG 5, CET 7.
+ * VPOPCNTDQ 14, LA57 16, RDPID 22, MOVDIRI 27, MOVDIR64B 28. PKU 3 where the host itself has set CR4.PKE.
+ * Hidden: WAITPKG 5, CET 7, and OSPKE 4, which follows CR4.
  */
 #define LEAF7_ECX                                                                                  \
 	(B(1) | B(2) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) | B(14) | B(16) | B(22) |        \
 	 B(27) | B(28))
+#define LEAF7_ECX_PKU B(3)
 /* 7.0 EDX: AVX512_4VNNIW 2, 4FMAPS 3, FSRM 4, VP2INTERSECT 8, SERIALIZE 14, AVX512_FP16 23 */
 #define LEAF7_EDX (B(2) | B(3) | B(4) | B(8) | B(14) | B(23))
 /* 7.1 EAX: AVX_VNNI 4, AVX512_BF16 5, FZRM 10, FSRS 11, FSRC 12 */
@@ -143,7 +144,9 @@ static void supported_basic(struct fermata_cpuid *out, u64 xcr0)
 		put(out, 6, 0, 0, MASK(B(2), 0, 0, 0));
 	if (max >= 7) {
 		put_masked(out, 7, 0, FERMATA_CPUID_SUBLEAF,
-			   MASK(0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX), MASK(1, LEAF7_EBX_OURS, 0, 0));
+			   MASK(0, LEAF7_EBX,
+				LEAF7_ECX | (xcr0 & ARCH_XCR0_PKRU ? LEAF7_ECX_PKU : 0), LEAF7_EDX),
+			   MASK(1, LEAF7_EBX_OURS, 0, 0));
 		put_masked(out, 7, 1, FERMATA_CPUID_SUBLEAF, MASK(LEAF7_1_EAX, 0, 0, 0), NONE);
 	}
 	if (max >= 0xb)
@@ -270,6 +273,7 @@ static u64 cr4_from(u32 c1, u32 d1, u32 b7, u32 c7)
 	cr4 |= b7 & B(7) ? ARCH_CR4_SMEP : 0;
 	cr4 |= b7 & B(20) ? ARCH_CR4_SMAP : 0;
 	cr4 |= c7 & B(2) ? ARCH_CR4_UMIP : 0;
+	cr4 |= c7 & B(3) ? ARCH_CR4_PKE : 0;
 	cr4 |= c7 & B(16) ? ARCH_CR4_LA57 : 0;
 	return cr4;
 }
@@ -319,7 +323,7 @@ static u8 *index_of(struct cpuid_table *t, u32 leaf)
 /* Leaves of which cpuid_answer() cannot just hand out the entry. */
 static bool varies(u32 leaf)
 {
-	return leaf == 1 || leaf == 0xb || leaf == 0xd || leaf == 0x8000001e;
+	return leaf == 1 || leaf == 7 || leaf == 0xb || leaf == 0xd || leaf == 0x8000001e;
 }
 
 /* Entries of one leaf are brought together; within a leaf they keep the caller's order. */
@@ -426,6 +430,10 @@ static noinline void answer_in_full(struct vcpu *v)
 			r.ecx |= B(27);
 		if (!apic_enabled(&v->apic)) /* SDM 3A 11.4.3 */
 			r.edx &= ~B(9);
+		break;
+	case 7:
+		if (subleaf == 0 && v->cr4 & ARCH_CR4_PKE)
+			r.ecx |= B(4);
 		break;
 	case 0xb:
 		r.ecx = (r.ecx & ~0xffu) | (subleaf & 0xff);

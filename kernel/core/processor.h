@@ -90,6 +90,20 @@ static inline void cpu_write_dr(u32 number, u64 value)
 	}
 }
 
+/* With CR4.PKE (SDM 2B RDPKRU, WRPKRU). */
+static inline u32 cpu_rdpkru(void)
+{
+	u32 value, zero;
+
+	asm volatile("rdpkru" : "=a"(value), "=d"(zero) : "c"(0));
+	return value;
+}
+
+static inline void cpu_wrpkru(u32 value)
+{
+	asm volatile("wrpkru" : : "a"(value), "c"(0), "d"(0) : "memory");
+}
+
 /* False: there is no number now. */
 static inline bool cpu_rdrand(u64 *value)
 {

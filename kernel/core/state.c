@@ -78,15 +78,42 @@ static int check_events(const struct fermata_state_events *e)
 	return e->mp_state > FERMATA_MP_WAIT_FOR_SIPI ? -EINVAL : 0;
 }
 
+/* The guest's PKRU is not in the thread's area: it changes hands at every turn (core/keys.h). */
+static void put_pkru(const struct vcpu *v, u8 *area)
+{
+	u64 header, value = v->pkru;
+
+	if (!v->vm->pkru_at)
+		return;
+	memcpy(&header, area + 512, sizeof(header));
+	header = value ? header | ARCH_XCR0_PKRU : header & ~ARCH_XCR0_PKRU;
+	memcpy(area + 512, &header, sizeof(header));
+	memcpy(area + v->vm->pkru_at, &value, sizeof(value));
+}
+
+static u32 get_pkru(const struct vcpu *v, const u8 *area)
+{
+	u64 header;
+	u32 value = 0;
+
+	memcpy(&header, area + 512, sizeof(header));
+	if (v->vm->pkru_at && header & ARCH_XCR0_PKRU)
+		memcpy(&value, area + v->vm->pkru_at, sizeof(value));
+	return value;
+}
+
 /* MXCSR's reserved bits and a header that names components the guest cannot have make XRSTOR fault. */
 static int check_xsave(const struct vm *vm, const struct fermata_state_xsave *x)
 {
+	u64 header[8], known = vm->cpuid.xcr0_allowed | 3;
 	u32 mxcsr, i;
-	u64 header[8];
+
+	if (vm->cpuid.cr4_allowed & ARCH_CR4_PKE) /* there without XSAVE, too */
+		known |= ARCH_XCR0_PKRU;
 
 	memcpy(&mxcsr, x->area + 24, sizeof(mxcsr));
 	memcpy(header, x->area + 512, sizeof(header));
-	if (mxcsr & ~0xffffu || header[0] & ~(vm->cpuid.xcr0_allowed | 3))
+	if (mxcsr & ~0xffffu || header[0] & ~known)
 		return -EINVAL;
 	for (i = 1; i < 8; i++)
 		if (header[i])
@@ -142,8 +169,10 @@ int vcpu_get_state(struct vcpu *v, struct fermata_state *state)
 	}
 	if (mask & FERMATA_STATE_APIC)
 		apic_get_state(&v->apic, &state->apic, &clock, now);
-	if (mask & FERMATA_STATE_XSAVE)
+	if (mask & FERMATA_STATE_XSAVE) {
 		memcpy(state->xsave.area, host_xsave_area(v->thread), FERMATA_XSAVE_SIZE);
+		put_pkru(v, state->xsave.area);
+	}
 	return 0;
 }
 
@@ -237,8 +266,10 @@ int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
 		v->nmi_pending = e->nmi_pending;
 		v->mp_state = e->mp_state;
 	}
-	if (mask & FERMATA_STATE_XSAVE)
+	if (mask & FERMATA_STATE_XSAVE) {
 		memcpy(host_xsave_area(v->thread), state->xsave.area, FERMATA_XSAVE_SIZE);
+		v->pkru = get_pkru(v, state->xsave.area);
+	}
 	vcpu_arm_timer(v);
 	return v->backend->set_state(v, state, mask);
 }

@@ -52,6 +52,7 @@ void vcpu_reset(struct vcpu *v, bool init_signal)
 	v->mp_state = FERMATA_MP_RUNNABLE;
 	if (!init_signal) {
 		v->xcr0 = 1;
+		v->pkru = 0;
 		v->pat = ARCH_PAT_RESET;
 		v->misc_enable = 1;
 	}

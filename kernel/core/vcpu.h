@@ -124,6 +124,7 @@ struct vm {
 	u32 vcpu_count;
 	bool shadow; /* shadow paging; constant */
 	bool shadow_audit;
+	u32 pkru_at;   /* where an XSAVE area has it; 0: guests have no protection keys; constant */
 	bool untagged; /* its translations do not survive an entry; constant */
 	u64 *paid; /* by CPU: memory.generation up to which nested flushes are paid; that CPU's */
 };
@@ -183,7 +184,8 @@ struct vcpu {
 
 	/* control registers as the guest sees them; the backend derives what the hardware gets */
 	u64 cr0, cr4, efer, xcr0, pat;
-	u64 cr2; /* where the hardware does not exchange it, and with DIRTY_CR2 */
+	u32 pkru; /* as it was at the last exit */
+	u64 cr2;  /* where the hardware does not exchange it, and with DIRTY_CR2 */
 	u64 dr[4], dr6, dr7;
 	u64 tsc_adjust, tsc_offset, tsc_aux; /* tsc_offset: against the VM's guest TSC */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* What all vCPUs of a guest share: memory, clock, CPUID, and the bus between their APICs. */
+#include "core/processor.h"
 #include "core/vcpu.h"
 
 struct backend_options backend_options;
@@ -32,6 +33,8 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 		goto fail;
 	}
 	cpuid_supported(vm->cpuid_supported, caps->xcr0);
+	if (caps->xcr0 & ARCH_XCR0_PKRU)
+		vm->pkru_at = cpu_cpuid(0xd, 9).ebx; /* SDM 1 13.4 */
 	err = cpuid_set(&vm->cpuid, vm->cpuid_supported, vm->cpuid_supported);
 	if (err)
 		goto fail;

@@ -45,7 +45,7 @@ static long get_cpuid(void __user *arg)
 		return -EINVAL;
 	}
 	memset(cpuid, 0, sizeof(*cpuid));
-	cpuid_supported(cpuid, guest_fpu_mask());
+	cpuid_supported(cpuid, guest_xcr0_offered());
 	err = copy_to_user(arg, cpuid, sizeof(*cpuid)) ? -EFAULT : 0;
 	kfree(cpuid);
 	return err;

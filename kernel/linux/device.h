@@ -53,7 +53,7 @@ void hardware_caps(struct fermata_caps *caps);
 
 /* guest.c */
 int guest_fpu_setup(void);
-u64 guest_fpu_mask(void);
+u64 guest_xcr0_offered(void);
 void guest_l1d_setup(void);
 void guest_fpu_reset(struct host_thread *thread);
 

@@ -26,27 +26,34 @@
 
 /* ---- FPU */
 
-static u64 fpu_mask; /* components exchanged between host and guest */
+static u64 fpu_mask; /* components exchanged between host and guest with the stay */
+static u64 fpu_offered;
 static u64 fpu_host_xcr0;
 static u64 fpu_host_xss; /* constant, as Linux sets it at its start */
 
 /* x87, SSE, AVX, AVX-512: what a guest may enable and XSAVE's standard format holds in our area. */
 #define FPU_GUEST_MASK 0xe7ull
+/*
+ * And PKRU, where the kernel has protection keys in use. Linux keeps it apart, too: kernel_fpu_begin()
+ * and _end() leave the register alone, and a switch to another thread stores it and loads that thread's.
+ */
+#define FPU_PKRU XFEATURE_MASK_PKRU
 
 int guest_fpu_setup(void)
 {
 	u32 eax, ebx, ecx, edx, i;
 
-	if (!boot_cpu_has(X86_FEATURE_OSXSAVE)) {
-		fpu_mask = 0;
+	if (!boot_cpu_has(X86_FEATURE_OSXSAVE))
 		return 0;
-	}
 	fpu_host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 	if (boot_cpu_has(X86_FEATURE_XSAVES))
 		rdmsrl(MSR_IA32_XSS, fpu_host_xss);
 	fpu_mask = fpu_host_xcr0 & FPU_GUEST_MASK;
+	fpu_offered = fpu_mask;
+	if (boot_cpu_has(X86_FEATURE_OSPKE))
+		fpu_offered |= fpu_host_xcr0 & FPU_PKRU;
 	for (i = 2; i < 63; i++) {
-		if (!(fpu_mask & BIT_ULL(i)))
+		if (!(fpu_offered & BIT_ULL(i)))
 			continue;
 		cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
 		if (eax + ebx > FERMATA_XSAVE_SIZE)
@@ -55,9 +62,9 @@ int guest_fpu_setup(void)
 	return 0;
 }
 
-u64 guest_fpu_mask(void)
+u64 guest_xcr0_offered(void)
 {
-	return fpu_mask;
+	return fpu_offered;
 }
 
 static void fpu_load(const struct host_thread *t)

@@ -55,7 +55,7 @@ void hardware_caps(struct fermata_caps *caps)
 	caps->abi = FERMATA_ABI_VERSION;
 	caps->tsc_khz = host_tsc_khz();
 	caps->phys_bits = min_t(u32, boot_cpu_data.x86_phys_bits, 48);
-	caps->xcr0 = guest_fpu_mask();
+	caps->xcr0 = guest_xcr0_offered();
 	caps->max_vcpus = FERMATA_MAX_VCPUS;
 }
 

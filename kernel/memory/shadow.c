@@ -159,9 +159,16 @@ struct fault {
 	bool write;
 	bool changed; /* something was missing, or not as it should be */
 	u32 access;   /* ROLE_*: what the leaf is to allow, before the host has its say */
+	u32 key;
 	const struct guest_walk_path *path;
 	struct radix_leaf host;
 };
+
+static bool key_forbids_writes(const struct guest_paging *paging, u32 key)
+{
+	return paging->cr4 & SHADOW_CR4_PKE && paging->efer & SHADOW_EFER_LMA &&
+	       paging->pkru >> 2 * key & 2;
+}
 
 /*
  * What all levels of the guest's tables allow together. A page that is not dirty is mapped read-only,
@@ -169,11 +176,15 @@ struct fault {
  *
  * Without CR0.WP the supervisor writes to read-only pages. The processor runs with WP, so such a page
  * is the supervisor's alone after the supervisor has written, and the user's again, read-only, after
- * the next access of the user's. With SMEP it must not become executable by that.
+ * the next access of the user's. With SMEP it must not become executable by that. Nor does the supervisor
+ * heed what PKRU says of writes then (SDM 3A 4.6.2), and to the processor, which does, a page of its own
+ * has no key.
  */
-static u32 leaf_access(const struct fault *fault, u32 mode, const struct guest_walk_result *result,
-		       bool user)
+static u32 leaf_access(const struct fault *fault, const struct guest_paging *paging,
+		       const struct guest_walk_result *result, bool user)
 {
+	bool refused = !result->writable || (result->user && key_forbids_writes(paging, fault->key));
+	u32 mode = mode_of(paging);
 	u32 access = 0;
 
 	if (!fault->path->leaf)
@@ -181,7 +192,7 @@ static u32 leaf_access(const struct fault *fault, u32 mode, const struct guest_w
 	access |= result->writable ? ROLE_WRITE : 0;
 	access |= result->user ? ROLE_USER : 0;
 	access |= result->executable ? ROLE_EXEC : 0;
-	if (fault->write && !result->writable && !user) {
+	if (fault->write && !user && refused) {
 		access |= ROLE_WRITE;
 		if (result->user && mode & ROLE_SMEP)
 			access &= ~ROLE_EXEC;
@@ -206,10 +217,11 @@ static struct shadow_page *descend(struct shadow *sh, struct shadow_page *sp, st
 	u64 entry = entry_of_slot(sp, slot), origin = 0, gfn;
 	struct shadow_page *child;
 
-	role = (sp->role & ~(ROLE_LEVEL | ROLE_ACCESS | ROLE_QUADRANT(3))) | (level - 1);
+	role = (sp->role & ~(ROLE_LEVEL | ROLE_ACCESS | ROLE_QUADRANT(3) | ROLE_KEY(15))) |
+	       (level - 1);
 	if (sp->role & ROLE_DIRECT || level <= leaf) {
 		gfn = fault->gpa >> 12 & ~((1ull << 9 * (level - 1)) - 1);
-		role |= ROLE_DIRECT | fault->access;
+		role |= ROLE_DIRECT | fault->access | ROLE_KEY(fault->key);
 		if (!(sp->role & ROLE_DIRECT))
 			origin = fault->path->entry[level].value;
 	} else {
@@ -255,7 +267,7 @@ static void put_leaf(struct shadow *sh, struct shadow_page *sp, struct fault *fa
 		access &= ~ROLE_WRITE;
 	if (!(fault->host.access & RADIX_EXEC)) /* a rule is about it */
 		access &= ~ROLE_EXEC;
-	entry = (fault->host.phys & ~(radix_size(level) - 1)) | shadow_leaf_bits(access);
+	entry = (fault->host.phys & ~(radix_size(level) - 1)) | shadow_leaf_bits(access, fault->key);
 	if (level > 1)
 		entry |= PTE_PS;
 	if (fault->host.access & RADIX_UNCACHED)
@@ -312,7 +324,7 @@ static void bring_neighbours(struct shadow *sh, struct shadow_page *sp, const st
 			access &= ~ROLE_WRITE;
 		if (!(host.access & RADIX_EXEC))
 			access &= ~ROLE_EXEC;
-		entry = (host.phys & PTE_ADDRESS) | shadow_leaf_bits(access);
+		entry = (host.phys & PTE_ADDRESS) | shadow_leaf_bits(access, entry_key(now));
 		if (host.access & RADIX_UNCACHED)
 			entry |= PTE_PCD | PTE_PWT;
 		shadow_set_leaf(sh, sp, i, entry, now);
@@ -420,7 +432,9 @@ static enum shadow_result fault_locked(struct shadow *sh, struct shadow_cpu *cpu
 		cpu->walk.wanted = true;
 		return SHADOW_MEMORY;
 	}
-	fault->access = leaf_access(fault, mode_of(paging), result, user);
+	if (fault->path->leaf)
+		fault->key = entry_key(fault->path->entry[fault->path->leaf].value);
+	fault->access = leaf_access(fault, paging, result, user);
 	return map(sh, cpu, fault, answer);
 }
 
@@ -437,6 +451,7 @@ enum shadow_result shadow_fault(struct guest_memory *memory, struct shadow_cpu *
 		return SHADOW_AGAIN;
 	fault.linear = paging->efer & SHADOW_EFER_LMA ? linear : (u32)linear;
 	fault.changed = false;
+	fault.key = 0;
 	host_lock(&memory->lock);
 	if (sh->free_count >= SHADOW_RESERVE) {
 		result = fault_locked(sh, cpu, paging, &fault, access, answer);

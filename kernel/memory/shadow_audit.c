@@ -47,7 +47,7 @@ static u64 leaf_gfn(const struct shadow_page *sp, u32 slot)
 static void audit_leaf(struct shadow *sh, struct shadow_finding *f, const struct shadow_page *sp,
 		       u32 slot)
 {
-	u32 allowed = sp->role & ROLE_ACCESS;
+	u32 allowed = sp->role & ROLE_ACCESS, key = role_key(sp->role);
 	u64 entry = entry_of_slot(sp, slot), gfn = leaf_gfn(sp, slot), origin = sp->origin[slot];
 	bool trick = !(sp->role & ROLE_WP) && !(entry & PTE_US);
 	struct radix_leaf host;
@@ -60,6 +60,7 @@ static void audit_leaf(struct shadow *sh, struct shadow_finding *f, const struct
 	if (role_level(sp->role) > host.level)
 		found(f, sp, slot, "larger than the host's page");
 	if (!(sp->role & ROLE_DIRECT)) {
+		key = entry_key(origin);
 		allowed &= entry_access(sp->role, origin);
 		if (!(origin & PTE_D) && entry & PTE_RW)
 			found(f, sp, slot, "writable, and the guest's page is not dirty");
@@ -70,6 +71,8 @@ static void audit_leaf(struct shadow *sh, struct shadow_finding *f, const struct
 		found(f, sp, slot, "writable, and the guest's page is not");
 	if (!!(entry & PTE_US) != !!(allowed & ROLE_USER) && !trick)
 		found(f, sp, slot, "user access differs from the guest's");
+	if (entry_key(entry) != (entry & PTE_US ? key : 0))
+		found(f, sp, slot, "another key than the guest's");
 	if (!(entry & PTE_NX) && !(allowed & ROLE_EXEC))
 		found(f, sp, slot, "executable, and the guest's page is not");
 	if (entry & PTE_RW &&
@@ -88,8 +91,12 @@ static void audit_link(struct shadow *sh, struct shadow_finding *f, const struct
 		found(f, sp, slot, "not the page it is on record for");
 		return;
 	}
-	if (child->role & ROLE_DIRECT)
+	if (child->role & ROLE_DIRECT) {
+		if (role_key(child->role) !=
+		    (sp->role & ROLE_DIRECT ? role_key(sp->role) : entry_key(origin)))
+			found(f, sp, slot, "another key than the guest's");
 		return;
+	}
 	if (child->gfn != (origin & PTE_ADDRESS) >> 12)
 		found(f, sp, slot, "another table than the guest's");
 	if ((child->role & ROLE_ACCESS) != (sp->role & ROLE_ACCESS & entry_access(sp->role, origin)))

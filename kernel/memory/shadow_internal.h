@@ -12,6 +12,7 @@
 #define SHADOW_CR4_PAE BIT_ULL(5)
 #define SHADOW_CR4_LA57 BIT_ULL(12)
 #define SHADOW_CR4_SMEP BIT_ULL(20)
+#define SHADOW_CR4_PKE BIT_ULL(22)
 #define SHADOW_EFER_LMA BIT_ULL(10)
 #define SHADOW_EFER_NXE BIT_ULL(11)
 
@@ -23,6 +24,8 @@
 #define PTE_A BIT_ULL(5)
 #define PTE_D BIT_ULL(6)
 #define PTE_PS BIT_ULL(7)
+#define PTE_KEY_SHIFT 59
+#define PTE_KEY (15ull << PTE_KEY_SHIFT) /* of a leaf in long mode */
 #define PTE_NX BIT_ULL(63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
 
@@ -41,6 +44,7 @@
 #define ROLE_WP BIT(13)
 #define ROLE_SMEP BIT(14) /* matters without WP only */
 #define ROLE_NO_1G BIT(15)
+#define ROLE_KEY(n) ((u32)(n) << 16) /* ROLE_DIRECT: of the large page */
 
 enum shadow_kind { SHADOW_UNPAGED, SHADOW_32BIT, SHADOW_PAE, SHADOW_LONG };
 
@@ -52,6 +56,11 @@ static inline enum shadow_kind role_kind(u32 role)
 static inline u8 role_level(u32 role)
 {
 	return role & ROLE_LEVEL;
+}
+
+static inline u32 role_key(u32 role)
+{
+	return role >> 16 & 15;
 }
 
 /* ---- pages */
@@ -153,6 +162,12 @@ static inline u32 slot_of(u64 linear, u8 level)
 	return linear >> (12 + 9 * (level - 1)) & (RADIX_ENTRIES - 1);
 }
 
+/* Bits that an entry without keys has there are 0, ignored, or reserved (SDM 3A 4.4, 4.5). */
+static inline u32 entry_key(u64 entry)
+{
+	return (entry & PTE_KEY) >> PTE_KEY_SHIFT;
+}
+
 /* Bits of the guest's entry that decide access, as ROLE_*. */
 static inline u32 entry_access(u32 role, u64 entry)
 {
@@ -201,7 +216,7 @@ bool shadow_tracked(struct shadow *sh, u64 gfn);
 void shadow_unmap(struct guest_memory *memory, u64 start, u64 end, bool again);
 void shadow_write_protect(struct guest_memory *memory, u64 start, u64 end);
 void shadow_reap(struct guest_memory *memory);
-u64 shadow_leaf_bits(u32 access);
+u64 shadow_leaf_bits(u32 access, u32 key);
 /* A leaf has lost `old`'s write access, and no flush is owed for it. */
 void shadow_note_loose(struct shadow *sh, u64 old, u8 level);
 /*

@@ -140,13 +140,17 @@ void shadow_set_leaf(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 en
 	set_entry(sp, slot, entry, origin);
 }
 
-/* A and D are set from the start: the guest's own are kept by the walk, ours say nothing. */
-u64 shadow_leaf_bits(u32 access)
+/*
+ * A and D are set from the start: the guest's own are kept by the walk, ours say nothing. The key, which
+ * only a user's page has, is for the processor, which runs with the guest's PKRU and CR4.PKE; without PKE
+ * it ignores these bits.
+ */
+u64 shadow_leaf_bits(u32 access, u32 key)
 {
 	u64 bits = PTE_P | PTE_A | PTE_D;
 
 	bits |= access & ROLE_WRITE ? PTE_RW : 0;
-	bits |= access & ROLE_USER ? PTE_US : 0;
+	bits |= access & ROLE_USER ? PTE_US | (u64)key << PTE_KEY_SHIFT : 0;
 	bits |= access & ROLE_EXEC ? 0 : PTE_NX;
 	return bits;
 }

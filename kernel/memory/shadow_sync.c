@@ -31,7 +31,7 @@ static void narrow(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 now)
 	if (!(access & ROLE_WRITE))
 		entry &= ~PTE_RW;
 	if (!(access & ROLE_USER))
-		entry &= ~PTE_US;
+		entry &= ~(PTE_US | PTE_KEY);
 	if (!(access & ROLE_EXEC))
 		entry |= PTE_NX;
 	sp->origin[slot] = now;

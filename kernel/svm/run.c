@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* One turn of the guest, and what goes into it on the way. */
 #include "svm/svm.h"
+#include "core/keys.h"
 #include "core/processor.h"
 
 /* On the CPU that will run v, with preemption off from here until the guest's turn is over. */
@@ -71,6 +72,22 @@ static inline void svm_watch_tpr(struct vcpu *v, struct svm_vcpu *s, u8 tpr)
 	s->vmcb->clean &= ~CLEAN_INTERCEPTS;
 }
 
+/* True: svm_enter_with_keys(). */
+static inline bool svm_load_extra(struct vcpu *v, struct svm_vcpu *s)
+{
+	if (s->extra & EXTRA_BREAKPOINTS)
+		svm_load_breakpoints(v);
+	return s->extra & EXTRA_KEYS;
+}
+
+static noinline void svm_enter_with_keys(struct vcpu *v, struct svm_vcpu *s)
+{
+	u32 host = keys_enter(v);
+
+	svm_enter(v->page->regs, s->vmcb_pa, s->cpu->host_pa);
+	keys_leave(v, host);
+}
+
 void svm_run(struct vcpu *v)
 {
 	struct svm_vcpu *s = v->hw;
@@ -96,12 +113,13 @@ void svm_run(struct vcpu *v)
 	svm_watch_tpr(v, s, tpr);
 	c->rax = page->regs[FERMATA_RAX];
 	c->rsp = page->regs[FERMATA_RSP];
-	if (unlikely(s->dr_loaded))
-		svm_load_breakpoints(v);
 	s->eventinj = c->eventinj;
 	audit_before_entry(v, dirty);
 
-	svm_enter(page->regs, s->vmcb_pa, s->cpu->host_pa);
+	if (unlikely(s->extra) && svm_load_extra(v, s))
+		svm_enter_with_keys(v, s);
+	else
+		svm_enter(page->regs, s->vmcb_pa, s->cpu->host_pa);
 
 	host_restore_breakpoints();
 	page->regs[FERMATA_RAX] = c->rax;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* Between the neutral state and the VMCB. */
 #include "svm/svm.h"
+#include "core/keys.h"
 #include "core/processor.h"
 
 /* CR0 bits that the guest writes without an exit (CR0_SEL_WRITE: APM 2 15.9) */
@@ -136,6 +137,9 @@ void svm_apply(struct vcpu *v)
 			dirty |= DIRTY_INTERCEPTS;
 		c->clean &= ~(CLEAN_CR | CLEAN_INTERCEPTS);
 		svm_code_forget(s);
+		s->extra &= ~EXTRA_KEYS;
+		if (keys_in_reach(v))
+			s->extra |= EXTRA_KEYS;
 	}
 	if (dirty & DIRTY_INTERCEPTS)
 		svm_apply_intercepts(v);
@@ -146,7 +150,9 @@ void svm_apply(struct vcpu *v)
 	if (dirty & DIRTY_DEBUG) {
 		c->dr6 = v->dr6;
 		c->dr7 = v->dr7;
-		s->dr_loaded = v->dr7 & ARCH_DR7_ENABLES;
+		s->extra &= ~EXTRA_BREAKPOINTS;
+		if (v->dr7 & ARCH_DR7_ENABLES)
+			s->extra |= EXTRA_BREAKPOINTS;
 		c->clean &= ~CLEAN_DR;
 	}
 	if (dirty & DIRTY_PAT) {
@@ -205,7 +211,7 @@ void svm_where(struct vcpu *v, struct where *where)
 	where->paging.cr3 = *((struct svm_vcpu *)v->hw)->cr3;
 	where->paging.cr4 = v->cr4;
 	where->paging.efer = v->efer;
-	where->paging.pkru = 0; /* CR4.PKE stays 0 */
+	where->paging.pkru = v->pkru;
 	where->paging.cpl = c->cpl;
 	where->paging.ac = c->rflags & ARCH_RFLAGS_AC;
 	where->paging.no_1g = false;

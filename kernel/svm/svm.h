@@ -42,8 +42,12 @@ struct svm_vcpu {
 	struct guest_code code[SVM_CODE_PAGES]; /* without NRIPS: where instructions exited lately */
 	bool nmi_masked;			/* an NMI was delivered and its IRET has not come */
 	bool tpr_watched; /* writes to CR8 exit because of what the TPR holds back */
-	bool dr_loaded;	  /* the CPU's DR0..DR3 must be the guest's at the next entry */
+	u8 extra;	  /* EXTRA_* */
 };
+
+/* What an entry does besides, for few guests. */
+#define EXTRA_BREAKPOINTS BIT(0) /* the guest's are enabled */
+#define EXTRA_KEYS BIT(1)	 /* PKRU is in its reach */
 
 extern u32 svm_features;
 extern struct svm_cpu *svm_cpus;

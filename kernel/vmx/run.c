@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* One turn of the guest, and what goes into it on the way. */
 #include "vmx/vmx.h"
+#include "core/keys.h"
 #include "core/processor.h"
 
 /* On the CPU that will run v, with preemption off from here until the guest's turn is over. */
@@ -52,19 +53,34 @@ static void vmx_advance(struct vcpu *v, struct vmx_vcpu *s)
 			ARCH_DB | INTERRUPTION_EXCEPTION | INTERRUPTION_VALID);
 }
 
-static void load_extra(struct vcpu *v, struct vmx_vcpu *s)
+static void vmx_load_breakpoints(struct vcpu *v)
 {
 	u32 i;
 
-	if (s->extra & EXTRA_RSP)
-		vmwrite(VMCS_GUEST_RSP, v->page->regs[FERMATA_RSP]);
-	s->extra &= ~EXTRA_RSP;
-	if (!(s->extra & EXTRA_BREAKPOINTS))
-		return;
 	/* The host's enables must not see the guest's addresses. */
 	cpu_write_dr(7, ARCH_DR7_FIXED);
 	for (i = 0; i < 4; i++)
 		cpu_write_dr(i, v->dr[i]);
+}
+
+/* True: vmx_enter_with_keys(). */
+static inline bool vmx_load_extra(struct vcpu *v, struct vmx_vcpu *s)
+{
+	if (s->extra & EXTRA_RSP)
+		vmwrite(VMCS_GUEST_RSP, v->page->regs[FERMATA_RSP]);
+	s->extra &= ~EXTRA_RSP;
+	if (s->extra & EXTRA_BREAKPOINTS)
+		vmx_load_breakpoints(v);
+	return s->extra & EXTRA_KEYS;
+}
+
+static noinline u32 vmx_enter_with_keys(struct vcpu *v, struct vmx_vcpu *s)
+{
+	u32 host = keys_enter(v), failed;
+
+	failed = vmx_enter(v->page->regs, s->launched, &s->host_rsp);
+	keys_leave(v, host);
+	return failed;
 }
 
 /*
@@ -112,12 +128,13 @@ void vmx_run(struct vcpu *v)
 	s->virtual_apic[0x80 / 4] = v->apic.tpr;
 	if (unlikely(v->apic.irr_highest | s->tpr_threshold))
 		vmx_watch_tpr(v, s);
-	if (unlikely(s->extra))
-		load_extra(v, s);
 	audit_before_entry(v, dirty);
 	cpu_write_cr2(v->cr2);
 
-	failed = vmx_enter(v->page->regs, s->launched, &s->host_rsp);
+	if (unlikely(s->extra) && vmx_load_extra(v, s))
+		failed = vmx_enter_with_keys(v, s);
+	else
+		failed = vmx_enter(v->page->regs, s->launched, &s->host_rsp);
 
 	if (unlikely(failed)) {
 		host_restore_breakpoints();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* Between the neutral state and the VMCS. */
 #include "vmx/vmx.h"
+#include "core/keys.h"
 #include "core/processor.h"
 
 #define ACCESS_UNUSABLE BIT(16)
@@ -160,6 +161,7 @@ void vmx_apply_efer(struct vcpu *v)
 
 static void apply_control(struct vcpu *v)
 {
+	struct vmx_vcpu *s = v->hw;
 	u64 fixed = vmx_controls.cr0_fixed0 | (v->shadow ? ARCH_CR0_WP | ARCH_CR0_PG : 0);
 	u32 entry = vmx_controls.entry;
 
@@ -174,6 +176,9 @@ static void apply_control(struct vcpu *v)
 		entry |= ENTRY_IA32E_GUEST;
 	vmwrite(VMCS_ENTRY_CONTROLS, entry);
 	vmx_apply_efer(v);
+	s->extra &= ~EXTRA_KEYS;
+	if (keys_in_reach(v))
+		s->extra |= EXTRA_KEYS;
 	if (!v->shadow && v->cr0 & ARCH_CR0_PG && v->cr4 & ARCH_CR4_PAE &&
 	    !(v->efer & ARCH_EFER_LMA))
 		apply_pdptes(v);
@@ -312,7 +317,7 @@ void vmx_where(struct vcpu *v, struct where *where)
 	where->paging.cr3 = v->shadow ? v->shadow->cr3 : vmread(VMCS_GUEST_CR3);
 	where->paging.cr4 = v->cr4;
 	where->paging.efer = v->efer;
-	where->paging.pkru = 0; /* CR4.PKE stays 0 */
+	where->paging.pkru = v->pkru;
 	where->paging.cpl = vmx_cpl();
 	where->paging.ac = where->rflags & ARCH_RFLAGS_AC;
 	where->paging.no_1g = false;

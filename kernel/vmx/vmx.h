@@ -66,6 +66,7 @@ struct vmx_vcpu {
 /* What an entry does besides, for few guests or few entries. */
 #define EXTRA_RSP BIT(0)	 /* the run page's goes in: it was read from the VMCS, or set */
 #define EXTRA_BREAKPOINTS BIT(1) /* the guest's are enabled */
+#define EXTRA_KEYS BIT(2)	 /* PKRU is in its reach */
 
 struct vmx_msr_entry {
 	u32 index, reserved;

@@ -99,7 +99,6 @@ static void cr4(void)
 		{ BIT(14), "CR4.SMXE does not exist here" },
 		{ BIT(15), "CR4[15] is reserved (SDM 3A 2.5)" },
 		{ BIT(19), "CR4.KL does not exist here" },
-		{ BIT(22), "CR4.PKE without CPUID's PKU" },
 		{ BIT(23), "CR4.CET without CPUID's CET" },
 		{ BIT(24), "CR4.PKS without CPUID's PKS" },
 		{ BIT(31), "CR4[31] is reserved" },
@@ -108,6 +107,12 @@ static void cr4(void)
 	u64 old = read_cr4();
 
 	check_eq(old, 0x620, "CR4 is what the runner set");
+	try_cr4(old | CR4_PKE);
+	if (cpuid(7, 0).c >> 3 & 1)
+		check_no_fault("CR4.PKE with CPUID's PKU");
+	else
+		check_fault(GP, 0, "CR4.PKE without CPUID's PKU: #GP(0)");
+	write_cr4(old);
 	for (u32 i = 0; i < sizeof(illegal) / sizeof(*illegal); i++) {
 		try_cr4(old | illegal[i].bits);
 		check_fault(GP, 0, illegal[i].name);

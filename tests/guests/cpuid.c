@@ -20,7 +20,8 @@ static void hidden(void)
 	      "DTES64, DS-CPL and PDCM are hidden");
 	check(has(one.c, 21) && has(one.c, 24), "x2APIC and TSC-deadline are there");
 	check_eq(one.b >> 24, 0, "the initial APIC ID is the vCPU's");
-	check(!has(seven.c, 3) && !has(seven.c, 4), "PKU and OSPKE are hidden");
+	check(has(seven.c, 3) == has(cpuid(0xd, 0).a, 9), "PKU comes with its state in XSAVE");
+	check(!has(seven.c, 4), "OSPKE is 0 while CR4.PKE is");
 	check(!has(seven.c, 5) && !has(seven.c, 7) && !has(seven.d, 20),
 	      "WAITPKG and CET are hidden");
 	check(!has(seven.b, 2) && !has(seven.b, 12) && !has(seven.b, 14) && !has(seven.b, 25),
@@ -55,7 +56,7 @@ static void unavailable(void)
 	ATTEMPT(".byte 0x0f,0x01,0xfd", : : "c"(0) : "rax", "rdx", "memory");
 	check_fault(UD, 0, "RDPRU: #UD");
 	ATTEMPT(".byte 0x0f,0x01,0xee", : : "c"(0) : "rax", "rdx", "memory");
-	check_fault(UD, 0, "RDPKRU without PKU: #UD");
+	check_fault(UD, 0, "RDPKRU without CR4.PKE: #UD");
 }
 
 static void follows_state(void)
@@ -72,7 +73,7 @@ static void follows_state(void)
 	check(has(cpuid(1, 0).c, 27), "OSXSAVE is 1 while CR4.OSXSAVE is");
 	full = cpuid(0xd, 0).a;
 	check((full & 3) == 3, "x87 and SSE state can be enabled");
-	check(!(full & ~0xe7u), "nothing but x87, SSE, AVX and AVX-512 can be enabled");
+	check(!(full & ~0x2e7u), "nothing but x87, SSE, AVX, AVX-512 and PKRU can be enabled");
 	asm volatile("xsetbv" : : "c"(0), "a"(1), "d"(0));
 	check_eq(cpuid(0xd, 0).b, 576, "XCR0 = 1: the area has 576 bytes (SDM 1 13.4.3)");
 	asm volatile("xsetbv" : : "c"(0), "a"(3), "d"(0));

@@ -4,6 +4,7 @@
  * it ended as the guest's header says. Exit status 1 when anything is not ok. -w: guests that ask whether
  * to go on (CALL_TOLD) do so until the runner receives SIGUSR1. -u: they run without tags.
  */
+#include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,11 +111,23 @@ static void answer(struct processor *p, const struct fermata_bus *bus)
 	die(p, exit->reason, NULL);
 }
 
+/* This thread's PKRU, which guests have one of their own of; 0 where the kernel uses none. */
+static uint32_t own_keys(void)
+{
+	uint32_t a, b, c, d;
+
+	if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(c >> 4 & 1)) /* OSPKE */
+		return 0;
+	asm volatile("rdpkru" : "=a"(a), "=d"(d) : "c"(0));
+	return a;
+}
+
 static void *drive(void *arg)
 {
 	struct processor *p = arg;
 	struct machine *m = p->machine;
 	struct fermata_bus bus = machine_bus(p);
+	uint32_t keys = own_keys();
 
 	atomic_store(&p->tid, (pid_t)syscall(SYS_gettid));
 	while (!p->ended && !atomic_load(&m->stop)) {
@@ -124,6 +137,8 @@ static void *drive(void *arg)
 			answer(p, &bus);
 		else if (err != -EINTR)
 			die(p, ~0u, fermata_error());
+		if (own_keys() != keys)
+			die(p, ~0u, "the guest's PKRU has become the runner's");
 	}
 	if (!p->ended)
 		p->report = fermata_report(p->vcpu);

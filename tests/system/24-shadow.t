@@ -7,8 +7,8 @@
 cd "$(dirname "$0")/../.." || exit 1
 . tests/system/lab.sh
 
-names=(cpuid msr control paging modes memory dirty shrink mmio ports interrupts exceptions debug events fpu)
-untagged=(control paging memory)
+names=(cpuid msr control paging pku modes memory dirty shrink mmio ports interrupts exceptions debug events fpu)
+untagged=(control paging pku memory)
 guests() { # LOG [BOX-SH OPTION...]
 	local log=$1
 	shift

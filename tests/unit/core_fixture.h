@@ -28,6 +28,7 @@ static struct fermata_clock clock_page;
 static u8 *ram;
 static u32 created;
 static __attribute__((unused)) u32 vm_flags; /* FERMATA_VM_*, for make_vm() */
+static u64 vm_xcr0 = 0xe7;		     /* likewise: what the host lets guests enable */
 
 static struct vcpu *const v = &vcpus[0];
 static __attribute__((unused)) u64 *const regs = pages[0].regs;
@@ -62,7 +63,7 @@ static inline void make_vm(void)
 {
 	struct fermata_caps caps = { .tags = 16,
 				     .phys_bits = 40,
-				     .xcr0 = 0xe7,
+				     .xcr0 = vm_xcr0,
 				     .tsc_khz = 1000000,
 				     .nested_levels = BIT(1) | BIT(2) };
 	struct fermata_memory slot = { .size = RAM };

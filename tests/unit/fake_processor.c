@@ -124,6 +124,17 @@ void cpu_write_dr(u32 number, u64 value)
 	fake_processor.dr_writes++;
 }
 
+u32 cpu_rdpkru(void)
+{
+	return fake_processor.pkru;
+}
+
+void cpu_wrpkru(u32 value)
+{
+	fake_processor.pkru = value;
+	fake_processor.pkru_writes++;
+}
+
 bool cpu_rdrand(u64 *value)
 {
 	*value = fake_processor.random;

@@ -195,6 +195,10 @@ static void cr4(void **state)
 	vm.cpuid.cr4_allowed &= ~ARCH_CR4_SMEP;
 	write_cr(4, ARCH_CR4_SMEP);
 	refused();
+	vm.cpuid.cr4_allowed |= ARCH_CR4_PKE;
+	write_cr(4, ARCH_CR4_PKE);
+	accepted();
+	assert_int_equal(flushes(), 1);
 }
 
 /* CLTS and LMSW, decoded from their bytes. */
@@ -395,6 +399,12 @@ static void xsetbv(void **state)
 		assert_int_equal(v->thread->xcr0, 0xe7);
 	}
 	set_xcr0(1, 1);
+	refused();
+	vm.cpuid.xcr0_allowed |= ARCH_XCR0_PKRU; /* needs nothing but x87 */
+	set_xcr0(0, 0x201);
+	assert_int_equal(v->advance, 3);
+	assert_int_equal(v->xcr0, 0x201);
+	set_xcr0(0, 0x200);
 	refused();
 	fake_hw(v)->cpl = 3;
 	set_xcr0(0, 1);

@@ -184,6 +184,37 @@ static void aligned_components(void **state)
 	assert_int_equal(ask(v, 0xd, 1).ebx, 1408 + 1024);
 }
 
+/* PKU and its state in XSAVE come together, where the host has enabled that; OSPKE follows CR4. */
+static void protection_keys(void **state)
+{
+	cpuid_supported(&offer, 0x2e7);
+	assert_true(offered(7, 0)->ecx & BIT32(3));
+	assert_false(offered(7, 0)->ecx & BIT32(4));
+	assert_int_equal(offered(0xd, 0)->eax, 0x2e7);
+	wanted = offer;
+	assert_int_equal(cpuid_set(&vm.cpuid, &wanted, &offer), 0);
+	assert_true(vm.cpuid.cr4_allowed & ARCH_CR4_PKE);
+	assert_int_equal(vm.cpuid.xcr0_allowed, 0x2e7);
+	assert_int_equal(ask(v, 0xd, 9).eax, 8);
+	assert_int_equal(ask(v, 0xd, 9).ebx, 2688);
+	v->xcr0 = 0x201;
+	assert_int_equal(ask(v, 0xd, 0).ebx, 2696);
+	assert_int_equal(ask(v, 0xd, 0).ecx, 2696);
+	assert_int_equal(ask(v, 0xd, 1).ebx, 576 + 8);
+	assert_false(ask(v, 7, 0).ecx & BIT32(4));
+	v->cr4 |= ARCH_CR4_PKE;
+	assert_true(ask(v, 7, 0).ecx & BIT32(4));
+	assert_int_equal(ask(v, 7, 0).ecx & ~BIT32(4), offered(7, 0)->ecx);
+	assert_int_equal(ask(v, 7, 1).ecx, offered(7, 1)->ecx);
+	/* OSPKE is nobody's to promise. */
+	want(7, 0)->ecx |= BIT32(4);
+	assert_int_equal(cpuid_set(&table, &wanted, &offer), -EINVAL);
+	wanted = offer;
+	want(7, 0)->ecx &= ~BIT32(3);
+	assert_int_equal(cpuid_set(&table, &wanted, &offer), 0);
+	assert_int_equal(table.cr4_allowed, vm.cpuid.cr4_allowed & ~ARCH_CR4_PKE);
+}
+
 static void promises(void **state)
 {
 	static const struct {
@@ -328,9 +359,11 @@ static void derived(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CPUID_TEST(hidden),	 CPUID_TEST(what_is_ours), CPUID_TEST(signature),
-		CPUID_TEST(of_the_vcpu), CPUID_TEST(xsave_sizes),  CPUID_TEST(aligned_components),
-		CPUID_TEST(promises),	 CPUID_TEST(malformed),	   CPUID_TEST(order),
+		CPUID_TEST(hidden),	     CPUID_TEST(what_is_ours),
+		CPUID_TEST(signature),	     CPUID_TEST(of_the_vcpu),
+		CPUID_TEST(xsave_sizes),     CPUID_TEST(aligned_components),
+		CPUID_TEST(protection_keys), CPUID_TEST(promises),
+		CPUID_TEST(malformed),	     CPUID_TEST(order),
 		CPUID_TEST(derived),
 	};
 

@@ -114,8 +114,8 @@ static void store(u64 gpa, u64 value, u32 size)
 }
 
 /*
- * ---- the processor: CR0.WP and EFER.NXE are 1, SMEP and SMAP the guest's while it pages, nothing is
- * cached
+ * ---- the processor: CR0.WP and EFER.NXE are 1, SMEP and SMAP the guest's while it pages, PKE and PKRU the
+ * guest's, nothing is cached
  */
 
 static bool processor(u64 linear, u32 access, u64 *phys)
@@ -146,6 +146,12 @@ static bool processor(u64 linear, u32 access, u64 *phys)
 		table = entry & 0xffffffffff000;
 	}
 	assert_true(level <= 2);
+	if (u && paging.efer & EFER_LMA && paging.cr4 & CR4_PKE && !(access & FETCH)) {
+		u32 rights = paging.pkru >> (entry >> 59 & 15) * 2;
+
+		if (rights & 1 || (access & WRITE && rights & 2))
+			return false;
+	}
 	*phys = (entry & 0xffffffffff000) + linear % (1ull << (12 + 9 * (level - 1)));
 	if (user && !u)
 		return false;
@@ -158,28 +164,45 @@ static bool processor(u64 linear, u32 access, u64 *phys)
 
 /* ---- random worlds */
 
+/*
+ * PKRU, which the guest changes without a word to anybody. Without WP, what it forbids to read is not kept
+ * for pages that the supervisor wrote: see docs/paging.md.
+ */
+static void random_keys(void)
+{
+	paging.pkru = (u32)random_u64() & (u32)random_u64();
+	if (!(paging.cr0 & CR0_WP))
+		paging.pkru &= 0xaaaaaaaa;
+}
+
+/* Long mode, nearly always with keys, and tables that mostly lead somewhere, to the user's pages. */
+static bool about_keys;
+
 static u64 random_entry(bool pae)
 {
-	u64 entry =
-		(random_one_in(4) ? 512 + random_below(512) : 1 + random_below(TABLES - 1)) * KIB4;
+	u64 entry = (random_one_in(about_keys ? 12 : 4) ? 512 + random_below(512) :
+							  1 + random_below(TABLES - 1)) *
+		    KIB4;
 
 	entry |= random_below(4096) & 0xf78;
-	entry |= random_one_in(12) ? 0 : 1;
-	entry |= random_one_in(5) ? 0 : 2;
-	entry |= random_one_in(4) ? 0 : 4;
-	if (random_one_in(4)) {
+	entry |= random_one_in(about_keys ? 40 : 12) ? 0 : 1;
+	entry |= random_one_in(about_keys ? 12 : 5) ? 0 : 2;
+	entry |= random_one_in(about_keys ? 20 : 4) ? 0 : 4;
+	if (random_one_in(about_keys ? 8 : 4)) {
 		entry |= 0x80;
 		if (!random_one_in(4))
 			entry = (entry & ~0x3fffe000ull) | (random_one_in(2) ? MIB2 : 0);
 	}
-	if (random_one_in(50))
+	if (random_one_in(about_keys ? 200 : 50))
 		entry += RAM;
 	if (!pae)
 		return entry & 0xffffffff;
-	if (random_one_in(10))
+	if (random_one_in(about_keys ? 40 : 10))
 		entry |= 1ull << 63;
-	if (random_one_in(40))
+	if (random_one_in(about_keys ? 200 : 40))
 		entry |= 1ull << (32 + random_below(20));
+	if (paging.efer & EFER_LMA || random_one_in(40))
+		entry |= (u64)random_below(4) << 59;
 	return entry;
 }
 
@@ -194,7 +217,7 @@ static void random_tables(bool pae)
 
 static void random_mode(void)
 {
-	bool pae = random_one_in(2), lma = pae && random_one_in(2);
+	bool lma = about_keys || random_one_in(4), pae = lma || random_one_in(3);
 
 	memset(&paging, 0, sizeof(paging));
 	paging.cr0 = 1 | (random_one_in(20) && !lma ? 0 : CR0_PG) | (random_one_in(3) ? 0 : CR0_WP);
@@ -203,6 +226,9 @@ static void random_mode(void)
 	/* Without WP, SMAP is not kept for pages that the supervisor wrote: see docs/paging.md. */
 	if (paging.cr0 & CR0_WP && random_one_in(2))
 		paging.cr4 |= CR4_SMAP;
+	if (!random_one_in(about_keys ? 8 : 3))
+		paging.cr4 |= CR4_PKE;
+	random_keys();
 	paging.efer = (lma ? EFER_LMA : 0) | (random_one_in(3) ? 0 : EFER_NXE);
 	paging.no_1g = random_one_in(3);
 	paging.cr3 = (1 + random_below(TABLES - 1)) * KIB4;
@@ -223,7 +249,7 @@ static u64 random_linear(void)
 
 /* What happens at an access until it is done or the guest's fault: compared with the manual's word. */
 struct seen {
-	u32 done, faults, outside, lost, retries;
+	u32 done, faults, keys, outside, lost, retries;
 };
 
 static void probe(u64 linear, u32 access, struct seen *seen)
@@ -271,6 +297,7 @@ static void probe(u64 linear, u32 access, struct seen *seen)
 			assert_true(expected.fault && !expected.err);
 			assert_int_equal(answer.error_code, expected.code);
 			seen->faults++;
+			seen->keys += !!(answer.error_code & PFERR_KEY);
 			break;
 		}
 		if (result == SHADOW_LOST) {
@@ -379,6 +406,8 @@ static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u32 s
 			random_tables(paging.cr4 & CR4_PAE);
 		paging.cpl = random_one_in(2) ? 3 : 0;
 		paging.ac = random_one_in(2);
+		if (random_one_in(4))
+			random_keys();
 		switch (random_below(24)) {
 		case 0:
 			random_mode();
@@ -417,6 +446,8 @@ static void random_guests(u32 optimisations, u32 max_pages, u8 host_level, u32 s
 	/* Neither all faults nor all smooth, or the comparison says little. */
 	assert_true(seen.done > steps / 20);
 	assert_true(seen.faults > steps / 20);
+	if (about_keys)
+		assert_true(seen.keys > steps / 30);
 	assert_true(seen.outside > steps / 2000);
 	assert_true(seen.lost > steps / 2000);
 	assert_true(dirty > steps / 500);
@@ -518,12 +549,23 @@ static void short_of_memory(void **state)
 	stop();
 }
 
+/* Where the guest's large pages are made of small ones, the key is in each, and where they are not. */
+static void protection_keys(void **state)
+{
+	about_keys = true;
+	random_guests(SHADOW_ALL, 0, 1, 20000, 26);
+	random_guests(SHADOW_ALL, 0, 2, 20000, 27);
+	random_guests(0, 40, 2, 10000, 28);
+	about_keys = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(short_of_memory),  cmocka_unit_test(all_optimisations),
 		cmocka_unit_test(large_host_pages), cmocka_unit_test(none_of_them),
 		cmocka_unit_test(each_one_off),	    cmocka_unit_test(few_pages),
+		cmocka_unit_test(protection_keys),
 	};
 
 	return cmocka_run_group_tests_name("shadow", tests, NULL, NULL);

@@ -236,6 +236,65 @@ static void absurd_xsave(void **state)
 		REFUSED(FERMATA_STATE_XSAVE, s.xsave.area[i] = 1);
 }
 
+static void put(u32 at, u64 value)
+{
+	memcpy(s.xsave.area + at, &value, sizeof(value));
+}
+
+static u64 got(u32 at)
+{
+	u64 value;
+
+	get_all(&t);
+	memcpy(&value, t.xsave.area + at, sizeof(value));
+	return value;
+}
+
+/* PKRU is part of XSAVE's area for the caller alone: component 9, in use when it is not 0. */
+static void protection_keys(void **state)
+{
+	struct fermata_cpuid cpuid;
+	u32 i;
+
+	assert_int_equal(got(512) & ARCH_XCR0_PKRU, 0);
+	put(512, 3 | ARCH_XCR0_PKRU);
+	put(2688, 0xffffffff55555554);
+	assert_int_equal(set(FERMATA_STATE_XSAVE), 0);
+	assert_int_equal(v->pkru, 0x55555554);
+	assert_int_equal(got(512), 3 | ARCH_XCR0_PKRU);
+	assert_int_equal(got(2688), 0x55555554);
+	v->pkru = 4; /* the guest has been at it */
+	assert_int_equal(got(2688), 4);
+	v->pkru = 0;
+	assert_int_equal(got(512), 3);
+	assert_int_equal(got(2688), 0);
+	/* What the header does not name is 0. */
+	v->pkru = 4;
+	put(512, 3);
+	assert_int_equal(set(FERMATA_STATE_XSAVE), 0);
+	assert_int_equal(v->pkru, 0);
+	/* INIT leaves it, reset does not. */
+	v->pkru = 5;
+	vcpu_reset(v, true);
+	assert_int_equal(got(2688), 5);
+	vcpu_reset(v, false);
+	assert_int_equal(got(2688), 0);
+	/* With PKU and without XCR0's bit it can still be moved; without both it cannot. */
+	vcpu_destroy(v);
+	created = vm.vcpu_count = 0;
+	cpuid = *vm.cpuid_supported;
+	for (i = 0; i < cpuid.count; i++)
+		if (cpuid.entry[i].leaf == 0xd && !cpuid.entry[i].subleaf)
+			cpuid.entry[i].eax &= ~ARCH_XCR0_PKRU;
+	assert_int_equal(vm_set_cpuid(&vm, &cpuid), 0);
+	put(512, 3 | ARCH_XCR0_PKRU);
+	add_vcpu();
+	assert_int_equal(set(FERMATA_STATE_XSAVE), 0);
+	assert_int_equal(v->pkru, 0x55555554);
+	vm.cpuid.cr4_allowed &= ~ARCH_CR4_PKE;
+	assert_int_equal(set(FERMATA_STATE_XSAVE), -EINVAL);
+}
+
 /* The exit of a vCPU in V86 mode or protected mode has an error code, in real mode there is none. */
 static void error_codes(void **state)
 {
@@ -249,6 +308,14 @@ static void error_codes(void **state)
 	assert_int_equal(v->event.code, 0);
 }
 
+static int begin_with_keys(void **state)
+{
+	vm_xcr0 = 0x2e7;
+	begin(state);
+	vm_xcr0 = 0xe7;
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +327,7 @@ int main(void)
 		STATE_TEST(absurd_control),
 		STATE_TEST(absurd_rest),
 		STATE_TEST(absurd_xsave),
+		cmocka_unit_test_setup_teardown(protection_keys, begin_with_keys, done),
 		STATE_TEST(error_codes),
 	};
 

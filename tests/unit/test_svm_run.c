@@ -183,6 +183,59 @@ static void breakpoints(void **state)
 	assert_int_equal(fake_processor.dr_writes, i);
 }
 
+static u32 keys_seen;
+
+static void changes_keys(u64 *regs)
+{
+	keys_seen = fake_processor.pkru;
+	fake_processor.pkru = 0x20;
+}
+
+/* PKRU is the guest's for its turn, and written where the two differ. */
+static void protection_keys(void **state)
+{
+	static const u64 reaching[] = { ARCH_CR4_PKE, ARCH_CR4_OSXSAVE,
+					ARCH_CR4_PKE | ARCH_CR4_OSXSAVE };
+	struct where where;
+	u32 i;
+
+	guest = changes_keys;
+	vm.pkru_at = 2688;
+	for (i = 0; i < ARRAY_SIZE(reaching); i++) {
+		v->cr4 = reaching[i];
+		v->dirty |= DIRTY_CONTROL;
+		v->pkru = 0x10;
+		fake_processor.pkru = 0x55555554;
+		fake_processor.pkru_writes = 0;
+		turn();
+		assert_int_equal(keys_seen, 0x10);
+		assert_int_equal(v->pkru, 0x20);
+		assert_int_equal(fake_processor.pkru, 0x55555554);
+		assert_int_equal(fake_processor.pkru_writes, 2);
+		svm_where(v, &where);
+		assert_int_equal(where.paging.pkru, 0x20);
+	}
+	fake_processor.pkru = 0x20; /* all alike */
+	turn();
+	assert_int_equal(keys_seen, 0x20);
+	assert_int_equal(fake_processor.pkru_writes, 2);
+	/* Out of the guest's reach it keeps what it had. */
+	v->cr4 = 0;
+	v->dirty |= DIRTY_CONTROL;
+	guest = NULL;
+	fake_processor.pkru = 0x55555554;
+	turn();
+	assert_int_equal(v->pkru, 0x20);
+	assert_int_equal(fake_processor.pkru_writes, 2);
+	/* The host uses no keys, and has no such instructions. */
+	vm.pkru_at = 0;
+	v->cr4 = ARCH_CR4_OSXSAVE;
+	v->dirty |= DIRTY_CONTROL;
+	turn();
+	assert_int_equal(v->pkru, 0x20);
+	assert_int_equal(fake_processor.pkru_writes, 2);
+}
+
 static void can_take(void **state)
 {
 	u32 row;
@@ -411,21 +464,14 @@ static void detect(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RUN_TEST(registers),
-		RUN_TEST(what_the_hardware_gets),
-		RUN_TEST(clean_bits),
-		RUN_TEST(step),
-		RUN_TEST(single_step),
-		RUN_TEST(task_priority),
-		RUN_TEST(breakpoints),
-		RUN_TEST(can_take),
-		RUN_TEST(inject),
-		RUN_TEST(window),
-		RUN_TEST(tags),
-		RUN_TEST(detect),
-		RUN_TEST(flush_by_asid),
-		RUN_TEST(untagged),
-		RUN_TEST(untagged_shares_its_asid),
+		RUN_TEST(registers),   RUN_TEST(what_the_hardware_gets),
+		RUN_TEST(clean_bits),  RUN_TEST(step),
+		RUN_TEST(single_step), RUN_TEST(task_priority),
+		RUN_TEST(breakpoints), RUN_TEST(protection_keys),
+		RUN_TEST(can_take),    RUN_TEST(inject),
+		RUN_TEST(window),      RUN_TEST(tags),
+		RUN_TEST(detect),      RUN_TEST(flush_by_asid),
+		RUN_TEST(untagged),    RUN_TEST(untagged_shares_its_asid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

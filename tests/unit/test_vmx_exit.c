@@ -279,6 +279,68 @@ static void breakpoints(void **state)
 	assert_int_equal(fake_processor.dr_writes, 0);
 }
 
+static u32 keys_seen;
+
+static void changes_keys(u64 *regs)
+{
+	exits(regs);
+	keys_seen = fake_processor.pkru;
+	fake_processor.pkru = 0x20;
+}
+
+/* PKRU is the guest's for its turn, and written where the two differ. */
+static void protection_keys(void **state)
+{
+	static const u64 reaching[] = { ARCH_CR4_PKE, ARCH_CR4_OSXSAVE,
+					ARCH_CR4_PKE | ARCH_CR4_OSXSAVE };
+	struct where where;
+	u32 i;
+
+	guest = changes_keys;
+	vm.pkru_at = 2688;
+	for (i = 0; i < ARRAY_SIZE(reaching); i++) {
+		v->cr4 = reaching[i];
+		v->dirty |= DIRTY_CONTROL;
+		v->pkru = 0x10;
+		fake_processor.pkru = 0x55555554;
+		fake_processor.pkru_writes = 0;
+		vmx_run(v);
+		assert_int_equal(keys_seen, 0x10);
+		assert_int_equal(v->pkru, 0x20);
+		assert_int_equal(fake_processor.pkru, 0x55555554);
+		assert_int_equal(fake_processor.pkru_writes, 2);
+		vmx_where(v, &where);
+		assert_int_equal(where.paging.pkru, 0x20);
+	}
+	fake_processor.pkru = 0x20; /* all alike */
+	vmx_run(v);
+	assert_int_equal(keys_seen, 0x20);
+	assert_int_equal(fake_processor.pkru_writes, 2);
+	/* An entry that fails brings the host's back, too. */
+	v->pkru = 0x30;
+	guest = exits;
+	entry_fails = 1;
+	vmx_run(v);
+	entry_fails = 0;
+	assert_int_equal(v->pkru, 0x30);
+	assert_int_equal(fake_processor.pkru, 0x20);
+	/* Out of the guest's reach it keeps what it had. */
+	v->cr4 = 0;
+	v->dirty |= DIRTY_CONTROL;
+	fake_processor.pkru = 0x55555554;
+	fake_processor.pkru_writes = 0;
+	vmx_run(v);
+	assert_int_equal(v->pkru, 0x30);
+	assert_int_equal(fake_processor.pkru_writes, 0);
+	/* The host uses no keys, and has no such instructions. */
+	vm.pkru_at = 0;
+	v->cr4 = ARCH_CR4_OSXSAVE;
+	v->dirty |= DIRTY_CONTROL;
+	vmx_run(v);
+	assert_int_equal(v->pkru, 0x30);
+	assert_int_equal(fake_processor.pkru_writes, 0);
+}
+
 /* Below the threshold the guest's write to CR8 exits. */
 static void tpr_threshold(void **state)
 {
@@ -343,11 +405,12 @@ static void unknown_reasons(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		VMX_TEST(cpuid_cost),	  VMX_TEST(hypercall_cost), VMX_TEST(rdtsc_cost),
-		VMX_TEST(msr_cost),	  VMX_TEST(port_cost),	    VMX_TEST(fault_cost),
-		VMX_TEST(interrupt_cost), VMX_TEST(injection_cost), VMX_TEST(goes_on),
-		VMX_TEST(by_hand),	  VMX_TEST(breakpoints),    VMX_TEST(tpr_threshold),
-		VMX_TEST(refusals),	  VMX_TEST(switched_off),   VMX_TEST(unknown_reasons),
+		VMX_TEST(cpuid_cost),	   VMX_TEST(hypercall_cost), VMX_TEST(rdtsc_cost),
+		VMX_TEST(msr_cost),	   VMX_TEST(port_cost),	     VMX_TEST(fault_cost),
+		VMX_TEST(interrupt_cost),  VMX_TEST(injection_cost), VMX_TEST(goes_on),
+		VMX_TEST(by_hand),	   VMX_TEST(breakpoints),    VMX_TEST(tpr_threshold),
+		VMX_TEST(protection_keys), VMX_TEST(refusals),	     VMX_TEST(switched_off),
+		VMX_TEST(unknown_reasons),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

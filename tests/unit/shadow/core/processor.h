@@ -31,6 +31,7 @@ struct fake_processor {
 		u64 value;
 	} msr[FAKE_MSRS]; /* written so far, or set by the test */
 	u32 msrs;
+	u32 pkru, pkru_writes;
 	u64 random; /* what RDRAND and RDSEED give; 0: nothing */
 	u32 msr_writes, dr_writes, machine_checks, nmis;
 	struct fake_invalidation invalidation[FAKE_INVALIDATIONS];
@@ -52,6 +53,8 @@ void cpu_write_cr2(u64 value);
 u64 cpu_cr3(void);
 u64 cpu_cr4(void);
 void cpu_write_dr(u32 number, u64 value);
+u32 cpu_rdpkru(void);
+void cpu_wrpkru(u32 value);
 bool cpu_rdrand(u64 *value);
 bool cpu_rdseed(u64 *value);
 void cpu_machine_check(void);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * PKRU, which neither VMRUN nor VM entry exchanges. It is the guest's for the length of a turn only: what
+ * is done for the guest between two turns reads its memory at user addresses, and those are the owner's
+ * keys' to guard, not the guest's.
+ */
+#ifndef CORE_KEYS_H
+#define CORE_KEYS_H
+
+#include "core/processor.h"
+#include "core/vcpu.h"
+
+/*
+ * Can the guest come at PKRU: by RDPKRU and WRPKRU, which need CR4.PKE, or by XSAVE and XRSTOR, which
+ * need XCR0's bit alone? QEMU 7.2 lets it set that without an exit, so OSXSAVE decides.
+ */
+static inline bool keys_in_reach(const struct vcpu *v)
+{
+	return v->vm->pkru_at && v->cr4 & (ARCH_CR4_PKE | ARCH_CR4_OSXSAVE);
+}
+
+/* Before and after a turn, interrupts off. Writing it is slow, and most values are alike. */
+static inline u32 keys_enter(const struct vcpu *v)
+{
+	u32 host = cpu_rdpkru();
+
+	if (host != v->pkru)
+		cpu_wrpkru(v->pkru);
+	return host;
+}
+
+static inline void keys_leave(struct vcpu *v, u32 host)
+{
+	v->pkru = cpu_rdpkru();
+	if (host != v->pkru)
+		cpu_wrpkru(host);
+}
+
+#endif
