@@ -65,6 +65,7 @@ static void set_control(struct vcpu *v, u64 cr0, u64 cr4, u64 efer)
 	if ((cr0 ^ v->cr0) & ARCH_CR0_PG || (cr4 ^ v->cr4) & cr4_flush ||
 	    (efer ^ v->efer) & (ARCH_EFER_NXE | ARCH_EFER_LMA)) {
 		vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_CONTROL);
+		events_space_changed(v);
 		if (v->shadow)
 			paging_changed(v);
 	}
@@ -135,6 +136,7 @@ static enum verdict set_cr3(struct vcpu *v, u64 value)
 		value &= ~BIT_ULL(63);
 	if (v->efer & ARCH_EFER_LMA && value >> v->vm->cpuid.phys_bits)
 		return refuse(v);
+	events_space_changed(v);
 	if (v->shadow)
 		return paging_set_cr3(v, value);
 	v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);

@@ -226,6 +226,7 @@ static enum verdict fault(struct vcpu *v, bool inside)
 		x->fault.gpa = answer.gpa;
 		x->fault.access = answer.access;
 		x->fault.table = false;
+		x->fault.linear_known = true;
 		return LEAVE_FOR_HOST;
 	case SHADOW_LOST:
 		x->kind = EXIT_NESTED_FAULT;

@@ -70,6 +70,8 @@ int vm_set_memory(struct vm *vm, const struct fermata_memory *change)
 	int err = guest_memory_set_slot(&vm->memory, change, &owed);
 
 	vm_flush(vm, &owed, FERMATA_CAUSE_SLOT);
+	if (!err && READ_ONCE(vm->events.frames)) /* there may be tables now where nothing was */
+		linear_edited(vm);
 	return err;
 }
 

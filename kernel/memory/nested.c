@@ -180,6 +180,21 @@ static void unmap_frames(struct guest_memory *memory, u64 first, u64 last, u8 le
 	flush_merge(owed, &part);
 }
 
+/*
+ * Single frames of `a` that are watched otherwise in `b`. They come and go while the guest runs: around one
+ * that is watched no more the leaves stay small.
+ */
+static void unmap_changed(struct guest_memory *memory, const struct watches *a,
+			  const struct watches *b, struct flush *owed)
+{
+	for (u32 i = 0; a && i < a->frames; i++) {
+		u64 frame = a->frame[i].frame;
+
+		if (watches_frame(b, frame) != a->frame[i].access)
+			unmap_frames(memory, frame, frame, 1, owed);
+	}
+}
+
 const struct watches *guest_memory_watch(struct guest_memory *memory, const struct watches *next,
 					 struct flush *owed)
 {
@@ -197,6 +212,11 @@ const struct watches *guest_memory_watch(struct guest_memory *memory, const stru
 		if (!watches_has(next, &old->at[i]))
 			unmap_frames(memory, old->at[i].first, old->at[i].last,
 				     memory->radix.max_leaf > 1 ? 2 : 1, &flush);
+	unmap_changed(memory, next, old, &flush);
+	unmap_changed(memory, old, next, &flush);
+	/* What was unmapped before, somebody may still use until that flush is paid. */
+	if (memory->flushing)
+		flush.kinds |= FLUSH_NESTED;
 	*owed = guest_memory_owe(memory, flush);
 	host_unlock(&memory->lock);
 	return old;
