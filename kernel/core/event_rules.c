@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* The table of rules: what may stand in it, how it changes, and what vCPUs make of it. */
-#include "core/vcpu.h"
+#include "core/paging.h"
 
 #define F(name) BIT(FERMATA_FILTER_##name)
 #define F_ALWAYS (F(CPL) | F(CR3) | F(RIP))
@@ -207,6 +207,11 @@ int events_add(struct vm *vm, struct fermata_rule *spec)
 		return err;
 	if (old && old->count == FERMATA_MAX_RULES)
 		return -ENOSPC;
+	if (linear_rule(spec) && vm->backend->set_paging) {
+		err = paging_prepare(vm);
+		if (err)
+			return err;
+	}
 	table = host_alloc(sizeof(*table));
 	rule = host_alloc(sizeof(*rule));
 	if (!table || !rule) {

@@ -8,6 +8,7 @@
  * requests the next one of all vCPUs before they may enter the guest again.
  */
 #include "core/exits.h"
+#include "core/paging.h"
 
 /* Pages of all rules together, a table each on every level, and a root. */
 #define NEEDS_MAX (FERMATA_MAX_GVA_PAGES_ALL * RADIX_LEVELS_MAX + 1)
@@ -217,6 +218,10 @@ bool linear_requested(struct vcpu *v)
 	host_clear_bit(REQUEST_LINEAR, &v->requests);
 	if (!l && !v->events.linear)
 		return true;
+	if (unlikely(paging_unsuited(v))) {
+		host_set_bit(REQUEST_LINEAR, &v->requests);
+		return false;
+	}
 	host_full_barrier(); /* what was edited before the request that was cleared is seen by the walks */
 	edits = READ_ONCE(v->vm->events.edits);
 	if (l && !translate(v, l) && take(v, l, edits))
@@ -230,8 +235,10 @@ bool linear_requested(struct vcpu *v)
 int linear_outside(struct vcpu *v)
 {
 	struct vcpu_linear *l = v->events.linear_state;
-	int err;
+	int err = paging_unsuited(v) ? paging_change_over(v) : 0;
 
+	if (err)
+		return err;
 	if (!l) {
 		l = v->events.linear_state = host_alloc(sizeof(*l));
 		if (!l)

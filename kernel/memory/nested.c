@@ -222,6 +222,17 @@ const struct watches *guest_memory_watch(struct guest_memory *memory, const stru
 	return old;
 }
 
+void guest_memory_limit_leaves(struct guest_memory *memory, u8 level, struct flush *owed)
+{
+	*owed = (struct flush){ 0 };
+	host_lock(&memory->lock);
+	if (memory->radix.max_leaf > level) {
+		memory->radix.max_leaf = level;
+		*owed = guest_memory_owe(memory, unmap(memory, 0, 1ull << memory->phys_bits));
+	}
+	host_unlock(&memory->lock);
+}
+
 bool guest_memory_open(struct guest_memory *memory, u64 gpa, u32 access)
 {
 	u32 needed = watch_needed(memory->radix.format, access), i;

@@ -92,6 +92,9 @@ u32 guest_memory_allows(struct guest_memory *memory, u64 gpa);
 bool guest_memory_open(struct guest_memory *memory, u64 gpa, u32 access);
 struct flush guest_memory_close(struct guest_memory *memory);
 
+/* No leaf is larger than that from now on. What was, goes. */
+void guest_memory_limit_leaves(struct guest_memory *memory, u8 level, struct flush *owed);
+
 /* The host is about to change, and has changed, its mapping of [user_start, user_end). No sleeping. */
 struct flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_start,
 					   u64 user_end);
