@@ -225,8 +225,10 @@ int events_add(struct vm *vm, struct fermata_rule *spec)
 	rule->spec = *spec;
 	table->rule[table->count++] = rule;
 	publish(vm, table);
-	if (linear_rule(spec)) /* each vCPU closes what it needs before it runs the guest again */
+	if (linear_rule(spec)) { /* each vCPU closes what it needs before it runs the guest again */
+		linear_edited(vm);
 		watch_fetch(vm, NULL);
+	}
 	if (!watch_event(spec->event))
 		return 0;
 	err = watch_update(vm);
@@ -256,6 +258,8 @@ int events_remove(struct vm *vm, u32 id)
 				table->rule[table->count++] = old->rule[i];
 	}
 	publish(vm, table);
+	if (linear_rule(&gone->spec))
+		linear_edited(vm);
 	if (watch_event(gone->spec.event)) /* without memory for it pages stay closed for nothing */
 		watch_update(vm);
 	host_free(gone);

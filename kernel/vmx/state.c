@@ -196,7 +196,7 @@ static void apply_root(struct vcpu *v)
 
 	if (v->shadow)
 		return;
-	/* With it each read of a guest's table is a write (SDM 3C 29.3.3.2): where tables are closed, it faults. */
+	/* With it each read of a guest's table is a write (SDM 3C 29.3.5): where tables are closed, it faults. */
 	if (vmx_controls.ept_vpid & EPT_CAP_ACCESSED_DIRTY && !v->events.linear)
 		eptp |= EPTP_ACCESSED_DIRTY;
 	if (eptp == s->eptp)
