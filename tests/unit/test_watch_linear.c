@@ -452,10 +452,10 @@ static void frames(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		LINEAR_TEST(on_the_way), LINEAR_TEST(ends),	      LINEAR_TEST(modes),
-		LINEAR_TEST(bounds),	 LINEAR_TEST(edited),	      LINEAR_TEST(edited_for_others),
-		LINEAR_TEST(spaces),	 LINEAR_TEST(many_spaces),    LINEAR_TEST(two_processors),
-		LINEAR_TEST(asked),	 LINEAR_TEST(absent),	      LINEAR_TEST(no_memory),
+		LINEAR_TEST(on_the_way), LINEAR_TEST(ends),	   LINEAR_TEST(modes),
+		LINEAR_TEST(bounds),	 LINEAR_TEST(edited),	   LINEAR_TEST(edited_for_others),
+		LINEAR_TEST(spaces),	 LINEAR_TEST(many_spaces), LINEAR_TEST(two_processors),
+		LINEAR_TEST(asked),	 LINEAR_TEST(absent),	   LINEAR_TEST(no_memory),
 		LINEAR_TEST(frames),
 	};
 
