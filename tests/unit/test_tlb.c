@@ -35,6 +35,7 @@ enum {
 	SVM_NESTED_SLOTS,
 	SVM_SHADOW_SLOTS,
 	SVM_INVLPG,
+	SVM_CHANGING,
 };
 
 static const struct config configs[] = {
@@ -69,6 +70,7 @@ static const struct config configs[] = {
 			 .svm_features = SVM_NEW,
 			 .shadow_vms = 1,
 			 .leaves = true },
+	[SVM_CHANGING] = { .vms = 2, .vcpus = 2, .svm_features = SVM_NEW, .changing_vms = 3 },
 };
 
 static const char *const names[] = {
@@ -82,6 +84,7 @@ static const char *const names[] = {
 	"AMD-V, nested, slots come and go",
 	"AMD-V, shadow, slots come and go",
 	"AMD-V, shadow, leaves edited",
+	"AMD-V, from nested to shadow and back",
 };
 
 static u64 number(const char *name, u64 otherwise)
@@ -111,6 +114,7 @@ static void unharmed(void **state)
 			fail_msg("%s, seed %llu: %s", names[i], config.seed, o.why);
 		assert_int_equal(o.leaks, 0);
 		assert_true(o.accesses >= config.steps && o.stale && o.flushes);
+		assert_true(!config.changing_vms || o.changes > 5);
 	}
 }
 
