@@ -228,6 +228,7 @@ int events_add(struct vm *vm, struct fermata_rule *spec)
 	if (linear_rule(spec)) { /* each vCPU closes what it needs before it runs the guest again */
 		linear_edited(vm);
 		watch_fetch(vm, NULL);
+		paging_switch(vm, true);
 	}
 	if (!watch_event(spec->event))
 		return 0;
@@ -258,8 +259,13 @@ int events_remove(struct vm *vm, u32 id)
 				table->rule[table->count++] = old->rule[i];
 	}
 	publish(vm, table);
-	if (linear_rule(&gone->spec))
+	if (linear_rule(&gone->spec)) {
 		linear_edited(vm);
+		if (!table || !table->linear) {
+			watch_fetch(vm, NULL);
+			paging_switch(vm, false);
+		}
+	}
 	if (watch_event(gone->spec.event)) /* without memory for it pages stay closed for nothing */
 		watch_update(vm);
 	host_free(gone);

@@ -402,6 +402,20 @@ int paging_prepare(struct vm *vm)
 	return shadow_init(&vm->memory, SHADOW_ALL, 0);
 }
 
+void paging_switch(struct vm *vm, bool shadowed)
+{
+	struct flush owed;
+
+	if (!vm->backend->set_paging || vm->shadow || vm->events.shadowed == shadowed)
+		return;
+	if (shadowed) { /* what is left of the last time has not followed the guest's tables since */
+		shadow_forget_all(&vm->memory, &owed);
+		vm_flush(vm, &owed, FERMATA_CAUSE_SHADOW);
+	}
+	host_full_barrier();
+	WRITE_ONCE(vm->events.shadowed, shadowed);
+}
+
 /* Nothing of an exit is left to be done: the guest is between two instructions. */
 int paging_change_over(struct vcpu *v)
 {
@@ -409,6 +423,8 @@ int paging_change_over(struct vcpu *v)
 	bool to_shadow = !v->shadow;
 	int err;
 
+	if (READ_ONCE(v->vm->events.shadowed) != to_shadow)
+		return 0;
 	v->backend->get_state(v, state, FERMATA_STATE_CONTROL);
 	if (to_shadow) {
 		err = paging_init(v);

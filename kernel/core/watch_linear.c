@@ -237,7 +237,7 @@ int linear_outside(struct vcpu *v)
 	struct vcpu_linear *l = v->events.linear_state;
 	int err = paging_unsuited(v) ? paging_change_over(v) : 0;
 
-	if (err)
+	if (err || paging_unsuited(v)) /* not yet: again */
 		return err;
 	if (!l) {
 		l = v->events.linear_state = host_alloc(sizeof(*l));

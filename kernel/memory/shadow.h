@@ -122,6 +122,9 @@ bool shadow_invlpg(struct guest_memory *memory, struct shadow_cpu *cpu, u64 line
 /* Pages for the next faults, from the host or from shadows not used of late. Sleeps. -ENOMEM. */
 int shadow_refill(struct guest_memory *memory, struct flush *owed);
 
+/* As if there had been nothing yet: nobody has written to the guest's tables under its eyes. */
+void shadow_forget_all(struct guest_memory *memory, struct flush *owed);
+
 struct shadow_finding {
 	u32 count; /* entries that differ; the rest tells of the first */
 	u32 role, slot;

@@ -316,3 +316,11 @@ void shadow_unmap(struct guest_memory *memory, u64 start, u64 end)
 		forget_at(sh, phys & ~(radix_size(2) - 1), true);
 	}
 }
+
+void shadow_forget_all(struct guest_memory *memory, struct flush *owed)
+{
+	host_lock(&memory->lock);
+	unmap_all(shadow_of(memory));
+	*owed = guest_memory_owe(memory, (struct flush){ .kinds = FLUSH_LINEAR });
+	host_unlock(&memory->lock);
+}
