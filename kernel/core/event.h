@@ -35,7 +35,7 @@ struct vm_events {
 	struct linear_frames *frames; /* lock; NULL: there has been no rule about linear addresses */
 	u32 frame_count;	      /* lock to write */
 	bool closing;		      /* lock: some of the frames are not closed in force yet */
-	bool shadowed; /* vCPUs are to be under shadow paging: paging_switch() */
+	bool shadowed;		      /* vCPUs are to be under shadow paging: paging_switch() */
 	u64 edits; /* how often translations of linear addresses have grown old */
 };
 
