@@ -6,7 +6,7 @@
 	"EVENT:   rdtsc rdtscp rdpmc rdpru cpuid rdmsr wrmsr in out mov-to-cr mov-from-cr mov-to-dr\n"        \
 	"         mov-from-dr clts lmsw hlt pause monitor mwait invlpg invpcid wbinvd xsetbv rdrand\n"        \
 	"         rdseed sgdt sidt sldt str lgdt lidt lldt ltr exception hypercall cr3-switch syscall\n"      \
-	"         read write exec: of memory, gpa=A..B\n"                                                     \
+	"         read write exec: of memory, gpa=A..B, or gva=A..B wherever that leads\n"                    \
 	"FILTER:  a number or A..B: leaf= (cpuid) msr= port= cr= dr= xcr= counter= vector= nr= (syscall,\n"   \
 	"         hypercall) value= gpa= gva= cpl= cr3= rip=; the first N hits: first=N; one in N: every=N\n" \
 	"ACTION:  count (the default), log, stop, skip, set REGISTER=VALUE, inject VECTOR[:CODE]\n"

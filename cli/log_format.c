@@ -57,8 +57,12 @@ static const char *number_name(struct json_object *record)
 static void title(struct json_object *record, char *out, size_t size)
 {
 	const char *number = number_name(record);
+	struct json_object *linear;
 
-	if (number)
+	if (number && json_object_object_get_ex(record, "gva", &linear))
+		snprintf(out, size, "%s %s=%s gva=%s", text_of(record, "event"), number,
+			 text_of(record, number), text_of(record, "gva"));
+	else if (number)
 		snprintf(out, size, "%s %s=%s", text_of(record, "event"), number,
 			 text_of(record, number));
 	else

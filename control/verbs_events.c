@@ -146,6 +146,8 @@ static struct json_object *about_record(const struct control_guest *guest,
 	add_string(one, "event", fermata_event_name(r->event) ?: "unknown");
 	if (number)
 		add_hex(one, number, r->number);
+	if (r->event >= FERMATA_ON_READ && r->event <= FERMATA_ON_EXEC && r->linear != UINT64_MAX)
+		add_hex(one, "gva", r->linear);
 	add_hex(one, "value", r->value);
 	add_hex(one, "old", r->old);
 	add_hex(one, "code", r->code);

@@ -25,6 +25,11 @@ static int refused(const fermata_vm *vm, const struct fermata_rule *rule, int er
 	case ENOSPC:
 		return fermata_fail(err, "there are %u rules already: remove one first",
 				    FERMATA_MAX_RULES);
+	case E2BIG:
+		return fermata_fail(err,
+				    "rules with gva= and without gpa= can be about %u pages, all of"
+				    " them about %u: remove one first, or give gpa=",
+				    FERMATA_MAX_GVA_PAGES, FERMATA_MAX_GVA_PAGES_ALL);
 	case EINVAL:
 		return fermata_fail(err, "no such rule about %s: see struct fermata_rule",
 				    name ? name : "an unknown event");

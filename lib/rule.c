@@ -130,7 +130,8 @@ const char *fermata_event_number_name(unsigned event)
 
 struct parser {
 	const char *text;
-	unsigned at, length; /* the word in hand; behind it: the next */
+	unsigned at, length;	  /* the word in hand; behind it: the next */
+	unsigned gva, gva_length; /* the word that said gva= */
 	struct fermata_span *wrong;
 };
 
@@ -236,6 +237,10 @@ static int take_filter(struct parser *p, struct fermata_rule *rule, unsigned fil
 	err = parse_range(p, key + 1, name, &rule->range[filter]);
 	if (!err)
 		rule->filters |= 1u << filter;
+	if (filter == FERMATA_FILTER_GVA) {
+		p->gva = p->at;
+		p->gva_length = p->length;
+	}
 	if (!err && filter == FERMATA_FILTER_CR3) {
 		rule->range[filter].first &= ~0xfffull;
 		rule->range[filter].last &= ~0xfffull;
@@ -427,6 +432,23 @@ static int parse_action(struct parser *p, struct fermata_rule *rule)
 	return err ?: check_actions(p, rule);
 }
 
+/* A rule about memory says which: gpa=, or gva= alone, whose pages are looked up again and again. */
+static int check_memory(struct parser *p, const struct fermata_rule *rule)
+{
+	const struct fermata_range *gva = &rule->range[FERMATA_FILTER_GVA];
+
+	if (!(events[rule->event].filters & WITH_GPA) || rule->filters & WITH_GPA)
+		return 0;
+	if (!(rule->filters & WITH_GVA))
+		return wrong_word(p, "which memory? give gpa=A..B or gva=A..B before `do`");
+	if ((gva->last >> 12) - (gva->first >> 12) < FERMATA_MAX_GVA_PAGES)
+		return 0;
+	p->at = p->gva;
+	p->length = p->gva_length;
+	return wrong_word(p, "gva= without gpa= can be %u pages of 4 KiB at most",
+			  FERMATA_MAX_GVA_PAGES);
+}
+
 int fermata_rule_parse(const char *text, struct fermata_rule *rule, struct fermata_span *wrong)
 {
 	struct parser p = { .text = text, .wrong = wrong };
@@ -436,8 +458,8 @@ int fermata_rule_parse(const char *text, struct fermata_rule *rule, struct ferma
 	err = parse_event(&p, rule);
 	while (!err && next_word(&p) && !is(&p, "do"))
 		err = parse_filter(&p, rule);
-	if (!err && events[rule->event].filters & WITH_GPA && !(rule->filters & WITH_GPA))
-		return wrong_word(&p, "which memory? give gpa=A..B before `do`");
+	if (!err)
+		err = check_memory(&p, rule);
 	if (err || !p.length)
 		return err;
 	if (!next_word(&p))

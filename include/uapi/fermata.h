@@ -684,7 +684,10 @@ enum fermata_on {
 	/*
 	 * An instruction's access to memory, or an event's on its way to its handler; one that is more than
 	 * one page is one for each. Not: page walks, what the caller does. EXEC: its first byte is there.
-	 * number is the guest-physical address. Their rules have a range of GPA.
+	 * number is the guest-physical address. Their rules have a range of GPA, or of GVA alone: then they are
+	 * about these linear addresses in the address spaces (with CR3: in those) where the vCPUs are, wherever
+	 * the guest's tables lead to, and follow those. Of GVA alone at most FERMATA_MAX_GVA_PAGES pages in one
+	 * rule, and FERMATA_MAX_GVA_PAGES_ALL in all of a VM's: E2BIG.
 	 */
 	FERMATA_ON_READ,
 	FERMATA_ON_WRITE,
@@ -733,6 +736,8 @@ struct fermata_rule {
 	__u64 matches; /* out: before `first` and `every` */
 };
 #define FERMATA_MAX_RULES 64
+#define FERMATA_MAX_GVA_PAGES 16 /* 4 KiB each */
+#define FERMATA_MAX_GVA_PAGES_ALL 64
 #define FERMATA_DO_LOG (1u << 0) /* a record in the vCPU's ring, if somebody has mapped it */
 #define FERMATA_DO_STOP                                                                            \
 	(1u << 1) /* FERMATA_EXIT_STOPPED before it; not with one of the following */

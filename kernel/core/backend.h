@@ -109,6 +109,12 @@ struct backend {
 	 */
 	int (*direct_msr)(struct vcpu *v, u32 msr, u64 *value, bool write);
 
+	/*
+	 * v->shadow has come or gone while the guest lives, and its CR3 is to be set after it. NULL: its guests
+	 * never change over, since nested paging reads their tables without writing.
+	 */
+	void (*set_paging)(struct vcpu *v);
+
 	/* Could the guest take an event of this kind at the next entry? */
 	bool (*can_take)(struct vcpu *v, u8 kind);
 	void (*inject)(struct vcpu *v, const struct event *event);

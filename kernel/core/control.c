@@ -67,6 +67,7 @@ static void set_control(struct vcpu *v, u64 cr0, u64 cr4, u64 efer)
 
 	if ((cr0 ^ v->cr0) & ARCH_CR0_PG || (cr4 ^ v->cr4) & cr4_flush ||
 	    (efer ^ v->efer) & (ARCH_EFER_NXE | ARCH_EFER_LMA)) {
+		events_space_changed(v);
 		/* The root that is loaded then drops all: no leaf of ours is global. */
 		if (v->shadow)
 			paging_changed(v);
@@ -140,6 +141,7 @@ static enum verdict set_cr3(struct vcpu *v, u64 value)
 		value &= ~BIT_ULL(63);
 	if (v->efer & ARCH_EFER_LMA && value >> v->vm->cpuid.phys_bits)
 		return refuse(v);
+	events_space_changed(v);
 	if (v->shadow)
 		return paging_set_cr3(v, value);
 	v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);

@@ -480,7 +480,7 @@ static enum verdict carry_out(struct vcpu *v, const struct scene *scene)
 
 	if (scene->event == FERMATA_ON_SYSCALL) {
 		verdict = syscall_carry_out(v);
-	} else if (v->exit.kind == EXIT_TABLE || v->exit.kind == EXIT_INVPCID) {
+	} else if (v->exit.kind == EXIT_TABLE || (v->exit.kind == EXIT_INVPCID && !v->shadow)) {
 		finish_later(v);
 		step_begin(v);
 		return GO_ON;

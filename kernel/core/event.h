@@ -7,6 +7,7 @@
 #define CORE_EVENT_H
 
 #include "core/watch.h"
+#include "core/watch_linear.h"
 #include "host.h"
 #include <uapi/fermata.h>
 
@@ -23,6 +24,7 @@ struct rule_table {
 	struct rule *rule[FERMATA_MAX_RULES]; /* by id */
 	u64 by_event[FERMATA_ON_EVENTS];      /* bit n: rule[n] is about it */
 	u64 kinds;			      /* EXIT_* that rules are about */
+	u32 linear;			      /* how many are about linear addresses alone */
 };
 
 struct vm_events {
@@ -30,6 +32,11 @@ struct vm_events {
 	u32 last_id;
 	struct host_lock lock; /* opener; who changes what memory is watched */
 	u32 opener;	       /* the vCPU, its id + 1, for which watched pages are open; 0: none */
+	struct linear_frames *frames; /* lock; NULL: there has been no rule about linear addresses */
+	u32 frame_count;	      /* lock to write */
+	bool closing;		      /* lock: some of the frames are not closed in force yet */
+	bool shadowed;		      /* vCPUs are to be under shadow paging: paging_switch() */
+	u64 edits; /* how often translations of linear addresses have grown old */
 };
 
 /* What is still owed to an instruction that a rule was about, once it has been carried out. */
@@ -57,6 +64,7 @@ struct vcpu_events {
 	u8 lift;
 	bool stepping;
 	bool syscall; /* EFER.SCE is 0 in the hardware, and SYSCALL and SYSRET are ours */
+	bool linear;  /* rules are about linear addresses: its loads of CR3 exit */
 	bool step_tf; /* RFLAGS.TF as the guest has it */
 	bool step_bs; /* likewise DR6.BS */
 	bool passing; /* the rules up to pass_rule have had their say about what is at pass_rip */
@@ -64,7 +72,8 @@ struct vcpu_events {
 	u64 pass_rip;
 	struct aftermath after;
 	struct vcpu_watch watch;
-	struct fermata_ring *ring; /* NULL: nobody reads */
+	struct vcpu_linear *linear_state; /* NULL: none yet */
+	struct fermata_ring *ring;	  /* NULL: nobody reads */
 	u64 ring_head, ring_dropped;
 };
 
@@ -77,6 +86,8 @@ void events_destroy(struct vm *vm);
 void events_apply(struct vcpu *v);
 void event_after(struct vcpu *v);
 void events_reset(struct vcpu *v);
+/* Where its linear addresses lead may be another place: CR3, or how it pages, has changed. */
+void events_space_changed(struct vcpu *v);
 /* Should this exit, of what the backend lets run otherwise? For backends: under DIRTY_INTERCEPTS. */
 bool events_want(const struct vcpu *v, u32 event, u64 number);
 /* RDTSC and RDTSCP: for a rule, or for the clock. */

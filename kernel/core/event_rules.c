@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* The table of rules: what may stand in it, how it changes, and what vCPUs make of it. */
-#include "core/vcpu.h"
+#include "core/paging.h"
 
 #define F(name) BIT(FERMATA_FILTER_##name)
 #define F_ALWAYS (F(CPL) | F(CR3) | F(RIP))
@@ -111,6 +111,16 @@ static bool actions_valid(const struct fermata_rule *spec)
 	return true;
 }
 
+static u64 linear_pages_of(const struct rule_table *table)
+{
+	u64 pages = 0;
+
+	for (u32 i = 0; table && i < table->count; i++)
+		if (linear_rule(&table->rule[i]->spec))
+			pages += linear_pages(&table->rule[i]->spec);
+	return pages;
+}
+
 static int check(const struct vm *vm, const struct fermata_rule *spec)
 {
 	const struct fermata_range *number = &spec->range[FERMATA_FILTER_NUMBER];
@@ -123,8 +133,13 @@ static int check(const struct vm *vm, const struct fermata_rule *spec)
 		    ~(F_ALWAYS | events[host_index(spec->event, (u32)FERMATA_ON_EVENTS)].filters) ||
 	    !ranges_valid(spec) || !actions_valid(spec))
 		return -EINVAL;
-	if (watch_event(spec->event) && !(spec->filters & F(GPA)))
+	if (watch_event(spec->event) && !(spec->filters & (F(GPA) | F(GVA))))
 		return -EINVAL;
+	if (linear_rule(spec) &&
+	    linear_pages(spec) + linear_pages_of(vm->events.table) > FERMATA_MAX_GVA_PAGES_ALL)
+		return -E2BIG;
+	if (linear_rule(spec) && linear_pages(spec) > FERMATA_MAX_GVA_PAGES)
+		return -E2BIG;
 	if (spec->filters & F(NUMBER)) {
 		first = number->first;
 		last = number->last;
@@ -158,11 +173,13 @@ static void compile(struct rule_table *table)
 
 	memset(table->by_event, 0, sizeof(table->by_event));
 	table->kinds = 0;
+	table->linear = 0;
 	for (i = 0; i < table->count; i++) {
 		u32 event = table->rule[i]->spec.event;
 
 		table->by_event[event] |= BIT_ULL(i);
 		table->kinds |= events[event].kinds;
+		table->linear += linear_rule(&table->rule[i]->spec);
 	}
 }
 
@@ -190,6 +207,11 @@ int events_add(struct vm *vm, struct fermata_rule *spec)
 		return err;
 	if (old && old->count == FERMATA_MAX_RULES)
 		return -ENOSPC;
+	if (linear_rule(spec) && vm->backend->set_paging) {
+		err = paging_prepare(vm);
+		if (err)
+			return err;
+	}
 	table = host_alloc(sizeof(*table));
 	rule = host_alloc(sizeof(*rule));
 	if (!table || !rule) {
@@ -203,6 +225,11 @@ int events_add(struct vm *vm, struct fermata_rule *spec)
 	rule->spec = *spec;
 	table->rule[table->count++] = rule;
 	publish(vm, table);
+	if (linear_rule(spec)) { /* each vCPU closes what it needs before it runs the guest again */
+		linear_edited(vm);
+		watch_fetch(vm, NULL);
+		paging_switch(vm, true);
+	}
 	if (!watch_event(spec->event))
 		return 0;
 	err = watch_update(vm);
@@ -232,6 +259,13 @@ int events_remove(struct vm *vm, u32 id)
 				table->rule[table->count++] = old->rule[i];
 	}
 	publish(vm, table);
+	if (linear_rule(&gone->spec)) {
+		linear_edited(vm);
+		if (!table || !table->linear) {
+			watch_fetch(vm, NULL);
+			paging_switch(vm, false);
+		}
+	}
 	if (watch_event(gone->spec.event)) /* without memory for it pages stay closed for nothing */
 		watch_update(vm);
 	host_free(gone);
@@ -272,6 +306,7 @@ void events_apply(struct vcpu *v)
 {
 	const struct rule_table *table;
 	struct vcpu_events *e = &v->events;
+	bool linear = e->linear;
 
 	host_clear_bit(REQUEST_EVENTS, &v->requests);
 	if (e->lift == LIFT_EXCEPTIONS)
@@ -284,8 +319,13 @@ void events_apply(struct vcpu *v)
 	table = READ_ONCE(v->vm->events.table);
 	v->watched = e->stepping || e->watch.free ? ~0ull : table ? table->kinds : 0;
 	e->syscall = table && table->by_event[FERMATA_ON_SYSCALL];
+	e->linear = table && table->linear;
 	host_read_end();
 	v->dirty |= DIRTY_INTERCEPTS;
+	if (e->linear != linear)
+		v->dirty |= DIRTY_ROOT;
+	if (e->linear || linear)
+		host_set_bit(REQUEST_LINEAR, &v->requests);
 }
 
 static bool number_wanted(const struct rule *rule, u64 number)
@@ -309,9 +349,17 @@ static bool in_table(const struct vcpu *v, u32 event, u64 number)
 	return wanted;
 }
 
+void events_space_changed(struct vcpu *v)
+{
+	if (unlikely(v->events.linear))
+		host_set_bit(REQUEST_LINEAR, &v->requests);
+}
+
 bool events_want(const struct vcpu *v, u32 event, u64 number)
 {
-	return v->events.lift != LIFT_STEP && in_table(v, event, number);
+	if (v->events.lift == LIFT_STEP)
+		return false;
+	return (event == FERMATA_ON_CR3_SWITCH && v->events.linear) || in_table(v, event, number);
 }
 
 bool events_want_tsc(const struct vcpu *v)

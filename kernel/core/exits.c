@@ -56,7 +56,7 @@ bool exit_fetch(struct vcpu *v, struct insn *insn)
 	return count > 0 && !insn_decode(bytes, count, where.mode, insn);
 }
 
-static u64 operand_address(struct vcpu *v, const struct insn *insn)
+u64 exit_operand_address(struct vcpu *v, const struct insn *insn)
 {
 	const struct fermata_segment *segment = &v->scratch->segments.es + insn->segment;
 	struct where where;
@@ -83,7 +83,7 @@ static bool copy_operand(struct vcpu *v, const struct insn *insn, u8 *bytes, u32
 	u64 linear;
 
 	v->backend->where(v, &where);
-	linear = operand_address(v, insn);
+	linear = exit_operand_address(v, insn);
 	for (i = 0; i < size; i++, linear++) {
 		if (where.mode != FERMATA_MODE_LONG)
 			linear = (u32)linear;
@@ -144,7 +144,7 @@ static bool fill_plain(struct vcpu *v, const struct insn *insn)
 
 	switch (x->kind) {
 	case EXIT_INVLPG:
-		x->linear = operand_address(v, insn);
+		x->linear = exit_operand_address(v, insn);
 		return insn->op == INSN_INVLPG;
 	case EXIT_TABLE:
 		return x->table >= FERMATA_ON_SGDT && x->table <= FERMATA_ON_LTR &&
@@ -556,6 +556,11 @@ static enum verdict handle_invlpg(struct vcpu *v)
 	return v->shadow ? paging_invlpg(v) : instruction_invlpg(v);
 }
 
+static enum verdict handle_invpcid(struct vcpu *v)
+{
+	return v->shadow ? paging_invpcid(v) : handle_once(v);
+}
+
 static enum verdict handle_fail_entry(struct vcpu *v)
 {
 	if (!v->audit.count)
@@ -598,7 +603,7 @@ enum verdict (*const exit_handlers[EXIT_KINDS])(struct vcpu *v) = {
 	[EXIT_RDPMC] = handle_protected,
 	[EXIT_RDPRU] = handle_undefined,
 	[EXIT_INVLPG] = handle_invlpg,
-	[EXIT_INVPCID] = handle_once,
+	[EXIT_INVPCID] = handle_invpcid,
 	[EXIT_RDRAND] = instruction_random,
 	[EXIT_RDSEED] = instruction_random,
 	[EXIT_TABLE] = handle_once,

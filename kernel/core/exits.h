@@ -24,6 +24,8 @@ int exit_handle_fault(struct vcpu *v);
 void exit_to_user(struct vcpu *v, u32 reason);
 u8 exit_decode(struct vcpu *v);
 bool exit_fetch(struct vcpu *v, struct insn *insn);
+/* The linear address of its operand in memory. */
+u64 exit_operand_address(struct vcpu *v, const struct insn *insn);
 
 /* As if there were no rules. */
 static inline enum verdict exit_answer(struct vcpu *v)

@@ -229,6 +229,7 @@ static enum verdict fault(struct vcpu *v, bool inside, bool again)
 		x->fault.gpa = answer.gpa;
 		x->fault.access = answer.access;
 		x->fault.table = false;
+		x->fault.linear_known = true;
 		return LEAVE_FOR_HOST;
 	case SHADOW_LOST:
 		x->kind = EXIT_NESTED_FAULT;
@@ -327,6 +328,128 @@ enum verdict paging_invlpg(struct vcpu *v)
 	else
 		vcpu_owe(v, FLUSH_ADDRESS, linear, FERMATA_CAUSE_ADDRESS);
 	return GO_ON;
+}
+
+enum { INVPCID_ADDRESS, INVPCID_CONTEXT, INVPCID_ALL, INVPCID_NOT_GLOBAL };
+
+static enum verdict refuse(struct vcpu *v)
+{
+	vcpu_raise_code(v, ARCH_GP, 0);
+	return GO_ON;
+}
+
+/* The descriptor, byte by byte, since it may lie in two pages. GO_ON: it is there, or v->event_valid. */
+static enum verdict read_descriptor(struct vcpu *v, u64 linear, u64 descriptor[2])
+{
+	struct guest_walk_result walk;
+	u8 *to = (u8 *)descriptor;
+	struct where where;
+
+	v->backend->where(v, &where);
+	for (u32 i = 0; i < 16; i++) {
+		u64 at = where.mode == FERMATA_MODE_LONG ? linear + i : (u32)(linear + i);
+		int err = guest_walk(&v->vm->memory, &where.paging, at, 0, &walk);
+
+		if (!err && walk.fault)
+			return raise_fault(v, at, walk.error_code);
+		if (!err)
+			err = guest_memory_read(&v->vm->memory, walk.gpa, &to[i], 1);
+		if (err == -EFAULT) {
+			v->shadow->absent = walk.gpa;
+			return LEAVE_FOR_HOST;
+		}
+		if (err)
+			return refuse(v);
+	}
+	return GO_ON;
+}
+
+/*
+ * SDM 2A INVPCID, APM 3 INVPCID. Only current translations are cached under shadow paging, since every load
+ * of CR3 looks through its tables: those of other PCIDs need nothing.
+ */
+enum verdict paging_invpcid(struct vcpu *v)
+{
+	u64 descriptor[2], type;
+	enum verdict verdict;
+	struct where where;
+	struct insn insn;
+
+	v->backend->where(v, &where);
+	if (where.paging.cpl)
+		return refuse(v);
+	if (!exit_fetch(v, &insn) || insn.op != INSN_INVPCID || !insn.memory)
+		return GO_ON; /* runs again, and faults its code in */
+	verdict = read_descriptor(v, exit_operand_address(v, &insn), descriptor);
+	if (verdict != GO_ON || v->event_valid)
+		return verdict;
+	type = v->page->regs[insn.reg & 15];
+	if (where.mode != FERMATA_MODE_LONG)
+		type = (u32)type;
+	if (type > INVPCID_NOT_GLOBAL || descriptor[0] >> 12 ||
+	    (type <= INVPCID_CONTEXT && descriptor[0] && !(v->cr4 & ARCH_CR4_PCIDE)) ||
+	    (type == INVPCID_ADDRESS && v->efer & ARCH_EFER_LMA &&
+	     !arch_canonical(descriptor[1], v->cr4 & ARCH_CR4_LA57 ? 57 : 48)))
+		return refuse(v);
+	v->advance = insn.length;
+	if (type <= INVPCID_CONTEXT && descriptor[0] != (where.paging.cr3 & 0xfff) &&
+	    v->cr4 & ARCH_CR4_PCIDE)
+		return GO_ON;
+	vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_CONTROL);
+	return load_root(v);
+}
+
+/* ---- from nested paging to shadow paging, and back */
+
+int paging_prepare(struct vm *vm)
+{
+	struct flush owed;
+
+	if (vm->memory.shadow)
+		return 0;
+	guest_memory_limit_leaves(&vm->memory, 2, &owed);
+	vm_flush(vm, &owed, FERMATA_CAUSE_REMAP);
+	return shadow_init(&vm->memory, SHADOW_ALL, 0);
+}
+
+void paging_switch(struct vm *vm, bool shadowed)
+{
+	struct flush owed;
+
+	if (!vm->backend->set_paging || vm->shadow || vm->events.shadowed == shadowed)
+		return;
+	if (shadowed) { /* what is left of the last time has not followed the guest's tables since */
+		shadow_forget_all(&vm->memory, &owed);
+		vm_flush(vm, &owed, FERMATA_CAUSE_SHADOW);
+	}
+	host_full_barrier();
+	WRITE_ONCE(vm->events.shadowed, shadowed);
+}
+
+/* Nothing of an exit is left to be done: the guest is between two instructions. */
+int paging_change_over(struct vcpu *v)
+{
+	struct fermata_state *state = v->scratch;
+	bool to_shadow = !v->shadow;
+	int err;
+
+	if (READ_ONCE(v->vm->events.shadowed) != to_shadow)
+		return 0;
+	v->backend->get_state(v, state, FERMATA_STATE_CONTROL);
+	if (to_shadow) {
+		err = paging_init(v);
+		if (err)
+			return err;
+	} else {
+		paging_destroy(v);
+		host_clear_bit(REQUEST_ROOT, &v->requests);
+	}
+	v->backend->set_paging(v);
+	v->backend->set_state(v, state, FERMATA_STATE_CONTROL);
+	if (to_shadow)
+		paging_changed(v);
+	vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_CONTROL);
+	return 0;
 }
 
 /* ---- life */

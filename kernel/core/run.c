@@ -150,12 +150,14 @@ static enum verdict requested(struct vcpu *v)
 		timer_due(v);
 	if (requests & BIT(REQUEST_EVENTS))
 		events_apply(v);
+	if (v->requests & BIT(REQUEST_ROOT) && paging_root(v) != GO_ON)
+		return LEAVE_FOR_HOST;
+	if (v->requests & BIT(REQUEST_LINEAR) && !v->events.stepping && !linear_requested(v))
+		return LEAVE_FOR_HOST;
 	if (requests & BIT(REQUEST_WATCH) && !watch_requested(v))
 		return LEAVE_FOR_HOST;
 	if (requests & BIT(REQUEST_AFTER) && !v->events.stepping)
 		event_after(v);
-	if (v->requests & BIT(REQUEST_ROOT) && paging_root(v) != GO_ON)
-		return LEAVE_FOR_HOST;
 	if (requests & BIT(REQUEST_LOST)) {
 		exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
 		return LEAVE_FOR_USER;
@@ -425,6 +427,12 @@ static int one_stay(struct vcpu *v)
 		vm_clock_renew(v->vm);
 	if (v->requests & BIT(REQUEST_PVCLOCK))
 		pvclock_write(v);
+	if (v->requests & BIT(REQUEST_LINEAR) && !v->events.stepping) {
+		int result = linear_outside(v);
+
+		if (result != GO_ON)
+			return result;
+	}
 	take_startup(v);
 	return host_leave();
 }

@@ -234,6 +234,7 @@ int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
 		v->efer = state->control.efer;
 		v->xcr0 = state->control.xcr0;
 		v->dirty |= DIRTY_CONTROL;
+		events_space_changed(v);
 		if (v->shadow)
 			paging_changed(v);
 		else

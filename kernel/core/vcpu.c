@@ -60,6 +60,7 @@ void vcpu_reset(struct vcpu *v, bool init_signal)
 	apic_reset(&v->apic, init_signal);
 	v->dirty |= DIRTY_CONTROL | DIRTY_CLOCK | DIRTY_DEBUG | DIRTY_PAT;
 	reset_state(v, v->scratch);
+	events_space_changed(v);
 	if (v->shadow)
 		paging_changed(v);
 	else
@@ -139,10 +140,12 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 void vcpu_destroy(struct vcpu *v)
 {
 	host_timer_cancel(&v->timer);
+	v->events.watch.tables = false; /* the others may be gone already */
 	watch_close(v);
 	v->backend->vcpu_destroy(v);
 	paging_destroy(v);
 	radix_cache_drain(&v->cache);
+	host_free(v->events.linear_state);
 	host_free(v->scratch);
 }
 

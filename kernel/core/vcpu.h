@@ -139,13 +139,15 @@ struct vm {
 #define REQUEST_CAUSE 32 /* + FERMATA_CAUSE_*: why a flush is requested */
 #define REQUEST_FLUSHES (BIT(REQUEST_FLUSH_LINEAR) | BIT(REQUEST_FLUSH_NESTED))
 
-#define REQUEST_ROOT 6	  /* shadow paging: CR3 or the mode is another */
-#define REQUEST_PVCLOCK 9 /* pages of the paravirtual clock are to be written */
+#define REQUEST_ROOT 6	   /* shadow paging: CR3 or the mode is another */
+#define REQUEST_PVCLOCK 10 /* pages of the paravirtual clock are to be written */
 /* ... and what an exit leaves to be done before the next one */
 #define REQUEST_EOI 7 /* a level-triggered vector is done: eoi_vector; the caller must hear of it */
 #define REQUEST_LOST 8	/* an exit's instruction stays a mystery: the vCPU ends */
 #define REQUEST_WATCH 9 /* rules about memory: see watch.c */
-#define REQUEST_TRIM 20 /* the pages kept for the next faults are to go: outside of guest context */
+#define REQUEST_TRIM 11 /* the pages kept for the next faults are to go: outside of guest context */
+#define REQUEST_LINEAR                                                                             \
+	12 /* ... by linear address alone, which may lead elsewhere now: watch_linear.c */
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 

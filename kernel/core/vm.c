@@ -45,6 +45,7 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 	err = guest_memory_init(&vm->memory, format, vm->shadow ? 2 : max_leaf, caps->phys_bits);
 	if (err)
 		goto fail;
+	vm->memory.unwalked = vm->shadow;
 	if (vm->shadow)
 		err = shadow_init(&vm->memory, FERMATA_SHADOW_ALL & ~config->shadow_without, 0);
 	if (!err)
@@ -73,6 +74,8 @@ int vm_set_memory(struct vm *vm, const struct fermata_memory *change)
 	int err = guest_memory_set_slot(&vm->memory, change, &owed);
 
 	vm_flush(vm, &owed, FERMATA_CAUSE_SLOT);
+	if (!err && READ_ONCE(vm->events.frames)) /* there may be tables now where nothing was */
+		linear_edited(vm);
 	return err;
 }
 

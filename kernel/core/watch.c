@@ -12,6 +12,23 @@
 
 /* ---- one opens, the others wait */
 
+void watch_fetch(struct vm *vm, const struct vcpu *but)
+{
+	host_full_barrier();
+	for (u32 i = 0; i < FERMATA_MAX_VCPUS; i++) {
+		struct vcpu *other = READ_ONCE(vm->vcpu[i]);
+		u64 looks;
+
+		if (!other || other == but || READ_ONCE(other->mode) != VCPU_IN_GUEST)
+			continue;
+		looks = READ_ONCE(other->looks);
+		host_kick(READ_ONCE(other->cpu));
+		/* One that has looked since has seen the request, and goes out. */
+		while (READ_ONCE(other->mode) == VCPU_IN_GUEST && READ_ONCE(other->looks) == looks)
+			host_pause();
+	}
+}
+
 static bool others_wait(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
@@ -31,19 +48,7 @@ static bool others_wait(struct vcpu *v)
 		if (other && other != v)
 			host_set_bit(REQUEST_WATCH, &other->requests);
 	}
-	host_full_barrier();
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *other = READ_ONCE(vm->vcpu[i]);
-		u64 looks;
-
-		if (!other || other == v || READ_ONCE(other->mode) != VCPU_IN_GUEST)
-			continue;
-		looks = READ_ONCE(other->looks);
-		host_kick(READ_ONCE(other->cpu));
-		/* One that has looked since has seen the request, and goes out. */
-		while (READ_ONCE(other->mode) == VCPU_IN_GUEST && READ_ONCE(other->looks) == looks)
-			host_pause();
-	}
+	watch_fetch(vm, v);
 	return true;
 }
 
@@ -59,6 +64,9 @@ void watch_close(struct vcpu *v)
 	owed = guest_memory_close(&v->vm->memory);
 	if (owed.kinds)
 		vcpu_owe(v, owed.kinds, 0, FERMATA_CAUSE_WATCH);
+	if (w->tables)
+		linear_edited(v->vm);
+	w->tables = false;
 	host_full_barrier();
 	WRITE_ONCE(v->vm->events.opener, 0);
 }
@@ -70,8 +78,10 @@ bool watch_open(struct vcpu *v)
 	if (!others_wait(v))
 		return false;
 	w->opening = false;
-	if (guest_memory_open(&v->vm->memory, w->open_gpa, w->open_access))
+	if (guest_memory_open(&v->vm->memory, w->open_gpa, w->open_access)) {
+		w->tables |= linear_opened(v, w->open_gpa >> 12);
 		return true;
+	}
 	host_set_bit(REQUEST_LOST, &v->requests);
 	return false;
 }
@@ -135,13 +145,15 @@ static u64 address_of(struct vcpu *v, const struct touch *t, const struct shape_
 	return t->where.mode == FERMATA_MODE_LONG ? linear : (u32)linear;
 }
 
-static bool leads_to(struct vcpu *v, const struct touch *t, u64 linear, u64 *gpa)
+/* access: FERMATA_ACCESS_*, where the processor has not found it allowed yet. */
+static bool leads_to(struct vcpu *v, const struct touch *t, u64 linear, u32 access, u64 *gpa)
 {
 	struct guest_paging paging = t->where.paging;
 	struct guest_walk_result result;
 
 	paging.ac = true;
-	if (guest_walk(&v->vm->memory, &paging, linear, GUEST_WALK_PEEK, &result) || result.fault)
+	if (guest_walk(&v->vm->memory, &paging, linear, access | GUEST_WALK_PEEK, &result) ||
+	    result.fault)
 		return false;
 	*gpa = result.gpa;
 	return true;
@@ -151,6 +163,7 @@ static bool leads_to(struct vcpu *v, const struct touch *t, u64 linear, u64 *gpa
 static bool piece_of(struct vcpu *v, const struct touch *t, const struct shape_operand *o,
 		     struct piece *piece)
 {
+	u32 access = v->exit.fault.table && o->access & SHAPE_WRITE ? FERMATA_ACCESS_WRITE : 0;
 	u64 linear = address_of(v, t, o), gpa;
 	u32 here = min((u32)o->size, 4096 - (u32)(linear & 0xfff));
 
@@ -158,7 +171,7 @@ static bool piece_of(struct vcpu *v, const struct touch *t, const struct shape_o
 	piece->known = true;
 	for (u32 done = 0; done < o->size;
 	     done += here, here = min((u32)o->size - done, (u32)4096)) {
-		if (!leads_to(v, t, linear + done, &gpa) || (gpa ^ v->exit.fault.gpa) >> 12)
+		if (!leads_to(v, t, linear + done, access, &gpa) || (gpa ^ v->exit.fault.gpa) >> 12)
 			continue;
 		piece->linear = linear + done;
 		piece->gpa = gpa;
@@ -173,30 +186,46 @@ static u8 direction(u32 access)
 	return access == RADIX_WRITE ? SHAPE_WRITE : SHAPE_READ;
 }
 
+/* Of an instruction's first byte, where the processor does not say its linear address. */
+static void find_code(struct vcpu *v, const struct touch *t, struct piece *piece)
+{
+	u64 gpa;
+
+	if (piece->known || v->event_valid || !leads_to(v, t, t->where.linear, 0, &gpa) ||
+	    gpa != piece->gpa)
+		return;
+	piece->known = true;
+	piece->linear = t->where.linear;
+}
+
 /*
- * The access of that kind to the frame that faulted. For what faulted itself there always is an answer;
- * for another kind, which opening the page would let pass, only when the instruction makes it.
+ * The access of that kind to the frame that faulted. For what faulted itself there always is an answer,
+ * unless that was the walk of a table; for another kind, which opening the page would let pass, only when the
+ * instruction makes it.
  */
 static bool find_piece(struct vcpu *v, const struct touch *t, u32 access, struct piece *piece)
 {
 	const struct exit *x = &v->exit;
 
-	for (u32 i = 0; t->shaped && !v->event_valid && i < t->shape.count; i++) {
+	for (u32 i = 0; access != RADIX_EXEC && t->shaped && !v->event_valid && i < t->shape.count;
+	     i++) {
 		const struct shape_operand *o = &t->shape.operand[i];
 
 		if (!o->exact || (o->access && !(o->access & direction(access))) ||
 		    !piece_of(v, t, o, piece))
 			continue;
-		if (access != x->fault.access || !x->fault.linear_known ||
+		if (access != x->fault.access || !x->fault.linear_known || x->fault.table ||
 		    x->fault.linear - piece->linear < piece->size)
 			return true;
 	}
-	if (access != x->fault.access)
+	if (access != x->fault.access || x->fault.table)
 		return false;
 	*piece = (struct piece){ .gpa = x->fault.gpa, .size = 1 };
 	piece->known = x->fault.linear_known;
 	piece->linear = x->fault.linear;
-	if (!piece->known && t->shaped && t->shape.count == 1 && !v->event_valid) {
+	if (access == RADIX_EXEC)
+		find_code(v, t, piece);
+	else if (!piece->known && t->shaped && t->shape.count == 1 && !v->event_valid) {
 		/* An operand whose address is not in the instruction alone: as large as it says, from there. */
 		piece->size = min((u32)t->shape.operand[0].size, 4096 - (u32)(x->fault.gpa & 0xfff));
 	}
@@ -324,6 +353,10 @@ static enum verdict open_page(struct vcpu *v, const struct touch *t)
 	if (v->event_valid || alone == ALONE_FREE) {
 		w->delivering = v->event_valid;
 		w->free = true;
+		if (w->seen_rip != v->exit.rip) { /* by which watch_free_ends() knows it */
+			w->seen_rip = v->exit.rip;
+			w->seen_count = 0;
+		}
 		v->watched = ~0ull; /* the next exit closes it */
 		host_set_bit(REQUEST_WATCH, &v->requests);
 		return LEAVE_FOR_HOST;
@@ -352,7 +385,7 @@ void watch_stepped(struct vcpu *v, bool done)
 		linear = v->page->regs[FERMATA_RSP] + 1;
 		if (t.where.mode != FERMATA_MODE_LONG)
 			linear = (u32)(linear + state->segments.ss.base);
-		if (leads_to(v, &t, linear, &gpa) &&
+		if (leads_to(v, &t, linear, 0, &gpa) &&
 		    !guest_memory_read(&v->vm->memory, gpa, &byte, 1)) {
 			byte &= ~(ARCH_RFLAGS_TF >> 8);
 			guest_memory_write(&v->vm->memory, gpa, &byte, 1);
@@ -397,14 +430,11 @@ enum verdict watch_fault(struct vcpu *v)
 		return exit_answer(v);
 	length = v->exit.length;
 	look(v, &t);
-	if (!x->fault.table) {
-		if (ask(v, &t, x->fault.access, &verdict))
-			return verdict;
-		/* What opening the page for this access lets pass. */
-		if (x->fault.access != RADIX_READ && others & RADIX_READ &&
-		    ask(v, &t, RADIX_READ, &verdict))
-			return verdict;
-	}
+	if (ask(v, &t, x->fault.access, &verdict))
+		return verdict;
+	/* What opening the page for this access lets pass. */
+	if (x->fault.access != RADIX_READ && others & RADIX_READ && ask(v, &t, RADIX_READ, &verdict))
+		return verdict;
 	if (is_ram(v))
 		return open_page(v, &t);
 	v->events.watch.seen_count = 0;

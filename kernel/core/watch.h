@@ -21,6 +21,7 @@ struct vcpu_watch {
 	bool free;	  /* pages are open until the next exit, whichever it is */
 	bool delivering;  /* ... and an event is on its way in, behind which there is one */
 	bool opening;	  /* open_gpa is to be opened, outside of guest context */
+	bool tables;	  /* what is open are tables on the way of a linear address, too */
 	u8 pushed_flags;  /* bytes: the step pushes RFLAGS, with our TF in them */
 	bool loads_flags; /* the step loads TF: that one is the guest's */
 	u64 open_gpa;
@@ -47,6 +48,8 @@ void watch_stepped(struct vcpu *v, bool done);
 /* An exit while w->free. False: it belongs to what runs with pages open. */
 bool watch_free_ends(struct vcpu *v);
 void watch_close(struct vcpu *v);
+/* Whoever is in the guest now is not, or has looked at its requests, when this returns. NULL: of all. */
+void watch_fetch(struct vm *vm, const struct vcpu *but);
 
 static inline bool watch_event(u32 event)
 {

@@ -4,6 +4,7 @@
  */
 #include "core/vcpu.h"
 #include "core/watch.h"
+#include "core/watch_linear.h"
 
 static bool has(const struct fermata_rule *spec, u32 filter)
 {
@@ -29,40 +30,103 @@ static void add_rules(struct watches *watches, const struct rule_table *table)
 	}
 }
 
+/* Room for what stays closed and for what v needs besides, and the lock. False: no memory, and no lock. */
+static bool make_room(struct vm *vm, struct vcpu *v, struct watches **watches,
+		      struct linear_frames **frames)
+{
+	for (;;) {
+		u32 room = READ_ONCE(vm->events.frame_count) + linear_needs(v);
+		bool enough;
+
+		*watches = watches_new(FERMATA_MAX_RULES, room);
+		*frames = host_alloc(sizeof(**frames) + room * sizeof((*frames)->at[0]));
+		enough = *watches && *frames;
+		if (enough) {
+			host_lock(&vm->events.lock);
+			if (vm->events.frame_count + linear_needs(v) <= room)
+				return true;
+			host_unlock(&vm->events.lock);
+		}
+		host_free(*frames);
+		host_free(*watches);
+		if (!enough)
+			return false;
+	}
+}
+
+/* Under the lock. Answers what is not in use any more. */
+static struct linear_frames *replace_frames(struct vm *vm, struct vcpu *v,
+					    const struct rule_table *table,
+					    struct linear_frames *next)
+{
+	struct vm_events *e = &vm->events;
+
+	if (v)
+		next = linear_merge(vm, v, next);
+	else if (e->frames && (!table || !table->linear))
+		e->frames->count = 0;
+	WRITE_ONCE(e->frame_count, e->frames ? e->frames->count : 0);
+	return next;
+}
+
 /*
  * The lock keeps two from publishing what they have seen in the wrong order; the table cannot go
- * meanwhile, since who replaces it waits for its readers, and comes here after it.
+ * meanwhile, since who replaces it waits for its readers, and comes here after it. For vCPUs one closes at
+ * a time, and after its flush all that is closed is in force; others find it under way, and come again.
  */
-int watch_update(struct vm *vm)
+static int update(struct vm *vm, struct vcpu *v)
 {
-	struct watches *next = watches_new(FERMATA_MAX_RULES);
-	const struct watches *old = next;
-	const struct rule_table *table;
+	struct vm_events *e = &vm->events;
+	const struct watches *old = NULL;
+	struct linear_frames *frames;
 	struct flush owed = { 0 };
+	struct watches *next;
+	bool busy;
 
-	if (!next)
+	if (!make_room(vm, v, &next, &frames))
 		return -ENOMEM;
-	host_lock(&vm->events.lock);
-	host_read_begin();
-	table = READ_ONCE(vm->events.table);
-	add_rules(next, table);
-	host_read_end();
-	if (!watches_same(next, vm->memory.watches)) {
-		if (next->count) {
-			old = guest_memory_watch(&vm->memory, next, &owed);
-		} else {
-			old = guest_memory_watch(&vm->memory, NULL, &owed);
-			host_free(next);
+	busy = v && e->closing;
+	if (!busy) {
+		const struct rule_table *table;
+
+		host_read_begin();
+		table = READ_ONCE(e->table);
+		add_rules(next, table);
+		frames = replace_frames(vm, v, table, frames);
+		host_read_end();
+		linear_add_watches(vm, next);
+		e->closing |= !!v;
+		if (!watches_same(next, vm->memory.watches)) {
+			bool any = next->count || next->frames;
+
+			old = guest_memory_watch(&vm->memory, any ? next : NULL, &owed);
+			next = any ? NULL : next;
 		}
 	}
-	host_unlock(&vm->events.lock);
+	host_unlock(&e->lock);
 	vm_flush(vm, &owed, FERMATA_CAUSE_WATCH);
+	if (v && !busy)
+		linear_settled(vm);
 	host_free((void *)old);
+	host_free(next);
+	host_free(frames);
 	return 0;
+}
+
+int watch_update_for(struct vm *vm, struct vcpu *v)
+{
+	return update(vm, v);
+}
+
+int watch_update(struct vm *vm)
+{
+	return update(vm, NULL);
 }
 
 void watch_destroy(struct vm *vm)
 {
 	host_free((void *)vm->memory.watches);
+	host_free(vm->events.frames);
 	vm->memory.watches = NULL;
+	vm->events.frames = NULL;
 }

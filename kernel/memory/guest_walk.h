@@ -60,7 +60,10 @@ struct guest_walk_path {
 int guest_walk(struct guest_memory *memory, const struct guest_paging *paging, u64 linear,
 	       u32 access, struct guest_walk_result *result);
 
-/* The same; path is filled in when the answer is 0 without a fault, its A and D bits as they are now. */
+/*
+ * The same; path is filled in when the answer is 0 without a fault, its A and D bits as they are now. Whatever
+ * the answer: entry[].gpa of each level that was read is where it was read, and the others' are left alone.
+ */
 int guest_walk_path(struct guest_memory *memory, const struct guest_paging *paging, u64 linear,
 		    u32 access, struct guest_walk_result *result, struct guest_walk_path *path);
 

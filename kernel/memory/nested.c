@@ -217,6 +217,21 @@ static void unmap_frames(struct guest_memory *memory, u64 first, u64 last, u8 le
 	flush_merge(owed, &part);
 }
 
+/*
+ * Single frames of `a` that are watched otherwise in `b`. They come and go while the guest runs: around one
+ * that is watched no more the leaves stay small.
+ */
+static void unmap_changed(struct guest_memory *memory, const struct watches *a,
+			  const struct watches *b, struct flush *owed)
+{
+	for (u32 i = 0; a && i < a->frames; i++) {
+		u64 frame = a->frame[i].frame;
+
+		if (watches_frame(b, frame) != a->frame[i].access)
+			unmap_frames(memory, frame, frame, 1, owed);
+	}
+}
+
 const struct watches *guest_memory_watch(struct guest_memory *memory, const struct watches *next,
 					 struct flush *owed)
 {
@@ -234,10 +249,23 @@ const struct watches *guest_memory_watch(struct guest_memory *memory, const stru
 		if (!watches_has(next, &old->at[i]))
 			unmap_frames(memory, old->at[i].first, old->at[i].last,
 				     memory->radix.max_leaf > 1 ? 2 : 1, &flush);
+	unmap_changed(memory, next, old, &flush);
+	unmap_changed(memory, old, next, &flush);
 	owe_unpaid(memory, &flush);
 	*owed = guest_memory_owe(memory, flush);
 	host_unlock(&memory->lock);
 	return old;
+}
+
+void guest_memory_limit_leaves(struct guest_memory *memory, u8 level, struct flush *owed)
+{
+	*owed = (struct flush){ 0 };
+	host_lock(&memory->lock);
+	if (memory->radix.max_leaf > level) {
+		memory->radix.max_leaf = level;
+		*owed = guest_memory_owe(memory, unmap(memory, 0, 1ull << memory->phys_bits, true));
+	}
+	host_unlock(&memory->lock);
 }
 
 bool guest_memory_open(struct guest_memory *memory, u64 gpa, u32 access)
@@ -318,8 +346,8 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 		memory->unmapping(memory, gpa - offset, gpa - offset + radix_size(level), true);
 	err = radix_map(&memory->radix, gpa - offset, level, (page->phys | (gpa & 0xfff)) - offset,
 			access, cache, &flush);
-	/* The same pages in leaves of another size: under shadow paging no processor has seen these. */
-	if (memory->shadow && !moved)
+	/* The same pages in leaves of another size: no processor has seen these. */
+	if (memory->unwalked && !moved)
 		flush.kinds = FLUSH_NONE;
 	*owed = guest_memory_owe(memory, flush);
 	if (err)

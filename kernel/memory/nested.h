@@ -46,6 +46,7 @@ struct guest_memory {
 	} opened[WATCH_OPEN_MAX]; /* lock */
 	u32 opened_count;	  /* lock */
 	struct shadow *shadow;	  /* shadow paging's half, or NULL */
+	bool unwalked;		  /* shadow paging for good: no processor walks these tables */
 	/*
 	 * Under lock, before mappings of [start, end) go; and with reap. again: they may come back before
 	 * the flush that is owed for it has been paid. NULL without shadow paging.
@@ -110,6 +111,9 @@ u32 guest_memory_allows(struct guest_memory *memory, u64 gpa);
  */
 bool guest_memory_open(struct guest_memory *memory, u64 gpa, u32 access);
 struct flush guest_memory_close(struct guest_memory *memory);
+
+/* No leaf is larger than that from now on. What was, goes. */
+void guest_memory_limit_leaves(struct guest_memory *memory, u8 level, struct flush *owed);
 
 /* The host is about to change, and has changed, its mapping of [user_start, user_end). No sleeping. */
 struct flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_start,

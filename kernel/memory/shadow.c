@@ -507,10 +507,12 @@ int shadow_init(struct guest_memory *memory, u32 optimisations, u32 max_pages)
 	sh->memory = memory;
 	sh->optimisations = optimisations;
 	sh->max_pages = max_pages;
+	host_lock(&memory->lock);
 	memory->shadow = sh;
 	memory->unmapping = shadow_unmap;
 	memory->protecting = shadow_write_protect;
 	memory->reaping = shadow_reap;
+	host_unlock(&memory->lock);
 	err = shadow_refill(memory, &owed);
 	if (err)
 		shadow_destroy(memory);
@@ -523,12 +525,14 @@ void shadow_destroy(struct guest_memory *memory)
 
 	if (!sh)
 		return;
-	shadow_supply_end(sh);
-	host_free(sh);
+	host_lock(&memory->lock);
 	memory->shadow = NULL;
 	memory->unmapping = NULL;
 	memory->protecting = NULL;
 	memory->reaping = NULL;
+	host_unlock(&memory->lock);
+	shadow_supply_end(sh);
+	host_free(sh);
 }
 
 int shadow_cpu_init(struct shadow_cpu *cpu)

@@ -133,6 +133,9 @@ void shadow_retire(struct guest_memory *memory, u32 want, struct flush *owed);
 u32 shadow_release(struct guest_memory *memory, u32 want);
 u32 shadow_spare(const struct guest_memory *memory); /* so many at best; without lock */
 
+/* As if there had been nothing yet: nobody has written to the guest's tables under its eyes. */
+void shadow_forget_all(struct guest_memory *memory, struct flush *owed);
+
 struct shadow_finding {
 	u32 count; /* entries that differ; the rest tells of the first */
 	u32 role, slot;

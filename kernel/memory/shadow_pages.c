@@ -380,3 +380,11 @@ void shadow_write_protect(struct guest_memory *memory, u64 start, u64 end)
 			shadow_protect(sh, phys + i);
 	}
 }
+
+void shadow_forget_all(struct guest_memory *memory, struct flush *owed)
+{
+	host_lock(&memory->lock);
+	unmap_all(shadow_of(memory));
+	*owed = guest_memory_owe(memory, (struct flush){ .kinds = FLUSH_LINEAR });
+	host_unlock(&memory->lock);
+}

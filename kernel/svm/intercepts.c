@@ -131,6 +131,8 @@ void svm_apply_intercepts(struct vcpu *v)
 		word[VMCB_CR] |= CR_READ(3) | CR_WRITE(3);
 		word[VMCB_EXCEPTION] |= BIT(ARCH_PF);
 		word[VMCB_MISC1] |= INTERCEPT_INVLPG | INTERCEPT_TASK_SWITCH;
+		if (!v->vm->shadow && svm_can_watch(FERMATA_ON_INVPCID, 0, 0) == 0) /* not hidden */
+			word[VMCB_MISC3] |= INTERCEPT_INVPCID;
 	}
 	apply_registers(v, c, word);
 	word[VMCB_EXCEPTION] |= events_want_exceptions(v);

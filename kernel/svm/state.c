@@ -27,17 +27,31 @@ const u32 svm_base_intercepts[VMCB_INTERCEPTS] = {
 		       INTERCEPT_MONITOR | INTERCEPT_MWAIT | INTERCEPT_XSETBV | INTERCEPT_RDPRU,
 };
 
-void svm_vmcb_init(struct vcpu *v)
+/*
+ * All walks of a guest's tables count as writes in the nested ones (APM 2 15.25.5). So tables that must not
+ * be written unseen cannot be walked there, and their guest changes over to shadow paging.
+ */
+void svm_set_paging(struct vcpu *v)
 {
 	struct svm_vcpu *s = v->hw;
 	struct vmcb *c = s->vmcb;
 
 	s->cr3 = v->shadow ? &v->shadow->cr3 : &c->cr3;
+	c->nested_ctl = v->shadow ? 0 : NP_ENABLE;
+	c->clean = 0;
+	v->dirty |= DIRTY_CONTROL | DIRTY_INTERCEPTS | DIRTY_ROOT | DIRTY_CR3 | DIRTY_PAT;
+}
+
+void svm_vmcb_init(struct vcpu *v)
+{
+	struct svm_vcpu *s = v->hw;
+	struct vmcb *c = s->vmcb;
+
+	svm_set_paging(v);
 	memcpy(c->intercept, svm_base_intercepts, sizeof(c->intercept));
 	c->iopm_base_pa = svm_iopm_pa;
 	c->msrpm_base_pa = svm_msrpm_pa;
 	c->vintr = V_INTR_MASKING;
-	c->nested_ctl = v->shadow ? 0 : NP_ENABLE;
 	c->efer = ARCH_EFER_SVME;
 	v->dirty = ~0u;
 }

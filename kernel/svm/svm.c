@@ -187,6 +187,7 @@ const struct backend svm_backend = {
 	.where = svm_where,
 	.can_watch = svm_can_watch,
 	.direct_msr = svm_direct_msr,
+	.set_paging = svm_set_paging,
 	.can_take = svm_can_take,
 	.inject = svm_inject,
 	.window = svm_window,

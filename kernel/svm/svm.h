@@ -57,6 +57,7 @@ extern u64 svm_msrpm_pa, svm_iopm_pa;
 void svm_pay(struct vcpu *v);
 /* state.c */
 void svm_vmcb_init(struct vcpu *v);
+void svm_set_paging(struct vcpu *v);
 void svm_apply(struct vcpu *v);
 u32 svm_hidden_control(const struct vcpu *v);
 void svm_sync(struct vcpu *v); /* v->cr0's bits that the guest changes without an exit */

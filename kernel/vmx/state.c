@@ -213,7 +213,8 @@ static void apply_root(struct vcpu *v)
 
 	if (v->shadow)
 		return;
-	if (vmx_controls.ept_vpid & EPT_CAP_ACCESSED_DIRTY)
+	/* With it each read of a guest's table is a write (SDM 3C 29.3.5): where tables are closed, it faults. */
+	if (vmx_controls.ept_vpid & EPT_CAP_ACCESSED_DIRTY && !v->events.linear)
 		eptp |= EPTP_ACCESSED_DIRTY;
 	if (eptp == s->eptp)
 		return;

@@ -154,6 +154,7 @@ static void executes(void)
 	static const u8 code[] = {
 		0xb8, 0x2a, 0, 0, 0, 0xff, 0xc0, 0xc3
 	}; /* mov eax, 42; inc eax; ret */
+	static const u8 reader[] = { 0x8b, 0x04, 0x25, 0, 9, 0x90, 0, 0xc3 };
 	u32 id;
 
 	for (u32 i = 0; i < sizeof(code); i++)
@@ -165,6 +166,14 @@ static void executes(void)
 	fires("exec gpa=0x900801..0x900804", call_it, 0);
 	fires("exec gpa=0x900000..0x900fff", reads, 0);
 	fires("exec gpa=0x900805 rip=0x900805", call_it, 1);
+	/* mov 0x900900, %eax; ret */
+	for (u32 i = 0; i < sizeof(reader); i++)
+		byte(0x800 + i) = reader[i];
+	fires("exec gpa=0x900900..0x900903", call_it, 0);
+	fires("read gpa=0x900900..0x900903", call_it, 1);
+	fires("exec gpa=0x900800..0x900807", call_it, 2);
+	for (u32 i = 0; i < sizeof(code); i++)
+		byte(0x800 + i) = code[i];
 	id = rule_on("exec gpa=0x900805 do skip");
 	call_it();
 	check_eq(rule_off(id), 1, "an instruction is skipped");

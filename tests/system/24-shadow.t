@@ -7,7 +7,8 @@
 cd "$(dirname "$0")/../.." || exit 1
 . tests/system/lab.sh
 
-names=(cpuid msr control paging pku modes memory dirty shrink mmio ports interrupts exceptions debug events fpu)
+names=(cpuid msr control paging pku modes memory dirty shrink mmio ports interrupts exceptions debug events watch
+	watch_linear fpu)
 untagged=(control paging pku memory)
 guests() { # LOG [BOX-SH OPTION...]
 	local log=$1
@@ -48,7 +49,7 @@ judge "$dir/amd" AMD-V
 boots 'AMD-V' --box amd --paging shadow --debug shadow-audit
 boots 'AMD-V without tags' --box amd --paging shadow --no-asid
 if command -v bochs-bin >/dev/null; then
-	names=(cpuid msr control paging debug dirty shrink ports mmio) untagged=(control paging)
+	names=(cpuid msr control paging debug dirty shrink ports mmio watch watch_linear) untagged=(control paging)
 	guests "$dir/intel" -b intel
 	judge "$dir/intel" VT-x
 	boots 'VT-x without EPT' --box bochs:core2_penryn_t9600

@@ -221,7 +221,7 @@ static void invalidate(struct fixture *f)
 
 static void watch(struct fixture *f)
 {
-	struct watches *next = random_one_in(3) ? NULL : watches_new(2);
+	struct watches *next = random_one_in(3) ? NULL : watches_new(2, 0);
 	const struct watches *old;
 	struct flush owed;
 

@@ -292,6 +292,70 @@ static void invalidation(void **state)
 	assert_int_equal(invlpg(0x800000000000), FLUSH_NONE);
 }
 
+/* ---- INVPCID, which a guest has that was made for nested paging */
+
+#define DESCRIPTOR 0x1020u /* in the PML4, which is mapped by the large page */
+#define INVPCID_AT (PAGE + 0x10)
+
+static void invpcid(u64 type, u64 first, u64 second)
+{
+	once_more();
+	memcpy(ram + INVPCID_AT, "\x66\x0f\x38\x82\x03", 5); /* INVPCID EAX, [RBX] */
+	*entry(DESCRIPTOR, 0) = first;
+	*entry(DESCRIPTOR, 1) = second;
+	fake_hw(v)->rip = INVPCID_AT;
+	regs[FERMATA_RAX] = type;
+	regs[FERMATA_RBX] = 0x200000 + DESCRIPTOR;
+	fake_exit(EXIT_INVPCID, 0);
+	assert_int_equal(play(), -EINTR);
+}
+
+static void invpcid_done(u64 type, u64 first, u64 second, u32 paid)
+{
+	invpcid(type, first, second);
+	assert_int_equal(fake.injections, 0);
+	assert_int_equal(fake.entry_rip[1], INVPCID_AT + 5);
+	assert_int_equal(fake.flushes ? fake.paid & FLUSH_LINEAR : 0, paid);
+}
+
+static void invpcid_refused(u64 type, u64 first, u64 second)
+{
+	invpcid(type, first, second);
+	assert_int_equal(fake.injections, 1);
+	assert_int_equal(fake.injected[0].vector, ARCH_GP);
+	assert_int_equal(fake.injected[0].code, 0);
+	assert_int_equal(fake.entry_rip[1], INVPCID_AT);
+}
+
+static void process_contexts(void **state)
+{
+	page_fault(PAGE, 0);
+	assert_int_equal(play(), -EINTR);
+	for (u32 type = 0; type < 4; type++)
+		invpcid_done(type, 0, PAGE, FLUSH_LINEAR);
+	invpcid_refused(4, 0, 0);
+	invpcid_refused(0, 1, PAGE); /* without CR4.PCIDE there is one context */
+	invpcid_refused(1, 1, 0);
+	invpcid_done(2, 1, 0, FLUSH_LINEAR);
+	invpcid_refused(2, 0x1000, 0);
+	invpcid_refused(0, 0, 0x800000000000);
+	v->cr4 |= ARCH_CR4_PCIDE;
+	invpcid_done(1, 0, 0, FLUSH_LINEAR);
+	invpcid_done(1, 7, 0, FLUSH_NONE); /* another context's translations are not kept */
+	fake_hw(v)->cpl = 3;
+	invpcid_refused(2, 0, 0);
+	fake_hw(v)->cpl = 0;
+	/* A descriptor that is not mapped is the guest's fault. */
+	once_more();
+	fake_hw(v)->rip = INVPCID_AT;
+	regs[FERMATA_RBX] = 0x7000;
+	regs[FERMATA_RAX] = 2;
+	fake_exit(EXIT_INVPCID, 0);
+	assert_int_equal(play(), -EINTR);
+	assert_int_equal(fake.injected[0].vector, ARCH_PF);
+	assert_int_equal(v->cr2, 0x7000);
+}
+
 int main(void)
 {
 #define SHADOW_TEST(name) cmocka_unit_test_setup_teardown(name, shadowed, done)
@@ -302,6 +366,7 @@ int main(void)
 		SHADOW_TEST(device),	       SHADOW_TEST(absent_table),
 		SHADOW_TEST(new_root),	       SHADOW_TEST(becomes_a_table),
 		SHADOW_TEST(pdptes),	       SHADOW_TEST(invalidation),
+		SHADOW_TEST(process_contexts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

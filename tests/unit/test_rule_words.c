@@ -123,6 +123,9 @@ static void errors(void **state)
 		{ "cpuid do inject ud skip", 19, 4 },
 		{ "exception do skip", 13, 4 },
 		{ "exception vector=14 do skip", 23, 4 },
+		{ "read", 4, 1 },
+		{ "write cpl=3 do log", 12, 2 },
+		{ "write gva=0x1fff..0x11000 cpl=3 do log", 6, 19 },
 	};
 	struct fermata_rule rule;
 	struct fermata_span span;
@@ -147,6 +150,8 @@ static void round_trip(void **state)
 		"exception vector=0xe gva=0x1000..0x1fff do stop",
 		"in port=0x3f8..0x3ff do inject 13:0x18",
 		"syscall nr=0x3b do log inject 6",
+		"write gpa=0x1000..0x100000000 gva=0..0xffffffffffffffff do log",
+		"exec gva=0xfff..0xffff cr3=0x1000 do stop",
 	};
 	char text[300];
 

@@ -461,6 +461,64 @@ static void detect(void **state)
 	assert_int_equal(caps.nested_levels, BIT(1) | BIT(2) | BIT(3));
 }
 
+/* ---- from nested paging to shadow paging and back, while rules are about linear addresses alone */
+
+static void looks_at_paging(u64 *regs)
+{
+	assert_int_equal(c->nested_ctl, v->shadow ? 0 : NP_ENABLE);
+	assert_int_equal(!!(c->intercept[VMCB_EXCEPTION] & BIT(ARCH_PF)), !!v->shadow);
+	assert_int_equal(!!(c->intercept[VMCB_CR] & CR_WRITE(3)), !!v->shadow);
+	assert_int_equal(!!(c->intercept[VMCB_MISC1] & INTERCEPT_INVLPG), !!v->shadow);
+	if (v->shadow)
+		assert_int_equal(c->cr3, v->shadow->cpu.root_phys);
+	c->exitcode = SVM_EXIT_INTR;
+	host_test.must_leave = true;
+	host_test.leave_error = -EINTR;
+}
+
+static void once(void)
+{
+	u32 before = entered;
+
+	host_test.must_leave = false;
+	host_test.leave_error = 0;
+	assert_int_equal(vcpu_run(v), -EINTR);
+	assert_int_equal(entered, before + 1);
+}
+
+static void changes_over(void **state)
+{
+	struct fermata_rule r = { .event = FERMATA_ON_WRITE, .filters = BIT(FERMATA_FILTER_GVA) };
+	u32 id;
+
+	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_PG;
+	v->cr4 = ARCH_CR4_PAE;
+	v->efer = ARCH_EFER_LME | ARCH_EFER_LMA;
+	v->dirty |= DIRTY_CONTROL;
+	c->cr3 = 0x5000;
+	guest = looks_at_paging;
+	once();
+	assert_null(v->shadow);
+	assert_int_equal(c->cr3, 0x5000);
+	c->cr2 = 0x1234;
+	assert_int_equal(events_add(&vm, &r), 0);
+	id = r.id;
+	once();
+	assert_non_null(v->shadow);
+	assert_int_equal(v->shadow->cr3, 0x5000);
+	assert_int_equal(c->cr2, 0x1234);
+	assert_true(c->cr3 != 0x5000);
+	v->shadow->cr3 = 0x6000; /* as by a MOV to CR3 */
+	assert_int_equal(events_remove(&vm, id), 0);
+	once();
+	assert_null(v->shadow);
+	assert_int_equal(c->cr3, 0x6000);
+	r.id = 0;
+	assert_int_equal(events_add(&vm, &r), 0);
+	once();
+	assert_int_equal(v->shadow->cr3, 0x6000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -472,6 +530,7 @@ int main(void)
 		RUN_TEST(window),      RUN_TEST(tags),
 		RUN_TEST(detect),      RUN_TEST(flush_by_asid),
 		RUN_TEST(untagged),    RUN_TEST(untagged_shares_its_asid),
+		TEST(changes_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,9 @@
 /*
  * The adversarial TLB on AMD-V (tlb/model.h): random guests under nested and shadow paging on processors that
  * keep every translation they may; then the same with each flush taken away in turn, which must be noticed.
+ *
+ * TLB_SEED: begin with another seed; TLB_STEPS: so many accesses in each world without a fault; TLB_WORLD: only
+ * that one, from 0.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,6 +34,7 @@ enum {
 	SVM_NESTED_DIRTY,
 	SVM_SHADOW_DIRTY,
 	SVM_SHADOW_SHRINK,
+	SVM_CHANGING,
 	SVM_TABLES,
 	SVM_PROGRAM_LOST,
 	SVM_PROGRAM_LOST_ALONE,
@@ -141,6 +145,8 @@ static const struct suite_config configs[] = {
 				 .svm_features = SVM_NEW,
 				 .shadow_vms = 1,
 				 .dirty = true } },
+	[SVM_CHANGING] = { "AMD-V, from nested to shadow and back",
+			   { .vms = 2, .vcpus = 2, .svm_features = SVM_NEW, .changing_vms = 3 } },
 	[SVM_SHADOW_SHRINK] = { "AMD-V, shadow, the host is short of memory",
 				{ .vms = 2,
 				  .vcpus = 2,

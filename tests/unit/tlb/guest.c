@@ -102,7 +102,7 @@ static void choose(struct model_vcpu *mv)
 	} else if (dice < 63) {
 		mv->op = OP_CPUID;
 	} else {
-		mv->op = vm->shadow ? OP_CPUID : OP_INVPCID;
+		mv->op = vm->shadow || vm->changing ? OP_CPUID : OP_INVPCID;
 		mv->linear = random_linear();
 		mv->value = below(4) | (mv->view.pcide ? below(PCIDS) << 8 : 0);
 	}

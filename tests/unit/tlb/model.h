@@ -79,6 +79,7 @@ struct mutation {
 /* ---- a run */
 struct config {
 	u32 shadow_vms, untagged_vms; /* bit n: the n-th VM */
+	u32 changing_vms; /* from nested paging to shadow paging and back, as rules come and go */
 	u32 vms, vcpus;
 	bool intel;
 	u32 svm_features; /* FlushByAsid or not */
@@ -103,7 +104,7 @@ struct outcome {
 	bool failed;
 	char why[400];
 	u64 accesses, stale, faults, exits, flushes, moves, invalidations, speculations, answers,
-		released;
+		released, changes;
 	long leaks;
 };
 
@@ -217,7 +218,7 @@ struct model_vm {
 	struct vm vm;
 	struct fermata_clock clock_page;
 	u32 index;
-	bool shadow, alive;
+	bool shadow, changing, alive;
 	struct model_vcpu vcpu[VM_VCPUS];
 	u32 vcpus;
 	struct user_page user[USER_PAGES];

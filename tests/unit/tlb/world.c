@@ -154,6 +154,27 @@ static void second_main(void *arg)
 	program_main(arg, OWNER + 1);
 }
 
+/* About a linear address that nothing is at: no page is closed for it. */
+static void rules_main(void *arg)
+{
+	struct model_vm *vm = arg;
+	struct fermata_rule rule;
+
+	while (!world.stopping) {
+		memset(&rule, 0, sizeof(rule));
+		rule.event = FERMATA_ON_WRITE;
+		rule.filters = BIT(FERMATA_FILTER_GVA);
+		rule.range[FERMATA_FILTER_GVA] = (struct fermata_range){ 1ull << 63, 1ull << 63 };
+		idle(400);
+		if (events_add(&vm->vm, &rule))
+			wrong("a rule is refused");
+		idle(400);
+		if (events_remove(&vm->vm, rule.id))
+			wrong("a rule does not go");
+		world.out->changes++;
+	}
+}
+
 /* ---- life */
 
 static void vm_begin(u32 index)
@@ -166,6 +187,7 @@ static void vm_begin(u32 index)
 	memset(vm, 0, sizeof(*vm));
 	vm->index = index;
 	vm->shadow = config->shadow_vms >> index & 1;
+	vm->changing = config->changing_vms >> index & 1;
 	vm->vcpus = config->vcpus;
 	world.vm[index] = vm;
 	process_init(vm);
@@ -199,6 +221,8 @@ static void vm_begin(u32 index)
 	}
 	fiber_new(owner_main, vm, NULL);
 	fiber_new(slots_main, vm, NULL);
+	if (vm->changing)
+		fiber_new(rules_main, vm, NULL);
 }
 
 static void vm_end(struct model_vm *vm)
