@@ -182,8 +182,8 @@ static void followed(bool churn)
 	check_eq(call_runner(CALL_COPY, 0), 0, "a copy begins to follow the memory");
 	if (churn)
 		call_runner(CALL_CHURN, 0);
-	end = rdtsc() + 700ull * tsc_khz;
-	while (rdtsc() < end || writes < 20000) {
+	end = rdtsc() + 300ull * tsc_khz;
+	while (rdtsc() < end || writes < 8000) {
 		random = random * 6364136223846793005ull + 1442695040888963407ull;
 		*(volatile u64 *)at((random >> 33) % PAGES, random >> 12 & 0xff8) = ++writes;
 	}

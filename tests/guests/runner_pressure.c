@@ -20,7 +20,7 @@ static bool drop(void)
 
 static void *press(void *arg)
 {
-	const struct timespec pause = { .tv_nsec = 2000000 };
+	const struct timespec pause = { .tv_nsec = 20000000 };
 	struct machine *m = arg;
 
 	while (atomic_load(&m->pressing) && drop())
