@@ -272,6 +272,7 @@ enum verdict paging_fault(struct vcpu *v)
 int paging_outside(struct vcpu *v)
 {
 	struct flush owed = v->shadow->owed;
+	u32 access = RADIX_WRITE; /* of its accessed bits */
 	int err = 0;
 
 	if (owed.kinds) {
@@ -282,8 +283,10 @@ int paging_outside(struct vcpu *v)
 		v->exit.fault.gpa = v->shadow->absent;
 		err = guest_memory_populate(&v->vm->memory, v->shadow->absent, true);
 	}
-	if (err == -EACCES) /* a table in ROM */
+	if (err == -EACCES) { /* a table in ROM */
+		access = RADIX_READ;
 		err = guest_memory_populate(&v->vm->memory, v->shadow->absent, false);
+	}
 	if (err == -ENOENT || err == -EACCES)
 		err = 0; /* the walk will say so */
 	v->shadow->absent = PAGING_NONE;
@@ -291,7 +294,7 @@ int paging_outside(struct vcpu *v)
 		return err;
 	if (err) { /* memory that cannot be had: as if the guest had touched it */
 		v->exit.kind = EXIT_NESTED_FAULT;
-		v->exit.fault.access = RADIX_READ;
+		v->exit.fault.access = access;
 		v->exit.fault.table = true;
 		return exit_handle_fault(v);
 	}
