@@ -140,7 +140,8 @@ struct log_thread *log_start(const struct run_options *options, bool *failed)
 	if (options->log && strcmp(options->log, "-"))
 		file = fopen(options->log, "we");
 	if (!t || !file) {
-		say("cannot write the log '%s': %s", options->log ? options->log : "-",
+		say("cannot write the log '%s': %s; give --log another file",
+		    options->log ? options->log : "-",
 		    strerror(errno));
 		free(t);
 		return NULL;

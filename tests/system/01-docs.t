@@ -103,7 +103,7 @@ my $library = slurp('docs/libfermata.3') =~ s/\\-/-/gr;
 my $header = slurp('include/fermata.h');
 my $uapi = slurp('include/uapi/fermata.h');
 
-my $help = join '', map { `build/fermata $_ --help` } qw(run caps ps stat pause resume quit on off events log);
+my $help = join '', map { `build/fermata $_ --help` } qw(run caps ps stat pause resume quit on off events log clock);
 like($help, qr/--kernel FILE/, 'the command helps');
 my $offered = set('--version', $help =~ /^ +(--[a-z-]+)/mg);
 my $explained = set(($command =~ /^\.B\S* (--[a-z-]+)/mg), $command =~ /^\.B (--version)$/m);
