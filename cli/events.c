@@ -19,9 +19,9 @@
 #include "log_format.h"
 #include "say.h"
 
-#define POLL_MS 20     /* between two looks at an empty log */
-#define GRACE_MS 2000  /* for the log's reader, after the guest's end */
-#define ATTEMPT_MS 500 /* for a guest that starts */
+#define POLL_MS 20	 /* between two looks at an empty log */
+#define GRACE_MS 4000	 /* for the log's reader, after the guest's end */
+#define ATTEMPT_MS 10000 /* for the greeting of a guest that starts, perhaps in a slow box */
 
 static void sleep_ms(long ms)
 {
@@ -63,6 +63,8 @@ void rules_end(struct machine *machine, const struct run_options *options)
 		return;
 	for (int ms = 0; ms < GRACE_MS && !machine_log_empty(machine); ms += POLL_MS)
 		sleep_ms(POLL_MS);
+	if (!machine_log_empty(machine))
+		say("the end of the log is lost: nobody took it; `fermata log NAME --follow` does");
 }
 
 void rules_say_stop(const struct machine_end *end)
@@ -141,8 +143,7 @@ struct log_thread *log_start(const struct run_options *options, bool *failed)
 		file = fopen(options->log, "we");
 	if (!t || !file) {
 		say("cannot write the log '%s': %s; give --log another file",
-		    options->log ? options->log : "-",
-		    strerror(errno));
+		    options->log ? options->log : "-", strerror(errno));
 		free(t);
 		return NULL;
 	}

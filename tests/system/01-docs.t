@@ -85,6 +85,9 @@ for my $page (@pages) {
 	is_deeply([ missing('.', $page) ], [], "$page names what is there");
 }
 
+my $readme = slurp('README.md');
+is_deeply([ grep { index($readme, "`$_`") < 0 } glob 'tests/system/*.t' ], [], 'README.md says what each system test shows');
+
 my %folder = map { dirname($_) => 1 } grep { m{^[^/.]+(/[^/]+)?/[^/]+\.(c|h|S|t)$} } files('.');
 delete @folder{ 'include/uapi', 'tests/system/abuse' }; # parts of the folders above them
 is_deeply([ grep { !-e "$_/README.md" } sort keys %folder ], [], 'every folder opens with a README');
