@@ -77,14 +77,14 @@ void rules_say_stop(const struct machine_end *end)
 
 /* ---- taking the log */
 
-/* 1: there was something, 0: nothing, -1: the guest has gone. */
-static int take_log(struct client *client, struct log_writer *writer)
+/* 1: there was something, 0: nothing, -1: the guest has gone, or as `problem` says. */
+static int take_log(struct client *client, struct log_writer *writer, char *problem,
+		    size_t problem_size)
 {
 	struct json_object *answer, *records;
-	char problem[512];
 	size_t count = 0;
 
-	answer = client_call(client, "log", NULL, problem, sizeof(problem));
+	answer = client_call(client, "log", NULL, problem, problem_size);
 	if (!answer)
 		return -1;
 	if (json_object_object_get_ex(answer, "records", &records))
@@ -115,7 +115,7 @@ static void *follow_log(void *opaque)
 			return NULL;
 		sleep_ms(POLL_MS);
 	}
-	while ((result = take_log(&client, &t->writer)) >= 0) {
+	while ((result = take_log(&client, &t->writer, problem, sizeof(problem))) >= 0) {
 		if (!result) {
 			fflush(t->writer.file);
 			sleep_ms(POLL_MS);
@@ -289,13 +289,14 @@ static int show_log(const char *name, bool follow, enum log_format format)
 {
 	struct log_writer writer;
 	struct client client;
+	char problem[512];
 	int result = 1;
 
 	if (guest_open(&client, name))
 		return STATUS_FAILED;
 	log_begin(&writer, stdout, format);
 	while (result > 0 || (follow && result == 0)) {
-		result = take_log(&client, &writer);
+		result = take_log(&client, &writer, problem, sizeof(problem));
 		if (result == 0 && follow) {
 			fflush(stdout);
 			sleep_ms(POLL_MS);
@@ -303,6 +304,8 @@ static int show_log(const char *name, bool follow, enum log_format format)
 	}
 	log_end(&writer);
 	client_close(&client);
+	if (result < 0 && !follow) /* who follows goes on until the guest's end */
+		return fail("%s", problem);
 	return STATUS_OK;
 }
 
