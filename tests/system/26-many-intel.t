@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: MIT OR GPL-2.0
-# timeout: 400
+# timeout: 700
 #
 # VT-x: several guests at once, each with its own EPT and VPID, in one command and in several; beside a
 # hostile one, beside one that is killed, one that dies, and one that spins with interrupts off. Rules about
@@ -16,7 +16,7 @@ chdir "$FindBin::Bin/../.." or die;
 use lib "$FindBin::Bin";
 use Lab;
 
-$Lab::box_seconds = 300;
+$Lab::box_seconds = 520;
 plan skip_all => 'Bochs is not installed; make bochs installs it' if system('command -v bochs-bin >/dev/null');
 
 # CLI; JMP to itself
@@ -157,7 +157,7 @@ echo "@@ host"
 dmesg
 END_OF_TEXT
 
-my ($status, $out) = box([ '-b', 'intel', '-c', 1, '-m', 400, '-t', 290 ], $script, $echo, $five, $triple, $spin, $for_ever,
+my ($status, $out) = box([ '-b', 'intel', '-c', 1, '-m', 400, '-t', 500 ], $script, $echo, $five, $triple, $spin, $for_ever,
 	"$dir/groups", 'build/abuse/abuse', @modules, map { "build/guests/$_" } qw(runner pattern hostile));
 is($status, 0, 'the box ends as it should');
 my %section = sections($out);
@@ -234,7 +234,7 @@ for my $group (map { (split ' ')[0] } split /\n/, read_file("$dir/groups")) {
 # ---- from processor to processor
 
 my $cpus;
-($status, $cpus) = box([ '-b', 'intel', '-c', 2, '-m', 200, '-t', 120 ], <<'END_OF_TEXT', 'build/abuse/abuse');
+($status, $cpus) = box([ '-b', 'intel', '-c', 2, '-m', 200, '-t', 200 ], <<'END_OF_TEXT', 'build/abuse/abuse');
 chmod +x /in/abuse
 /in/abuse cpus 60 2>&1
 dmesg | grep -E 'Oops|Call Trace|fermata: vCPU'
