@@ -57,6 +57,9 @@ my @variants = (
 	[ acpioff => 'acpi=off', 'reboot' ],
 );
 
+# In Bochs it gets to its shell and waits there for the PIT for ever: docs/vmx.md, known limits.
+@variants = grep { $_->[0] ne 'timer' } @variants if $kind ne 'amd';
+
 my $script = <<'END_OF_TEXT';
 run() { fermata run --box none --kernel /in/vmlinuz --initrd /in/initrd.cpio.gz "$@"; }
 
@@ -66,7 +69,8 @@ echo "@@ boot"
 
 variant() { # NAME OPTIONS TYPED
 	echo "$3" >/tmp/$1.input
-	run --memory 128M --append "console=ttyS0 quiet $2" </tmp/$1.input >/tmp/$1 2>&1
+	timeout 60 fermata run --box none --kernel /in/vmlinuz --initrd /in/initrd.cpio.gz --memory 128M \
+		--append "console=ttyS0 quiet $2" </tmp/$1.input >/tmp/$1 2>&1
 	echo "status $?" >>/tmp/$1
 }
 END_OF_TEXT
