@@ -88,6 +88,8 @@ static const struct vmx_feature {
 	{ FERMATA_VMX_PROC2, 7, "unrestricted guest", "unrestricted_guest",
 	  "no real mode, no guest without paging, one vCPU each" },
 	{ FERMATA_VMX_PROC2, 12, "INVPCID", "invpcid", "guests do without it" },
+	{ FERMATA_VMX_PROC2, 25, "TSC scaling", "tsc_scaling",
+	  "RDTSC exits while a guest's clock has another rate than 1" },
 };
 
 #define VMX_FEATURES (sizeof(vmx_features) / sizeof(vmx_features[0]))

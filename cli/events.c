@@ -19,9 +19,9 @@
 #include "log_format.h"
 #include "say.h"
 
-#define POLL_MS 20     /* between two looks at an empty log */
-#define GRACE_MS 2000  /* for the log's reader, after the guest's end */
-#define ATTEMPT_MS 500 /* for a guest that starts */
+#define POLL_MS 20	 /* between two looks at an empty log */
+#define GRACE_MS 4000	 /* for the log's reader, after the guest's end */
+#define ATTEMPT_MS 10000 /* for the greeting of a guest that starts, perhaps in a slow box */
 
 static void sleep_ms(long ms)
 {
@@ -63,6 +63,8 @@ void rules_end(struct machine *machine, const struct run_options *options)
 		return;
 	for (int ms = 0; ms < GRACE_MS && !machine_log_empty(machine); ms += POLL_MS)
 		sleep_ms(POLL_MS);
+	if (!machine_log_empty(machine))
+		say("the end of the log is lost: nobody took it; `fermata log NAME --follow` does");
 }
 
 void rules_say_stop(const struct machine_end *end)
@@ -75,14 +77,14 @@ void rules_say_stop(const struct machine_end *end)
 
 /* ---- taking the log */
 
-/* 1: there was something, 0: nothing, -1: the guest has gone. */
-static int take_log(struct client *client, struct log_writer *writer)
+/* 1: there was something, 0: nothing, -1: the guest has gone, or as `problem` says. */
+static int take_log(struct client *client, struct log_writer *writer, char *problem,
+		    size_t problem_size)
 {
 	struct json_object *answer, *records;
-	char problem[512];
 	size_t count = 0;
 
-	answer = client_call(client, "log", NULL, problem, sizeof(problem));
+	answer = client_call(client, "log", NULL, problem, problem_size);
 	if (!answer)
 		return -1;
 	if (json_object_object_get_ex(answer, "records", &records))
@@ -113,7 +115,7 @@ static void *follow_log(void *opaque)
 			return NULL;
 		sleep_ms(POLL_MS);
 	}
-	while ((result = take_log(&client, &t->writer)) >= 0) {
+	while ((result = take_log(&client, &t->writer, problem, sizeof(problem))) >= 0) {
 		if (!result) {
 			fflush(t->writer.file);
 			sleep_ms(POLL_MS);
@@ -140,8 +142,8 @@ struct log_thread *log_start(const struct run_options *options, bool *failed)
 	if (options->log && strcmp(options->log, "-"))
 		file = fopen(options->log, "we");
 	if (!t || !file) {
-		say("cannot write the log '%s': %s", options->log ? options->log : "-",
-		    strerror(errno));
+		say("cannot write the log '%s': %s; give --log another file",
+		    options->log ? options->log : "-", strerror(errno));
 		free(t);
 		return NULL;
 	}
@@ -287,13 +289,14 @@ static int show_log(const char *name, bool follow, enum log_format format)
 {
 	struct log_writer writer;
 	struct client client;
+	char problem[512];
 	int result = 1;
 
 	if (guest_open(&client, name))
 		return STATUS_FAILED;
 	log_begin(&writer, stdout, format);
 	while (result > 0 || (follow && result == 0)) {
-		result = take_log(&client, &writer);
+		result = take_log(&client, &writer, problem, sizeof(problem));
 		if (result == 0 && follow) {
 			fflush(stdout);
 			sleep_ms(POLL_MS);
@@ -301,6 +304,8 @@ static int show_log(const char *name, bool follow, enum log_format format)
 	}
 	log_end(&writer);
 	client_close(&client);
+	if (result < 0 && !follow) /* who follows goes on until the guest's end */
+		return fail("%s", problem);
 	return STATUS_OK;
 }
 

@@ -25,14 +25,20 @@ static const char about[] =
 	"       fermata help [VERB]                     this text, or a verb's\n"
 	"       fermata --version\n"
 	"\n"
-	"Guests run on AMD-V through the module fermata.ko (/dev/fermata). On a computer where that\n"
-	"is not possible they run in \"the box\": an emulated computer with AMD-V, slower, but the\n"
-	"same in every other way. `fermata caps` says which of the two it will be, and why.\n"
+	"Guests run on AMD-V or VT-x through the module fermata.ko (/dev/fermata). On a computer where\n"
+	"that is not possible they run in \"the box\": an emulated computer with AMD-V or VT-x, slower,\n"
+	"but the same in every other way. `fermata caps` says which of the two it will be, and why.\n"
 	"\n"
-	"A first guest, from the files of a Debian system:\n"
-	"  fermata run --kernel /boot/vmlinuz-$(uname -r) --initrd /boot/initrd.img-$(uname -r)\n"
+	"A first guest, from the files of a Debian system, and what can be done to it meanwhile:\n"
+	"  fermata run --name web --kernel /boot/vmlinuz-$(uname -r) --initrd /boot/initrd.img-$(uname -r)\n"
+	"  fermata stat web                                its exits, live\n"
+	"  fermata on web 'syscall nr=59 do log'           each program that it starts, from now on\n"
+	"  fermata clock web rate 60                       an hour of it in a minute\n"
 	"\n"
-	"More: `fermata run --help`, `fermata caps --help`, `man fermata`.\n";
+	"exit status: 0 done; 1 not done, and one line on standard error says what, why and what to do.\n"
+	"Only `run` has more.\n"
+	"\n"
+	"More: `fermata VERB --help` with any of them, `man fermata`.\n";
 
 static const char about_run[] =
 	"fermata run: run a guest, its serial console on this terminal\n"
@@ -93,7 +99,9 @@ static const char about_run[] =
 	"  fermata run --kernel vmlinuz --initrd initrd.gz --append \"console=ttyS0 quiet\"\n"
 	"  fermata run --kernel vmlinuz --initrd initrd.gz --memory 1G --stats\n"
 	"  fermata run --kernel vmlinuz --guest '--name a --initrd a.gz' --guest '--name b'\n"
-	"  echo 'uname -a; poweroff -f' | fermata run --kernel vmlinuz --initrd initrd.gz --box amd\n";
+	"  echo 'uname -a; poweroff -f' | fermata run --kernel vmlinuz --initrd initrd.gz --box amd\n"
+	"  fermata run --kernel vmlinuz --initrd initrd.gz --on 'rdmsr do log' --log msrs.txt\n"
+	"  fermata run --kernel vmlinuz --initrd initrd.gz --clock rate=60,date=2030-01-01\n";
 
 static const char about_caps[] =
 	"fermata caps: what this computer offers for running guests\n"
@@ -109,7 +117,12 @@ static const char about_caps[] =
 	"and what stands in the way of running guests, with what to do about it. It works without\n"
 	"the module too; what only the module can know is then left out.\n"
 	"\n"
-	"exit status: 0 guests can run there; 1 they cannot (or the question could not be asked)\n";
+	"exit status: 0 guests can run there; 1 they cannot (or the question could not be asked)\n"
+	"\n"
+	"examples:\n"
+	"  fermata caps\n"
+	"  fermata caps --box bochs:corei5_lynnfield_750\n"
+	"  fermata caps --json | jq -r '.obstacles[] | .what + \": \" + .remedy'\n";
 
 static const struct {
 	const char *verb, *text;

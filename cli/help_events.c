@@ -25,8 +25,10 @@ const char about_on[] =
 	"\n"
 	"examples:\n"
 	"  fermata on web 'cpuid leaf=1 do log'\n"
-	"  fermata on web 'syscall nr=59 do stop'\n"
-	"  fermata on web 'wrmsr msr=0x1a0 do skip'\n";
+	"  fermata on web 'syscall nr=59 do stop'                  the guest holds at its next execve()\n"
+	"  fermata on web 'wrmsr msr=0x1a0 do log skip'            such writes come to nothing\n"
+	"  fermata on web 'write gpa=0x1000..0x1fff first=10 do log'\n"
+	"  fermata on web 'rdtsc cpl=3 every=100 do log'\n";
 
 const char about_off[] = "fermata off: remove a rule\n"
 			 "\n"
@@ -34,7 +36,12 @@ const char about_off[] = "fermata off: remove a rule\n"
 			 "\n"
 			 "  --help  this text\n"
 			 "\n"
-			 "exit status: 0 it is gone; 1 there is no such guest or rule\n";
+			 "ID is what `fermata on` printed and `fermata events` lists.\n"
+			 "\n"
+			 "exit status: 0 it is gone; 1 there is no such guest or rule\n"
+			 "\n"
+			 "example:\n"
+			 "  fermata off web 3\n";
 
 const char about_events[] =
 	"fermata events: the rules in force\n"
@@ -45,9 +52,13 @@ const char about_events[] =
 	"  --help  this text\n"
 	"\n"
 	"Shows each rule's number, its hits, its matches (before first= and every=), their share of\n"
-	"all of the guest's exits, and the rule.\n"
+	"all of the guest's exits, and the rule. Rules of `fermata run --on` are among them.\n"
 	"\n"
-	"exit status: 0 shown; 1 there is no such guest\n";
+	"exit status: 0 shown; 1 there is no such guest\n"
+	"\n"
+	"examples:\n"
+	"  fermata events web\n"
+	"  fermata events web --json | jq '.rules[] | [.id, .hits, .rule]'\n";
 
 const char about_log[] =
 	"fermata log: what rules with the action log have logged\n"
@@ -61,5 +72,11 @@ const char about_log[] =
 	"  --help           this text\n"
 	"\n"
 	"What is shown is taken out of the log. A log that is full loses the newest, and says so.\n"
+	"A guest that `fermata run` started with rules that log, and without --log channel, logs there.\n"
 	"\n"
-	"exit status: 0 shown; 1 there is no such guest\n";
+	"exit status: 0 shown; 1 there is no such guest\n"
+	"\n"
+	"examples:\n"
+	"  fermata log web\n"
+	"  fermata log web --follow --json | jq -r 'select(.event == \"cpuid\") | .rip'\n"
+	"  fermata log web --follow --format chrome >web.trace.json\n";

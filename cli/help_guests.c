@@ -14,7 +14,11 @@ const char about_ps[] =
 	"answer, as while a box starts), the processor's virtualization, virtual CPUs, memory, since\n"
 	"when and where it runs (here, or box and its kind), and the process that has it.\n"
 	"\n"
-	"exit status: 0, also when there are none; 1 the list could not be had\n";
+	"exit status: 0, also when there are none; 1 the list could not be had\n"
+	"\n"
+	"examples:\n"
+	"  fermata ps\n"
+	"  fermata ps --json | jq -r '.[] | select(.state == \"running\") | .name'\n";
 
 const char about_stat[] =
 	"fermata stat: what a running guest does\n"
@@ -30,7 +34,11 @@ const char about_stat[] =
 	"cost in cycles of the time-stamp counter; entries, exits to user space, injected events,\n"
 	"halts, pages mapped, flushes, tag generations; and where the time went. The guest runs on.\n"
 	"\n"
-	"exit status: 0 shown (also when the guest ended meanwhile); 1 there is no such guest\n";
+	"exit status: 0 shown (also when the guest ended meanwhile); 1 there is no such guest\n"
+	"\n"
+	"examples:\n"
+	"  fermata stat web --interval 5\n"
+	"  fermata stat web --once --json | jq '.exits | sort_by(-.cycles)[0].name'\n";
 
 const char about_pause[] =
 	"fermata pause: hold a running guest\n"
@@ -44,7 +52,11 @@ const char about_pause[] =
 	"When it returns, the guest executes nothing, until `fermata resume`. What is typed into its\n"
 	"console waits. To hold one that is held already does nothing.\n"
 	"\n"
-	"exit status: 0 it is held; 1 there is no such guest\n";
+	"exit status: 0 it is held; 1 there is no such guest\n"
+	"\n"
+	"examples:\n"
+	"  fermata pause web\n"
+	"  fermata pause web --clock advance\n";
 
 const char about_resume[] =
 	"fermata resume: a guest that is held goes on\n"
@@ -56,7 +68,13 @@ const char about_resume[] =
 	"               told, else freeze\n"
 	"  --help       this text\n"
 	"\n"
-	"exit status: 0 it runs; 1 there is no such guest\n";
+	"It also goes on with an instruction before which a rule with `stop` has held it.\n"
+	"\n"
+	"exit status: 0 it runs; 1 there is no such guest\n"
+	"\n"
+	"examples:\n"
+	"  fermata resume web\n"
+	"  fermata resume web --clock advance\n";
 
 const char about_quit[] =
 	"fermata quit: end a running guest at once\n"
@@ -67,7 +85,10 @@ const char about_quit[] =
 	"\n"
 	"As Ctrl-A x on its console: the guest is not asked. When it returns, the guest has ended.\n"
 	"\n"
-	"exit status: 0 it has ended; 1 there is no such guest\n";
+	"exit status: 0 it has ended; 1 there is no such guest\n"
+	"\n"
+	"example:\n"
+	"  fermata quit web\n";
 
 const char about_clock[] =
 	"fermata clock: a running guest's clock\n"
@@ -94,7 +115,13 @@ const char about_clock[] =
 	"\n"
 	"A SPAN is a number with ns, us, ms, s, m, h or d: 10ms, 1.5s.\n"
 	"\n"
-	"exit status: 0 done; 1 there is no such guest, or a word is wrong\n";
+	"exit status: 0 done; 1 there is no such guest, or a word is wrong\n"
+	"\n"
+	"examples:\n"
+	"  fermata clock web\n"
+	"  fermata clock web rate 60\n"
+	"  fermata clock web freeze; fermata clock web step 10ms; fermata clock web thaw\n"
+	"  fermata clock web --json | jq -r '.sources[] | [.name, .value, .error_ns] | @tsv'\n";
 
 const char about_dirty[] =
 	"fermata dirty: which of its memory a running guest writes to\n"
@@ -112,4 +139,9 @@ const char about_dirty[] =
 	"While it is on, the first write to a page after each question costs the guest an exit, and its\n"
 	"memory is mapped in pages of 4 KiB.\n"
 	"\n"
-	"exit status: 0 done; 1 there is no such guest, no log, or a word is wrong\n";
+	"exit status: 0 done; 1 there is no such guest, no log, or a word is wrong\n"
+	"\n"
+	"examples:\n"
+	"  fermata dirty web on\n"
+	"  fermata dirty web; sleep 10; fermata dirty web\n"
+	"  fermata dirty web --json\n";

@@ -95,8 +95,9 @@ static bool firmware_disabled_svm(void)
 static void no_virtualization(struct host *host)
 {
 	obstacle(host,
-		 host->hypervisor ? "this virtual machine's CPU has no AMD-V (CPUID shows no SVM)" :
-				    "this CPU has no AMD-V (CPUID shows no SVM)",
+		 host->hypervisor ?
+			 "this virtual machine's CPU has neither AMD-V nor VT-x (CPUID shows no SVM and no VMX)" :
+			 "this CPU has neither AMD-V nor VT-x (CPUID shows no SVM and no VMX)",
 		 host->hypervisor ?
 			 "use the box (--box amd), or enable nested virtualization outside" :
 			 "use the box (--box amd)");

@@ -9,7 +9,8 @@
 #include "fermata.h"
 #include "verbs.h"
 
-#define LOG_MOST 256 /* records in an answer; a few hundred bytes each */
+#define LOG_MOST                                                                                   \
+	90 /* records in an answer, 700 bytes each at most: a line is no longer than LINE_LONGEST */
 
 static void add_number(struct json_object *object, const char *name, uint64_t number)
 {
@@ -195,7 +196,7 @@ static int run_log(struct control_call *call)
 
 const struct control_verb verb_log = {
 	.name = "log",
-	.what = "takes up to 256 records out of the log of the rules",
+	.what = "takes up to 90 records out of the log of the rules",
 	.run = run_log,
 };
 

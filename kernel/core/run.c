@@ -236,6 +236,16 @@ static inline void turn(struct vcpu *v)
 }
 
 /*
+ * Until when exits may go straight back. Where turns are bounded, what bounds them counts the guest's own
+ * time, of which one that exits all the time has little; the host's interrupts wait for the rest, too.
+ */
+static inline u64 turn_limit(void)
+{
+	return unlikely(backend_options.turn) ? host_tsc() + ((u64)backend_options.turn << 10) :
+						~0ull;
+}
+
+/*
  * An exit whose handler says GO_ON goes straight back: interrupts stay off, the mode stays "in the
  * guest". Who posts something meanwhile sees that mode and sends an IPI, which ends the next turn at
  * once; due() looks at what the handler itself has left. So handlers are short and wait for nobody.
@@ -243,6 +253,7 @@ static inline void turn(struct vcpu *v)
 static enum verdict turns(struct vcpu *v)
 {
 	enum verdict verdict;
+	u64 limit;
 
 	for (;;) {
 		host_irq_disable();
@@ -252,10 +263,12 @@ static enum verdict turns(struct vcpu *v)
 		host_flush_l1d(v->thread);
 		verdict = unlikely(due(v)) ? prepare(v) : GO_ON;
 		if (likely(verdict == GO_ON)) {
+			limit = turn_limit();
 			do {
 				turn(v);
 				verdict = exit_handle(v);
-			} while (likely(verdict == GO_ON && !due(v)) && !host_flushes_always());
+			} while (likely(verdict == GO_ON && !due(v)) && !host_flushes_always() &&
+				 likely(v->exit_tsc < limit));
 		} else {
 			v->exit.kind = EXIT_NOTHING; /* the last one was answered */
 		}

@@ -85,6 +85,9 @@ for my $page (@pages) {
 	is_deeply([ missing('.', $page) ], [], "$page names what is there");
 }
 
+my $readme = slurp('README.md');
+is_deeply([ grep { index($readme, "`$_`") < 0 } glob 'tests/system/*.t' ], [], 'README.md says what each system test shows');
+
 my %folder = map { dirname($_) => 1 } grep { m{^[^/.]+(/[^/]+)?/[^/]+\.(c|h|S|t)$} } files('.');
 delete @folder{ 'include/uapi', 'tests/system/abuse' }; # parts of the folders above them
 is_deeply([ grep { !-e "$_/README.md" } sort keys %folder ], [], 'every folder opens with a README');
@@ -103,7 +106,7 @@ my $library = slurp('docs/libfermata.3') =~ s/\\-/-/gr;
 my $header = slurp('include/fermata.h');
 my $uapi = slurp('include/uapi/fermata.h');
 
-my $help = join '', map { `build/fermata $_ --help` } qw(run caps ps stat pause resume quit dirty on off events log);
+my $help = join '', map { `build/fermata $_ --help` } qw(run caps ps stat pause resume quit dirty on off events log clock);
 like($help, qr/--kernel FILE/, 'the command helps');
 my $offered = set('--version', $help =~ /^ +(--[a-z-]+)/mg);
 my $explained = set(($command =~ /^\.B\S* (--[a-z-]+)/mg), $command =~ /^\.B (--version)$/m);

@@ -43,8 +43,8 @@ bench/report "$dir/bench.json" | cmp -s - "$dir/table"
 ok $? 'bench.json is read like the lines'
 
 for emulator in qemu-amd bochs-intel; do
-	for system in kvm-nested kvm-shadow fermata-nested; do
-		for row in cpuid hypercall rdmsr wrmsr rdtsc out-user in-user mmio-write-user mmio-read-user \
+	for system in native kvm-nested kvm-shadow fermata-nested fermata-shadow; do
+		for row in cpuid hypercall rdmsr wrmsr rdtsc rdtsc-trapped out-user in-user mmio-write-user mmio-read-user \
 			touch-present touch-absent mov-cr3 invlpg cr4-pge page-fault fork-exec pipe-ring compile boot; do
 			line $emulator $system $row true 4321 1
 			line $emulator $system $row false 77777 1
@@ -57,7 +57,7 @@ same "$(sed -n '1,2p;/bench: end/,$p' "$dir/page")" 'before
 <!-- bench: begin -->
 <!-- bench: end -->
 after' 'a page keeps what is outside its markers'
-grep -q '^| boot | 4,321 (1) | 4,321 (1) | 4,321 (1) |$' "$dir/page" && ! grep -q 'old\|77,777' "$dir/page"
+grep -q '^| boot | 4,321 (1) | 4,321 (1) | 4,321 (1) | 4,321 (1) | 4,321 (1) |$' "$dir/page" && ! grep -q 'old\|77,777' "$dir/page"
 ok $? '... and has the table between them'
 
 refused() { # NAME WANTED LINE: that is not taken, and why
@@ -74,8 +74,22 @@ refused 'an entry that lacks a field' 'without system' '{"emulator": "x"}'
 refused 'what is not JSON' 'not JSON' 'Segmentation fault'
 echo text >"$dir/page"
 bench/report -r "$dir/page" "$dir/lines" 2>"$dir/out"
-[ $? = 1 ] && grep -q 'no hypercall of kvm-nested on qemu-amd' "$dir/out"
+[ $? = 1 ] && grep -q 'not everything was measured: no cpuid of native on bochs-intel' "$dir/out"
 ok $? 'refused: a page of a part of the rows'
+grep -v 'bochs-intel.*fermata-shadow.*compile.*true' "$dir/all" >"$dir/most"
+bench/report -r "$dir/page" "$dir/most" 2>"$dir/out"
+[ $? = 1 ] && grep -q 'not everything was measured: no compile of fermata-shadow on bochs-intel$' "$dir/out"
+ok $? 'refused: a page that lacks one cell'
+bench/report -w ' qemu-amd bochs-intel / cpuid compile' "$dir/most" >"$dir/out" 2>&1
+[ $? = 1 ] && [ "$(grep -c '^bench/report: no ' "$dir/out")" = 1 ]
+ok $? '... and -w names that one'
+bench/report -w 'qemu-amd bochs-intel/cpuid rdtsc-trapped compile boot' "$dir/all" >"$dir/out" 2>&1
+ok $? 'nothing is missing where there is nothing to measure'
+grep -v 'kvm\|native' "$dir/all" | grep 'rdtsc-trapped\|cpuid' >"$dir/some"
+bench/report -w 'qemu-amd/rdtsc-trapped cpuid' "$dir/some" >"$dir/out" 2>&1
+same "$(grep '^bench/report: ' "$dir/out")" 'bench/report: no cpuid of native on qemu-amd
+bench/report: no cpuid of kvm-nested on qemu-amd
+bench/report: no cpuid of kvm-shadow on qemu-amd' 'KVM has no trapped RDTSC, and on AMD-V nothing without tags'
 bench/report -r "$dir/page" "$dir/all" 2>"$dir/out"
 [ $? = 1 ] && grep -q 'no markers' "$dir/out"
 ok $? 'refused: a page without markers'

@@ -4,7 +4,7 @@
 #
 # Debian's kernel as a guest, in one start of the box: a boot with its whole log, what the guest sees of
 # time, interrupts and processor, what it costs when idle, and the kernel options that change its
-# clocks and interrupt controllers.
+# clocks and interrupt controllers. 20-boot.t -b intel: on VT-x, as a part of `make test-matrix`.
 use strict;
 use warnings;
 use Digest::SHA 'sha256_hex';
@@ -39,7 +39,7 @@ echo "sleep" $(cut -d' ' -f1 /proc/uptime) $(sleep 2) $(cut -d' ' -f1 /proc/upti
 echo "time" $(date +%s)
 echo "zeros" $(dd if=/dev/zero bs=64k count=64 2>/dev/null | sha256sum)
 echo "numbers" $(seq 1 50000 | sha256sum)
-echo "processors" $(grep -c ^flags /proc/cpuinfo) "with svm" $(grep -cw svm /proc/cpuinfo)
+echo "processors" $(grep -c ^flags /proc/cpuinfo) "with svm or vmx" $(grep -cwE "svm|vmx" /proc/cpuinfo)
 echo "clock" $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)
 grep -E "LOC|ttyS0" /proc/interrupts | sed 's/^/interrupts /'
 dmesg -r | sed 's/^/raw /'
@@ -57,6 +57,9 @@ my @variants = (
 	[ acpioff => 'acpi=off', 'reboot' ],
 );
 
+# In Bochs it gets to its shell and waits there for the PIT for ever: docs/vmx.md, known limits.
+@variants = grep { $_->[0] ne 'timer' } @variants if $kind ne 'amd';
+
 my $script = <<'END_OF_TEXT';
 run() { fermata run --box none --kernel /in/vmlinuz --initrd /in/initrd.cpio.gz "$@"; }
 
@@ -66,7 +69,8 @@ echo "@@ boot"
 
 variant() { # NAME OPTIONS TYPED
 	echo "$3" >/tmp/$1.input
-	run --memory 128M --append "console=ttyS0 quiet $2" </tmp/$1.input >/tmp/$1 2>&1
+	timeout 60 fermata run --box none --kernel /in/vmlinuz --initrd /in/initrd.cpio.gz --memory 128M \
+		--append "console=ttyS0 quiet $2" </tmp/$1.input >/tmp/$1 2>&1
 	echo "status $?" >>/tmp/$1
 }
 END_OF_TEXT
@@ -110,6 +114,9 @@ my ($status, $out) = box([ '-c', '1', '-m', 640 ], $script, 'build/box/vmlinuz',
 is($status, 0, 'the box ends as it should');
 my %section = sections($out);
 my $boot = $section{boot} // '';
+my $host = $section{host} // '';
+# A Skylake's own weakness, which its kernel announces without us, too.
+s/^.*RETBleed: WARNING: Spectre v2 mitigation leaves.*\n//mg for $boot, $host;
 
 like($boot, qr/^guest# /m, 'the guest reaches its shell');
 like($boot, qr/^that is all$/m, 'and executes what it is told to');
@@ -140,7 +147,7 @@ ok(defined $from && $to - $from >= 1.98 && $to - $from < 4, 'sleep 2 takes two s
 	or diag('sleep took from ', $from // '?', ' to ', $to // '?');
 is(($boot =~ /^zeros (\w+)/m)[0], sha256_hex("\0" x (64 * 65536)), '4 MiB through a checksum');
 is(($boot =~ /^numbers (\w+)/m)[0], sha256_hex(join '', map { "$_\n" } 1 .. 50000), 'numbers through a checksum');
-like($boot, qr/^processors 1 with svm 0$/m, 'a processor without SVM');
+like($boot, qr/^processors 1 with svm or vmx 0$/m, 'a processor without virtualization');
 like($boot, qr/^clock (tsc|tsc-early|acpi_pm)$/m, 'a clock source');
 note('clock source: ', $boot =~ /^clock (\S+)/m);
 like($boot, qr/^interrupts LOC: +[1-9]/m, 'interrupts of the local timer');
@@ -159,6 +166,6 @@ for my $variant (@variants) {
 	ok($log =~ /This is a guest under Fermata/ && $log =~ /^status 0$/m, "boots with $append") or diag($log);
 	like($log, qr/^fermata: the guest '.*' asked for a reset/m, 'and resets') if $typed;
 }
-unlike($section{host} // '', qr/WARNING:|BUG|Oops|Call Trace|unchecked MSR/, "the host's log is clean");
+unlike($host, qr/WARNING:|BUG|Oops|Call Trace|unchecked MSR/, "the host's log is clean");
 is($section{module}, "0\n", 'nothing holds the module');
 done_testing;

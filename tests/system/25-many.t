@@ -147,7 +147,7 @@ is($section{module}, "0\n", 'nothing holds the module');
 
 # ---- through the box
 
-my @through = ($fermata, 'run', '--box', 'amd', '--memory', '32M', '--kernel', $echo);
+my @through = ($fermata, 'run', '--box', $kind, '--memory', '32M', '--kernel', $echo);
 my ($s, $o, $e) = command({ in => write_file('typed', "typed"), seconds => 60 }, @through,
 	'--guest', '--name e1', '--guest', "--name e2 --append 'it'\\''s'", '--guest', "--name f --debug-exit --kernel '$five'");
 is($s, 11, 'the statuses of several guests come through the box');

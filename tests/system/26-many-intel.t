@@ -1,10 +1,10 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: MIT OR GPL-2.0
-# timeout: 400
+# timeout: 700
 #
 # VT-x: several guests at once, each with its own EPT and VPID, in one command and in several; beside a
-# hostile one, beside one that is killed, one that dies, and one that spins with interrupts off. The
-# command's statuses and reports. A part of the abuse. All that in one start of the box, because it is slow;
+# hostile one, beside one that is killed, one that dies, and one that spins with interrupts off. Rules about
+# and the clock of one that does nothing but exit. The command's statuses and reports. A part of the abuse. All that in one start of the box, because it is slow;
 # another with two processors, where a VMCS moves; and one for the command's own way through the box.
 use strict;
 use warnings;
@@ -16,11 +16,13 @@ chdir "$FindBin::Bin/../.." or die;
 use lib "$FindBin::Bin";
 use Lab;
 
-$Lab::box_seconds = 300;
+$Lab::box_seconds = 520;
 plan skip_all => 'Bochs is not installed; make bochs installs it' if system('command -v bochs-bin >/dev/null');
 
 # CLI; JMP to itself
 my $spin = write_file('spin', kernel_image("\xfa\xeb\xfe"));
+# 1: MOV 1 to EAX; CPUID; PAUSE; JMP 1b
+my $for_ever = write_file('for-ever', kernel_image("\xb8\1\0\0\0\x0f\xa2\xf3\x90\xeb\xf5"));
 my @modules = map { "build/abuse/modules/$_.ko" } qw(irqbypass kvm kvm-intel);
 
 # Group and per cent, as in 30-abuse.t. Not those that swap, torment memory, or take threads: too slow here.
@@ -60,6 +62,44 @@ run --debug-exit --guest '--kernel /in/five --name five' --guest '--kernel /in/e
 tell ends $?
 run --guest '--kernel /in/triple --name bad' --guest '--kernel /in/echo --name good' </dev/null >/tmp/dies 2>/tmp/dies.errors
 tell dies $?
+
+# A guest that exits all the time, and who steers it beside it, on one processor
+start --kernel /in/for-ever --name loop </dev/null >/tmp/loop 2>/tmp/loop.errors &
+loop=$!
+until fermata ps | grep -q '^loop .*running'; do usleep 10000; done
+echo "@@ rules"
+fermata on loop 'cpuid leaf=1'
+usleep 10000
+fermata events loop --json
+fermata on loop 'cpuid first=1 do stop'
+usleep 10000
+fermata ps | grep '^loop'
+fermata resume loop
+fermata off loop 2
+fermata on loop 'cpuid first=10 do log'
+usleep 10000
+fermata log loop --json
+fermata on loop 'rdrand do log' 2>&1
+fermata on loop 'rdpru do log' 2>&1
+echo "@@ clock"
+ns() { echo "$1 $(fermata clock loop --json | grep '"ns"' | tr -cd 0-9)"; }
+fermata clock loop rate 5
+fermata clock loop | grep -E '^(rate|RDTSC) '
+fermata clock loop freeze
+ns frozen
+usleep 10000
+ns frozen
+fermata clock loop step 5us
+usleep 10000
+ns stepped
+fermata clock loop jump 1s
+ns jumped
+fermata clock loop thaw
+usleep 10000
+ns thawed
+kill -TERM $loop
+wait $loop
+tell loop $?
 
 mkfifo /tmp/input
 sleep 100000 >/tmp/input &
@@ -117,12 +157,12 @@ echo "@@ host"
 dmesg
 END_OF_TEXT
 
-my ($status, $out) = box([ '-b', 'intel', '-c', 1, '-m', 400, '-t', 290 ], $script, $echo, $five, $triple, $spin,
+my ($status, $out) = box([ '-b', 'intel', '-c', 1, '-m', 400, '-t', 500 ], $script, $echo, $five, $triple, $spin, $for_ever,
 	"$dir/groups", 'build/abuse/abuse', @modules, map { "build/guests/$_" } qw(runner pattern hostile));
 is($status, 0, 'the box ends as it should');
 my %section = sections($out);
-$_ //= '' for @section{'caps', 'host', 'module', 'beside', map { ($_, "$_ errors") }
-	qw(ends dies name victim spins spins2 tiny hostile pattern)};
+$_ //= '' for @section{'caps', 'host', 'module', 'beside', 'rules', 'clock', map { ($_, "$_ errors") }
+	qw(ends dies loop name victim spins spins2 tiny hostile pattern)};
 
 sub count {
 	my ($text, $pattern) = @_;
@@ -142,6 +182,26 @@ like($section{'ends errors'}, qr/^exit +count.*^(?:IO_INSTRUCTION|CPUID|EXTERNAL
 like($section{'dies errors'}, qr/^fermata: the guest 'bad' died: triple fault.*0?123456789abcdef.*TRIPLE_FAULT/msi, 'one dies, with a report');
 like($section{dies}, qr/^\[good\] ready\nstatus 2$/m, 'the other comes to its end');
 like($section{'name errors'}, qr/\Afermata: [^\n]*the name 'tiny' is taken by a running guest[^\n]*\n\z/, 'one name for one guest');
+
+# ---- instructions and clock
+
+my @rules = split /\n/, $section{rules};
+is($rules[0] // '', '1', 'a rule for a guest that exits all the time');
+my $events = eval { decode_json($rules[1]) } // {};
+cmp_ok($events->{rules}[0]{hits} // 0, '>', 100, 'hits');
+like($section{rules}, qr/^loop +paused +intel/m, 'one that stops holds the guest');
+like($section{'loop errors'}, qr/^fermata: rule 2 \(cpuid\) holds the guest before the instruction at 0x[0-9a-f]+ on vCPU 0/m, 'which is told');
+my @records = map { eval { decode_json($_) } // () } grep { /"sequence"/ } @rules;
+is(scalar(grep { $_->{event} eq 'cpuid' && $_->{leaf} eq '0x1' && $_->{rule} == 3 && $_->{reason} eq 'CPUID' } @records), 10,
+	'each CPUID that a rule is about is a record');
+like($section{rules}, qr/^4\nfermata: VT-x cannot intercept rdpru on this processor/m, 'RDRAND can be intercepted, RDPRU cannot');
+like($section{clock}, qr/^rate +5\nRDTSC +does not exit: the processor scales/m, 'at rate 5 the processor scales the TSC');
+my %ns = map { $_->[0] => $_->[1] } my @ns = map { [ /^(\w+) (\d+)$/ ] } grep { /^\w+ \d+$/ } split /\n/, $section{clock};
+ok(@ns == 5 && $ns[0][1] == $ns[1][1], 'frozen, no time passes');
+my $step = ($ns{stepped} // 0) - ($ns{frozen} // 0);
+ok($step >= 5_000 && $step <= 5_002, 'a step of 5 us is 5 us') or diag($step);
+is(($ns{jumped} // 0) - ($ns{stepped} // 0), 1_000_000_000, 'a jump of 1 s is 1 s');
+cmp_ok($ns{thawed} // 0, '>', ($ns{jumped} // 0) + 10_000_000, 'thawed, time goes on');
 
 # ---- one of several commands is killed
 
@@ -174,7 +234,7 @@ for my $group (map { (split ' ')[0] } split /\n/, read_file("$dir/groups")) {
 # ---- from processor to processor
 
 my $cpus;
-($status, $cpus) = box([ '-b', 'intel', '-c', 2, '-m', 200, '-t', 120 ], <<'END_OF_TEXT', 'build/abuse/abuse');
+($status, $cpus) = box([ '-b', 'intel', '-c', 2, '-m', 200, '-t', 200 ], <<'END_OF_TEXT', 'build/abuse/abuse');
 chmod +x /in/abuse
 /in/abuse cpus 60 2>&1
 dmesg | grep -E 'Oops|Call Trace|fermata: vCPU'

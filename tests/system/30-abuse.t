@@ -5,12 +5,18 @@
 # Everything a process can do to /dev/fermata and to a host with guests: errors are the ones that are
 # promised, guests are not disturbed, nothing leaks, and the kernel has nothing to say about it. Two
 # boots as Debian's kernel is, and one with more of its own checks, that ends with guests running.
-# Its CPUs take turns: what QEMU 7.2 cannot do with CPUs in parallel is in box/README.md.
+# QEMU's CPUs take turns: what it cannot do with CPUs in parallel is in box/README.md.
+# 30-abuse.t -b intel: on VT-x, as a part of `make test-matrix`; Bochs is slow, so a fifth of each. But where something
+# is to happen to memory meanwhile, more: by its own clock Bochs executes 1,000 million instructions a second.
 cd "$(dirname "$0")/../.." || exit 1
+kind=amd other=kvm-intel slow=1 share=100 turns=-1
+if [ "$1" = -b ] && [ "$2" != amd ]; then
+	kind=$2 other=kvm-amd slow=12 share=20 turns='-c 2'
+fi
 box=$PWD/build/box/box-sh
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-grep -v kvm-intel build/abuse/modules.order >"$dir/modules.order"
+grep -v "$other" build/abuse/modules.order >"$dir/modules.order"
 modules=$(sed 's,^,build/abuse/modules/,' "$dir/modules.order")
 
 count=0
@@ -47,7 +53,7 @@ while read -r group percent; do
 	timeout -s KILL 150 /in/abuse "$group" "$percent" || echo "not ok - $group: ended with status $?"
 	dmesg -c >/tmp/log
 	cat /tmp/log >>/tmp/all
-	if grep -E "$(cat /in/trouble)" /tmp/log >/dev/null; then
+	if grep -vE "$(cat /in/known)" /tmp/log | grep -qE "$(cat /in/trouble)"; then
 		echo "not ok - $group: the kernel log is clean"
 		sed 's/^/# /' /tmp/log | tail -n 60
 	else
@@ -56,12 +62,19 @@ while read -r group percent; do
 done </in/groups
 END
 printf '%s' "$trouble" >"$dir/trouble"
+# A Skylake's own weakness, which its kernel announces without us, too.
+known='RETBleed: WARNING: Spectre v2 mitigation leaves'
+printf '%s' "$known" >"$dir/known"
 
-boot() { # GROUPS OPTION...: one box with these groups
-	printf '%s\n' "$1" >"$dir/groups"
-	shift
+boot() { # GROUPS SECONDS OPTION...: one box with these groups
+	local seconds=$(($2 * slow))
+	printf '%s\n' "$1" | awk -v share=$share '
+		share < 100 && $1 == "swap" { print $1, $2 * 40; next }
+		share < 100 && $1 == "memory" { print $1, $2 * 10; next }
+		{ print $1, int(($2 * share + 99) / 100) }' >"$dir/groups"
+	shift 2
 	# shellcheck disable=SC2086
-	"$box" -m 700 "$@" "$dir/abuse.sh" "$dir/groups" "$dir/trouble" build/abuse/abuse \
+	"$box" -b "$kind" -m 700 -t "$seconds" "$@" "$dir/abuse.sh" "$dir/groups" "$dir/trouble" "$dir/known" build/abuse/abuse \
 		"$dir/modules.order" $modules >"$dir/out" 2>&1
 	status=$?
 	number <"$dir/out"
@@ -81,11 +94,11 @@ kill 50
 leaks 50
 cpus 50
 kvm 100
-module 100' -1 -t 500 -l "$dir/log"
+module 100' 500 $turns -l "$dir/log"
 ok "$status" 'the box lived through it'
 
 boot 'memory 40
-dirty 40' -c 1 -t 200 -l "$dir/log"
+dirty 40' 200 -c 1 -l "$dir/log"
 ok "$status" 'one processor lived through it'
 
 # Allocations with red zones and poison, the kernel preemptible everywhere, traps that see more; and
@@ -108,11 +121,11 @@ kill 20
 leaks 10
 cpus 20
 kvm 10
-module 10' -1 -t 350 -l "$dir/log" \
+module 10' 350 $turns -l "$dir/log" \
 	-k 'slub_debug=FZPU init_on_free=1 preempt=full'
 sed -n '/two VMs are running/,$p' "$dir/out" | grep -q 'running'
 ok $? 'the second boot came to its end'
-! grep -E "$trouble" "$dir/log" >"$dir/found"
+! grep -vE "$known" "$dir/log" | grep -E "$trouble" >"$dir/found"
 ok $? 'and went off with guests running without a word'
 number <"$dir/found"
 echo "1..$count"

@@ -23,7 +23,7 @@ $SIG{PIPE} = 'IGNORE';
 
 sub wait_until { # what, how long at most
 	my ($what, $seconds) = @_;
-	my $end = time + $seconds;
+	my $end = time + $seconds * $slow;
 	until ($what->()) {
 		return 0 if time > $end;
 		sleep 0.1;
@@ -49,7 +49,7 @@ sub dial {
 
 sub hear { # the next line's object; undef: the end, or nothing for that long
 	my ($client, $seconds) = @_;
-	my $end = time + ($seconds // 30);
+	my $end = time + ($seconds // 30) * $slow;
 	while (1) {
 		return $json->decode($1) if $client->{seen} =~ s/^([^\n]*)\n//;
 		my $bits = '';
@@ -102,15 +102,15 @@ pipe my $input, my $keys or die;
 $keys->autoflush(1);
 write_file('output', '');
 my $pid = start({ in => "/proc/$$/fd/" . fileno $input, out => "$dir/output", err => "$dir/errors" },
-	$fermata, 'run', '--box', 'amd', '--guest', "$linux --name web", '--guest', "--kernel $echo --name tiny --memory 32M");
+	$fermata, 'run', '--box', $kind, '--guest', "$linux --name web", '--guest', "--kernel $echo --name tiny --memory 32M");
 ok(wait_until(sub { my %g = guests(); return 2 == grep { $_->{state} eq 'running' } values %g }, 60), 'two guests run') or BAIL_OUT(read_file("$dir/errors"));
 my %guest = guests();
 is_deeply([ @{ $guest{web} }{qw(name state where vendor vcpus memory pid)} ],
-	[ 'web', 'running', 'box amd', 'amd', 1, 128 << 20, $pid ], 'what ps knows of one');
+	[ 'web', 'running', "box $kind", $kind, 1, 128 << 20, $pid ], 'what ps knows of one');
 ok(abs($guest{web}{since} - time) < 3600, 'since when');
 ($status, $out) = fermata('ps');
-like($out, qr/^web +running +amd +1 +128M +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +box amd +$pid$/m, 'for people');
-($status, $out, $err) = fermata('run', '--box', 'amd', '--kernel', $echo, '--name', 'web');
+like($out, qr/^web +running +$kind +1 +128M +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +box $kind +$pid$/m, 'for people');
+($status, $out, $err) = fermata('run', '--box', $kind, '--kernel', $echo, '--name', 'web');
 ok($status eq 1 && $err =~ /\Afermata: the name 'web' is taken by a running guest, process $pid; [^\n]*\n\z/,
 	'a second one of that name is refused in one line') or diag($err);
 is(sprintf('%o', (stat "$dir/run/fermata/$_")[2] & 07777), '600', "the socket of $_ is its owner's") for qw(web tiny);
@@ -129,7 +129,7 @@ sub stats {
 }
 
 ($status, $out, $err) = fermata('stat', 'web', '--once');
-ok($status eq 0 && $err eq '' && $out =~ /\Aguest web, running, box amd, / && $out =~ /^cpuid +\d+ +\d+ +[\d.]+% +\d+$/m
+ok($status eq 0 && $err eq '' && $out =~ /\Aguest web, running, box $kind, / && $out =~ /^cpuid +\d+ +\d+ +[\d.]+% +\d+$/m
 	&& $out =~ /^time: in the guest [\d.]+%/m, 'stat, for people') or diag($out, $err);
 my $stats = stats('web');
 my %exit = map { $_->{name} => $_ } @{ $stats->{exits} };
@@ -156,7 +156,7 @@ is((fermata('pause', 'web'))[0], 0, 'twice');
 is("$guest{web}{state} $guest{tiny}{state}", 'paused running', 'that one and no other');
 my ($before, $other) = (stats('web'), stats('tiny'));
 syswrite $keys, "echo \$((6 * 7)) typed\n";
-sleep 0.3;
+sleep 0.3 * $slow;
 is(stats('web')->{entries}, $before->{entries}, 'nothing is executed');
 cmp_ok(stats('tiny')->{entries}, '>', $other->{entries}, 'but beside it');
 unlike(read_file("$dir/output"), qr/42 typed/, 'what is typed waits');
@@ -308,7 +308,7 @@ is_deeply([ glob "$dir/run/fermata/*" ], [], 'and leaves nothing');
 
 # ---- killed
 
-$pid = start({}, $fermata, 'run', '--box', 'amd', '--kernel', $echo, '--name', 'victim');
+$pid = start({}, $fermata, 'run', '--box', $kind, '--kernel', $echo, '--name', 'victim');
 ok(wait_until(sub { -S "$dir/run/fermata/victim" }, 30), 'another one');
 kill KILL => $pid;
 finish($pid, 10);

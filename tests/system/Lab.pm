@@ -12,11 +12,14 @@ use IO::Select;
 use POSIX ':sys_wait_h';
 use Time::HiRes 'time';
 
-our @EXPORT = qw($dir $fermata write_file read_file command start finish box sections kernel_image $echo $five $triple);
+our @EXPORT = qw($dir $fermata $kind $slow write_file read_file command start finish box sections kernel_image $echo $five $triple);
 
 our $dir = tempdir(CLEANUP => 1);
 our $fermata = 'build/fermata';
 our $box_seconds = 200; # what box() waits
+# TEST -b KIND: in that kind of box, as `make test-matrix` wants it; Bochs is slower, so all has more time there.
+our $kind = @ARGV == 2 && $ARGV[0] eq '-b' ? $ARGV[1] : 'amd';
+our $slow = $kind eq 'amd' ? 1 : 10;
 my %running; # process numbers
 
 $SIG{$_} = sub { exit 1 } for qw(TERM INT HUP);
@@ -64,7 +67,7 @@ sub start {
 # finish(PID, SECONDS): the exit status as a shell counts it, or 'time' after killing it
 sub finish {
 	my ($pid, $seconds) = @_;
-	my $end = time + $seconds;
+	my $end = time + $seconds * $slow;
 	my $late = 0;
 	until (waitpid($pid, WNOHANG) == $pid) {
 		if (!$late && time > $end) {
@@ -92,7 +95,8 @@ sub command {
 sub box {
 	my ($options, $script, @files) = @_;
 	my $path = write_file('script', $script);
-	my ($status, $out, $err) = command({ seconds => $box_seconds }, 'build/box/box-sh', @$options, $path, @files);
+	my @options = ('-b', $kind, @$options, $slow > 1 ? ('-t', $box_seconds * $slow) : ());
+	my ($status, $out, $err) = command({ seconds => $box_seconds }, 'build/box/box-sh', @options, $path, @files);
 	$out =~ s/\r//g;
 	print STDERR map { "# $_\n" } split /\n/, $err if $err ne '';
 	return ($status, $out);
@@ -223,7 +227,7 @@ sub type {
 # Waits until the screen shows it; what came up to its end is then forgotten.
 sub shows {
 	my ($self, $pattern, $seconds) = @_;
-	my $end = time + ($seconds // 20);
+	my $end = time + ($seconds // 20) * $Lab::slow;
 	until ($self->{seen} =~ s/^.*?$pattern//s) {
 		my $left = $end - time;
 		return 0 if $left <= 0 || !IO::Select->new($self->{master})->can_read($left);

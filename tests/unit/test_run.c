@@ -484,6 +484,31 @@ static void straight_back(void **state)
 	assert_int_equal(v->looks - looks, 4);
 }
 
+static void half_a_turn(struct vcpu *who, u32 turn)
+{
+	host_test.tsc += 512;
+}
+
+/* Where turns are bounded, so are rows of exits that go straight back: the host's interrupts come in. */
+static void straight_back_for_a_while(void **state)
+{
+	u64 looks = v->looks;
+
+	backend_options.turn = 1; /* 1024 ticks */
+	fake.guest = half_a_turn;
+	for (u32 i = 0; i < 4; i++)
+		fake_exit(EXIT_CPUID, 2);
+	run();
+	backend_options.turn = 0;
+	assert_int_equal(v->looks - looks, 3); /* before the first, behind the second and the last */
+	fake.count = fake.played = 0;
+	looks = v->looks;
+	for (u32 i = 0; i < 4; i++)
+		fake_exit(EXIT_CPUID, 2);
+	run();
+	assert_int_equal(v->looks - looks, 2);
+}
+
 /* A nested fault is answered outside guest context, and the guest goes on where it was. */
 static void fault(void **state)
 {
@@ -536,6 +561,7 @@ int main(void)
 		TEST(flush),
 		TEST(flush_between_exits),
 		TEST(straight_back),
+		TEST(straight_back_for_a_while),
 		TEST(fault),
 		TEST(statistics),
 	};
