@@ -9,7 +9,7 @@
 
 #include "suite.h"
 
-#define STEPS 20000
+#define STEPS 15000
 #define MUTANT_STEPS 20000
 #define MUTANT_SEEDS 60
 #define PROGRAM_STEPS 1000 /* programs show at once what they show, or not at all */
