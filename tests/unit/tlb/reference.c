@@ -192,6 +192,7 @@ struct question {
 	bool wp;     /* CR0.WP as it is: what is cached of rights is weighed anew each time */
 	bool global; /* by a global page */
 	u8 level;    /* of the leaf */
+	u64 leaf;    /* the leaf read after; it may have been found by older tables */
 	u64 until;   /* all entries read before */
 	u64 walked;  /* a fault: the walk that found it came after this */
 };
@@ -212,18 +213,17 @@ static bool is_reserved(u8 level, u64 entry)
 
 static bool search(const struct question *q, u64 table, u8 level, u64 rights, u64 since);
 
-/* With `entry` read at `since` at the earliest. */
-static bool follow(const struct question *q, u64 entry, u8 level, u64 rights, u64 since,
-		   bool current)
+/* With `entry` read at `since` at the earliest, and in force until `end`. */
+static bool follow(const struct question *q, u64 entry, u8 level, u64 rights, u64 since, u64 end)
 {
 	u64 mask = (1ull << shifts[level]) - 1, gpa;
 
 	if (!(entry & PTE_P) || is_reserved(level, entry))
-		return q->fault && current;
+		return q->fault && end > q->walked; /* nobody keeps that it is not present */
 	rights = (rights & entry & ~PTE_NX) | ((rights | entry) & PTE_NX);
 	if (level > 1 && !(entry & PTE_PS))
 		return search(q, entry & ADDRESS, level - 1, rights, since);
-	if (level != q->level || (q->global && !(entry & PTE_G)))
+	if (level != q->level || end <= q->leaf || (q->global && !(entry & PTE_G)))
 		return false;
 	if (q->fault || denied(q->wp, rights, q->access))
 		return q->fault && denied(q->wp, rights, q->access);
@@ -237,20 +237,34 @@ static bool search(const struct question *q, u64 table, u8 level, u64 rights, u6
 	const struct history *h = history_of(q->vm, at);
 
 	if (!h)
-		return follow(q, reference_current(q->vm, at), level, rights, since, true);
+		return follow(q, reference_current(q->vm, at), level, rights, since, FOREVER);
 	for (u32 i = h->count; i-- > 0;) {
-		bool current = i + 1 == h->count;
+		u64 end = i + 1 == h->count ? FOREVER : h->version[i + 1].since;
 		u64 from = max(h->version[i].since, since);
 
-		/* In force until the next one came. */
-		if ((!current && h->version[i + 1].since <= since) || from >= q->until)
+		if (end <= since || from >= q->until)
 			continue;
-		/* Nobody keeps that an entry is not present: it was so when the access was made. */
-		current = current || h->version[i + 1].since > q->walked;
-		if (follow(q, h->version[i].value, level, rights, from, current))
+		if (follow(q, h->version[i].value, level, rights, from, end))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * A global page may have been cached anew after its INVLPG by what another PCID knows of the tables above it:
+ * INVLPG drops that of its own PCID alone (SDM 3A 4.10.4.1).
+ */
+static u64 upper_since(const struct view *view, u64 since, u32 pcid)
+{
+	u64 upper = view->all;
+
+	if (!view->pcide)
+		return since;
+	if (view->pcid[pcid] <= since)
+		later(&upper, view->pcid[pcid]);
+	if (view->structures[pcid] <= since)
+		later(&upper, view->structures[pcid]);
+	return upper;
 }
 
 /* A leaf of any size, under any root that the vCPU may still have translations of. */
@@ -290,12 +304,17 @@ static bool allowed(struct model_vcpu *mv, struct question *q)
 			}
 			for (u32 i = view->roots; i-- > 0;) {
 				const struct root *r = &view->root[i];
+				u64 upper = !q->global ?
+						    since :
+						    upper_since(view, since,
+								view->pcide ? r->cr3 & 0xfff : 0);
 
-				if (r->until <= since)
+				q->leaf = since;
+				if (r->until <= upper)
 					continue;
 				if (!q->global && view->pcide && (r->cr3 & 0xfff) != pcid)
 					continue;
-				if (search(q, r->cr3 & ADDRESS, 4, ~PTE_NX, max(since, r->since)))
+				if (search(q, r->cr3 & ADDRESS, 4, ~PTE_NX, max(upper, r->since)))
 					return true;
 			}
 		}
