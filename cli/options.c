@@ -130,6 +130,7 @@ static const struct {
 	{ "no-shadow-keep", 0, FERMATA_SHADOW_KEEP },
 	{ "no-shadow-prefetch", 0, FERMATA_SHADOW_PREFETCH },
 	{ "no-shadow-roots", 0, FERMATA_SHADOW_ROOTS },
+	{ "no-shadow-pcids", 0, FERMATA_SHADOW_PCIDS },
 };
 
 #define DEBUG_WORDS (sizeof(debug_words) / sizeof(debug_words[0]))

@@ -70,13 +70,13 @@ static void audit(struct vcpu *v)
 	host_set_bit(REQUEST_LOST, &v->requests);
 }
 
-static enum verdict load_root(struct vcpu *v)
+static enum verdict load_root(struct vcpu *v, bool keep)
 {
 	struct shadow_answer answer;
 	struct where where;
 
 	v->backend->where(v, &where);
-	switch (shadow_load(&v->vm->memory, &v->shadow->cpu, &where.paging, &answer)) {
+	switch (shadow_load(&v->vm->memory, &v->shadow->cpu, &where.paging, keep, &answer)) {
 	case SHADOW_REFILL:
 		paging_changed(v);
 		return LEAVE_FOR_HOST;
@@ -100,14 +100,11 @@ enum verdict paging_root(struct vcpu *v)
 		memcpy(v->shadow->pdpte, pdpte, sizeof(pdpte));
 	}
 	host_clear_bit(REQUEST_ROOT, &v->requests);
-	return load_root(v);
+	return load_root(v, false);
 }
 
-/*
- * Bit 63, which asks to keep what is cached for a PCID, is a permission: roots are kept anyhow, and what
- * hangs below one must be looked through before it is used again.
- */
-enum verdict paging_set_cr3(struct vcpu *v, u64 value)
+/* keep: bit 63, which lets what is cached for the PCID stay. */
+enum verdict paging_set_cr3(struct vcpu *v, u64 value, bool keep)
 {
 	u64 pdpte[4];
 
@@ -123,7 +120,7 @@ enum verdict paging_set_cr3(struct vcpu *v, u64 value)
 	}
 	v->shadow->cr3 = value;
 	v->advance = v->exit.length;
-	return load_root(v);
+	return load_root(v, keep);
 }
 
 /* ---- faults */
@@ -399,7 +396,7 @@ enum verdict paging_invpcid(struct vcpu *v)
 	    v->cr4 & ARCH_CR4_PCIDE)
 		return GO_ON;
 	vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_CONTROL);
-	return load_root(v);
+	return load_root(v, false);
 }
 
 /* ---- from nested paging to shadow paging, and back */

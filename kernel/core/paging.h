@@ -30,8 +30,8 @@ int paging_change_over(struct vcpu *v);
 void paging_changed(struct vcpu *v);
 /* REQUEST_ROOT, in guest context. */
 enum verdict paging_root(struct vcpu *v);
-enum verdict paging_set_cr3(struct vcpu *v,
-			    u64 value); /* MOV to CR3, checked but for PAE's PDPTEs */
+/* MOV to CR3, checked but for PAE's PDPTEs. */
+enum verdict paging_set_cr3(struct vcpu *v, u64 value, bool keep);
 
 /* EXIT_PAGE_FAULT, EXIT_INVLPG, EXIT_INVPCID */
 enum verdict paging_fault(struct vcpu *v);

@@ -120,7 +120,8 @@ static struct flush collect(struct shadow *sh)
 }
 
 enum shadow_result shadow_load(struct guest_memory *memory, struct shadow_cpu *cpu,
-			       const struct guest_paging *paging, struct shadow_answer *answer)
+			       const struct guest_paging *paging, bool keep,
+			       struct shadow_answer *answer)
 {
 	struct shadow *sh = shadow_of(memory);
 	struct shadow_page *old[4];
@@ -132,8 +133,16 @@ enum shadow_result shadow_load(struct guest_memory *memory, struct shadow_cpu *c
 		host_unlock(&memory->lock);
 		return SHADOW_REFILL;
 	}
-	if (sh->unsync_count)
-		shadow_sync_all(sh, SYNC_ZAP | SYNC_PROTECT);
+	/*
+	 * All PCIDs' translations are here as they were when these tables were last looked through, and that
+	 * was not before the guest dropped those of this PCID. But for INVLPG, which drops global ones of
+	 * all PCIDs, and has looked at one address in one of them.
+	 */
+	if (!keep || cpu->invlpg || !optimised(sh, SHADOW_PCIDS)) {
+		cpu->invlpg = false;
+		if (sh->unsync_count)
+			shadow_sync_all(sh, SYNC_ZAP | SYNC_PROTECT);
+	}
 	memcpy(old, cpu->root, sizeof(old));
 	memset(cpu->root, 0, sizeof(cpu->root));
 	if (role_kind(mode) == SHADOW_LONG)
@@ -471,6 +480,7 @@ bool shadow_invlpg(struct guest_memory *memory, struct shadow_cpu *cpu, u64 line
 	bool broken;
 
 	host_lock(&memory->lock);
+	cpu->invlpg = true;
 	/* Whatever the address, no table is found by an old entry any more (SDM 3A 4.10.4.1). */
 	for (u32 i = 0; sh->unsync_upper && i < sh->unsync_count; i++)
 		if (role_level(sh->unsync[i]->role) > 1)

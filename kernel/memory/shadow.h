@@ -38,7 +38,8 @@ struct shadow_page;
 #define SHADOW_KEEP (1u << 3)	  /* a table that is still being written stays writable */
 #define SHADOW_PREFETCH (1u << 4) /* a fault brings its neighbours along */
 #define SHADOW_ROOTS (1u << 5)	  /* off: a root is forgotten when its vCPU leaves it */
-#define SHADOW_ALL 0x3fu
+#define SHADOW_PCIDS (1u << 6)	  /* off: each load of a root looks through all unsync tables */
+#define SHADOW_ALL 0x7fu
 
 /* The walk of a vCPU's last fault. */
 struct shadow_walk {
@@ -55,6 +56,7 @@ struct shadow_cpu {
 	struct shadow_page *root[4]; /* one, or four behind PAE's PDPTEs */
 	u8 levels;		     /* of the tables at root_phys: 3 (PAE), 4 or 5 */
 	u64 *pdpt;		     /* below 4 GiB, for levels == 3 */
+	bool invlpg;   /* done since unsync tables were last looked through */
 	u64 unlinked; /* as the engine's when this one last dropped its paging-structure caches */
 	/* a fault that nothing could be done about, seen once; twice in a row it is the guest's */
 	u64 odd_linear, odd_rip;
@@ -98,10 +100,12 @@ void shadow_cpu_destroy(struct guest_memory *memory, struct shadow_cpu *cpu);
 
 /*
  * A root for the guest's CR3 and mode as they are now, and what drops all translations: unsync tables
- * are looked through. The vCPU owes its own flush after it. SHADOW_DONE, SHADOW_REFILL.
+ * are looked through. keep: the guest lets those of its PCID stay. The vCPU owes its own flush after it.
+ * SHADOW_DONE, SHADOW_REFILL.
  */
 enum shadow_result shadow_load(struct guest_memory *memory, struct shadow_cpu *cpu,
-			       const struct guest_paging *paging, struct shadow_answer *answer);
+			       const struct guest_paging *paging, bool keep,
+			       struct shadow_answer *answer);
 
 /*
  * Besides FERMATA_ACCESS_*: the same fault again, now that there is memory, where nobody can have written

@@ -84,7 +84,7 @@ static void load(void)
 	struct shadow_answer answer;
 	enum shadow_result result;
 
-	while ((result = shadow_load(&memory, &cpu, &paging, &answer)) == SHADOW_REFILL)
+	while ((result = shadow_load(&memory, &cpu, &paging, false, &answer)) == SHADOW_REFILL)
 		refill();
 	pay(answer.owed);
 	assert_int_equal(result, SHADOW_DONE);
