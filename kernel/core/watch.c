@@ -250,20 +250,23 @@ static u64 bytes_at(struct vcpu *v, u64 gpa, u32 size)
 	return value;
 }
 
-/* False: they have been asked about it, the instruction only came here again. */
-static bool first_time(struct vcpu *v, u32 access)
+/*
+ * False: they have been asked about it, the instruction only came here again. Perhaps to another frame, if
+ * another vCPU has moved the page before the instruction had its turn.
+ */
+static bool first_time(struct vcpu *v, const struct piece *piece, u32 access)
 {
+	u64 page = piece->known ? ~(piece->linear >> 12) : v->exit.fault.gpa >> 12;
 	struct vcpu_watch *w = &v->events.watch;
-	u64 frame = v->exit.fault.gpa >> 12;
 
 	if (w->seen_rip != v->exit.rip)
 		w->seen_count = 0;
 	w->seen_rip = v->exit.rip;
 	for (u32 i = 0; i < w->seen_count; i++)
-		if (w->seen[i].frame == frame && w->seen[i].access == access)
+		if (w->seen[i].page == page && w->seen[i].access == access)
 			return false;
 	if (w->seen_count < WATCH_SEEN_MAX) {
-		w->seen[w->seen_count].frame = frame;
+		w->seen[w->seen_count].page = page;
 		w->seen[w->seen_count++].access = access;
 	}
 	return true;
@@ -274,7 +277,7 @@ static bool ask(struct vcpu *v, const struct touch *t, u32 access, enum verdict 
 	struct scene scene;
 	struct piece piece;
 
-	if (!find_piece(v, t, access, &piece) || !first_time(v, access))
+	if (!find_piece(v, t, access, &piece) || !first_time(v, &piece, access))
 		return false;
 	memset(&scene, 0, offsetof(struct scene, where));
 	scene.event = event_of(access);

@@ -30,7 +30,7 @@ struct vcpu_watch {
 	u64 seen_rip;
 	u32 seen_count;
 	struct {
-		u64 frame;
+		u64 page; /* linear, inverted; else the frame */
 		u32 access;
 	} seen[WATCH_SEEN_MAX];
 };
