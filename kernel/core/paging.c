@@ -365,8 +365,8 @@ static enum verdict read_descriptor(struct vcpu *v, u64 linear, u64 descriptor[2
 }
 
 /*
- * SDM 2A INVPCID, APM 3 INVPCID. Only current translations are cached under shadow paging, since every load
- * of CR3 looks through its tables: those of other PCIDs need nothing.
+ * SDM 2A INVPCID, APM 3 INVPCID. The processor has current translations only; shadows that other PCIDs have
+ * are looked through at the next load of CR3.
  */
 enum verdict paging_invpcid(struct vcpu *v)
 {
@@ -392,6 +392,7 @@ enum verdict paging_invpcid(struct vcpu *v)
 	     !arch_canonical(descriptor[1], v->cr4 & ARCH_CR4_LA57 ? 57 : 48)))
 		return refuse(v);
 	v->advance = insn.length;
+	v->shadow->cpu.stale = true;
 	if (type <= INVPCID_CONTEXT && descriptor[0] != (where.paging.cr3 & 0xfff) &&
 	    v->cr4 & ARCH_CR4_PCIDE)
 		return GO_ON;

@@ -138,8 +138,8 @@ enum shadow_result shadow_load(struct guest_memory *memory, struct shadow_cpu *c
 	 * was not before the guest dropped those of this PCID. But for INVLPG, which drops global ones of
 	 * all PCIDs, and has looked at one address in one of them.
 	 */
-	if (!keep || cpu->invlpg || !optimised(sh, SHADOW_PCIDS)) {
-		cpu->invlpg = false;
+	if (!keep || cpu->stale || !optimised(sh, SHADOW_PCIDS)) {
+		cpu->stale = false;
 		if (sh->unsync_count)
 			shadow_sync_all(sh, SYNC_ZAP | SYNC_PROTECT);
 	}
@@ -480,7 +480,7 @@ bool shadow_invlpg(struct guest_memory *memory, struct shadow_cpu *cpu, u64 line
 	bool broken;
 
 	host_lock(&memory->lock);
-	cpu->invlpg = true;
+	cpu->stale = true;
 	/* Whatever the address, no table is found by an old entry any more (SDM 3A 4.10.4.1). */
 	for (u32 i = 0; sh->unsync_upper && i < sh->unsync_count; i++)
 		if (role_level(sh->unsync[i]->role) > 1)

@@ -56,7 +56,7 @@ struct shadow_cpu {
 	struct shadow_page *root[4]; /* one, or four behind PAE's PDPTEs */
 	u8 levels;		     /* of the tables at root_phys: 3 (PAE), 4 or 5 */
 	u64 *pdpt;		     /* below 4 GiB, for levels == 3 */
-	bool invlpg;   /* done since unsync tables were last looked through */
+	bool stale; /* other PCIDs may have lost translations since unsync tables were looked through */
 	u64 unlinked; /* as the engine's when this one last dropped its paging-structure caches */
 	/* a fault that nothing could be done about, seen once; twice in a row it is the guest's */
 	u64 odd_linear, odd_rip;

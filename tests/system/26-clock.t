@@ -100,7 +100,7 @@ my %section = sections("@@ host\n$out");
 my ($host, $guest) = @section{qw(host guest)};
 $guest //= '';
 $guest =~ s/\r//g;
-like($host, qr/^status 0$/m, 'the guest powers off');
+like($host, qr/^status 0$/m, 'the guest powers off') or diag(substr($guest, -2000));
 
 my %at = map { /^(\w+): (\d+) (\d+) ([\d.]+) ([\d.]+)$/ ? ($1 => [ $2, $3, $4, $5 ]) : () } split /\n/, $guest;
 my @names = ('date', 'the RTC', '/proc/uptime');
