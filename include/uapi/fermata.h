@@ -115,7 +115,8 @@ struct fermata_vm_config {
 #define FERMATA_SHADOW_KEEP (1u << 3)	  /* tables that are being written stay writable */
 #define FERMATA_SHADOW_PREFETCH (1u << 4) /* a fault brings its neighbours along */
 #define FERMATA_SHADOW_ROOTS (1u << 5)	  /* roots that no vCPU runs on are kept */
-#define FERMATA_SHADOW_PCIDS (1u << 6)	  /* a CR3 that keeps its PCID's translations compares nothing */
+#define FERMATA_SHADOW_PCIDS                                                                       \
+	(1u << 6) /* a CR3 that keeps its PCID's translations compares nothing */
 #define FERMATA_SHADOW_ALL 0x7fu
 
 /* ---------------------------------------------------------------- VM */

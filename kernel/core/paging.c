@@ -26,6 +26,7 @@ static enum verdict pay(struct vcpu *v, const struct flush *owed)
 
 void paging_changed(struct vcpu *v)
 {
+	memset(v->shadow->last_cr3, 0, sizeof(v->shadow->last_cr3));
 	host_set_bit(REQUEST_ROOT, &v->requests);
 }
 
@@ -103,10 +104,13 @@ enum verdict paging_root(struct vcpu *v)
 	return load_root(v, false);
 }
 
-/* keep: bit 63, which lets what is cached for the PCID stay. */
+/*
+ * keep: bit 63, which lets what is cached for the PCID stay. That is of the tables that the PCID had last;
+ * others are read anew.
+ */
 enum verdict paging_set_cr3(struct vcpu *v, u64 value, bool keep)
 {
-	u64 pdpte[4];
+	u64 *last = &v->shadow->last_cr3[value % PAGING_PCIDS], pdpte[4];
 
 	if (pae(v)) {
 		switch (read_pdptes(v, value, pdpte)) {
@@ -120,6 +124,8 @@ enum verdict paging_set_cr3(struct vcpu *v, u64 value, bool keep)
 	}
 	v->shadow->cr3 = value;
 	v->advance = v->exit.length;
+	keep = keep && *last == value;
+	*last = value;
 	return load_root(v, keep);
 }
 

@@ -260,7 +260,7 @@ static enum verdict turns(struct vcpu *v)
 		WRITE_ONCE(v->looks, v->looks + 1);
 		WRITE_ONCE(v->mode, VCPU_IN_GUEST);
 		host_full_barrier(); /* who posts something now sees the mode and kicks */
-		if (!v->shadow) /* no guest has tables of its own for L1TF there */
+		if (!v->shadow)	     /* no guest has tables of its own for L1TF there */
 			host_flush_l1d(v->thread);
 		verdict = unlikely(due(v)) ? prepare(v) : GO_ON;
 		if (likely(verdict == GO_ON)) {

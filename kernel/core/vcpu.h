@@ -151,13 +151,16 @@ struct vm {
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 
+#define PAGING_PCIDS 32
+
 /* Shadow paging's part of a vCPU. */
 struct vcpu_shadow {
 	struct shadow_cpu cpu;
-	u64 cr3, pdpte[4];   /* the guest's */
-	struct flush owed;   /* by all vCPUs, to be paid outside of guest context */
-	u64 absent;	     /* a guest table to be brought in there; PAGING_NONE */
-	u32 audit_countdown; /* loads of a root until the next audit */
+	u64 cr3, pdpte[4];	    /* the guest's */
+	u64 last_cr3[PAGING_PCIDS]; /* by PCID, modulo */
+	struct flush owed;	    /* by all vCPUs, to be paid outside of guest context */
+	u64 absent;		    /* a guest table to be brought in there; PAGING_NONE */
+	u32 audit_countdown;	    /* loads of a root until the next audit */
 };
 #define PAGING_NONE (~0ull)
 

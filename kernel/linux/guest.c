@@ -270,12 +270,18 @@ static void l1d_flush(void)
 	static const u8 fill[L1D_FILL] __aligned(PAGE_SIZE);
 	const u8 *page, *end = fill + L1D_FILL;
 
-	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
+	if (static_cpu_has(X86_FEATURE_FLUSH_L1D)) {
 		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 		return;
 	}
-	for (page = fill; page < end; page += PAGE_SIZE)
-		READ_ONCE(*page);
+	asm volatile(".set page, 0\n"
+		     ".rept %c1\n"
+		     "movb page(%0), %%al\n"
+		     ".set page, page + %c2\n"
+		     ".endr"
+		     :
+		     : "r"(fill), "i"(L1D_FILL / PAGE_SIZE), "i"(PAGE_SIZE)
+		     : "rax");
 	rmb();
 	for (page = fill; page < end; page += PAGE_SIZE)
 		asm volatile(".set line, 0\n"

@@ -144,7 +144,9 @@ void guest_main(u32 run)
 	outb(PORT_PIT + 3, 0x34); /* channel 0, both bytes, mode 2, 65536 */
 	outb(PORT_PIT, 0);
 	outb(PORT_PIT, 0);
-	read_pit(&pit[0]);
+	do
+		read_pit(&pit[0]);
+	while (!pit[0].count); /* its first tick only loads it */
 	lapic = apic_read(APIC_TIMER_CURRENT);
 	tsc = rdtsc();
 	pm = inl(PORT_PM_TIMER);
