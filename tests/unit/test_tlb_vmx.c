@@ -146,7 +146,7 @@ static const struct suite_mutant mutants[] = {
 	  { .kind = LOSE_REQUEST, .cause = FERMATA_CAUSE_SLOT },
 	  VMX_SHADOW_SLOTS },
 	{ "REMAP requests get lost, nested",
-	  { .kind = LOSE_REQUEST, .cause = FERMATA_CAUSE_REMAP },
+	  { .kind = LOSE_REQUEST, .cause = FERMATA_CAUSE_REMAP, .seed = 49 },
 	  VMX_NESTED_SLOTS },
 	{ "SHADOW requests get lost",
 	  { .kind = LOSE_REQUEST, .cause = FERMATA_CAUSE_SHADOW },

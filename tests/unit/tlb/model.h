@@ -74,6 +74,7 @@ struct mutation {
 	u32 cause; /* FERMATA_CAUSE_* */
 	u32 flush; /* LOSE_OWN: FLUSH_* */
 	u32 type;  /* LOSE_INVVPID, LOSE_INVEPT */
+	u64 seed;  /* to begin with, where few show it; 0: as everywhere */
 };
 
 /* ---- a run */

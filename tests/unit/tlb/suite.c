@@ -97,7 +97,7 @@ void suite_mutated(const struct suite *suite)
 		struct outcome o = { 0 };
 		u32 seeds = 0, most = config.program ? PROGRAM_SEEDS : MUTANT_SEEDS;
 
-		config.seed = number("TLB_SEED", 1);
+		config.seed = number("TLB_SEED", max(mutant->mutation.seed, 1ull));
 		for (; seeds < most && !o.failed; seeds++, config.seed++)
 			run_mutant(mutant, &config, &o);
 		missed += !o.failed;
