@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR GPL-2.0
-# timeout: 290
+# timeout: 900
 #
 # The test guests on VT-x.
 cd "$(dirname "$0")/../.." || exit 1

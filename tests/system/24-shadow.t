@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR GPL-2.0
-# timeout: 900
+# timeout: 1200
 #
 # Shadow paging: the tiny guests under it, audited, on both vendors, some without tags; Debian's kernel on processors
 # with and without nested paging. All of it is tests/matrix.
@@ -15,7 +15,7 @@ guests() { # LOG [BOX-SH OPTION...]
 	shift
 	printf '%s\n' 'chmod +x /in/runner' "/in/runner ${names[*]/#//in/}" "/in/runner -u ${untagged[*]/#//in/}" \
 		'dmesg | grep "shadow audit"' 'true' >"$dir/script"
-	build/box/box-sh "$@" -c 1 -o shadow=2 -t 280 "$dir/script" build/guests/runner \
+	build/box/box-sh "$@" -c 1 -o shadow=2 -t 400 "$dir/script" build/guests/runner \
 		"${names[@]/#/build/guests/}" >"$log" 2>&1
 }
 

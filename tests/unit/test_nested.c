@@ -426,40 +426,6 @@ static void near_pages(void **state)
 	end(&f);
 }
 
-/* Somebody else has unmapped a page and not flushed it yet: who promises that it is gone flushes, too. */
-static void flushes_under_way_count(void **state)
-{
-	struct flush first, second;
-	struct fixture f;
-	struct flush owed;
-	u8 level;
-
-	begin(&f, &npt_format);
-	assert_int_equal(fault(&f, 0x5000, RADIX_READ, &owed, &level), 0);
-	first = guest_memory_invalidate_begin(&f.memory, user(f.ram), user(f.ram) + RAM);
-	assert_int_equal(first.kinds, FLUSH_NESTED);
-	/* the same page, with nothing mapped any more */
-	second = guest_memory_invalidate_begin(&f.memory, user(f.ram), user(f.ram) + RAM);
-	assert_int_equal(second.kinds, FLUSH_NESTED);
-	guest_memory_reap(&f.memory);
-	guest_memory_invalidate_end(&f.memory, user(f.ram), user(f.ram) + RAM);
-	/* its slot */
-	assert_int_equal(guest_memory_set_slot(&f.memory, &(struct fermata_memory){ 0 }, &second),
-			 0);
-	assert_int_equal(second.kinds, FLUSH_NESTED);
-	guest_memory_reap(&f.memory);
-	/* and the page, when its slot is gone */
-	second = guest_memory_invalidate_begin(&f.memory, user(f.ram), user(f.ram) + KIB4);
-	assert_int_equal(second.kinds, FLUSH_NESTED);
-	guest_memory_reap(&f.memory);
-	guest_memory_invalidate_end(&f.memory, user(f.ram), user(f.ram) + KIB4);
-	/* All is flushed: nothing is owed. */
-	guest_memory_reap(&f.memory);
-	guest_memory_invalidate_end(&f.memory, user(f.ram), user(f.ram) + RAM);
-	invalidate(&f, f.ram, KIB4, FLUSH_NONE);
-	end(&f);
-}
-
 static void invalidations_reach_every_alias(void **state)
 {
 	struct fixture f;
@@ -706,7 +672,6 @@ int main(void)
 		cmocka_unit_test(invalidation_during_a_fault),
 		cmocka_unit_test(slot_removed_during_a_fault),
 		cmocka_unit_test(near_pages),
-		cmocka_unit_test(flushes_under_way_count),
 		cmocka_unit_test(invalidations_reach_every_alias),
 		cmocka_unit_test(reap_waits_for_the_last_flush),
 		cmocka_unit_test(who_finds_nothing_waits_too),
