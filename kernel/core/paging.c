@@ -104,13 +104,19 @@ enum verdict paging_root(struct vcpu *v)
 	return load_root(v, false);
 }
 
+/* Linux counts PCIDs from 1, and with page-table isolation bit 11 tells user space's from the kernel's. */
+static u64 *last_cr3(struct vcpu *v, u64 cr3)
+{
+	return &v->shadow->last_cr3[(cr3 & 0xf) | (cr3 >> 7 & 0x10)];
+}
+
 /*
  * keep: bit 63, which lets what is cached for the PCID stay. That is of the tables that the PCID had last;
  * others are read anew.
  */
 enum verdict paging_set_cr3(struct vcpu *v, u64 value, bool keep)
 {
-	u64 *last = &v->shadow->last_cr3[value % PAGING_PCIDS], pdpte[4];
+	u64 *last = last_cr3(v, value), pdpte[4];
 
 	if (pae(v)) {
 		switch (read_pdptes(v, value, pdpte)) {

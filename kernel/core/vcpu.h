@@ -157,7 +157,7 @@ enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 struct vcpu_shadow {
 	struct shadow_cpu cpu;
 	u64 cr3, pdpte[4];	    /* the guest's */
-	u64 last_cr3[PAGING_PCIDS]; /* by PCID, modulo */
+	u64 last_cr3[PAGING_PCIDS]; /* by some bits of the PCID */
 	struct flush owed;	    /* by all vCPUs, to be paid outside of guest context */
 	u64 absent;		    /* a guest table to be brought in there; PAGING_NONE */
 	u32 audit_countdown;	    /* loads of a root until the next audit */
