@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* fermata clock: a running guest's clock, shown and changed. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,18 +7,10 @@
 #include "clock_spec.h"
 #include "commands.h"
 #include "guests.h"
-#include "help.h"
-#include "options.h"
-#include "parse.h"
 #include "say.h"
 
-struct clock_words {
-	const char *name, *what, *value;
-	bool json;
-};
-
 /* A wrong word is found here, before the guest is asked, and in a box before it is even reached. */
-static bool value_is_good(const struct clock_words *words)
+static bool value_is_good(const struct guest_words *words)
 {
 	uint32_t num, den;
 	char problem[300];
@@ -38,7 +29,7 @@ static bool value_is_good(const struct clock_words *words)
 	return good;
 }
 
-static bool check_words(struct clock_words *words)
+static bool check_words(struct guest_words *words)
 {
 	static const struct {
 		const char *what;
@@ -83,36 +74,15 @@ static const char *take_span(int *argc, char **argv)
 	return NULL;
 }
 
-/* STATUS_OK: go on; -1: everything is done. */
-static int read_words(int argc, char **argv, struct clock_words *words)
+static int read_words(int argc, char **argv, struct guest_words *words)
 {
-	static const struct option list[] = { { "json", no_argument, NULL, 'j' },
-					      { "help", no_argument, NULL, 'h' },
-					      { NULL, 0, NULL, 0 } };
 	const char *span = take_span(&argc, argv);
-	int option, left;
+	int status = guest_words_read(argc, argv, span ? 2 : 3, words);
 
-	memset(words, 0, sizeof(*words));
-	while ((option = options_next_mixed(argc, argv, list)) != -1) {
-		if (option == 'h') {
-			help_print("clock");
-			return -1;
-		}
-		if (option != 'j')
-			return STATUS_FAILED;
-		words->json = true;
-	}
-	left = argc - optind;
-	words->name = left > 0 ? argv[optind] : NULL;
-	words->what = left > 1 ? argv[optind + 1] : "show";
-	words->value = span ? span : left > 2 ? argv[optind + 2] : NULL;
-	if (!words->name)
-		return fail("no guest named; `fermata ps` lists them, see `fermata clock --help`");
-	if (!name_valid(words->name))
-		return fail("'%s' is no guest's name; `fermata ps` lists them", words->name);
-	if (left > (span ? 2 : 3))
-		return fail("'%s': a word too many; see `fermata clock --help`",
-			    argv[optind + (span ? 2 : 3)]);
+	if (status)
+		return status;
+	if (span)
+		words->value = span;
 	return check_words(words) ? STATUS_OK : STATUS_FAILED;
 }
 
@@ -153,7 +123,7 @@ static void print_clock(struct json_object *clock)
 int command_clock(int argc, char **argv)
 {
 	struct json_object *arguments, *clock;
-	struct clock_words words;
+	struct guest_words words;
 	struct client client;
 	int status;
 
@@ -171,9 +141,7 @@ int command_clock(int argc, char **argv)
 	if (!clock)
 		return STATUS_FAILED;
 	if (words.json)
-		puts(json_object_to_json_string_ext(clock, JSON_C_TO_STRING_PRETTY |
-								   JSON_C_TO_STRING_SPACED |
-								   JSON_C_TO_STRING_NOSLASHESCAPE));
+		guest_print_json(clock);
 	else if (!strcmp(words.what, "show"))
 		print_clock(clock);
 	json_object_put(clock);

@@ -1,52 +1,21 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* fermata dirty: which of its memory a running guest writes to. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "commands.h"
 #include "guests.h"
-#include "help.h"
-#include "options.h"
-#include "parse.h"
 #include "say.h"
 
-struct dirty_words {
-	const char *name, *what;
-	bool json;
-};
-
-/* STATUS_OK: go on; -1: everything is done. */
-static int read_words(int argc, char **argv, struct dirty_words *words)
+static int read_words(int argc, char **argv, struct guest_words *words)
 {
-	static const struct option list[] = { { "json", no_argument, NULL, 'j' },
-					      { "help", no_argument, NULL, 'h' },
-					      { NULL, 0, NULL, 0 } };
-	int option, left;
+	int status = guest_words_read(argc, argv, 2, words);
 
-	memset(words, 0, sizeof(*words));
-	while ((option = options_next_mixed(argc, argv, list)) != -1) {
-		if (option == 'h') {
-			help_print("dirty");
-			return -1;
-		}
-		if (option != 'j')
-			return STATUS_FAILED;
-		words->json = true;
-	}
-	left = argc - optind;
-	words->name = left > 0 ? argv[optind] : NULL;
-	words->what = left > 1 ? argv[optind + 1] : "show";
-	if (!words->name)
-		return fail("no guest named; `fermata ps` lists them, see `fermata dirty --help`");
-	if (!name_valid(words->name))
-		return fail("'%s' is no guest's name; `fermata ps` lists them", words->name);
-	if (left > 2)
-		return fail("'%s': a word too many; see `fermata dirty --help`", argv[optind + 2]);
-	if (strcmp(words->what, "show") && strcmp(words->what, "on") && strcmp(words->what, "off"))
+	if (!status && strcmp(words->what, "show") && strcmp(words->what, "on") &&
+	    strcmp(words->what, "off"))
 		return fail("'%s': give on, off or show; see `fermata dirty --help`", words->what);
-	return STATUS_OK;
+	return status;
 }
 
 static void print_ranges(struct json_object *dirty, uint64_t page)
@@ -88,7 +57,7 @@ static void print_dirty(struct json_object *dirty)
 int command_dirty(int argc, char **argv)
 {
 	struct json_object *arguments, *dirty;
-	struct dirty_words words;
+	struct guest_words words;
 	struct client client;
 	int status;
 
@@ -104,9 +73,7 @@ int command_dirty(int argc, char **argv)
 	if (!dirty)
 		return STATUS_FAILED;
 	if (words.json)
-		puts(json_object_to_json_string_ext(dirty, JSON_C_TO_STRING_PRETTY |
-								   JSON_C_TO_STRING_SPACED |
-								   JSON_C_TO_STRING_NOSLASHESCAPE));
+		guest_print_json(dirty);
 	else if (!strcmp(words.what, "show"))
 		print_dirty(dirty);
 	json_object_put(dirty);

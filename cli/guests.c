@@ -38,6 +38,45 @@ uint64_t guest_number(struct json_object *object, const char *name)
 	return json_object_object_get_ex(object, name, &value) ? json_object_get_uint64(value) : 0;
 }
 
+void guest_print_json(struct json_object *object)
+{
+	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+							    JSON_C_TO_STRING_SPACED |
+							    JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
+int guest_words_read(int argc, char **argv, int most, struct guest_words *words)
+{
+	static const struct option list[] = { { "json", no_argument, NULL, 'j' },
+					      { "help", no_argument, NULL, 'h' },
+					      { NULL, 0, NULL, 0 } };
+	int option, left;
+
+	memset(words, 0, sizeof(*words));
+	while ((option = options_next_mixed(argc, argv, list)) != -1) {
+		if (option == 'h') {
+			help_print(argv[0]);
+			return -1;
+		}
+		if (option != 'j')
+			return STATUS_FAILED;
+		words->json = true;
+	}
+	left = argc - optind;
+	words->name = left > 0 ? argv[optind] : NULL;
+	words->what = left > 1 ? argv[optind + 1] : "show";
+	words->value = left > 2 ? argv[optind + 2] : NULL;
+	if (!words->name)
+		return fail("no guest named; `fermata ps` lists them, see `fermata %s --help`",
+			    argv[0]);
+	if (!name_valid(words->name))
+		return fail("'%s' is no guest's name; `fermata ps` lists them", words->name);
+	if (left > most)
+		return fail("'%s': a word too many; see `fermata %s --help`", argv[optind + most],
+			    argv[0]);
+	return STATUS_OK;
+}
+
 /* ---- ps */
 
 static int by_name(const void *left, const void *right)
@@ -158,9 +197,7 @@ int command_ps(int argc, char **argv)
 		return fail("%s", problem);
 	guests = ask_all(folder);
 	if (json)
-		puts(json_object_to_json_string_ext(guests, JSON_C_TO_STRING_PRETTY |
-								    JSON_C_TO_STRING_SPACED |
-								    JSON_C_TO_STRING_NOSLASHESCAPE));
+		guest_print_json(guests);
 	else
 		print_list(guests);
 	json_object_put(guests);

@@ -129,25 +129,27 @@ struct vm {
 	u64 *paid; /* by CPU: memory.generation up to which nested flushes are paid; that CPU's */
 };
 
-/* vcpu->requests: what other threads want before the next entry */
-#define REQUEST_TIMER 0	 /* bit numbers */
-#define REQUEST_CLOCK 1	 /* it was changed, or is being changed */
-#define REQUEST_EVENTS 2 /* the table of rules has changed */
-#define REQUEST_AFTER 3	 /* an instruction that a rule was about has been carried out */
-#define REQUEST_FLUSH_LINEAR 4
-#define REQUEST_FLUSH_NESTED 5
-#define REQUEST_CAUSE 32 /* + FERMATA_CAUSE_*: why a flush is requested */
-#define REQUEST_FLUSHES (BIT(REQUEST_FLUSH_LINEAR) | BIT(REQUEST_FLUSH_NESTED))
+/* vcpu->requests, by bit: what is to be done before the next entry */
+enum {
+	/* what other threads want */
+	REQUEST_TIMER,
+	REQUEST_CLOCK,	/* it was changed, or is being changed */
+	REQUEST_EVENTS, /* the table of rules has changed */
+	REQUEST_WATCH,	/* rules about memory: see watch.c */
+	REQUEST_LINEAR, /* ... by linear address alone, which may lead elsewhere now: watch_linear.c */
+	REQUEST_FLUSH_LINEAR,
+	REQUEST_FLUSH_NESTED,
+	REQUEST_TRIM, /* the pages kept for the next faults are to go: outside of guest context */
+	/* ... and what an exit leaves */
+	REQUEST_AFTER,	 /* an instruction that a rule was about has been carried out */
+	REQUEST_ROOT,	 /* shadow paging: CR3 or the mode is another */
+	REQUEST_PVCLOCK, /* pages of the paravirtual clock are to be written */
+	REQUEST_EOI,  /* a level-triggered vector is done: eoi_vector; the caller must hear of it */
+	REQUEST_LOST, /* an exit's instruction stays a mystery: the vCPU ends */
 
-#define REQUEST_ROOT 6	   /* shadow paging: CR3 or the mode is another */
-#define REQUEST_PVCLOCK 10 /* pages of the paravirtual clock are to be written */
-/* ... and what an exit leaves to be done before the next one */
-#define REQUEST_EOI 7 /* a level-triggered vector is done: eoi_vector; the caller must hear of it */
-#define REQUEST_LOST 8	/* an exit's instruction stays a mystery: the vCPU ends */
-#define REQUEST_WATCH 9 /* rules about memory: see watch.c */
-#define REQUEST_TRIM 11 /* the pages kept for the next faults are to go: outside of guest context */
-#define REQUEST_LINEAR                                                                             \
-	12 /* ... by linear address alone, which may lead elsewhere now: watch_linear.c */
+	REQUEST_CAUSE = 32, /* + FERMATA_CAUSE_*: why a flush is requested */
+};
+#define REQUEST_FLUSHES (BIT(REQUEST_FLUSH_LINEAR) | BIT(REQUEST_FLUSH_NESTED))
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 

@@ -8,6 +8,7 @@
 #define CORE_WATCH_H
 
 #include "host.h"
+#include "memory/radix.h"
 #include <uapi/fermata.h>
 
 struct vm;
@@ -54,6 +55,14 @@ void watch_fetch(struct vm *vm, const struct vcpu *but);
 static inline bool watch_event(u32 event)
 {
 	return event >= FERMATA_ON_READ && event <= FERMATA_ON_EXEC;
+}
+
+/* What such an event closes pages for. */
+static inline u8 watch_access(u32 event)
+{
+	return event == FERMATA_ON_READ	 ? RADIX_READ :
+	       event == FERMATA_ON_WRITE ? RADIX_WRITE :
+					   RADIX_EXEC;
 }
 
 #endif

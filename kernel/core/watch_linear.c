@@ -9,6 +9,7 @@
  */
 #include "core/exits.h"
 #include "core/paging.h"
+#include "core/watch.h"
 
 /* Pages of all rules together, a table each on every level, and a root. */
 #define NEEDS_MAX (FERMATA_MAX_GVA_PAGES_ALL * RADIX_LEVELS_MAX + 1)
@@ -54,13 +55,6 @@ static void need(struct vcpu_linear *l, u64 frame, u8 access, bool table)
 	l->need[i].table |= table;
 }
 
-static u8 access_of(u32 event)
-{
-	return event == FERMATA_ON_READ	 ? RADIX_READ :
-	       event == FERMATA_ON_WRITE ? RADIX_WRITE :
-					   RADIX_EXEC;
-}
-
 /* Those that can match where the vCPU is. */
 static void collect(struct vcpu *v, struct vcpu_linear *l)
 {
@@ -80,7 +74,7 @@ static void collect(struct vcpu *v, struct vcpu_linear *l)
 			continue;
 		l->range[l->ranges].first = gva->first >> 12;
 		l->range[l->ranges].last = gva->last >> 12;
-		l->range[l->ranges++].access = access_of(spec->event);
+		l->range[l->ranges++].access = watch_access(spec->event);
 	}
 	host_read_end();
 }

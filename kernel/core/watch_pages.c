@@ -11,13 +11,6 @@ static bool has(const struct fermata_rule *spec, u32 filter)
 	return spec->filters & BIT(filter);
 }
 
-static u32 access_of(u32 event)
-{
-	return event == FERMATA_ON_READ	 ? RADIX_READ :
-	       event == FERMATA_ON_WRITE ? RADIX_WRITE :
-					   RADIX_EXEC;
-}
-
 static void add_rules(struct watches *watches, const struct rule_table *table)
 {
 	for (u32 i = 0; table && i < table->count; i++) {
@@ -26,7 +19,7 @@ static void add_rules(struct watches *watches, const struct rule_table *table)
 
 		if (watch_event(spec->event) && has(spec, FERMATA_FILTER_GPA))
 			watches_add(watches, range->first >> 12, range->last >> 12,
-				    access_of(spec->event));
+				    watch_access(spec->event));
 	}
 }
 
