@@ -19,14 +19,14 @@ static const char usage[] =
 	"Boots the box and runs SCRIPT in it with sh; each FILE is there as /in/NAME.\n"
 	"  -b KIND     amd (default), intel, bochs:MODEL\n"
 	"  -m MIB      memory for guests, default 512\n"
-	"  -c N        processors of the box, default 2\n"
+	"  -c N        processors of the box, default 1\n"
 	"  -l FILE     keep the box's kernel log\n"
 	"  -k OPTIONS  more of its kernel's command line\n"
 	"  -o OPTIONS  options of fermata.ko\n"
 	"  -i          time is the number of instructions executed; one processor\n"
 	"  -n          do not load fermata.ko\n"
 	"  -s          the script's standard input is this command's; else it is at its end\n"
-	"  -1          QEMU: its processors take turns on one thread\n"
+	"  -1          QEMU: its processors, two by default, take turns on one thread\n"
 	"  -t SECONDS  end it after that time, default 300\n"
 	"Exit status: the script's; 124 when the time was up; 125 when the box failed.\n";
 

@@ -25,13 +25,13 @@ struct box_request {
 	const struct box_file *files; /* NULL with file_count 0 */
 	size_t file_count;
 	uint64_t guest_memory;	    /* bytes the command will hand to its guests */
-	unsigned cpus;		    /* of the box; 0: two on QEMU, one on Bochs */
+	unsigned cpus;		    /* of the box; 0: one, with `turns` two */
 	const char *log_path;	    /* where the box's kernel log stays; NULL: nowhere */
 	const char *kernel_options; /* more of the box's kernel command line; NULL: none */
 	const char *module_options; /* for fermata.ko; NULL: none */
 	/*
-	 * QEMU: the box's CPUs take turns on one thread. In parallel, which is the default, QEMU 7.2 makes
-	 * mistakes when several run guests whose nested pages change at that moment (README.md).
+	 * QEMU: the box's CPUs take turns on one thread. In parallel QEMU 7.2 makes mistakes as soon as one of
+	 * them runs guests (README.md).
 	 */
 	bool turns;
 	bool count; /* time is the number of instructions executed, one CPU: to measure; slower */

@@ -49,7 +49,7 @@ static void describe(struct command *c, const struct box_boot *boot)
 	add(c, "-cpu");
 	add(c, "max");
 	add(c, "-smp");
-	add(c, "%u", r->count ? 1 : r->cpus ? r->cpus : 2);
+	add(c, "%u", r->count ? 1 : r->cpus ? r->cpus : r->turns ? 2 : 1);
 	add(c, "-m");
 	add(c, "%lluM", (unsigned long long)((boot->memory + MIB - 1) / MIB));
 	add(c, "-kernel");

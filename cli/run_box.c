@@ -276,7 +276,6 @@ static struct box *start_many(const struct run_options *options, const void *wha
 		.kind = options->box,
 		.argv = argv,
 		.files = cargo.files,
-		.turns = true,
 	};
 	unsigned argc = 6, i;
 	struct box *box = NULL;

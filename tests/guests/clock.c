@@ -412,15 +412,6 @@ void guest_main(u32 run)
 	ns_mult = ns_per_tick();
 	set_handler(TIMER, on_timer);
 	apic_on(false);
-	/*
-	 * QEMU 7.2 now and then mixes up host and guest where two CPUs run guests that exit often (see
-	 * box/README.md); on one CPU their threads take turns.
-	 */
-	if (run == 2 && call_runner(CALL_HOST_CPUS, 0) > 1 && !calls_by_vmcall()) {
-		together = ALONE;
-		skip("a second vCPU", "the box has more than one CPU");
-		return;
-	}
 	together = run == 2 ? TOGETHER : ALONE;
 	if (run > 0) {
 		under_storm();

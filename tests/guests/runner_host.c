@@ -242,8 +242,6 @@ uint32_t host_call(struct processor *p, uint32_t call, uint32_t argument)
 		return m->mmio_offset;
 	case CALL_MMIO_WRITE:
 		return m->mmio_write;
-	case CALL_HOST_CPUS:
-		return (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
 	case CALL_ROM_WRITES:
 		return m->rom_writes;
 	case CALL_RULE_ADD:

@@ -88,7 +88,6 @@ enum guest_call {
 	CALL_MMIO_OFFSET,
 	CALL_MMIO_WRITE,
 	CALL_ROM_WRITES,  /* writes to ROM that came out */
-	CALL_HOST_CPUS,	  /* how many the box has */
 	CALL_RULE_ADD,	  /* address of a text: its id, or 80000000h + errno */
 	CALL_RULE_REMOVE, /* id */
 	CALL_RULE_HITS,	  /* id */
