@@ -4,10 +4,9 @@
  * the other's, the host's, or anything but their own.
  */
 #include "guest.h"
+#include "leave.h"
 
 GUEST(.runs = 2, .flags = GUEST_TWINS | GUEST_MIGRATE, .seconds = 60);
-
-#define TICK 0x71
 
 static u8 area[4096] __attribute__((aligned(64)));
 static bool avx;
@@ -104,51 +103,10 @@ static u32 wrong(u32 iteration)
 	return bad;
 }
 
-static volatile u32 ticks;
-
-static void on_tick(struct frame *frame)
-{
-	ticks++;
-	apic_eoi();
-}
-
-enum { EXIT_KERNEL, EXIT_USER, EXIT_SLEEP, EXIT_HALT, EXIT_SPIN, EXIT_WAYS };
-
-static void leave(u32 way)
-{
-	switch (way) {
-	case EXIT_KERNEL:
-		cpuid(0, 0);
-		break;
-	case EXIT_USER:
-		inl(PORT_ECHO);
-		break;
-	case EXIT_SLEEP:
-		call_runner(CALL_SLEEP, 1);
-		break;
-	case EXIT_HALT:
-		ticks = 0;
-		apic_write(APIC_TIMER_INITIAL, 300000);
-		while (!ticks)
-			asm volatile("sti\n\thlt\n\tcli" : : : "memory");
-		break;
-	case EXIT_SPIN:
-		spin_us(1500);
-		break;
-	}
-}
-
 void guest_main(u32 run)
 {
-	static const char *const names[] = { "registers survive exits to the kernel",
-					     "... to user space", "... while user space sleeps",
-					     "... in HLT", "... and while the host preempts" };
-
 	clean_start();
-	apic_on(false);
-	set_handler(TICK, on_tick);
-	apic_write(APIC_LVT_TIMER, TICK);
-	apic_write(APIC_TIMER_DIVIDE, 0xb);
+	leave_prepare();
 	for (u32 way = 0; way < EXIT_WAYS; way++) {
 		u32 bad = 0, count = way <= EXIT_USER ? 1000 : 60;
 
@@ -157,7 +115,7 @@ void guest_main(u32 run)
 			leave(way);
 			bad += wrong(i);
 		}
-		if (!check(!bad, names[way]))
+		if (!check(!bad, leave_names[way]))
 			say("# %u bytes differ\n", bad);
 	}
 	/* With XCR0 = 1 the guest has no way to AVX state, but the state stays (SDM 1 13.5). */

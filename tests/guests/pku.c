@@ -4,6 +4,7 @@
  * pages; and PKRU, which each of two vCPUs has for itself, whatever the host does meanwhile.
  */
 #include "guest.h"
+#include "leave.h"
 
 static void other_main(u64 run, u64 khz);
 GUEST(.vcpus = 2, .flags = GUEST_MIGRATE, .seconds = 60, .others = (u64)other_main);
@@ -307,40 +308,7 @@ static void xsave(void)
 
 /* ---- over exits */
 
-#define TICK 0x71
-static volatile u32 ticks, other_wrong, other_rounds, other_state;
-
-static void on_tick(struct frame *frame)
-{
-	ticks++;
-	apic_eoi();
-}
-
-enum { EXIT_KERNEL, EXIT_USER, EXIT_SLEEP, EXIT_HALT, EXIT_SPIN, EXIT_WAYS };
-
-static void leave(u32 way)
-{
-	switch (way) {
-	case EXIT_KERNEL:
-		cpuid(0, 0);
-		break;
-	case EXIT_USER:
-		inl(PORT_ECHO);
-		break;
-	case EXIT_SLEEP:
-		call_runner(CALL_SLEEP, 1);
-		break;
-	case EXIT_HALT:
-		ticks = 0;
-		apic_write(APIC_TIMER_INITIAL, 300000);
-		while (!ticks)
-			asm volatile("sti\n\thlt\n\tcli" : : : "memory");
-		break;
-	case EXIT_SPIN:
-		spin_us(1500);
-		break;
-	}
-}
+static volatile u32 other_wrong, other_rounds, other_state;
 
 static u32 survives(u32 way, u32 count, u32 first)
 {
@@ -383,18 +351,11 @@ static void other_main(u64 run, u64 khz)
 
 static void over_exits(void)
 {
-	static const char *const names[] = { "PKRU survives exits to the kernel",
-					     "... to user space", "... while user space sleeps",
-					     "... in HLT", "... and while the host preempts" };
-
-	set_handler(TICK, on_tick);
-	apic_on(false);
-	apic_write(APIC_LVT_TIMER, TICK);
-	apic_write(APIC_TIMER_DIVIDE, 0xb);
+	leave_prepare();
 	other_state = 1;
 	for (u32 way = 0; way < EXIT_WAYS; way++)
 		check_eq(survives(way, way <= EXIT_USER ? 1000 : 40, 0x1234567 + way), 0,
-			 names[way]);
+			 leave_names[way]);
 	WAIT_FOR(READ(other_rounds) > 200, 20000);
 	other_state = 2;
 	check(WAIT_FOR(READ(other_state) == 3, 5000), "another vCPU ran meanwhile");

@@ -6,12 +6,6 @@
  * TLB_SEED: begin with another seed; TLB_STEPS: so many accesses in each world without a fault; TLB_WORLD: only
  * that one, from 0.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include "svm/svm.h"
 #include "tlb/suite.h"
 
@@ -231,30 +225,10 @@ static const struct suite_mutant mutants[] = {
 	  SVM_SHADOW_DIRTY },
 };
 
-static const struct suite suite = { configs, ARRAY_SIZE(configs), mutants, ARRAY_SIZE(mutants) };
-
-static void unharmed(void **state)
-{
-	suite_unharmed(&suite);
-}
-
-static void one_after_another(void **state)
-{
-	suite_one_after_another(&configs[SVM_NESTED].config);
-}
-
-static void mutated(void **state)
-{
-	suite_mutated(&suite);
-}
-
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(unharmed),
-		cmocka_unit_test(one_after_another),
-		cmocka_unit_test(mutated),
-	};
+	static const struct suite suite = { configs, ARRAY_SIZE(configs), mutants,
+					    ARRAY_SIZE(mutants), SVM_NESTED };
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return suite_run(&suite);
 }

@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* test_tlb.c's twin: the adversarial TLB on VT-x. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include "vmx/vmx.h"
 #include "tlb/suite.h"
 
@@ -190,30 +184,10 @@ static const struct suite_mutant mutants[] = {
 	{ "nobody waits for a flush, shadow", { .kind = NO_WAIT }, VMX_SHADOW },
 };
 
-static const struct suite suite = { configs, ARRAY_SIZE(configs), mutants, ARRAY_SIZE(mutants) };
-
-static void unharmed(void **state)
-{
-	suite_unharmed(&suite);
-}
-
-static void one_after_another(void **state)
-{
-	suite_one_after_another(&configs[VMX_NESTED].config);
-}
-
-static void mutated(void **state)
-{
-	suite_mutated(&suite);
-}
-
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(unharmed),
-		cmocka_unit_test(one_after_another),
-		cmocka_unit_test(mutated),
-	};
+	static const struct suite suite = { configs, ARRAY_SIZE(configs), mutants,
+					    ARRAY_SIZE(mutants), VMX_NESTED };
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return suite_run(&suite);
 }

@@ -23,8 +23,9 @@ static u64 number(const char *name, u64 otherwise)
 	return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-void suite_unharmed(const struct suite *suite)
+static void unharmed(void **state)
 {
+	const struct suite *suite = *state;
 	struct outcome o;
 
 	for (u32 i = 0; i < suite->config_count; i++) {
@@ -52,9 +53,10 @@ void suite_unharmed(const struct suite *suite)
 	}
 }
 
-void suite_one_after_another(const struct config *original)
+static void one_after_another(void **state)
 {
-	struct config config = *original;
+	const struct suite *suite = *state;
+	struct config config = suite->configs[suite->used].config;
 	struct outcome o;
 
 	if (getenv("TLB_WORLD"))
@@ -85,8 +87,9 @@ static void run_mutant(const struct suite_mutant *mutant, struct config *config,
 	config->used = false;
 }
 
-void suite_mutated(const struct suite *suite)
+static void mutated(void **state)
 {
+	const struct suite *suite = *state;
 	u32 missed = 0;
 
 	if (getenv("TLB_WORLD"))
@@ -106,4 +109,16 @@ void suite_mutated(const struct suite *suite)
 			      o.failed ? ": " : "", o.why);
 	}
 	assert_int_equal(missed, 0);
+}
+
+int suite_run(const struct suite *suite)
+{
+	void *state = (void *)suite;
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_prestate(unharmed, state),
+		cmocka_unit_test_prestate(one_after_another, state),
+		cmocka_unit_test_prestate(mutated, state),
+	};
+
+	return cmocka_run_group_tests_name("tests", tests, NULL, NULL);
 }

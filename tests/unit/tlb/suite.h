@@ -26,13 +26,13 @@ struct suite {
 	u32 config_count;
 	const struct suite_mutant *mutants;
 	u32 mutant_count;
+	u32 used; /* the world for one hypervisor after another */
 };
 
-/* Each world as it is: nothing is noticed. */
-void suite_unharmed(const struct suite *suite);
-/* What one hypervisor leaves in the processors, the next one must not find. */
-void suite_one_after_another(const struct config *config);
-/* Each world with one flush less. */
-void suite_mutated(const struct suite *suite);
+/*
+ * main() of a test: each world as it is, in which nothing is noticed; one hypervisor after another, of which the next
+ * must not find what the last left in the processors; each world with one flush less, which must be noticed.
+ */
+int suite_run(const struct suite *suite);
 
 #endif
