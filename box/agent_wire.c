@@ -22,6 +22,7 @@
 #include "wire.h"
 
 #define LINE "/dev/ttyS0"
+#define TRIGGER "/sys/class/tty/ttyS0/rx_trig_bytes"
 /* IEEE 1284, the "compatibility mode" of the first PCs' printer port. */
 #define DATA 0x378
 #define CONTROL 0x37a
@@ -83,6 +84,19 @@ static void report(const char *text)
 	send_frame(WIRE_STATUS, line, snprintf(line, sizeof(line), "%s\n", text));
 }
 
+/*
+ * An interrupt for each byte. For less than the trigger Bochs starts a timer, which goes off though the FIFO was
+ * emptied meanwhile, and then the last byte is there once more.
+ */
+static void set_trigger(void)
+{
+	int fd = open(TRIGGER, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		fail(TRIGGER);
+	close(fd);
+}
+
 static void streams(int *input, int *output)
 {
 	int in[2], out[2];
@@ -99,6 +113,7 @@ static void streams(int *input, int *output)
 	cfsetspeed(&raw, B115200);
 	if (tcsetattr(wire.line, TCSANOW, &raw) < 0)
 		fail(LINE);
+	set_trigger();
 	wire.to_command = in[1];
 	wire.from_command = out[0];
 	fcntl(wire.to_command, F_SETFL, O_NONBLOCK);

@@ -88,6 +88,8 @@ static bool send_in(int to, int from, unsigned char kind, size_t most, struct ro
 
 	if (most > rooms->line - WIRE_IN_HEAD)
 		most = rooms->line - WIRE_IN_HEAD;
+	if (most > sizeof(frame) - WIRE_IN_HEAD)
+		most = sizeof(frame) - WIRE_IN_HEAD;
 	n = read(from, frame + WIRE_IN_HEAD, most);
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN;

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 # timeout: 200
 #
-# The control channel of a guest on VT-x, carried out of the box on Bochs by its wire.
+# The control channel of a guest on VT-x, carried out of the box on Bochs by its wire; beside it a guest that does nothing
+# but exit, so that the wire's interrupts come late.
 cd "$(dirname "$0")/../.." || exit 1
 command -v bochs-bin >/dev/null || {
 	echo '1..0 # SKIP Bochs is not installed; make bochs installs it'
@@ -12,9 +13,14 @@ command -v bochs-bin >/dev/null || {
 fermata=$PWD/build/fermata
 export XDG_RUNTIME_DIR=$dir
 
-perl -Itests/system -MLab -e 'open my $f, ">", $ARGV[0]; print $f read_file($echo)' "$dir/echo"
+perl -Itests/system -MLab -e '
+	sub put { open my $f, ">", shift or die; print $f @_ }
+	put("$ARGV[0]/echo", read_file($echo));
+	put("$ARGV[0]/loop", kernel_image("\x0f\xa2\xeb\xfc")); # 1: CPUID; JMP 1b
+' "$dir"
 mkfifo "$dir/keys"
-timeout 150 "$fermata" run --box intel --kernel "$dir/echo" --name tiny --memory 32M <"$dir/keys" >"$dir/out" 2>"$dir/err" &
+timeout 150 "$fermata" run --box intel --memory 32M --guest "--kernel $dir/echo --name tiny" \
+	--guest "--kernel $dir/loop --name loop" <"$dir/keys" >"$dir/out" 2>"$dir/err" &
 pid=$!
 exec 3>"$dir/keys"
 for _ in $(seq 600); do
@@ -52,8 +58,17 @@ same "$(perl -MIO::Socket::UNIX -e '
 	shutdown $s, 1;
 	print /"name":"tiny".*"id":"(\d+)"/ ? "$1\n" : "?$_" for grep { !/^\{"fermata"/ } <$s>' <"$dir/commands")" \
 	"$(seq 200)" '200 commands at once'
-"$fermata" quit tiny
+"$fermata" on loop cpuid >"$dir/rule"
+same "$(cat "$dir/rule")" 1 'a rule about a guest that exits all the time'
+answers=0
+for _ in $(seq 40); do
+	"$fermata" events loop | grep -q ' cpuid do count$' && answers=$((answers + 1))
+done
+same $answers 40 'each of 40 questions has its answer'
+"$fermata" quit loop
 same $? 0 'quit'
+"$fermata" quit tiny
+same $? 0 '... both'
 wait $pid
 same $? 0 'and the command has ended'
 echo "1..$count"
