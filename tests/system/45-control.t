@@ -122,6 +122,8 @@ is((fermata('resume', 'tiny'))[0], 0, 'and the other goes on');
 
 # ---- what it does
 
+my ($cpuid, $fault) = $kind eq 'amd' ? qw(cpuid npf) : qw(CPUID EPT_VIOLATION);
+
 sub stats {
 	my ($name) = @_;
 	my ($status, $out) = fermata('stat', $name, '--once', '--json');
@@ -129,11 +131,11 @@ sub stats {
 }
 
 ($status, $out, $err) = fermata('stat', 'web', '--once');
-ok($status eq 0 && $err eq '' && $out =~ /\Aguest web, running, box $kind, / && $out =~ /^cpuid +\d+ +\d+ +[\d.]+% +\d+$/m
+ok($status eq 0 && $err eq '' && $out =~ /\Aguest web, running, box $kind, / && $out =~ /^$cpuid +\d+ +\d+ +[\d.]+% +\d+$/m
 	&& $out =~ /^time: in the guest [\d.]+%/m, 'stat, for people') or diag($out, $err);
 my $stats = stats('web');
 my %exit = map { $_->{name} => $_ } @{ $stats->{exits} };
-ok($stats->{entries} > 1000 && $exit{npf}{count} > 100 && $exit{cpuid}{cycles} > 0 && $stats->{tsc_khz} > 0, 'and for programs');
+ok($stats->{entries} > 1000 && $exit{$fault}{count} > 100 && $exit{$cpuid}{cycles} > 0 && $stats->{tsc_khz} > 0, 'and for programs');
 my $sum = 0;
 $sum += $_->{count} for @{ $stats->{exits} };
 cmp_ok(abs($sum - $stats->{entries}), '<=', $stats->{entries} / 100 + 100, 'as many exits as entries');
@@ -230,42 +232,47 @@ sub is_well {
 }
 
 my $client = greeted('web');
+my $long = $kind eq 'amd' ? 10000 : 100; # into a box on Bochs leads a slow line
 my @garbage = ('hello', "\x16\x03\x01\x02\x00\x01", '{', '[]', '{"execute":7}', '{"execute":"quit"} {"execute":"quit"}',
-	'[' x 60000, '{"a":' x 10000, "{\"execute\":\"quit\0\"}", "{\"execute\":\"\xff\"}");
+	'[' x (6 * $long), '{"a":' x $long, "{\"execute\":\"quit\0\"}", "{\"execute\":\"\xff\"}");
 send_to($client, "$_\n") for @garbage;
 is_deeply([ map { hear($client)->{error}{class} } @garbage ], [ ('syntax') x @garbage ], 'each line of garbage has its answer');
 is_well('garbage');
 
-for my $n (1 .. 50) {
+for my $n (1 .. ($kind eq 'amd' ? 50 : 10)) {
 	my $half = dial('web');
 	send_to($half, '{"execute":"quit"}');
 }
 is_well('half lines');
 
-$client = greeted('web');
-$client->{socket}->blocking(0);
-my ($piece, $written) = ('x' x 65536, 0);
-for (my $end = time + 60; time < $end && $written < 10 << 20;) {
-	my $n = send_to($client, $piece);
-	last if !defined $n && !$!{EAGAIN};
-	$written += $n // 0;
-	sleep 0.01 unless $n;
-}
-my $last = hear($client);
-is($last->{error}{class} // '', 'syntax', 'ten megabytes without a newline') or diag("$written bytes", explain $last);
-ok(!defined hear($client, 20), 'are the last');
-is_well('a huge line');
+my $deaf;
+SKIP: {
+	skip 'the line into the box is slow', 4 if $kind ne 'amd';
+	$client = greeted('web');
+	$client->{socket}->blocking(0);
+	my ($piece, $written) = ('x' x 65536, 0);
+	for (my $end = time + 60; time < $end && $written < 10 << 20;) {
+		my $n = send_to($client, $piece);
+		last if !defined $n && !$!{EAGAIN};
+		$written += $n // 0;
+		sleep 0.01 unless $n;
+	}
+	my $last = hear($client);
+	is($last->{error}{class} // '', 'syntax', 'ten megabytes without a newline') or diag("$written bytes", explain $last);
+	ok(!defined hear($client, 20), 'are the last');
+	is_well('a huge line');
 
-my $deaf = greeted('web');
-$deaf->{socket}->blocking(0);
-my $quiet = 0;
-while ($quiet < 20) {
-	my $n = send_to($deaf, "{\"execute\":\"stats\"}\n" x 100);
-	$quiet = $n ? 0 : $quiet + 1;
-	last if !defined $n && !$!{EAGAIN};
-	sleep 0.02 unless $n;
+	$deaf = greeted('web');
+	$deaf->{socket}->blocking(0);
+	my $quiet = 0;
+	while ($quiet < 20) {
+		my $n = send_to($deaf, "{\"execute\":\"stats\"}\n" x 100);
+		$quiet = $n ? 0 : $quiet + 1;
+		last if !defined $n && !$!{EAGAIN};
+		sleep 0.02 unless $n;
+	}
+	is_well('one that never reads');
 }
-is_well('one that never reads');
 
 my @many = map { dial('web') } 1 .. 300;
 my %answers;
@@ -314,5 +321,6 @@ kill KILL => $pid;
 finish($pid, 10);
 ok(-S "$dir/run/fermata/victim", 'a killed process leaves its socket');
 is_deeply({ guests() }, {}, 'which is no guest');
-is_deeply([ glob "$dir/run/fermata/*" ], [], 'and is removed');
+# Its box may still be going, and has the name as long.
+ok(wait_until(sub { guests(); my @left = glob "$dir/run/fermata/*"; return !@left }, 10), 'and is removed');
 done_testing;
