@@ -115,7 +115,8 @@ my ($began) = $host =~ /^host before ([\d.]+)/m;
 my ($ended) = $host =~ /^host after ([\d.]+)/m;
 note('... and ', $ended - $began, ' s outside');
 ok($ended - $began < 40, '... and far less outside');
-like($host, qr/^rate +60\nRDTSC +exits/m, '... where it is shown');
+my $rdtsc = $kind eq 'amd' ? 'exits' : 'does not exit: the processor scales';
+like($host, qr/^rate +60\nRDTSC +$rdtsc/m, '... where it is shown');
 ok(($at{start}[1] // 0) >= 1893456000 && $at{start}[1] < 1893456000 + 600, 'the RTC starts at the date that was asked for');
 ok(abs($at{start}[0] - $at{start}[1]) < 60, '... and Linux takes it from there');
 
@@ -145,7 +146,7 @@ like($host, qr/^date +2040-01-01/m, '... the date is the last of them');
 
 my ($warnings) = join "\n", grep { /^raw <[0-4]>/ } split /\n/, $guest;
 ok(scalar(() = $guest =~ /^raw </mg) > 100, "the guest's log is there");
-unlike($guest, qr/soft lockup|stall|BUG|WARNING|hung|Call Trace/, '... and complains of nothing');
+unlike(unexpected($guest), qr/soft lockup|stall|BUG|WARNING|hung|Call Trace/, '... and complains of nothing');
 note($warnings);
 
 done_testing();
