@@ -122,22 +122,14 @@ static void print_clock(struct json_object *clock)
 
 int command_clock(int argc, char **argv)
 {
-	struct json_object *arguments, *clock;
 	struct guest_words words;
-	struct client client;
+	struct json_object *clock;
 	int status;
 
 	status = read_words(argc, argv, &words);
 	if (status)
 		return status < 0 ? STATUS_OK : status;
-	if (guest_open(&client, words.name))
-		return STATUS_FAILED;
-	arguments = json_object_new_object();
-	json_object_object_add(arguments, "do", json_object_new_string(words.what));
-	if (words.value)
-		json_object_object_add(arguments, "value", json_object_new_string(words.value));
-	clock = guest_call(&client, "clock", arguments);
-	client_close(&client);
+	clock = guest_words_call("clock", &words);
 	if (!clock)
 		return STATUS_FAILED;
 	if (words.json)

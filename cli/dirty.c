@@ -56,20 +56,14 @@ static void print_dirty(struct json_object *dirty)
 
 int command_dirty(int argc, char **argv)
 {
-	struct json_object *arguments, *dirty;
 	struct guest_words words;
-	struct client client;
+	struct json_object *dirty;
 	int status;
 
 	status = read_words(argc, argv, &words);
 	if (status)
 		return status < 0 ? STATUS_OK : status;
-	if (guest_open(&client, words.name))
-		return STATUS_FAILED;
-	arguments = json_object_new_object();
-	json_object_object_add(arguments, "do", json_object_new_string(words.what));
-	dirty = guest_call(&client, "dirty", arguments);
-	client_close(&client);
+	dirty = guest_words_call("dirty", &words);
 	if (!dirty)
 		return STATUS_FAILED;
 	if (words.json)

@@ -227,6 +227,22 @@ struct json_object *guest_call(struct client *client, const char *command,
 	return result;
 }
 
+struct json_object *guest_words_call(const char *command, const struct guest_words *words)
+{
+	struct json_object *arguments, *result;
+	struct client client;
+
+	if (guest_open(&client, words->name))
+		return NULL;
+	arguments = json_object_new_object();
+	json_object_object_add(arguments, "do", json_object_new_string(words->what));
+	if (words->value)
+		json_object_object_add(arguments, "value", json_object_new_string(words->value));
+	result = guest_call(&client, command, arguments);
+	client_close(&client);
+	return result;
+}
+
 /* The words that steer a guest; clocks: --clock is one of them. NULL: *status is the command's. */
 static const char *read_words(int argc, char **argv, bool clocks, const char **clock, int *status)
 {

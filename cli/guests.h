@@ -32,6 +32,9 @@ struct json_object *guest_call(struct client *client, const char *command,
 /* What --json asks for: an object, on standard output. */
 void guest_print_json(struct json_object *object);
 
+/* What the words ask of the guest, by that command of its channel: a result or NULL. */
+struct json_object *guest_words_call(const char *command, const struct guest_words *words);
+
 /* A member of an object: "-" and 0 when it is not there. */
 const char *guest_text(struct json_object *object, const char *name);
 uint64_t guest_number(struct json_object *object, const char *name);
