@@ -37,10 +37,11 @@ HOST_FUNCTION(vmx_enter)
 	push %rdi
 	cmp (%rdx), %rsp	/* the stack is as deep as last time, nearly always */
 	je 5f
-	mov %rsp, (%rdx)
 	mov $HOST_RSP, %eax
-	vmwrite %rsp, %rax
-5:
+6:	vmwrite %rsp, %rax
+	mov %rsp, (%rdx)
+	/* The host is going down and VMX is off already: the entry below will say so. */
+5:	HOST_ON_FAULT(6b, 5b)
 
 	HOST_LEAVING
 	bt $0, %esi		/* CF: launched; nothing below changes it */

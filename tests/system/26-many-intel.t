@@ -4,8 +4,9 @@
 #
 # VT-x: several guests at once, each with its own EPT and VPID, in one command and in several; beside a
 # hostile one, beside one that is killed, one that dies, and one that spins with interrupts off. Rules about
-# and the clock of one that does nothing but exit. The command's statuses and reports. A part of the abuse. All that in one start of the box, because it is slow;
-# another with two processors, where a VMCS moves; and one for the command's own way through the box.
+# and the clock of one that does nothing but exit. The command's statuses and reports. A part of the abuse.
+# All that in one start of the box, because it is slow; another with two processors, where a VMCS moves; one
+# whose power goes while guests run; and one for the command's own way through the box.
 use strict;
 use warnings;
 use FindBin;
@@ -241,6 +242,16 @@ dmesg | grep -E 'Oops|Call Trace|fermata: vCPU'
 END_OF_TEXT
 like($cpus, qr/^ok - a new processor each millisecond: the guest counts right$/m, 'guests move from processor to processor');
 ok($cpus !~ /^not ok|Oops|Call Trace|fermata: vCPU/m, 'which come and go') or diag($cpus);
+
+# ---- the power goes, and VT-x before it
+
+my $forever = write_file('forever', "chmod +x /in/abuse\n/in/abuse forever\npoweroff -f\n");
+# Not by box(): to box-sh a box that ends by itself is an error, which it tells at length.
+(undef, $out) = command({ seconds => 100 }, qw(build/box/box-sh -b intel -m 200 -t 90 -k preempt=full -l), "$dir/log",
+	$forever, 'build/abuse/abuse');
+like($out, qr/^ok - two VMs are running$/m, 'two guests run when the box is switched off');
+my $log = read_file("$dir/log");
+ok($log =~ /reboot: Power down/ && $log !~ /Oops|Call Trace|invalid opcode|fermata: /, 'without a word') or diag($log);
 
 unlike(unexpected($section{host}), qr/WARNING:|BUG|Oops|Call Trace|unchecked MSR|nobody cared|soft lockup/, "the host's log is clean");
 
