@@ -249,6 +249,15 @@ static void run_bochs(int log, int disk, const struct wires *w, int config, int 
 	run_command(&command);
 }
 
+static void pump(const struct wires *w, const int port[])
+{
+	int keep[3 + PORTS] = { w->from, w->to, w->line };
+
+	memcpy(keep + 3, port, PORTS * sizeof(*port));
+	close_others(keep, 3 + PORTS);
+	wire_pump(w->from, w->to, port);
+}
+
 static pid_t start(const struct box_boot *boot, char *error, size_t error_size)
 {
 	const struct model *model = find(name_in(boot->request->kind));
@@ -270,10 +279,9 @@ static pid_t start(const struct box_boot *boot, char *error, size_t error_size)
 		pid = fork();
 		if (pid == 0)
 			run_bochs(boot->log, disk, &wires, config, commands);
-		close(wires.printer);
 		if (pid < 0)
 			_exit(1);
-		wire_pump(wires.from, wires.to, boot->port);
+		pump(&wires, boot->port);
 	}
 	if (pid < 0)
 		complain(error, error_size, "cannot start the box: %s", strerror(errno));

@@ -63,6 +63,8 @@ bool in_path(const char *program);
  */
 pid_t fork_child(int log);
 void keep_open(int fd);
+/* In a child that does not exec(): what of our files it has would outlive us. */
+void close_others(const int keep[], size_t count);
 
 struct command {
 	char *argv[64];

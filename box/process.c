@@ -68,6 +68,24 @@ void keep_open(int fd)
 	fcntl(fd, F_SETFD, 0);
 }
 
+void close_others(const int keep[], size_t count)
+{
+	unsigned int from = 3;
+
+	for (;;) {
+		unsigned int next = ~0u;
+
+		for (size_t i = 0; i < count; i++)
+			if (keep[i] >= (int)from && (unsigned int)keep[i] < next)
+				next = keep[i];
+		if (next > from)
+			close_range(from, next - 1, 0);
+		if (next == ~0u)
+			return;
+		from = next + 1;
+	}
+}
+
 void add(struct command *c, const char *format, ...)
 {
 	va_list args;
