@@ -132,8 +132,8 @@ static void stands_still(void)
 
 	/* Asleep: neither wakes by itself nor stays asleep for ever. */
 	clock_verb(FERMATA_CLOCK_THAW, 0);
-	apic_write(APIC_TIMER_INITIAL, 10 * MS);
 	tsc = rdtsc();
+	apic_write(APIC_TIMER_INITIAL, 10 * MS);
 	while (!fired)
 		asm volatile("sti\n\thlt\n\tcli" : : : "memory");
 	check(ns_of(rdtsc() - tsc) >= 10 * MS - 1000, "thawed, a timer ends HLT, not early");

@@ -166,8 +166,8 @@ void guest_main(u32 run)
 	check(agree(), "... and TSC and PM timer agree after it");
 	read_pit(&pit[2]);
 	check(pit_agrees(&pit[1], &pit[2]), "... and TSC and PIT");
-	apic_write(APIC_TIMER_INITIAL, 20 * MS);
 	tsc = rdtsc();
+	apic_write(APIC_TIMER_INITIAL, 20 * MS);
 	while (!fired)
 		asm volatile("sti\n\thlt\n\tcli" : : : "memory");
 	check(ns_of(rdtsc() - tsc) >= 20 * MS - 1000,
