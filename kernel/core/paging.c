@@ -216,6 +216,8 @@ static enum verdict fault(struct vcpu *v, bool inside, bool again)
 	access = access_of(x, where.paging.cpl);
 	if (again && v->vm->vcpu_count == 1)
 		access |= SHADOW_REPEAT;
+	if (again && !inside)
+		access |= SHADOW_ALONE;
 	result = shadow_fault(memory, &v->shadow->cpu, &where.paging, x->fault.linear, access,
 			      &answer);
 	if (result == SHADOW_SAME && !answer.owed.kinds && refused_again(v, x->fault.linear) &&

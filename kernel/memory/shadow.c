@@ -163,9 +163,12 @@ static struct shadow_page *top_of(const struct shadow_cpu *cpu, u64 linear)
 
 /* ---- faults */
 
+#define HOW (SHADOW_REPEAT | SHADOW_ALONE) /* of an access, what is not the guest's */
+
 struct fault {
 	u64 linear, gpa;
 	bool write;
+	bool alone;
 	bool changed; /* something was missing, or not as it should be */
 	u32 access;   /* ROLE_*: what the leaf is to allow, before the host has its say */
 	u32 key;
@@ -302,43 +305,79 @@ static void put_leaf(struct shadow *sh, struct shadow_page *sp, struct fault *fa
 	sp->quiet = 0;
 }
 
-/*
- * The guest mapped a batch, as systems do around a fault: take those of the same eight along whose
- * accessed bit is set, if their memory is there. Level 1 of a guest's own table only.
- */
-static void bring_neighbours(struct shadow *sh, struct shadow_page *sp, const struct fault *fault)
+/* Into a slot that has nothing yet, if the page's memory is there. */
+static void put_neighbour(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 gfn, u32 access,
+			  u32 key, u64 origin)
 {
-	u32 slot = slot_of(fault->linear, 1), first = slot & ~7u;
-	u64 reserved = role_kind(sp->role) == SHADOW_32BIT ? 0 : PTE_ADDRESS;
-	const u8 *table;
+	struct radix_leaf host;
+	u64 entry;
 
-	if ((sp->used[slot / 64] >> (first & 63) & 0xff) == 0xff)
+	if (!radix_lookup(&sh->memory->radix, gfn << 12, &host))
 		return;
-	table = shadow_table(sh, sp);
+	if (!(host.access & RADIX_WRITE) || shadow_tracked(sh, gfn))
+		access &= ~ROLE_WRITE;
+	if (!(host.access & RADIX_EXEC))
+		access &= ~ROLE_EXEC;
+	entry = (host.phys & PTE_ADDRESS) | shadow_leaf_bits(access, key);
+	if (host.access & RADIX_UNCACHED)
+		entry |= PTE_PCD | PTE_PWT;
+	shadow_set_leaf(sh, sp, slot, entry, origin);
+	sh->stats.prefetched++;
+}
+
+static bool is_used(const struct shadow_page *sp, u32 slot)
+{
+	return sp->used[slot / 64] >> slot % 64 & 1;
+}
+
+/* Of the guest's own table: those that it has accessed. */
+static void bring_mapped(struct shadow *sh, struct shadow_page *sp, u32 first)
+{
+	const u8 *table = shadow_table(sh, sp);
+	u64 reserved = 0;
+
 	if (!table)
 		return;
-	if (reserved) /* whatever is reserved in any mode; NX where it is none */
+	/* Whatever is reserved in any mode; NX where it is none. */
+	if (role_kind(sp->role) != SHADOW_32BIT)
 		reserved = (PTE_ADDRESS & ~((1ull << sh->memory->phys_bits) - 1)) |
 			   (role_kind(sp->role) == SHADOW_PAE ? 0x7ffull << 52 : 0) |
 			   (sp->role & ROLE_NXE ? 0 : PTE_NX);
 	for (u32 i = first; i < first + 8; i++) {
-		u64 now = guest_entry(sp, table, i), gfn = (now & PTE_ADDRESS) >> 12, entry;
+		u64 now = guest_entry(sp, table, i);
 		u32 access = sp->role & entry_access(sp->role, now);
-		struct radix_leaf host;
 
-		if (sp->used[i / 64] >> i % 64 & 1 || (now & (PTE_P | PTE_A)) != (PTE_P | PTE_A) ||
-		    now & reserved || !radix_lookup(&sh->memory->radix, gfn << 12, &host))
+		if (is_used(sp, i) || (now & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || now & reserved)
 			continue;
-		if (!(now & PTE_D) || !(host.access & RADIX_WRITE) || shadow_tracked(sh, gfn))
+		if (!(now & PTE_D))
 			access &= ~ROLE_WRITE;
-		if (!(host.access & RADIX_EXEC))
-			access &= ~ROLE_EXEC;
-		entry = (host.phys & PTE_ADDRESS) | shadow_leaf_bits(access, entry_key(now));
-		if (host.access & RADIX_UNCACHED)
-			entry |= PTE_PCD | PTE_PWT;
-		shadow_set_leaf(sh, sp, i, entry, now);
-		sh->stats.prefetched++;
+		put_neighbour(sh, sp, i, (now & PTE_ADDRESS) >> 12, access, entry_key(now), now);
 	}
+}
+
+/* Of a large page of the guest's, or of its memory without paging: all parts are alike. */
+static void bring_parts(struct shadow *sh, struct shadow_page *sp, u32 first)
+{
+	for (u32 i = first; i < first + 8; i++)
+		if (!is_used(sp, i))
+			put_neighbour(sh, sp, i, sp->gfn + i, sp->role & ROLE_ACCESS,
+				      role_key(sp->role), 0);
+}
+
+/*
+ * Systems map and use pages in batches: take those of the same eight along whose memory is there. Level 1
+ * only.
+ */
+static void bring_neighbours(struct shadow *sh, struct shadow_page *sp, const struct fault *fault)
+{
+	u32 slot = slot_of(fault->linear, 1), first = slot & ~7u;
+
+	if ((sp->used[slot / 64] >> (first & 63) & 0xff) == 0xff)
+		return;
+	if (!(sp->role & ROLE_DIRECT))
+		bring_mapped(sh, sp, first);
+	else if (!fault->alone)
+		bring_parts(sh, sp, first);
 }
 
 /* Remember where one page of the guest's is more than one of the processor's. */
@@ -374,7 +413,7 @@ static enum shadow_result map(struct shadow *sh, struct shadow_cpu *cpu, struct 
 	if (fault->path->leaf > 1)
 		note_broken(sh, fault, sp);
 	put_leaf(sh, sp, fault);
-	if (!answer->large && !(sp->role & ROLE_DIRECT) && optimised(sh, SHADOW_PREFETCH))
+	if (!answer->large && optimised(sh, SHADOW_PREFETCH))
 		bring_neighbours(sh, sp, fault);
 	return fault->changed ? SHADOW_DONE : SHADOW_SAME;
 }
@@ -387,8 +426,7 @@ static bool is_repeated(const struct shadow *sh, const struct shadow_cpu *cpu,
 			const struct fault *fault, u32 access)
 {
 	return access & SHADOW_REPEAT && cpu->walk.wanted && cpu->walk.linear == fault->linear &&
-	       cpu->walk.access == (access & ~SHADOW_REPEAT) &&
-	       cpu->walk.sequence == sh->memory->sequence;
+	       cpu->walk.access == (access & ~HOW) && cpu->walk.sequence == sh->memory->sequence;
 }
 
 static int walk_guest(struct shadow *sh, struct shadow_cpu *cpu, const struct guest_paging *paging,
@@ -401,7 +439,7 @@ static int walk_guest(struct shadow *sh, struct shadow_cpu *cpu, const struct gu
 	if (repeated)
 		return 0;
 	walk->linear = fault->linear;
-	walk->access = access & ~SHADOW_REPEAT;
+	walk->access = access & ~HOW;
 	walk->sequence = sh->memory->sequence;
 	return guest_walk_path(sh->memory, paging, fault->linear, walk->access, &walk->result,
 			       &walk->path);
@@ -433,6 +471,7 @@ static enum shadow_result fault_locked(struct shadow *sh, struct shadow_cpu *cpu
 		return SHADOW_GUEST_FAULT;
 	}
 	fault->write = access & FERMATA_ACCESS_WRITE;
+	fault->alone = access & SHADOW_ALONE;
 	answer->access = access & FERMATA_ACCESS_FETCH ? RADIX_EXEC :
 			 fault->write		       ? RADIX_WRITE :
 							 RADIX_READ;

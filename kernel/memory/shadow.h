@@ -112,8 +112,10 @@ enum shadow_result shadow_load(struct guest_memory *memory, struct shadow_cpu *c
  * to the guest's tables since: it has no other vCPU.
  */
 #define SHADOW_REPEAT (1u << 9)
+/* ... memory that has come for this fault alone: next to it there is none yet. */
+#define SHADOW_ALONE (1u << 10)
 
-/* A page fault with shadow_cpu's root loaded; access: FERMATA_ACCESS_* | SHADOW_REPEAT. */
+/* A page fault with shadow_cpu's root loaded; access: FERMATA_ACCESS_* | SHADOW_REPEAT | SHADOW_ALONE. */
 enum shadow_result shadow_fault(struct guest_memory *memory, struct shadow_cpu *cpu,
 				const struct guest_paging *paging, u64 linear, u32 access,
 				struct shadow_answer *answer);

@@ -314,7 +314,7 @@ static void probe(u64 linear, u32 access, struct seen *seen)
 		assert_int_equal(answer.gpa, expected.gpa);
 		err = guest_memory_fault(&memory, answer.gpa, answer.access, &cache, &owed, &level);
 		pay(owed);
-		repeat = SHADOW_REPEAT;
+		repeat = SHADOW_REPEAT | (random_one_in(2) ? SHADOW_ALONE : 0);
 		if (err) {
 			assert_int_equal(err, -ENOENT);
 			assert_true(answer.gpa >= RAM);
@@ -488,6 +488,13 @@ static void few_pages(void **state)
 	random_guests(SHADOW_ALL, 40, 2, 10000, 25);
 }
 
+static void long_mode(u64 cr3)
+{
+	paging = (struct guest_paging){
+		.cr0 = CR0_PG | CR0_WP, .cr4 = CR4_PAE, .efer = EFER_LMA | EFER_NXE, .cr3 = cr3
+	};
+}
+
 /* First what nobody needs, then what was not used since the last time; never a root that is in use. */
 static void short_of_memory(void **state)
 {
@@ -499,11 +506,7 @@ static void short_of_memory(void **state)
 	random_seed(31);
 	start(SHADOW_ALL, 0, 1);
 	sh = shadow_of(&memory);
-	memset(&paging, 0, sizeof(paging));
-	paging.cr0 = CR0_PG | CR0_WP;
-	paging.cr4 = CR4_PAE;
-	paging.efer = EFER_LMA | EFER_NXE;
-	paging.cr3 = KIB4;
+	long_mode(KIB4);
 	random_tables(true);
 	load();
 	for (u32 i = 0; i < 3000; i++)
@@ -559,13 +562,74 @@ static void protection_keys(void **state)
 	about_keys = false;
 }
 
+#define PART_TABLE 2  /* a table of the guest's */
+#define PART_ABSENT 5 /* the host has no memory there yet */
+#define PART_FAULT 3
+
+/*
+ * A read fault in a large page of the guest's that `bits` are said of, whose memory comes in small ones: which
+ * of the first sixteen parts can be read after it, and above those, which can be written.
+ */
+static u32 parts(u32 optimisations, u64 bits, u32 how)
+{
+	const u64 table = 0x27; /* present, writable, the user's, accessed */
+	struct shadow_answer answer;
+	struct flush owed;
+	u32 reached = 0;
+	u64 phys;
+	u8 level;
+
+	start(optimisations, 0, 1);
+	long_mode(KIB4);
+	store(KIB4, 2 * KIB4 | table, 8);
+	store(2 * KIB4, (MIB2 + PART_TABLE * KIB4) | table, 8);
+	store(MIB2 + PART_TABLE * KIB4, MIB2 | bits, 8);
+	load();
+	for (u32 i = 0; i < 8; i++)
+		if (i != PART_ABSENT) {
+			assert_int_equal(guest_memory_fault(&memory, MIB2 + i * KIB4, RADIX_WRITE,
+							    &cache, &owed, &level),
+					 0);
+			pay(owed);
+		}
+	assert_int_equal(shadow_fault(&memory, &cpu, &paging, PART_FAULT * KIB4, READ | how,
+				      &answer),
+			 SHADOW_DONE);
+	pay(answer.owed);
+	for (u32 i = 0; i < 16; i++) {
+		reached |= (u32)processor(i * KIB4, READ, &phys) << i;
+		reached |= (u32)processor(i * KIB4, WRITE, &phys) << (i + 16);
+		if (reached >> i & 1) {
+			processor(i * KIB4, READ, &phys);
+			assert_int_equal(phys, host_virt_to_phys(ram + MIB2 + i * KIB4));
+		}
+	}
+	audit();
+	stop();
+	return reached;
+}
+
+/* They come with the one that faults: those whose memory is there, with what the large page allows. */
+static void parts_of_a_large_page(void **state)
+{
+	const u64 large = 0xa7, dirty = 0x40; /* accessed; as above */
+	const u32 alone = BIT(PART_FAULT), all = 0xff & ~BIT(PART_ABSENT);
+
+	assert_int_equal(parts(SHADOW_ALL, large, 0), all);
+	assert_int_equal(parts(SHADOW_ALL, large | dirty, 0), all | (all & ~BIT(PART_TABLE)) << 16);
+	assert_int_equal(parts(SHADOW_ALL, (large | dirty) & ~2ull, 0), all);
+	assert_int_equal(parts(SHADOW_ALL, large, SHADOW_ALONE), alone);
+	assert_int_equal(parts(SHADOW_ALL & ~SHADOW_PREFETCH, large | dirty, 0),
+			 alone | alone << 16);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(short_of_memory),  cmocka_unit_test(all_optimisations),
 		cmocka_unit_test(large_host_pages), cmocka_unit_test(none_of_them),
 		cmocka_unit_test(each_one_off),	    cmocka_unit_test(few_pages),
-		cmocka_unit_test(protection_keys),
+		cmocka_unit_test(protection_keys),  cmocka_unit_test(parts_of_a_large_page),
 	};
 
 	return cmocka_run_group_tests_name("shadow", tests, NULL, NULL);
