@@ -263,11 +263,27 @@ static struct shadow_page *descend(struct shadow *sh, struct shadow_page *sp, st
 	return child;
 }
 
+/* The entry of a page of the host's, with no more access than the host gives. */
+static u64 leaf_to(const struct radix_leaf *host, u8 level, u32 access, u32 key)
+{
+	u64 entry = host->phys & ~(radix_size(level) - 1);
+
+	if (!(host->access & RADIX_WRITE))
+		access &= ~ROLE_WRITE;
+	if (!(host->access & RADIX_EXEC)) /* a rule is about it */
+		access &= ~ROLE_EXEC;
+	if (level > 1)
+		entry |= PTE_PS;
+	if (host->access & RADIX_UNCACHED)
+		entry |= PTE_PCD | PTE_PWT;
+	return entry | shadow_leaf_bits(access, key);
+}
+
 static void put_leaf(struct shadow *sh, struct shadow_page *sp, struct fault *fault)
 {
 	u8 level = role_level(sp->role);
 	u32 slot = slot_of(fault->linear, level), access = fault->access;
-	u64 old = entry_of_slot(sp, slot), gfn = fault->gpa >> 12, entry, origin = 0;
+	u64 old, gfn = fault->gpa >> 12, entry, origin = 0;
 
 	if (level == 1 && shadow_tracked(sh, gfn)) {
 		if (fault->write && access & ROLE_WRITE)
@@ -275,15 +291,7 @@ static void put_leaf(struct shadow *sh, struct shadow_page *sp, struct fault *fa
 		if (shadow_tracked(sh, gfn))
 			access &= ~ROLE_WRITE;
 	}
-	if (!(fault->host.access & RADIX_WRITE))
-		access &= ~ROLE_WRITE;
-	if (!(fault->host.access & RADIX_EXEC)) /* a rule is about it */
-		access &= ~ROLE_EXEC;
-	entry = (fault->host.phys & ~(radix_size(level) - 1)) | shadow_leaf_bits(access, fault->key);
-	if (level > 1)
-		entry |= PTE_PS;
-	if (fault->host.access & RADIX_UNCACHED)
-		entry |= PTE_PCD | PTE_PWT;
+	entry = leaf_to(&fault->host, level, access, fault->key);
 	if (!(sp->role & ROLE_DIRECT))
 		origin = fault->path->entry[level].value;
 	old = entry_of_slot(sp, slot); /* unsync pages may have been synced above */
@@ -310,18 +318,12 @@ static void put_neighbour(struct shadow *sh, struct shadow_page *sp, u32 slot, u
 			  u32 key, u64 origin)
 {
 	struct radix_leaf host;
-	u64 entry;
 
 	if (!radix_lookup(&sh->memory->radix, gfn << 12, &host))
 		return;
-	if (!(host.access & RADIX_WRITE) || shadow_tracked(sh, gfn))
+	if (access & ROLE_WRITE && shadow_tracked(sh, gfn))
 		access &= ~ROLE_WRITE;
-	if (!(host.access & RADIX_EXEC))
-		access &= ~ROLE_EXEC;
-	entry = (host.phys & PTE_ADDRESS) | shadow_leaf_bits(access, key);
-	if (host.access & RADIX_UNCACHED)
-		entry |= PTE_PCD | PTE_PWT;
-	shadow_set_leaf(sh, sp, slot, entry, origin);
+	shadow_set_leaf(sh, sp, slot, leaf_to(&host, 1, access, key), origin);
 	sh->stats.prefetched++;
 }
 

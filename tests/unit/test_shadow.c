@@ -488,10 +488,10 @@ static void few_pages(void **state)
 	random_guests(SHADOW_ALL, 40, 2, 10000, 25);
 }
 
-static void long_mode(u64 cr3)
+static void long_mode(void)
 {
 	paging = (struct guest_paging){
-		.cr0 = CR0_PG | CR0_WP, .cr4 = CR4_PAE, .efer = EFER_LMA | EFER_NXE, .cr3 = cr3
+		.cr0 = CR0_PG | CR0_WP, .cr4 = CR4_PAE, .efer = EFER_LMA | EFER_NXE, .cr3 = KIB4
 	};
 }
 
@@ -506,7 +506,7 @@ static void short_of_memory(void **state)
 	random_seed(31);
 	start(SHADOW_ALL, 0, 1);
 	sh = shadow_of(&memory);
-	long_mode(KIB4);
+	long_mode();
 	random_tables(true);
 	load();
 	for (u32 i = 0; i < 3000; i++)
@@ -580,7 +580,7 @@ static u32 parts(u32 optimisations, u64 bits, u32 how)
 	u8 level;
 
 	start(optimisations, 0, 1);
-	long_mode(KIB4);
+	long_mode();
 	store(KIB4, 2 * KIB4 | table, 8);
 	store(2 * KIB4, (MIB2 + PART_TABLE * KIB4) | table, 8);
 	store(MIB2 + PART_TABLE * KIB4, MIB2 | bits, 8);
@@ -597,12 +597,12 @@ static u32 parts(u32 optimisations, u64 bits, u32 how)
 			 SHADOW_DONE);
 	pay(answer.owed);
 	for (u32 i = 0; i < 16; i++) {
-		reached |= (u32)processor(i * KIB4, READ, &phys) << i;
-		reached |= (u32)processor(i * KIB4, WRITE, &phys) << (i + 16);
-		if (reached >> i & 1) {
-			processor(i * KIB4, READ, &phys);
+		if (processor(i * KIB4, READ, &phys)) {
 			assert_int_equal(phys, host_virt_to_phys(ram + MIB2 + i * KIB4));
+			reached |= BIT(i);
 		}
+		if (processor(i * KIB4, WRITE, &phys))
+			reached |= BIT(i + 16);
 	}
 	audit();
 	stop();
