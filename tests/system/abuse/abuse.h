@@ -97,6 +97,8 @@ const char *exit_name(unsigned reason);
 unsigned vendor(void); /* FERMATA_VENDOR_* */
 /* After FAIL_ENTRY: how many rules were broken, by the module's audit. */
 unsigned audit_count(int vcpu);
+/* After FAIL_ENTRY: the rules that were broken, as notes. */
+void note_audit(int vcpu);
 bool write_file(const char *path, const char *text);
 long read_number(const char *path, const char *name); /* "name: N" in a file; -1 */
 

@@ -313,6 +313,17 @@ unsigned audit_count(int vcpu)
 	return audit.count;
 }
 
+void note_audit(int vcpu)
+{
+	struct fermata_audit audit;
+
+	must(!ioctl(vcpu, FERMATA_GET_AUDIT, &audit), "GET_AUDIT");
+	for (unsigned i = 0; i < audit.count && i < FERMATA_AUDIT_LINES; i++)
+		note("audit: %.*s", FERMATA_AUDIT_TEXT, audit.line[i]);
+	if (!audit.count)
+		note("the audit finds nothing");
+}
+
 /* ---- the counting guest */
 
 unsigned count_faults;

@@ -174,11 +174,17 @@ static void hostile_page(void)
 			mode_state(&state, MODE_LONG);
 			ioctl(g.vcpu[0], FERMATA_SET_STATE, &state);
 		}
-		for (unsigned n = 0; n < 10; n++)
+		for (unsigned n = 0; n < 10; n++) {
+			/* Most of what is scribbled there is refused, and stays while the other has no turn. */
+			if (n % 2) {
+				g.page[0]->set = 0;
+				g.page[0]->immediate_exit = 0;
+			}
 			if (!ioctl(g.vcpu[0], FERMATA_RUN, 0))
 				ran++;
 			else if (errno != EINTR && errno != EINVAL && errno != EIO)
 				odd++;
+		}
 	}
 	ticks(0);
 	stop = true;
