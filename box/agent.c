@@ -2,7 +2,7 @@
 /*
  * Runs inside the box: connects a command to the streams that lead out of it (its input, its output,
  * and the status), reports how it ended, and leaves when all of that has left the box.
- * BOX_PORTS in the environment names the way out.
+ * BOX_PORTS in the environment names the way out; with BOX_COUNT time is the number of instructions.
  *
  *	agent COMMAND [ARGUMENT...]	"booted", then "status N" when the command has ended
  *	agent --fail TEXT		"fail TEXT"
@@ -69,6 +69,7 @@ int main(int argc, char **argv)
 	}
 	if (pid == 0) {
 		unsetenv("BOX_PORTS");
+		unsetenv("BOX_COUNT");
 		signal(SIGPIPE, SIG_DFL);
 		setsid();
 		dup2(input, 0);

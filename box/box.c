@@ -176,7 +176,8 @@ static int put_options(int fd, const struct box_request *r, const struct box_mac
 
 	if (!f)
 		return -ENOMEM;
-	fprintf(f, "export BOX_PORTS=%s BOX_KIND=", machine->ports);
+	fprintf(f, "export BOX_PORTS=%s %sBOX_KIND=", machine->ports,
+		r->count ? "BOX_COUNT=yes " : "");
 	put_quoted(f, r->kind);
 	fputc('\n', f);
 	fprintf(f, "module=%s\nmodule_options='%s '", r->no_module ? "no" : "yes",

@@ -47,6 +47,10 @@ done
 [ -n "$child" ] && [ ! -e "/proc/$child" ]
 ok $? 'the emulator dies with the one who started it'
 
+got=$("$box" -n "$(script 'r() { awk "/rtc0/ { print \$2 }" /proc/interrupts; }; a=$(r); sleep 3; b=$(r); echo $((b - a))')")
+[ "$got" -ge 2 ]
+ok $? "the interrupts of its clock come whatever else it does: $got in three seconds"
+
 got=$("$box" -n "$dir/missing" 2>&1)
 same "$?: $got" "125: box-sh: cannot read $dir/missing: No such file or directory" 'a missing file'
 got=$(FERMATA_BOX=$dir "$box" -n "$dir/script" 2>&1)
