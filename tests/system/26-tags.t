@@ -23,30 +23,26 @@ debian() { # OPTION...
 		--initrd /in/initrd.cpio.gz --append 'console=ttyS0 quiet panic=-1' --stats "$@" 2>&1
 	echo "debian's status $?"
 }
+few_tiny() {
+	for i in 1 2 3; do
+		/in/runner /in/memory /in/paging >/tmp/$i 2>&1 && echo "runner $i is content" &
+	done
+	wait
+	grep -h '^not ok' -A 8 /tmp/1 /tmp/2 /tmp/3
+}
+few_debian() { debian; }
+none_tiny() { /in/runner -u /in/memory /in/paging /in/modes | grep -v '^ok'; }
+none_debian() {
+	option=--no-asid
+	grep -q GenuineIntel /proc/cpuinfo && option=--no-vpid
+	debian $option
+}
 insmod /in/fermata.ko tags=2
-for part in $parts; do
-	case $part in
-	tiny)
-		for i in 1 2 3; do
-			/in/runner /in/memory /in/paging >/tmp/$i 2>&1 && echo "runner $i is content" &
-		done
-		wait
-		grep -h '^not ok' -A 8 /tmp/1 /tmp/2 /tmp/3
-		;;
-	debian) debian ;;
-	esac
-done
+for part in $parts; do few_$part; done
 rmmod fermata
 insmod /in/fermata.ko
 echo "-- none"
-option=--no-asid
-grep -q GenuineIntel /proc/cpuinfo && option=--no-vpid
-for part in $parts; do
-	case $part in
-	tiny) /in/runner -u /in/memory /in/paging /in/modes | grep -v '^ok' ;;
-	debian) debian $option ;;
-	esac
-done
+for part in $parts; do none_$part; done
 EOF_SCRIPT
 
 box() { # PARTS OPTION...
@@ -70,9 +66,9 @@ for kind in ${*:-amd intel}; do
 	fi
 	rm -f "$dir/log" "$dir/few" "$dir/none"
 	if [ "$kind" = amd ]; then
-		box tiny -1 -c 2 && box debian -c 1
+		box tiny -1 && box debian
 	else
-		box 'tiny debian' -c 1
+		box 'tiny debian'
 	fi
 	ok $? "$kind: the box ends well"
 	[ "$(grep -c 'is content' "$dir/few")" = 3 ]

@@ -128,14 +128,13 @@ static bool run_code(struct guest *g, enum guest_mode mode, uint64_t seed)
 		case FERMATA_EXIT_FAIL_ENTRY:
 			if (qemu_alone(g))
 				return true;
+			note_audit(g->vcpu[0]);
 			/* fallthrough */
 		case FERMATA_EXIT_UNCLAIMED:
 			note("seed %#llx, mode %d: %s %#x %#llx %#llx at %#llx",
 			     (unsigned long long)seed, mode, exit_name(page->exit.reason),
 			     page->exit.hw_reason, page->exit.hw_info1, page->exit.hw_info2,
 			     page->rip);
-			if (page->exit.reason == FERMATA_EXIT_FAIL_ENTRY)
-				note_audit(g->vcpu[0]);
 			return false;
 		case FERMATA_EXIT_SHUTDOWN:
 		case FERMATA_EXIT_UNSUPPORTED:

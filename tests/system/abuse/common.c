@@ -305,19 +305,23 @@ unsigned vendor(void)
 	return caps.vendor;
 }
 
-unsigned audit_count(int vcpu)
+static struct fermata_audit audit_of(int vcpu)
 {
 	struct fermata_audit audit;
 
 	must(!ioctl(vcpu, FERMATA_GET_AUDIT, &audit), "GET_AUDIT");
-	return audit.count;
+	return audit;
+}
+
+unsigned audit_count(int vcpu)
+{
+	return audit_of(vcpu).count;
 }
 
 void note_audit(int vcpu)
 {
-	struct fermata_audit audit;
+	struct fermata_audit audit = audit_of(vcpu);
 
-	must(!ioctl(vcpu, FERMATA_GET_AUDIT, &audit), "GET_AUDIT");
 	for (unsigned i = 0; i < audit.count && i < FERMATA_AUDIT_LINES; i++)
 		note("audit: %.*s", FERMATA_AUDIT_TEXT, audit.line[i]);
 	if (!audit.count)
