@@ -20,6 +20,7 @@ $(build)/box/vmlinux: $(build)/box/vmlinuz scripts/unpack-kernel
 
 $(build)/box/boot: box/boot.S box/boot.h $(build)/stamp/flags
 	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -m32 -c -o $@.o $<
 	$(Q)$(LD) -m elf_i386 -Ttext 0x7c00 --oformat binary -o $@ $@.o
 	$(Q)chmod -x $@

@@ -4,7 +4,7 @@
  * (SDM 3A 2.5 and 4.1.2, APM 2 3.1; XSETBV: SDM 1 13.3).
  */
 #include "core/exits.h"
-#include "core/paging.h"
+#include "core/shadowing.h"
 
 /* Is this a state a processor with the guest's CPUID can be in? */
 int control_check(const struct vm *vm, u64 cr0, u64 cr4, u64 efer)

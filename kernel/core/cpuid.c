@@ -5,7 +5,7 @@
  */
 #include "core/cpuid.h"
 #include "core/exits.h"
-#include "core/processor.h"
+#include "base/processor.h"
 
 #define B(n) (1u << (n))
 

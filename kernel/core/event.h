@@ -6,8 +6,8 @@
 #ifndef CORE_EVENT_H
 #define CORE_EVENT_H
 
-#include "core/watch.h"
-#include "core/watch_linear.h"
+#include "rules/memory.h"
+#include "rules/linear.h"
 #include "host.h"
 #include <uapi/fermata.h>
 
@@ -77,7 +77,7 @@ struct vcpu_events {
 	u64 ring_head, ring_dropped;
 };
 
-/* event_rules.c. The callers of add, remove and destroy exclude each other; they sleep. */
+/* rules/table.c. The callers of add, remove and destroy exclude each other; they sleep. */
 int events_add(struct vm *vm, struct fermata_rule *spec);
 int events_remove(struct vm *vm, u32 id);
 int events_get(struct vm *vm, struct fermata_rule *spec);
@@ -95,7 +95,7 @@ bool events_want_tsc(const struct vcpu *v);
 /* Vectors, by bit, besides those that exit always. */
 u32 events_want_exceptions(const struct vcpu *v);
 
-/* event_ring.c */
+/* rules/log.c */
 void ring_put(struct vcpu_events *events, struct fermata_record *record);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* The exit table: what the kernel part does about each kind of exit. */
 #include "core/exits.h"
-#include "core/paging.h"
+#include "core/shadowing.h"
 #include "memory/guest_walk.h"
 
 /* -ENOSYS as Linux numbers it: what a guest expects of a call that does not exist. */
@@ -11,7 +11,7 @@
 
 /* ---- the instruction behind an exit */
 
-/* How insn.c calls the instruction that this exit must have been; INSN_NONE: more than one may be. */
+/* How insn/decode.c calls the instruction that this exit must have been; INSN_NONE: more than one may be. */
 static u8 expected_op(const struct exit *x)
 {
 	switch (x->kind) {

@@ -3,7 +3,7 @@
 #ifndef CORE_EXITS_H
 #define CORE_EXITS_H
 
-#include "core/insn.h"
+#include "insn/insn.h"
 #include "core/vcpu.h"
 
 /* What a handler wants next. */
@@ -33,7 +33,7 @@ static inline enum verdict exit_answer(struct vcpu *v)
 	return exit_handlers[v->exit.kind](v);
 }
 
-enum verdict event_exit(struct vcpu *v); /* event.c: an exit of a kind in v->watched */
+enum verdict event_exit(struct vcpu *v); /* rules/exit.c: an exit of a kind in v->watched */
 
 static inline enum verdict exit_handle(struct vcpu *v)
 {
@@ -78,7 +78,7 @@ int control_set_efer(struct vcpu *v, u64 value);
 enum verdict instruction_invlpg(struct vcpu *v);
 enum verdict instruction_random(struct vcpu *v);
 
-/* event_step.c: the instruction at RIP, whose intercept is lifted for once */
+/* rules/step.c: the instruction at RIP, whose intercept is lifted for once */
 void step_begin(struct vcpu *v);
 
 /* apic_page.c: true when the access was to the xAPIC page and is done, or needs another try */

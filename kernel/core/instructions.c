@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* Instructions that exit only when somebody wants to hear of them, carried out for the guest. */
 #include "core/exits.h"
-#include "core/processor.h"
+#include "base/processor.h"
 
 /* A write of 32 bits clears the upper half of a register, one of 16 leaves the rest (SDM 1 3.4.1.1). */
 static void set_register(u64 *reg, u64 value, u8 size)

@@ -7,7 +7,7 @@
 #ifndef CORE_KEYS_H
 #define CORE_KEYS_H
 
-#include "core/processor.h"
+#include "base/processor.h"
 #include "core/vcpu.h"
 
 /*

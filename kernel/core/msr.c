@@ -5,7 +5,7 @@
  */
 #include "core/exits.h"
 #include "core/pvclock.h"
-#include "core/processor.h"
+#include "base/processor.h"
 
 #define MTRR_CAP 0x508	       /* eight variable ranges, fixed ranges, WC (SDM 3A 11.11.1) */
 #define MISC_ENABLE_RESET 1ull /* fast strings */

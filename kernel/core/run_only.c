@@ -12,7 +12,7 @@
  * taken off, and never more than the exit will find.
  */
 #include "core/exits.h"
-#include "core/processor.h"
+#include "base/processor.h"
 
 #define TRIES 16
 #define NATIVE_MOST 1000 /* ticks: a CPUID that takes longer is not the processor's own */

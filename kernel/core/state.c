@@ -4,7 +4,7 @@
  * processor would refuse at the next entry, so that an absurd state is EINVAL and not a dead guest.
  */
 #include "core/exits.h"
-#include "core/paging.h"
+#include "core/shadowing.h"
 #include "core/pvclock.h"
 
 /* ES, CS, SS and DS have bases of 32 bits, the others of `bits` (SDM 3A 3.4.4). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* The life of a vCPU, and what other threads may do to it. */
 #include "core/exits.h"
-#include "core/paging.h"
+#include "core/shadowing.h"
 #include "core/pvclock.h"
 #include "memory/guest_walk.h"
 

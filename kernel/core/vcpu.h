@@ -7,15 +7,15 @@
 
 #include "host.h"
 #include "clock/clock.h"
-#include "core/apic.h"
-#include "core/arch.h"
+#include "apic/apic.h"
+#include "base/arch.h"
 #include "core/audit.h"
 #include "core/backend.h"
 #include "core/cpuid.h"
 #include "core/event.h"
-#include "core/forecast.h"
+#include "clock/forecast.h"
 #include "memory/nested.h"
-#include "memory/shadow.h"
+#include "memory/shadow/shadow.h"
 #include "memory/tags.h"
 #include "uapi/fermata.h"
 
@@ -135,8 +135,8 @@ enum {
 	REQUEST_TIMER,
 	REQUEST_CLOCK,	/* it was changed, or is being changed */
 	REQUEST_EVENTS, /* the table of rules has changed */
-	REQUEST_WATCH,	/* rules about memory: see watch.c */
-	REQUEST_LINEAR, /* ... by linear address alone, which may lead elsewhere now: watch_linear.c */
+	REQUEST_WATCH,	/* rules about memory: see rules/memory.c */
+	REQUEST_LINEAR, /* ... by linear address alone, which may lead elsewhere now: rules/linear.c */
 	REQUEST_FLUSH_LINEAR,
 	REQUEST_FLUSH_NESTED,
 	REQUEST_TRIM, /* the pages kept for the next faults are to go: outside of guest context */
@@ -257,7 +257,7 @@ u32 vm_shrink(struct vm *vm, u32 want);
 void vm_invalidate_begin(struct vm *vm, u64 start, u64 end);
 void vm_invalidate_end(struct vm *vm, u64 start, u64 end);
 
-/* ---- vm_clock.c */
+/* ---- time.c */
 int vm_clock_init(struct vm *vm, u32 tsc_khz);
 int vm_set_clock(struct vm *vm, struct fermata_clock_change *change);
 /*

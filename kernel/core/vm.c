@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* What all vCPUs of a guest share: memory, clock, CPUID, and the bus between their APICs. */
-#include "core/processor.h"
+#include "base/processor.h"
 #include "core/vcpu.h"
 
 struct backend_options backend_options;

@@ -25,7 +25,7 @@
 #include "memory/dirty.h"
 #include "memory/radix.h"
 #include "memory/slots.h"
-#include "memory/watch.h"
+#include "memory/closed.h"
 
 /* Pages that are open although they are watched, for the one instruction that runs then. */
 #define WATCH_OPEN_MAX 64

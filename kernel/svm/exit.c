@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* From the VMCB's exit code to the neutral exit record: APM 2 appendix C. */
 #include "svm/svm.h"
-#include "core/insn.h"
-#include "core/processor.h"
+#include "insn/insn.h"
+#include "base/processor.h"
 #include "memory/radix.h"
 
 /*

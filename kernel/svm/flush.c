@@ -4,7 +4,7 @@
  * of a guest's translations, its own and the nested ones.
  */
 #include "svm/svm.h"
-#include "core/processor.h"
+#include "base/processor.h"
 
 static void note(struct vcpu *v, u32 kind)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* What rules make a guest exit for, on top of what always does: APM 2 15.9 to 15.14. */
 #include "svm/svm.h"
-#include "core/processor.h"
+#include "base/processor.h"
 
 #define CPUID_7_INVPCID BIT(10) /* EBX */
 

@@ -2,7 +2,7 @@
 /* One turn of the guest, and what goes into it on the way. */
 #include "svm/svm.h"
 #include "core/keys.h"
-#include "core/processor.h"
+#include "base/processor.h"
 
 /* On the CPU that will run v, with preemption off from here until the guest's turn is over. */
 void svm_load(struct vcpu *v, u32 cpu)

@@ -2,7 +2,7 @@
 /* Between the neutral state and the VMCB. */
 #include "svm/svm.h"
 #include "core/keys.h"
-#include "core/processor.h"
+#include "base/processor.h"
 
 /* CR0 bits that the guest writes without an exit (CR0_SEL_WRITE: APM 2 15.9) */
 #define CR0_DIRECT (ARCH_CR0_TS | ARCH_CR0_MP)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* AMD-V: what the CPU offers, switching it on and off, and the life of a vCPU's hardware half. */
 #include "svm/svm.h"
-#include "svm/audit.h"
-#include "core/processor.h"
+#include "svm/audit/audit.h"
+#include "base/processor.h"
 
 #define VM_CR_SVMDIS BIT_ULL(4) /* APM 2 15.30.1 */
 #define CPUID_SVM BIT(2)	/* 8000_0001 ECX */

@@ -4,7 +4,7 @@
  * Everything else is 0 where the processor lets it be (SDM 3D A.3 to A.5).
  */
 #include "vmx/vmx.h"
-#include "core/processor.h"
+#include "base/processor.h"
 
 struct wish {
 	u32 msr, true_msr; /* true_msr 0: there is none */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* From the VMCS's exit reason to the neutral exit record: SDM 3D appendix C, SDM 3C 28.2. */
 #include "vmx/vmx.h"
-#include "core/insn.h"
-#include "core/processor.h"
+#include "insn/insn.h"
+#include "base/processor.h"
 #include "memory/radix.h"
 
 /*

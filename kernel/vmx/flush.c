@@ -6,7 +6,7 @@
  * and what is owed of the nested tables is owed once per CPU, however many vCPUs of the guest run there.
  */
 #include "vmx/vmx.h"
-#include "core/processor.h"
+#include "base/processor.h"
 
 enum { INVEPT_SINGLE = 1, INVEPT_ALL };
 enum { INVVPID_ADDRESS, INVVPID_SINGLE, INVVPID_ALL, INVVPID_LOCAL };

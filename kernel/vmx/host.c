@@ -5,7 +5,7 @@
  * LDTR empty, the syscall MSRs and KernelGSBase the guest's.
  */
 #include "vmx/vmx.h"
-#include "core/processor.h"
+#include "base/processor.h"
 
 #define SELECTOR(name)                                                                             \
 	static u16 get_##name(void)                                                                \

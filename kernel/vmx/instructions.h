@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* The instructions of VT-x (SDM 3C chapter 31) but for those of flushes, which are core/processor.h's. */
+/* The instructions of VT-x (SDM 3C chapter 31) but for those of flushes, which are base/processor.h's. */
 #ifndef VMX_INSTRUCTIONS_H
 #define VMX_INSTRUCTIONS_H
 

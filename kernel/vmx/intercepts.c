@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* What rules make a guest exit for, on top of what always does: SDM 3C 25.6, 26.1.3. */
 #include "vmx/vmx.h"
-#include "core/processor.h"
+#include "base/processor.h"
 
 /* MSRs the guest reads and writes without an exit: the VMCS holds them, or the CPU while it runs. */
 static const u32 vmx_direct_msrs[] = {

@@ -2,7 +2,7 @@
 /* Between the neutral state and the VMCS. */
 #include "vmx/vmx.h"
 #include "core/keys.h"
-#include "core/processor.h"
+#include "base/processor.h"
 
 #define ACCESS_UNUSABLE BIT(16)
 

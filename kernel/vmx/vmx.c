@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* VT-x: what the CPU offers, switching it on and off, and the life of a vCPU's hardware half. */
 #include "vmx/vmx.h"
-#include "vmx/audit.h"
-#include "core/processor.h"
+#include "vmx/audit/audit.h"
+#include "base/processor.h"
 
 #define CPUID_VMX BIT(5)	 /* leaf 1 ECX */
 #define MSR_FEATURE_CONTROL 0x3a /* SDM 3C 24.7 */

@@ -19,7 +19,7 @@ trap 'rm -rf "$dir"' EXIT
 
 try() { # WANTED FILE INCLUDE: the check's status when FILE includes that, in a tree of empty headers
 	local part status
-	for part in kernel kernel/{core,memory,clock,svm,vmx,linux} include include/uapi lib vmm \
+	for part in kernel kernel/{base,insn,clock,apic,memory,core,rules,svm,vmx,linux} include include/uapi lib vmm \
 		vmm/devices vmm/boot control cli box examples; do
 		mkdir -p "$dir/$part"
 		: >"$dir/$part/${part##*/}.h"

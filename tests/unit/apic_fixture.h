@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "core/apic.h"
+#include "apic/apic.h"
 
 #define MS 1000000ull
 

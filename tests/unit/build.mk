@@ -16,10 +16,10 @@ unit_acpi := vmm/boot/acpi.c vmm/boot/layout.c
 unit_radix := kernel/memory/radix.c kernel/memory/npt.c kernel/memory/ept.c tests/unit/host/host.c
 unit_slots := kernel/memory/slots.c
 unit_tags := kernel/memory/tags.c
-unit_nested := kernel/memory/nested.c kernel/memory/dirty.c kernel/memory/slots.c kernel/memory/watch.c $(unit_radix)
+unit_nested := kernel/memory/nested.c kernel/memory/dirty.c kernel/memory/slots.c kernel/memory/closed.c $(unit_radix)
 unit_dirty := $(unit_nested)
 unit_guest_walk := kernel/memory/guest_walk.c $(unit_nested)
-unit_shadow := $(wildcard kernel/memory/shadow*.c) $(unit_guest_walk)
+unit_shadow := $(wildcard kernel/memory/shadow/*.c) $(unit_guest_walk)
 
 emulator_sources := lib/alu.c lib/emulate.c lib/error.c lib/integer.c lib/names.c lib/operand.c lib/string.c lib/vector.c
 unit_emulate := $(emulator_sources)
@@ -50,16 +50,16 @@ unit_cpuid_topology := vmm/machine_cpuid.c
 unit_clock := kernel/clock/clock.c tests/unit/host/host.c
 unit_clock_changes := kernel/clock/clock.c lib/clock.c lib/error.c
 unit_clock_changes_cflags := -Ilib
-apic_sources := kernel/core/apic.c kernel/core/apic_timer.c kernel/core/apic_message.c
-apic_sources += kernel/core/apic_registers.c kernel/core/apic_state.c kernel/clock/clock.c
+apic_sources := kernel/apic/apic.c kernel/apic/timer.c kernel/apic/message.c
+apic_sources += kernel/apic/registers.c kernel/apic/state.c kernel/clock/clock.c
 apic_sources += tests/unit/host/host.c
 unit_apic := $(apic_sources)
 unit_apic_messages := $(apic_sources)
 unit_apic_timer := $(apic_sources)
 unit_apic_state := $(apic_sources)
-unit_insn := kernel/core/insn.c tests/unit/host/host.c
+unit_insn := kernel/insn/decode.c tests/unit/host/host.c
 unit_insn_libs := -lZydis
-unit_insn_shape := kernel/core/insn.c kernel/core/insn_shape.c tests/unit/host/host.c
+unit_insn_shape := kernel/insn/decode.c kernel/insn/shape.c tests/unit/host/host.c
 unit_insn_shape_libs := -lZydis
 
 # vmm/devices
@@ -77,12 +77,13 @@ unit_machine := $(addprefix vmm/,clock_spec.c machine.c machine_board.c machine_
 unit_lib_calls := $(emulator_sources) lib/answer.c lib/clock.c lib/device.c lib/dirty.c lib/events.c lib/report.c lib/rule.c lib/vcpu.c lib/vm.c
 unit_lib_calls_libs := -lZydis -Wl,--wrap=open,--wrap=ioctl,--wrap=mmap
 unit_lib_calls_cflags := -Ilib
-unit_forecast := kernel/core/forecast.c kernel/clock/clock.c vmm/devices/pit.c vmm/devices/acpi_pm.c vmm/devices/bus.c tests/unit/host/host.c
+unit_forecast := kernel/clock/forecast.c kernel/clock/clock.c vmm/devices/pit.c vmm/devices/acpi_pm.c vmm/devices/bus.c tests/unit/host/host.c
 
 # kernel/core, kernel/svm and kernel/vmx. Their processor is tests/unit/fake_processor.c, and fake_vmcs.c:
 # privileged instructions have no place in a user process.
-$(build)/unit/obj/kernel/core/%.o $(build)/unit/obj/kernel/svm/%.o $(build)/unit/obj/kernel/vmx/%.o: unit_extra := -iquote tests/unit/shadow
-core_sources := $(wildcard kernel/core/*.c kernel/memory/*.c) kernel/clock/clock.c
+$(foreach f,core rules svm vmx,$(build)/unit/obj/kernel/$(f)/%.o): unit_extra := -iquote tests/unit/shadow
+kernel_folders := insn clock apic memory memory/shadow core rules
+core_sources := $(wildcard $(kernel_folders:%=kernel/%/*.c))
 core_sources += tests/unit/host/host.c tests/unit/fake_backend.c tests/unit/fake_processor.c
 unit_cpuid := $(core_sources)
 unit_msr := $(core_sources)
@@ -96,24 +97,24 @@ unit_paging := $(core_sources)
 unit_vm := $(core_sources)
 unit_vm_clock := $(core_sources)
 unit_pvclock := $(core_sources)
-svm_sources := $(filter-out tests/unit/fake_backend.c,$(core_sources)) $(wildcard kernel/svm/*.c)
+svm_sources := $(filter-out tests/unit/fake_backend.c,$(core_sources)) $(wildcard kernel/svm/*.c kernel/svm/audit/*.c)
 unit_svm_exit := $(svm_sources)
 unit_svm_run := $(svm_sources)
 unit_svm_state := $(svm_sources)
 unit_svm_audit := $(svm_sources)
-unit_vmx_audit := $(wildcard kernel/vmx/audit*.c) tests/unit/fake_vmcs.c $(core_sources)
+unit_vmx_audit := $(wildcard kernel/vmx/audit/*.c) tests/unit/fake_vmcs.c $(core_sources)
 unit_vmx_audit_cflags := -iquote tests/unit/shadow
 unit_vmx_flush := kernel/vmx/flush.c tests/unit/fake_vmcs.c $(core_sources)
 unit_vmx_flush_cflags := -iquote tests/unit/shadow
 # kernel/vmx/host.c is instructions that a user process cannot execute.
-unit_vmx_exit := $(filter-out kernel/vmx/host.c,$(wildcard kernel/vmx/*.c)) tests/unit/fake_vmcs.c
+unit_vmx_exit := $(filter-out kernel/vmx/host.c,$(wildcard kernel/vmx/*.c kernel/vmx/audit/*.c)) tests/unit/fake_vmcs.c
 unit_vmx_exit += $(filter-out tests/unit/fake_backend.c,$(core_sources))
 unit_vmx_exit_cflags := -iquote tests/unit/shadow
 
 # The adversarial TLB: see tests/unit/tlb/model.h. It has a host.h of its own.
-tlb_sources := $(wildcard tests/unit/tlb/*.c kernel/core/*.c kernel/memory/*.c kernel/svm/*.c)
-tlb_sources += $(filter-out kernel/vmx/host.c,$(wildcard kernel/vmx/*.c))
-tlb_sources += kernel/clock/clock.c tests/unit/fake_processor.c
+tlb_sources := $(wildcard tests/unit/tlb/*.c kernel/svm/*.c kernel/svm/audit/*.c $(kernel_folders:%=kernel/%/*.c))
+tlb_sources += $(filter-out kernel/vmx/host.c,$(wildcard kernel/vmx/*.c kernel/vmx/audit/*.c))
+tlb_sources += tests/unit/fake_processor.c
 tlb_libs := -Wl,--wrap=cpu_invlpga,--wrap=cpu_invvpid,--wrap=cpu_invept,--wrap=tag_get,--wrap=vcpu_owe
 tlb_libs += -Wl,--wrap=guest_memory_reap,--wrap=guest_memory_owe
 unit_tlb := $(tlb_sources)

@@ -15,7 +15,7 @@
 #include "core/exits.h"
 #include "fake_backend.h"
 #include "host_test.h"
-#include "shadow/core/processor.h"
+#include "shadow/base/processor.h"
 
 #define RAM 0x100000u
 #define VCPUS 4

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* kernel/core/event*.c: the table of rules, who matches and in which order, the ring, the step. */
+/* kernel/rules/: the table of rules, who matches and in which order, the ring, the step. */
 #include "core_fixture.h"
 
 static int begin(void **state)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/forecast.h"
+#include "clock/forecast.h"
 #include "devices/acpi_pm.h"
 #include "devices/pit.h"
 

@@ -13,7 +13,7 @@
 
 #include <Zydis/Zydis.h>
 
-#include "core/insn.h"
+#include "insn/insn.h"
 
 static ZydisDecoder zydis[4];
 static u8 *room; /* 16 bytes of heap */

@@ -12,7 +12,7 @@
 
 #include <Zydis/Zydis.h>
 
-#include "core/insn_shape.h"
+#include "insn/shape.h"
 #include "host/test_random.h"
 
 static ZydisDecoder zydis[4];

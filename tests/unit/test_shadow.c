@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "host_test.h"
-#include "memory/shadow_internal.h"
+#include "memory/shadow/internal.h"
 #include "reference_walk.h"
 #include "test_random.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* kernel/svm/audit*.c: a good state with one rule broken gets that rule named and no other. */
+/* kernel/svm/audit/: a good state with one rule broken gets that rule named and no other. */
 #include <stdio.h>
 
-#include "svm/audit.h"
+#include "svm/audit/audit.h"
 #include "svm_fixture.h"
 
 #define F(member) offsetof(struct svm_snapshot, member)

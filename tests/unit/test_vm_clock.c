@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* kernel/core/vm_clock.c: changes of the clock, and what vCPUs, their timers and RDTSC make of them. */
+/* kernel/core/time.c: changes of the clock, and what vCPUs, their timers and RDTSC make of them. */
 #include "core_fixture.h"
 
 #define MS 1000000ll

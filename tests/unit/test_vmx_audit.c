@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* kernel/vmx/audit*.c: a good state with one rule broken gets that rule named and no other. */
+/* kernel/vmx/audit/: a good state with one rule broken gets that rule named and no other. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
 
-#include "vmx/audit.h"
+#include "vmx/audit/audit.h"
 #include "vmx/vmx.h"
 
 #define PHYS 40

@@ -11,7 +11,7 @@
 
 #include "core/exits.h"
 #include "host_test.h"
-#include "shadow/core/processor.h"
+#include "shadow/base/processor.h"
 #include "vmx/vmx.h"
 
 static struct vm vm;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * kernel/core/watch_linear.c: what is closed for rules about linear addresses alone, whenever a vCPU is in the
+ * kernel/rules/linear.c: what is closed for rules about linear addresses alone, whenever a vCPU is in the
  * guest, and who is asked to look anew.
  */
 #include "core_fixture.h"
-#include "core/watch_linear.h"
+#include "rules/linear.h"
 
 /* Linear is physical in the first 2 MiB; the third gigabyte has tables of its own. */
 #define PML4 0x1000u
@@ -424,7 +424,7 @@ static void no_memory(void **state)
 	assert_int_equal(closed(DATA), RADIX_WRITE);
 }
 
-/* ---- single frames among the watched (memory/watch.c) */
+/* ---- single frames among the watched (memory/closed.c) */
 
 static void frames(void **state)
 {

@@ -4,7 +4,7 @@
  * in front of the kernel part's own. The instructions that invalidate lose theirs in svm.c,
  * requests and waits in machine.c.
  */
-#include "memory/shadow_internal.h"
+#include "memory/shadow/internal.h"
 #include "model.h"
 
 enum tag_news __real_tag_get(struct tag_pool *pool, u32 cpu, struct tag *tag);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* AMD's processor: VMRUN, with the VMCB state that it may keep (APM 2 15.15), TLB_CONTROL and INVLPGA. */
-#include "core/processor.h"
+#include "base/processor.h"
 #include "model.h"
 #include "svm/svm.h"
 

@@ -3,7 +3,7 @@
  * Intel's processor: VM entry and exit, VMCSs and which CPU holds them (SDM 3C 25.11), INVVPID and INVEPT.
  * What each of these drops, and what it leaves: SDM 3C 29.4.3.
  */
-#include "core/processor.h"
+#include "base/processor.h"
 #include "model.h"
 #include "shadow/vmx/instructions.h"
 #include "vmx/vmx.h"

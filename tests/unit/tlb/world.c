@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* VMs, and their hosts' memory management, which gives their memory away, moves and shares it. */
 #include "model.h"
-#include "memory/shadow_internal.h"
+#include "memory/shadow/internal.h"
 
 static struct model_vm vms[VMS];
 static struct host_thread threads[VMS][VM_VCPUS];

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* Instructions that C has no word for. */
+#ifndef BASE_PROCESSOR_H
+#define BASE_PROCESSOR_H
+
+#include "host.h"
+
+struct cpu_words {
+	u32 eax, ebx, ecx, edx;
+};
+
+static inline struct cpu_words cpu_cpuid(u32 leaf, u32 subleaf)
+{
+	struct cpu_words r;
+
+	asm volatile("cpuid"
+		     : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+		     : "a"(leaf), "c"(subleaf));
+	return r;
+}
+
+static inline u64 cpu_rdmsr(u32 msr)
+{
+	u32 low, high;
+
+	asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return (u64)high << 32 | low;
+}
+
+static inline void cpu_wrmsr(u32 msr, u64 value)
+{
+	asm volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
+}
+
+static inline u64 cpu_cr0(void)
+{
+	u64 value;
+
+	asm volatile("mov %%cr0, %0" : "=r"(value));
+	return value;
+}
+
+static inline u64 cpu_cr2(void)
+{
+	u64 value;
+
+	asm volatile("mov %%cr2, %0" : "=r"(value));
+	return value;
+}
+
+static inline void cpu_write_cr2(u64 value)
+{
+	asm volatile("mov %0, %%cr2" : : "r"(value));
+}
+
+static inline u64 cpu_cr3(void)
+{
+	u64 value;
+
+	asm volatile("mov %%cr3, %0" : "=r"(value));
+	return value;
+}
+
+static inline u64 cpu_cr4(void)
+{
+	u64 value;
+
+	asm volatile("mov %%cr4, %0" : "=r"(value));
+	return value;
+}
+
+static inline void cpu_write_dr(u32 number, u64 value)
+{
+	switch (number) {
+	case 0:
+		asm volatile("mov %0, %%dr0" : : "r"(value));
+		break;
+	case 1:
+		asm volatile("mov %0, %%dr1" : : "r"(value));
+		break;
+	case 2:
+		asm volatile("mov %0, %%dr2" : : "r"(value));
+		break;
+	case 3:
+		asm volatile("mov %0, %%dr3" : : "r"(value));
+		break;
+	case 7:
+		asm volatile("mov %0, %%dr7" : : "r"(value));
+		break;
+	}
+}
+
+/* With CR4.PKE (SDM 2B RDPKRU, WRPKRU). */
+static inline u32 cpu_rdpkru(void)
+{
+	u32 value, zero;
+
+	asm volatile("rdpkru" : "=a"(value), "=d"(zero) : "c"(0));
+	return value;
+}
+
+static inline void cpu_wrpkru(u32 value)
+{
+	asm volatile("wrpkru" : : "a"(value), "c"(0), "d"(0) : "memory");
+}
+
+/* False: there is no number now. */
+static inline bool cpu_rdrand(u64 *value)
+{
+	bool good;
+
+	asm volatile("rdrand %0" : "=r"(*value), "=@ccc"(good));
+	return good;
+}
+
+static inline bool cpu_rdseed(u64 *value)
+{
+	bool good;
+
+	asm volatile("rdseed %0" : "=r"(*value), "=@ccc"(good));
+	return good;
+}
+
+/* SVM: what is cached of one page's linear address under an ASID (APM 3 INVLPGA). */
+static inline void cpu_invlpga(u64 linear, u32 asid)
+{
+	asm volatile(HOST_MAY_FAULT("invlpga %%rax, %%ecx") : : "a"(linear), "c"(asid) : "memory");
+}
+
+/* SVM: of the host's registers what VMLOAD brings back: FS, GS, TR, LDTR, the syscall MSRs (APM 3 VMSAVE). */
+static inline void cpu_vmsave(u64 pa)
+{
+	asm volatile("vmsave %%rax" : : "a"(pa) : "memory");
+}
+
+/* VT-x: SDM 3C 31.3, INVEPT and INVVPID. False: the processor refused. */
+static inline bool cpu_invept(u64 type, u64 eptp)
+{
+	u64 descriptor[2] = { eptp, 0 };
+	bool refused;
+
+	asm volatile(HOST_MAY_FAULT("invept %1, %2")
+		     : "=@ccna"(refused)
+		     : "m"(descriptor), "r"(type)
+		     : "cc", "memory");
+	return !refused;
+}
+
+static inline bool cpu_invvpid(u64 type, u16 vpid, u64 linear)
+{
+	u64 descriptor[2] = { vpid, linear };
+	bool refused;
+
+	asm volatile(HOST_MAY_FAULT("invvpid %1, %2")
+		     : "=@ccna"(refused)
+		     : "m"(descriptor), "r"(type)
+		     : "cc", "memory");
+	return !refused;
+}
+
+/* Hands an NMI that ended a guest's turn to the host's handler. */
+static inline void cpu_nmi(void)
+{
+	asm volatile("int $2" : : : "memory");
+}
+
+/* Hands a machine check that arrived while a guest ran to the host's handler. */
+static inline void cpu_machine_check(void)
+{
+	asm volatile("int $18" : : : "memory");
+}
+
+#endif

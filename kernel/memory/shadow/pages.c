@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* Shadow pages: found by guest table and role, linked to each other and to the host's pages. */
+#include "memory/shadow/internal.h"
+
+static u32 *rmap_of(struct shadow *sh, u64 phys)
+{
+	u64 frame = phys >> 12;
+
+	return &sh->rmap[(frame ^ frame >> 14) & (SHADOW_RMAP - 1)];
+}
+
+static struct shadow_link *link_of(struct shadow *sh, u32 name)
+{
+	return &sh->page[name >> 9]->link[name & (RADIX_ENTRIES - 1)];
+}
+
+static u32 name_of(const struct shadow_page *sp, u32 slot)
+{
+	return sp->index << 9 | slot;
+}
+
+struct shadow_page *shadow_child(struct shadow *sh, const struct shadow_page *sp, u32 slot)
+{
+	return sh->page[sp->link[slot].prev];
+}
+
+/* ---- entries */
+
+static void leaf_unchain(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 entry)
+{
+	struct shadow_link *link = &sp->link[slot];
+
+	if (link->prev)
+		link_of(sh, link->prev)->next = link->next;
+	else
+		*rmap_of(sh, entry & PTE_ADDRESS) = link->next;
+	if (link->next)
+		link_of(sh, link->next)->prev = link->prev;
+}
+
+static void link_unchain(struct shadow *sh, struct shadow_page *sp, u32 slot)
+{
+	u32 *at = &shadow_child(sh, sp, slot)->parents, name = name_of(sp, slot);
+
+	while (*at != name)
+		at = &link_of(sh, *at)->next;
+	*at = sp->link[slot].next;
+}
+
+/* ---- who may write unseen */
+
+void shadow_note_loose(struct shadow *sh, u64 old, u8 level)
+{
+	u32 at = (old & PTE_ADDRESS) >> 12 & (SHADOW_LOOSE - 1);
+
+	if (!(old & PTE_RW))
+		return;
+	if (sh->loose_since != sh->memory->generation) { /* every CPU drops them, or is about to */
+		memset(sh->loose, 0, sizeof(sh->loose));
+		sh->loose_since = sh->memory->generation;
+	}
+	if (level == 1)
+		sh->loose[at / 64] |= BIT_ULL(at % 64);
+	else
+		memset(&sh->loose[at / 64], 0xff, RADIX_ENTRIES / 8);
+}
+
+static bool is_loose(const struct shadow *sh, u64 phys)
+{
+	u32 at = phys >> 12 & (SHADOW_LOOSE - 1);
+
+	return sh->loose_since == sh->memory->generation && sh->loose[at / 64] >> at % 64 & 1;
+}
+
+bool shadow_close(struct shadow *sh, struct shadow_page *sp)
+{
+	struct radix_leaf leaf;
+
+	/* Leaves come from the radix: what it does not map, no leaf maps. */
+	if (radix_lookup(&sh->memory->radix, sp->gfn << 12, &leaf)) {
+		shadow_protect(sh, leaf.phys);
+		sh->lost_write |= is_loose(sh, leaf.phys);
+	}
+	if (!sh->lost_write && !sh->memory->flushing)
+		return true;
+	/* Until a flush that is still to be owed, or those that are, are over. */
+	sp->closing = sh->memory->generation - !sh->lost_write;
+	return false;
+}
+
+void shadow_drop(struct shadow *sh, struct shadow_page *sp, u32 slot)
+{
+	u64 old = host_exchange(&sp->table[slot], 0);
+
+	DEBUG_ASSERT(old & PTE_P);
+	if (is_leaf_at(role_level(sp->role), old)) {
+		leaf_unchain(sh, sp, slot, old);
+		shadow_note_loose(sh, old, role_level(sp->role));
+	} else {
+		link_unchain(sh, sp, slot);
+		sh->unlinked++;
+	}
+	sp->used[slot / 64] &= ~BIT_ULL(slot % 64);
+	sp->count--;
+	sh->stats.dropped++;
+}
+
+void shadow_drop_all(struct shadow *sh, struct shadow_page *sp)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(sp->used); i++)
+		while (sp->used[i])
+			shadow_drop(sh, sp, i * 64 + __builtin_ctzll(sp->used[i]));
+}
+
+static void set_entry(struct shadow_page *sp, u32 slot, u64 entry, u64 origin)
+{
+	DEBUG_ASSERT(!(sp->table[slot] & PTE_P));
+	sp->origin[slot] = origin;
+	sp->used[slot / 64] |= BIT_ULL(slot % 64);
+	sp->count++;
+	WRITE_ONCE(sp->table[slot], entry);
+}
+
+void shadow_set_link(struct shadow_page *sp, u32 slot, struct shadow_page *child, u64 origin)
+{
+	sp->link[slot] = (struct shadow_link){ .next = child->parents, .prev = child->index };
+	child->parents = name_of(sp, slot);
+	set_entry(sp, slot, host_virt_to_phys(child->table) | PTE_P | PTE_RW | PTE_US | PTE_A,
+		  origin);
+}
+
+void shadow_set_leaf(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 entry, u64 origin)
+{
+	u32 *head = rmap_of(sh, entry & PTE_ADDRESS);
+
+	sp->link[slot] = (struct shadow_link){ .next = *head };
+	if (*head)
+		link_of(sh, *head)->prev = name_of(sp, slot);
+	*head = name_of(sp, slot);
+	set_entry(sp, slot, entry, origin);
+}
+
+/*
+ * A and D are set from the start: the guest's own are kept by the walk, ours say nothing. The key, which
+ * only a user's page has, is for the processor, which runs with the guest's PKRU and CR4.PKE; without PKE
+ * it ignores these bits.
+ */
+u64 shadow_leaf_bits(u32 access, u32 key)
+{
+	u64 bits = PTE_P | PTE_A | PTE_D;
+
+	bits |= access & ROLE_WRITE ? PTE_RW : 0;
+	bits |= access & ROLE_USER ? PTE_US | (u64)key << PTE_KEY_SHIFT : 0;
+	bits |= access & ROLE_EXEC ? 0 : PTE_NX;
+	return bits;
+}
+
+/* ---- by host page */
+
+void shadow_protect(struct shadow *sh, u64 phys)
+{
+	u64 large = phys & ~(radix_size(2) - 1);
+	u32 name, next;
+
+	for (name = *rmap_of(sh, phys); name; name = next) {
+		struct shadow_page *sp = sh->page[name >> 9];
+		u32 slot = name & (RADIX_ENTRIES - 1);
+		u64 entry = entry_of_slot(sp, slot);
+
+		next = sp->link[slot].next;
+		if ((entry & PTE_ADDRESS) != phys || role_level(sp->role) != 1 || !(entry & PTE_RW))
+			continue;
+		WRITE_ONCE(sp->table[slot], entry & ~PTE_RW);
+		sh->lost_write = true;
+	}
+	for (name = *rmap_of(sh, large); name; name = next) {
+		struct shadow_page *sp = sh->page[name >> 9];
+		u32 slot = name & (RADIX_ENTRIES - 1);
+		u64 entry = entry_of_slot(sp, slot);
+
+		next = sp->link[slot].next;
+		if ((entry & PTE_ADDRESS) != large || role_level(sp->role) == 1)
+			continue;
+		sh->lost_write |= !!(entry & PTE_RW);
+		shadow_drop(sh, sp, slot);
+	}
+}
+
+static void forget_at(struct shadow *sh, u64 phys, bool large)
+{
+	u32 name, next;
+
+	for (name = *rmap_of(sh, phys); name; name = next) {
+		struct shadow_page *sp = sh->page[name >> 9];
+		u32 slot = name & (RADIX_ENTRIES - 1);
+
+		next = sp->link[slot].next;
+		if ((entry_of_slot(sp, slot) & PTE_ADDRESS) == phys &&
+		    (role_level(sp->role) != 1) == large)
+			shadow_drop(sh, sp, slot);
+	}
+}
+
+void shadow_forget(struct shadow *sh, u64 phys)
+{
+	forget_at(sh, phys, false);
+	forget_at(sh, phys & ~(radix_size(2) - 1), true);
+}
+
+/* ---- pages */
+
+struct shadow_page *shadow_find(struct shadow *sh, u64 gfn, u32 role)
+{
+	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
+		struct shadow_page *sp = sh->page[i];
+
+		if (sp->gfn == gfn && sp->role == role) {
+			sp->recent = true;
+			return sp;
+		}
+	}
+	return NULL;
+}
+
+bool shadow_tracked(struct shadow *sh, u64 gfn)
+{
+	if (!sh->tables[region_of(gfn)])
+		return false;
+	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
+		const struct shadow_page *sp = sh->page[i];
+
+		if (sp->gfn == gfn && !(sp->role & ROLE_DIRECT) && (!sp->unsync || sp->closing))
+			return true;
+	}
+	return false;
+}
+
+/* The caller has seen to it that there is a free page. */
+struct shadow_page *shadow_create(struct shadow *sh, u64 gfn, u32 role)
+{
+	struct shadow_page *sp = sh->page[sh->free];
+
+	sh->free = sp->next;
+	sh->free_count--;
+	sp->gfn = gfn;
+	sp->role = role;
+	sp->recent = true;
+	sp->listed = true;
+	sp->next = sh->hash[shadow_hash(gfn)];
+	sh->hash[shadow_hash(gfn)] = sp->index;
+	sh->stats.pages++;
+	if (role & ROLE_DIRECT)
+		return sp;
+	sh->tables[region_of(gfn)]++;
+	if (!shadow_close(sh, sp))
+		shadow_mark_unsync(sh, sp);
+	return sp;
+}
+
+void shadow_zap(struct shadow *sh, struct shadow_page *sp)
+{
+	u32 *at = &sh->hash[shadow_hash(sp->gfn)];
+
+	DEBUG_ASSERT(!sp->pins);
+	shadow_drop_all(sh, sp);
+	while (sp->parents)
+		shadow_drop(sh, sh->page[sp->parents >> 9], sp->parents & (RADIX_ENTRIES - 1));
+	shadow_unsync_remove(sh, sp);
+	while (*at != sp->index)
+		at = &sh->page[*at]->next;
+	*at = sp->next;
+	if (!(sp->role & ROLE_DIRECT))
+		sh->tables[region_of(sp->gfn)]--;
+	sp->listed = false;
+	sp->zapped = sh->memory->generation;
+	sp->next = sh->limbo;
+	sh->limbo = sp->index;
+	sh->limbo_count++;
+	sh->stats.pages--;
+	sh->stats.zapped++;
+}
+
+/*
+ * Under lock, when no flush is under way. What was taken out while the last one was is not in it: some
+ * CPUs may have paid already, and walk such a table still.
+ */
+void shadow_reap(struct guest_memory *memory)
+{
+	struct shadow *sh = shadow_of(memory);
+
+	u32 *at = &sh->limbo;
+
+	while (*at) {
+		struct shadow_page *sp = sh->page[*at];
+
+		if (sp->zapped == memory->generation) {
+			at = &sp->next;
+			continue;
+		}
+		*at = sp->next;
+		sp->next = sh->free;
+		sh->free = sp->index;
+		sh->free_count++;
+		sh->limbo_count--;
+	}
+}
+
+/* ---- the host takes memory back */
+
+/*
+ * What the guest's owner does to a page behind the guest's back is no write that we see: the shadows of
+ * tables there are looked through at the next occasion.
+ */
+static void doubt_tables(struct shadow *sh, u64 gfn)
+{
+	if (!sh->tables[region_of(gfn)])
+		return;
+	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
+		struct shadow_page *sp = sh->page[i];
+
+		if (sp->gfn != gfn || sp->role & ROLE_DIRECT)
+			continue;
+		sp->closing = 0;
+		if (!sp->unsync)
+			shadow_mark_unsync(sh, sp);
+	}
+}
+
+/* Of a large range it is quicker to forget everything than to look for each of its pages. */
+static void unmap_all(struct shadow *sh)
+{
+	for (u32 i = 1; i <= sh->total; i++) {
+		struct shadow_page *sp = sh->page[i];
+
+		if (!sp->listed)
+			continue;
+		if (sp->pins)
+			shadow_drop_all(sh, sp);
+		else
+			shadow_zap(sh, sp);
+	}
+}
+
+/* Under lock, before the radix forgets [start, end): see struct guest_memory. */
+void shadow_unmap(struct guest_memory *memory, u64 start, u64 end, bool again)
+{
+	struct shadow *sh = shadow_of(memory);
+	struct radix_leaf leaf;
+
+	/* A page that becomes a table before that flush is paid may still be written to unseen. */
+	sh->lost_write |= again;
+	if ((end - start) >> 12 > 16ull * sh->stats.pages) {
+		unmap_all(sh);
+		return;
+	}
+
+	for (u64 gpa = start; radix_next(&memory->radix, &gpa, end, &leaf);
+	     gpa = leaf.gpa + radix_size(leaf.level)) {
+		u64 phys = leaf.phys & ~(radix_size(leaf.level) - 1);
+
+		for (u64 i = 0; i < radix_size(leaf.level); i += 4096) {
+			forget_at(sh, phys + i, false);
+			doubt_tables(sh, (leaf.gpa + i) >> 12);
+		}
+		forget_at(sh, phys & ~(radix_size(2) - 1), true);
+	}
+}
+
+/* Likewise, before the radix's leaves there lose their write access. */
+void shadow_write_protect(struct guest_memory *memory, u64 start, u64 end)
+{
+	struct shadow *sh = shadow_of(memory);
+	struct radix_leaf leaf;
+
+	for (u64 gpa = start; radix_next(&memory->radix, &gpa, end, &leaf);
+	     gpa = leaf.gpa + radix_size(leaf.level)) {
+		u64 phys = leaf.phys & ~(radix_size(leaf.level) - 1);
+
+		for (u64 i = 0; leaf.access & RADIX_WRITE && i < radix_size(leaf.level); i += 4096)
+			shadow_protect(sh, phys + i);
+	}
+}
+
+void shadow_forget_all(struct guest_memory *memory, struct flush *owed)
+{
+	host_lock(&memory->lock);
+	unmap_all(shadow_of(memory));
+	*owed = guest_memory_owe(memory, (struct flush){ .kinds = FLUSH_LINEAR });
+	host_unlock(&memory->lock);
+}

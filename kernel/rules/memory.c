@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * A fault at a page that a rule is about. What the instruction touches is read from its bytes and
+ * compared with what faulted; the rules are asked; then, unless one of them decides otherwise, the page
+ * is opened, the instruction runs by itself (step.c), and the page is closed.
+ *
+ * All vCPUs walk the same tables. So while pages are open for one, the others stay out of the guest:
+ * vm->events.opener is the one, and who sees REQUEST_WATCH and is another waits outside.
+ */
+#include "rules/internal.h"
+#include "insn/shape.h"
+
+/* ---- one opens, the others wait */
+
+void watch_fetch(struct vm *vm, const struct vcpu *but)
+{
+	host_full_barrier();
+	for (u32 i = 0; i < FERMATA_MAX_VCPUS; i++) {
+		struct vcpu *other = READ_ONCE(vm->vcpu[i]);
+		u64 looks;
+
+		if (!other || other == but || READ_ONCE(other->mode) != VCPU_IN_GUEST)
+			continue;
+		looks = READ_ONCE(other->looks);
+		host_kick(READ_ONCE(other->cpu));
+		/* One that has looked since has seen the request, and goes out. */
+		while (READ_ONCE(other->mode) == VCPU_IN_GUEST && READ_ONCE(other->looks) == looks)
+			host_pause();
+	}
+}
+
+static bool others_wait(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	u32 i;
+
+	if (READ_ONCE(vm->events.opener) == v->id + 1)
+		return true;
+	host_lock(&vm->events.lock);
+	if (!vm->events.opener)
+		WRITE_ONCE(vm->events.opener, v->id + 1);
+	host_unlock(&vm->events.lock);
+	if (READ_ONCE(vm->events.opener) != v->id + 1)
+		return false;
+	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
+		struct vcpu *other = READ_ONCE(vm->vcpu[i]);
+
+		if (other && other != v)
+			host_set_bit(REQUEST_WATCH, &other->requests);
+	}
+	watch_fetch(vm, v);
+	return true;
+}
+
+void watch_close(struct vcpu *v)
+{
+	struct vcpu_watch *w = &v->events.watch;
+	struct flush owed;
+
+	w->stepping = w->delivering = w->free = w->opening = false;
+	if (READ_ONCE(v->vm->events.opener) != v->id + 1)
+		return;
+	/* Nobody else has seen the open pages; who enters next comes through load(), and pays there. */
+	owed = guest_memory_close(&v->vm->memory);
+	if (owed.kinds)
+		vcpu_owe(v, owed.kinds, 0, FERMATA_CAUSE_WATCH);
+	if (w->tables)
+		linear_edited(v->vm);
+	w->tables = false;
+	host_full_barrier();
+	WRITE_ONCE(v->vm->events.opener, 0);
+}
+
+bool watch_open(struct vcpu *v)
+{
+	struct vcpu_watch *w = &v->events.watch;
+
+	if (!others_wait(v))
+		return false;
+	w->opening = false;
+	if (guest_memory_open(&v->vm->memory, w->open_gpa, w->open_access)) {
+		w->tables |= linear_opened(v, w->open_gpa >> 12);
+		return true;
+	}
+	host_set_bit(REQUEST_LOST, &v->requests);
+	return false;
+}
+
+bool watch_requested(struct vcpu *v)
+{
+	struct vcpu_watch *w = &v->events.watch;
+	u32 opener;
+
+	/* In this order: who clears it too early finds the pages open, and asks again. */
+	host_clear_bit(REQUEST_WATCH, &v->requests);
+	opener = READ_ONCE(v->vm->events.opener);
+	if (opener && opener != v->id + 1) {
+		host_set_bit(REQUEST_WATCH, &v->requests);
+		return false;
+	}
+	/* The event goes in, and before the handler's first instruction the guest's turn is over. */
+	if (w->delivering)
+		host_kick_self();
+	return true;
+}
+
+/* ---- what the instruction touches */
+
+/* A part of an access that lies in one page. */
+struct piece {
+	u64 gpa, linear;
+	u32 size;
+	u8 access; /* SHAPE_* */
+	bool known;
+};
+
+struct touch {
+	struct where where;
+	struct insn_shape shape;
+	u8 bytes[15];
+	bool shaped;
+};
+
+static void look(struct vcpu *v, struct touch *t)
+{
+	int count;
+
+	v->backend->where(v, &t->where);
+	count = guest_fetch(&v->vm->memory, &t->where.paging, t->where.linear, t->bytes,
+			    sizeof(t->bytes), NULL);
+	t->shaped = count > 0 && !insn_shape(t->bytes, count, t->where.mode, &t->shape);
+	if (!t->shaped)
+		return;
+	v->exit.length = t->shape.length;
+	v->backend->get_state(v, v->scratch, FERMATA_STATE_SEGMENTS);
+}
+
+static u64 address_of(struct vcpu *v, const struct touch *t, const struct shape_operand *o)
+{
+	const struct fermata_segment *segment = &v->scratch->segments.es + o->at.segment;
+	u64 linear = insn_offset(&o->at, v->page->regs, t->where.rip + t->shape.length);
+
+	if (t->where.mode != FERMATA_MODE_LONG || o->at.segment >= 4) /* FS and GS keep their base */
+		linear += segment->base;
+	return t->where.mode == FERMATA_MODE_LONG ? linear : (u32)linear;
+}
+
+/* access: FERMATA_ACCESS_*, where the processor has not found it allowed yet. */
+static bool leads_to(struct vcpu *v, const struct touch *t, u64 linear, u32 access, u64 *gpa)
+{
+	struct guest_paging paging = t->where.paging;
+	struct guest_walk_result result;
+
+	paging.ac = true;
+	if (guest_walk(&v->vm->memory, &paging, linear, access | GUEST_WALK_PEEK, &result) ||
+	    result.fault)
+		return false;
+	*gpa = result.gpa;
+	return true;
+}
+
+/* Does the operand, or what of it lies in another page, lie in the frame that faulted? */
+static bool piece_of(struct vcpu *v, const struct touch *t, const struct shape_operand *o,
+		     struct piece *piece)
+{
+	u32 access = v->exit.fault.table && o->access & SHAPE_WRITE ? FERMATA_ACCESS_WRITE : 0;
+	u64 linear = address_of(v, t, o), gpa;
+	u32 here = min((u32)o->size, 4096 - (u32)(linear & 0xfff));
+
+	piece->access = o->access;
+	piece->known = true;
+	for (u32 done = 0; done < o->size;
+	     done += here, here = min((u32)o->size - done, (u32)4096)) {
+		if (!leads_to(v, t, linear + done, access, &gpa) || (gpa ^ v->exit.fault.gpa) >> 12)
+			continue;
+		piece->linear = linear + done;
+		piece->gpa = gpa;
+		piece->size = here;
+		return true;
+	}
+	return false;
+}
+
+static u8 direction(u32 access)
+{
+	return access == RADIX_WRITE ? SHAPE_WRITE : SHAPE_READ;
+}
+
+/* Of an instruction's first byte, where the processor does not say its linear address. */
+static void find_code(struct vcpu *v, const struct touch *t, struct piece *piece)
+{
+	u64 gpa;
+
+	if (piece->known || v->event_valid || !leads_to(v, t, t->where.linear, 0, &gpa) ||
+	    gpa != piece->gpa)
+		return;
+	piece->known = true;
+	piece->linear = t->where.linear;
+}
+
+/*
+ * The access of that kind to the frame that faulted. For what faulted itself there always is an answer,
+ * unless that was the walk of a table; for another kind, which opening the page would let pass, only when the
+ * instruction makes it.
+ */
+static bool find_piece(struct vcpu *v, const struct touch *t, u32 access, struct piece *piece)
+{
+	const struct exit *x = &v->exit;
+
+	for (u32 i = 0; access != RADIX_EXEC && t->shaped && !v->event_valid && i < t->shape.count;
+	     i++) {
+		const struct shape_operand *o = &t->shape.operand[i];
+
+		if (!o->exact || (o->access && !(o->access & direction(access))) ||
+		    !piece_of(v, t, o, piece))
+			continue;
+		if (access != x->fault.access || !x->fault.linear_known || x->fault.table ||
+		    x->fault.linear - piece->linear < piece->size)
+			return true;
+	}
+	if (access != x->fault.access || x->fault.table)
+		return false;
+	*piece = (struct piece){ .gpa = x->fault.gpa, .size = 1 };
+	piece->known = x->fault.linear_known;
+	piece->linear = x->fault.linear;
+	if (access == RADIX_EXEC)
+		find_code(v, t, piece);
+	else if (!piece->known && t->shaped && t->shape.count == 1 && !v->event_valid) {
+		/* An operand whose address is not in the instruction alone: as large as it says, from there. */
+		piece->size = min((u32)t->shape.operand[0].size, 4096 - (u32)(x->fault.gpa & 0xfff));
+	}
+	return true;
+}
+
+/* ---- the rules */
+
+static u8 event_of(u32 access)
+{
+	return access == RADIX_WRITE ? FERMATA_ON_WRITE :
+	       access == RADIX_READ  ? FERMATA_ON_READ :
+				       FERMATA_ON_EXEC;
+}
+
+static u64 bytes_at(struct vcpu *v, u64 gpa, u32 size)
+{
+	u64 value = 0;
+
+	if (size <= sizeof(value))
+		guest_memory_read(&v->vm->memory, gpa, &value, size);
+	return value;
+}
+
+/*
+ * False: they have been asked about it, the instruction only came here again. Perhaps to another frame, if
+ * another vCPU has moved the page before the instruction had its turn.
+ */
+static bool first_time(struct vcpu *v, const struct piece *piece, u32 access)
+{
+	u64 page = piece->known ? ~(piece->linear >> 12) : v->exit.fault.gpa >> 12;
+	struct vcpu_watch *w = &v->events.watch;
+
+	if (w->seen_rip != v->exit.rip)
+		w->seen_count = 0;
+	w->seen_rip = v->exit.rip;
+	for (u32 i = 0; i < w->seen_count; i++)
+		if (w->seen[i].page == page && w->seen[i].access == access)
+			return false;
+	if (w->seen_count < WATCH_SEEN_MAX) {
+		w->seen[w->seen_count].page = page;
+		w->seen[w->seen_count++].access = access;
+	}
+	return true;
+}
+
+static bool ask(struct vcpu *v, const struct touch *t, u32 access, enum verdict *verdict)
+{
+	struct scene scene;
+	struct piece piece;
+
+	if (!find_piece(v, t, access, &piece) || !first_time(v, &piece, access))
+		return false;
+	memset(&scene, 0, offsetof(struct scene, where));
+	scene.event = event_of(access);
+	scene.second = FERMATA_ON_EVENTS;
+	scene.result = RESULT_NONE;
+	scene.number = piece.gpa;
+	scene.size = piece.size;
+	scene.linear = piece.known ? piece.linear : ~0ull;
+	scene.code = piece.size;
+	if (access == RADIX_READ)
+		scene.value = bytes_at(v, piece.gpa, piece.size);
+	if (access == RADIX_WRITE)
+		scene.old = bytes_at(v, piece.gpa, piece.size);
+	return event_memory(v, &scene, verdict);
+}
+
+/* ---- the instruction by itself */
+
+enum alone { ALONE_STEP, ALONE_PUSHES, ALONE_LOADS, ALONE_FREE };
+
+/* What our TF would show in. */
+static enum alone how(const struct touch *t)
+{
+	u32 i = 0;
+
+	while (t->shaped && i < t->shape.length) {
+		u8 byte = t->bytes[i++];
+
+		switch (byte) {
+		case 0x66:
+		case 0x67:
+		case 0xf2:
+		case 0xf3:
+		case 0x26:
+		case 0x2e:
+		case 0x36:
+		case 0x3e:
+		case 0x64:
+		case 0x65:
+			continue;
+		case 0x40 ... 0x4f:
+			if (t->where.mode == FERMATA_MODE_LONG)
+				continue;
+			return ALONE_STEP;
+		case 0x9c:
+			return ALONE_PUSHES;
+		case 0x9d:
+		case 0xcf:
+			return ALONE_LOADS;
+		case 0xcc ... 0xce:
+		case 0xf1:
+			return ALONE_FREE;
+		case 0x0f: /* SYSCALL, SYSRET, SYSENTER, SYSEXIT */
+			byte = t->bytes[i];
+			return byte == 0x05 || byte == 0x07 || byte == 0x34 || byte == 0x35 ?
+				       ALONE_FREE :
+				       ALONE_STEP;
+		}
+		break;
+	}
+	return ALONE_STEP;
+}
+
+static enum verdict open_page(struct vcpu *v, const struct touch *t)
+{
+	struct vcpu_watch *w = &v->events.watch;
+	enum alone alone = how(t);
+
+	w->opening = true;
+	w->open_gpa = v->exit.fault.gpa;
+	w->open_access = v->exit.fault.access;
+	if (w->delivering)
+		host_set_bit(REQUEST_WATCH, &v->requests);
+	if (v->events.stepping || w->free)
+		return LEAVE_FOR_HOST;
+	if (v->event_valid || alone == ALONE_FREE) {
+		w->delivering = v->event_valid;
+		w->free = true;
+		if (w->seen_rip != v->exit.rip) { /* by which watch_free_ends() knows it */
+			w->seen_rip = v->exit.rip;
+			w->seen_count = 0;
+		}
+		v->watched = ~0ull; /* the next exit closes it */
+		host_set_bit(REQUEST_WATCH, &v->requests);
+		return LEAVE_FOR_HOST;
+	}
+	w->stepping = true;
+	w->pushed_flags = alone == ALONE_PUSHES ? t->shape.operand[0].size : 0;
+	w->loads_flags = alone == ALONE_LOADS;
+	step_begin(v);
+	return LEAVE_FOR_HOST;
+}
+
+/* What PUSHF has pushed is the guest's flags, without our TF. */
+void watch_stepped(struct vcpu *v, bool done)
+{
+	struct vcpu_watch *w = &v->events.watch;
+	struct fermata_state *state = v->scratch;
+	struct touch t = { 0 };
+	u64 linear, gpa;
+	u8 byte;
+
+	if (!w->stepping)
+		return;
+	if (done && w->pushed_flags && !v->events.step_tf) {
+		v->backend->where(v, &t.where);
+		v->backend->get_state(v, state, FERMATA_STATE_SEGMENTS);
+		linear = v->page->regs[FERMATA_RSP] + 1;
+		if (t.where.mode != FERMATA_MODE_LONG)
+			linear = (u32)(linear + state->segments.ss.base);
+		if (leads_to(v, &t, linear, 0, &gpa) &&
+		    !guest_memory_read(&v->vm->memory, gpa, &byte, 1)) {
+			byte &= ~(ARCH_RFLAGS_TF >> 8);
+			guest_memory_write(&v->vm->memory, gpa, &byte, 1);
+		}
+	}
+	w->seen_count = 0;
+	watch_close(v);
+}
+
+bool watch_free_ends(struct vcpu *v)
+{
+	u8 kind = v->exit.kind;
+
+	if ((kind == EXIT_NESTED_FAULT || kind == EXIT_PAGE_FAULT) &&
+	    (v->event_valid || v->exit.rip == v->events.watch.seen_rip))
+		return false;
+	v->events.watch.seen_count = 0;
+	watch_close(v);
+	events_apply(v);
+	return true;
+}
+
+static bool is_ram(struct vcpu *v)
+{
+	u64 address;
+	bool readonly;
+
+	return !guest_memory_user_addr(&v->vm->memory, v->exit.fault.gpa, &address, &readonly) &&
+	       !(readonly && v->exit.fault.access == RADIX_WRITE);
+}
+
+enum verdict watch_fault(struct vcpu *v)
+{
+	const struct exit *x = &v->exit;
+	u32 others = RADIX_READ | RADIX_WRITE | RADIX_EXEC;
+	struct touch t = { .shaped = false };
+	enum verdict verdict;
+	u8 length;
+
+	others &= ~guest_memory_allows(&v->vm->memory, x->fault.gpa);
+	if (!(others & x->fault.access))
+		return exit_answer(v);
+	length = v->exit.length;
+	look(v, &t);
+	if (ask(v, &t, x->fault.access, &verdict))
+		return verdict;
+	/* What opening the page for this access lets pass. */
+	if (x->fault.access != RADIX_READ && others & RADIX_READ && ask(v, &t, RADIX_READ, &verdict))
+		return verdict;
+	if (is_ram(v))
+		return open_page(v, &t);
+	v->events.watch.seen_count = 0;
+	v->exit.length = length; /* the caller decodes by itself */
+	return event_memory_elsewhere(v);
+}

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* The table of rules: what may stand in it, how it changes, and what vCPUs make of it. */
+#include "core/shadowing.h"
+
+#define F(name) BIT(FERMATA_FILTER_##name)
+#define F_ALWAYS (F(CPL) | F(CR3) | F(RIP))
+#define ACTIONS                                                                                    \
+	(FERMATA_DO_LOG | FERMATA_DO_STOP | FERMATA_DO_SKIP | FERMATA_DO_SET | FERMATA_DO_INJECT)
+/* Vectors that rules cannot be about: the NMI is no exception, and machine checks are the host's. */
+#define VECTORS_OURS (BIT(ARCH_NMI) | BIT(ARCH_MC))
+
+/* By which exits each event comes, and what besides F_ALWAYS its rules may look at. */
+static const struct {
+	u64 kinds;
+	u32 filters;
+} events[FERMATA_ON_EVENTS] = {
+	[FERMATA_ON_RDTSC] = { BIT_ULL(EXIT_RDTSC), 0 },
+	/* QEMU 7.2 gives RDTSC as the reason of both. */
+	[FERMATA_ON_RDTSCP] = { BIT_ULL(EXIT_RDTSC) | BIT_ULL(EXIT_RDTSCP), 0 },
+	[FERMATA_ON_RDPMC] = { BIT_ULL(EXIT_RDPMC), F(NUMBER) },
+	[FERMATA_ON_RDPRU] = { BIT_ULL(EXIT_RDPRU), F(NUMBER) },
+	[FERMATA_ON_CPUID] = { BIT_ULL(EXIT_CPUID), F(NUMBER) },
+	[FERMATA_ON_RDMSR] = { BIT_ULL(EXIT_MSR_READ), F(NUMBER) },
+	[FERMATA_ON_WRMSR] = { BIT_ULL(EXIT_MSR_WRITE), F(NUMBER) | F(VALUE) },
+	[FERMATA_ON_IN] = { BIT_ULL(EXIT_IO), F(NUMBER) },
+	[FERMATA_ON_OUT] = { BIT_ULL(EXIT_IO), F(NUMBER) | F(VALUE) },
+	[FERMATA_ON_MOV_TO_CR] = { BIT_ULL(EXIT_CR_WRITE), F(NUMBER) | F(VALUE) },
+	[FERMATA_ON_MOV_FROM_CR] = { BIT_ULL(EXIT_CR_READ), F(NUMBER) },
+	[FERMATA_ON_MOV_TO_DR] = { BIT_ULL(EXIT_DR_WRITE), F(NUMBER) | F(VALUE) },
+	[FERMATA_ON_MOV_FROM_DR] = { BIT_ULL(EXIT_DR_READ), F(NUMBER) },
+	[FERMATA_ON_CLTS] = { BIT_ULL(EXIT_CR_WRITE), 0 },
+	[FERMATA_ON_LMSW] = { BIT_ULL(EXIT_CR_WRITE), F(VALUE) },
+	[FERMATA_ON_HLT] = { BIT_ULL(EXIT_HLT), 0 },
+	[FERMATA_ON_PAUSE] = { BIT_ULL(EXIT_PAUSE), 0 },
+	[FERMATA_ON_MONITOR] = { BIT_ULL(EXIT_MONITOR), 0 },
+	[FERMATA_ON_MWAIT] = { BIT_ULL(EXIT_MWAIT), 0 },
+	[FERMATA_ON_INVLPG] = { BIT_ULL(EXIT_INVLPG), F(GVA) },
+	[FERMATA_ON_INVPCID] = { BIT_ULL(EXIT_INVPCID), 0 },
+	[FERMATA_ON_WBINVD] = { BIT_ULL(EXIT_WBINVD), 0 },
+	[FERMATA_ON_XSETBV] = { BIT_ULL(EXIT_XSETBV), F(NUMBER) | F(VALUE) },
+	[FERMATA_ON_RDRAND] = { BIT_ULL(EXIT_RDRAND), 0 },
+	[FERMATA_ON_RDSEED] = { BIT_ULL(EXIT_RDSEED), 0 },
+	[FERMATA_ON_SGDT] = { BIT_ULL(EXIT_TABLE), 0 },
+	[FERMATA_ON_SIDT] = { BIT_ULL(EXIT_TABLE), 0 },
+	[FERMATA_ON_SLDT] = { BIT_ULL(EXIT_TABLE), 0 },
+	[FERMATA_ON_STR] = { BIT_ULL(EXIT_TABLE), 0 },
+	[FERMATA_ON_LGDT] = { BIT_ULL(EXIT_TABLE), 0 },
+	[FERMATA_ON_LIDT] = { BIT_ULL(EXIT_TABLE), 0 },
+	[FERMATA_ON_LLDT] = { BIT_ULL(EXIT_TABLE), 0 },
+	[FERMATA_ON_LTR] = { BIT_ULL(EXIT_TABLE), 0 },
+	[FERMATA_ON_EXCEPTION] = { BIT_ULL(EXIT_EXCEPTION), F(NUMBER) | F(GVA) },
+	[FERMATA_ON_HYPERCALL] = { BIT_ULL(EXIT_HYPERCALL), F(NUMBER) },
+	[FERMATA_ON_CR3_SWITCH] = { BIT_ULL(EXIT_CR_WRITE), F(VALUE) },
+	[FERMATA_ON_SYSCALL] = { BIT_ULL(EXIT_EXCEPTION), F(NUMBER) },
+	[FERMATA_ON_READ] = { BIT_ULL(EXIT_NESTED_FAULT), F(GPA) | F(GVA) },
+	[FERMATA_ON_WRITE] = { BIT_ULL(EXIT_NESTED_FAULT), F(GPA) | F(GVA) },
+	[FERMATA_ON_EXEC] = { BIT_ULL(EXIT_NESTED_FAULT), F(GPA) | F(GVA) },
+};
+
+/* ---- what may be a rule */
+
+static bool ranges_valid(const struct fermata_rule *spec)
+{
+	u32 i;
+
+	for (i = 0; i < FERMATA_FILTERS; i++) {
+		const struct fermata_range *r = &spec->range[i];
+
+		if (spec->filters & BIT(i) ? r->first > r->last : r->first || r->last)
+			return false;
+	}
+	return true;
+}
+
+/* A fault that is dropped comes again at once; traps point behind their instruction, or can be stepped over. */
+static bool can_skip(const struct fermata_rule *spec)
+{
+	const struct fermata_range *vector = &spec->range[FERMATA_FILTER_NUMBER];
+
+	if (spec->event != FERMATA_ON_EXCEPTION)
+		return true;
+	if (!(spec->filters & F(NUMBER)))
+		return false;
+	return (vector->first == ARCH_DB && vector->last == ARCH_DB) ||
+	       (vector->first >= ARCH_BP && vector->last <= ARCH_OF);
+}
+
+static bool actions_valid(const struct fermata_rule *spec)
+{
+	u32 actions = spec->actions, i;
+
+	if (actions & ~ACTIONS)
+		return false;
+	if (actions & FERMATA_DO_STOP &&
+	    actions & (FERMATA_DO_SKIP | FERMATA_DO_SET | FERMATA_DO_INJECT))
+		return false;
+	if (actions & FERMATA_DO_INJECT && actions & (FERMATA_DO_SKIP | FERMATA_DO_SET))
+		return false;
+	if (actions & FERMATA_DO_SKIP && !can_skip(spec))
+		return false;
+	if (actions & FERMATA_DO_INJECT ? !arch_is_exception(spec->vector) || spec->has_code > 1 :
+					  spec->vector || spec->has_code)
+		return false;
+	if (spec->has_code ? !arch_takes_code(spec->vector) : spec->code)
+		return false;
+	if (actions & FERMATA_DO_SET ? !spec->sets || spec->sets > 4 : spec->sets != 0)
+		return false;
+	for (i = 0; i < 4; i++)
+		if (i < spec->sets ? spec->reg[i] >= FERMATA_REGS : spec->reg[i] || spec->value[i])
+			return false;
+	return true;
+}
+
+static u64 linear_pages_of(const struct rule_table *table)
+{
+	u64 pages = 0;
+
+	for (u32 i = 0; table && i < table->count; i++)
+		if (linear_rule(&table->rule[i]->spec))
+			pages += linear_pages(&table->rule[i]->spec);
+	return pages;
+}
+
+static int check(const struct vm *vm, const struct fermata_rule *spec)
+{
+	const struct fermata_range *number = &spec->range[FERMATA_FILTER_NUMBER];
+	u64 first = 0, last = ~0ull;
+
+	if (spec->id || spec->reserved || spec->reserved2 || spec->hits || spec->matches ||
+	    spec->event >= FERMATA_ON_EVENTS)
+		return -EINVAL;
+	if (spec->filters &
+		    ~(F_ALWAYS | events[host_index(spec->event, (u32)FERMATA_ON_EVENTS)].filters) ||
+	    !ranges_valid(spec) || !actions_valid(spec))
+		return -EINVAL;
+	if (watch_event(spec->event) && !(spec->filters & (F(GPA) | F(GVA))))
+		return -EINVAL;
+	if (linear_rule(spec) &&
+	    linear_pages(spec) + linear_pages_of(vm->events.table) > FERMATA_MAX_GVA_PAGES_ALL)
+		return -E2BIG;
+	if (linear_rule(spec) && linear_pages(spec) > FERMATA_MAX_GVA_PAGES)
+		return -E2BIG;
+	if (spec->filters & F(NUMBER)) {
+		first = number->first;
+		last = number->last;
+	}
+	if (spec->event == FERMATA_ON_EXCEPTION && first == last &&
+	    (first > 31 || VECTORS_OURS >> first & 1))
+		return -EINVAL;
+	return vm->backend->can_watch(spec->event, first, last);
+}
+
+/* ---- the table */
+
+/* Every vCPU looks at the table anew before it runs the guest again. */
+static void changed(struct vm *vm)
+{
+	u32 i;
+
+	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
+		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+
+		if (!v)
+			continue;
+		host_set_bit(REQUEST_EVENTS, &v->requests);
+		vcpu_kick(v);
+	}
+}
+
+static void compile(struct rule_table *table)
+{
+	u32 i;
+
+	memset(table->by_event, 0, sizeof(table->by_event));
+	table->kinds = 0;
+	table->linear = 0;
+	for (i = 0; i < table->count; i++) {
+		u32 event = table->rule[i]->spec.event;
+
+		table->by_event[event] |= BIT_ULL(i);
+		table->kinds |= events[event].kinds;
+		table->linear += linear_rule(&table->rule[i]->spec);
+	}
+}
+
+static void publish(struct vm *vm, struct rule_table *table)
+{
+	struct rule_table *old = vm->events.table;
+
+	if (table)
+		compile(table);
+	host_full_barrier();
+	WRITE_ONCE(vm->events.table, table);
+	host_read_synchronize();
+	host_free(old);
+	changed(vm);
+}
+
+int events_add(struct vm *vm, struct fermata_rule *spec)
+{
+	const struct rule_table *old = vm->events.table;
+	struct rule_table *table;
+	struct rule *rule;
+	int err = check(vm, spec);
+
+	if (err)
+		return err;
+	if (old && old->count == FERMATA_MAX_RULES)
+		return -ENOSPC;
+	if (linear_rule(spec) && vm->backend->set_paging) {
+		err = paging_prepare(vm);
+		if (err)
+			return err;
+	}
+	table = host_alloc(sizeof(*table));
+	rule = host_alloc(sizeof(*rule));
+	if (!table || !rule) {
+		host_free(table);
+		host_free(rule);
+		return -ENOMEM;
+	}
+	if (old)
+		*table = *old;
+	spec->id = ++vm->events.last_id;
+	rule->spec = *spec;
+	table->rule[table->count++] = rule;
+	publish(vm, table);
+	if (linear_rule(spec)) { /* each vCPU closes what it needs before it runs the guest again */
+		linear_edited(vm);
+		watch_fetch(vm, NULL);
+		paging_switch(vm, true);
+	}
+	if (!watch_event(spec->event))
+		return 0;
+	err = watch_update(vm);
+	if (err)
+		events_remove(vm, spec->id);
+	return err;
+}
+
+int events_remove(struct vm *vm, u32 id)
+{
+	const struct rule_table *old = vm->events.table;
+	struct rule_table *table = NULL;
+	struct rule *gone;
+	u32 at = 0, i;
+
+	while (old && at < old->count && old->rule[at]->spec.id != id)
+		at++;
+	if (!old || at == old->count)
+		return -ENOENT;
+	gone = old->rule[at];
+	if (old->count > 1) {
+		table = host_alloc(sizeof(*table));
+		if (!table)
+			return -ENOMEM;
+		for (i = 0; i < old->count; i++)
+			if (i != at)
+				table->rule[table->count++] = old->rule[i];
+	}
+	publish(vm, table);
+	if (linear_rule(&gone->spec)) {
+		linear_edited(vm);
+		if (!table || !table->linear) {
+			watch_fetch(vm, NULL);
+			paging_switch(vm, false);
+		}
+	}
+	if (watch_event(gone->spec.event)) /* without memory for it pages stay closed for nothing */
+		watch_update(vm);
+	host_free(gone);
+	return 0;
+}
+
+int events_get(struct vm *vm, struct fermata_rule *spec)
+{
+	const struct rule_table *table = vm->events.table;
+	u32 i;
+
+	for (i = 0; table && i < table->count; i++) {
+		struct rule *rule = table->rule[i];
+
+		if (rule->spec.id < spec->id)
+			continue;
+		*spec = rule->spec;
+		spec->matches = READ_ONCE(rule->matches);
+		spec->hits = READ_ONCE(rule->hits);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+void events_destroy(struct vm *vm)
+{
+	struct rule_table *table = vm->events.table;
+	u32 i;
+
+	for (i = 0; table && i < table->count; i++)
+		host_free(table->rule[i]);
+	host_free(table);
+}
+
+/* ---- what a vCPU makes of it */
+
+void events_apply(struct vcpu *v)
+{
+	const struct rule_table *table;
+	struct vcpu_events *e = &v->events;
+	bool linear = e->linear;
+
+	host_clear_bit(REQUEST_EVENTS, &v->requests);
+	if (e->lift == LIFT_EXCEPTIONS)
+		e->lift = LIFT_NONE;
+	if (e->lift == LIFT_ARMED) { /* for this entry; at the next one we are here again */
+		e->lift = LIFT_EXCEPTIONS;
+		host_set_bit(REQUEST_EVENTS, &v->requests);
+	}
+	host_read_begin();
+	table = READ_ONCE(v->vm->events.table);
+	v->watched = e->stepping || e->watch.free ? ~0ull : table ? table->kinds : 0;
+	e->syscall = table && table->by_event[FERMATA_ON_SYSCALL];
+	e->linear = table && table->linear;
+	host_read_end();
+	v->dirty |= DIRTY_INTERCEPTS;
+	if (e->linear != linear)
+		v->dirty |= DIRTY_ROOT;
+	if (e->linear || linear)
+		host_set_bit(REQUEST_LINEAR, &v->requests);
+}
+
+static bool number_wanted(const struct rule *rule, u64 number)
+{
+	const struct fermata_range *r = &rule->spec.range[FERMATA_FILTER_NUMBER];
+
+	return !(rule->spec.filters & F(NUMBER)) || (number >= r->first && number <= r->last);
+}
+
+static bool in_table(const struct vcpu *v, u32 event, u64 number)
+{
+	const struct rule_table *table;
+	bool wanted = false;
+	u64 left;
+
+	host_read_begin();
+	table = READ_ONCE(v->vm->events.table);
+	for (left = table ? table->by_event[event] : 0; left && !wanted; left &= left - 1)
+		wanted = number_wanted(table->rule[__builtin_ctzll(left)], number);
+	host_read_end();
+	return wanted;
+}
+
+void events_space_changed(struct vcpu *v)
+{
+	if (unlikely(v->events.linear))
+		host_set_bit(REQUEST_LINEAR, &v->requests);
+}
+
+bool events_want(const struct vcpu *v, u32 event, u64 number)
+{
+	if (v->events.lift == LIFT_STEP)
+		return false;
+	return (event == FERMATA_ON_CR3_SWITCH && v->events.linear) || in_table(v, event, number);
+}
+
+bool events_want_tsc(const struct vcpu *v)
+{
+	return v->vm->clock_flags & FERMATA_CLOCK_TRAPPED || events_want(v, FERMATA_ON_RDTSC, 0) ||
+	       events_want(v, FERMATA_ON_RDTSCP, 0);
+}
+
+u32 events_want_exceptions(const struct vcpu *v)
+{
+	u32 vectors = v->events.syscall ? BIT(ARCH_UD) : 0, i;
+
+	for (i = 0; i < 32; i++) {
+		if (!arch_is_exception(i) || VECTORS_OURS >> i & 1)
+			continue;
+		if (v->events.lift == LIFT_STEP ||
+		    (v->events.lift == LIFT_NONE && in_table(v, FERMATA_ON_EXCEPTION, i)))
+			vectors |= BIT(i);
+	}
+	return vectors;
+}
