@@ -183,10 +183,10 @@ void fermata_kick(fermata_vcpu *vcpu);
 int fermata_state_get(fermata_vcpu *vcpu, struct fermata_state *state, uint32_t mask);
 int fermata_state_set(fermata_vcpu *vcpu, const struct fermata_state *state, uint32_t mask);
 /*
- * Delivers an event at the next entry: the answer to FERMATA_EXIT_INTACK, an NMI, an exception.
+ * Injects at the next entry: the answer to FERMATA_EXIT_INTACK, an NMI, an exception.
  * -EINVAL: no such kind or vector; -EBUSY: one is pending already.
  */
-int fermata_interrupt(fermata_vcpu *vcpu, const struct fermata_interrupt *event);
+int fermata_inject(fermata_vcpu *vcpu, const struct fermata_injection *injection);
 /*
  * Guest-linear to guest-physical, by the guest's page tables as they are now. In: linear, access.
  * 0: t->gpa and t->page_size are set; -EFAULT: the guest would fault, t->code says how.

@@ -18,9 +18,9 @@ static void vcpu_wrote(void *opaque, uint64_t gpa, uint64_t size)
 	fermata_memory_wrote(((fermata_vcpu *)opaque)->vm, gpa, size);
 }
 
-static int vcpu_inject(void *opaque, const struct fermata_interrupt *event)
+static int vcpu_inject(void *opaque, const struct fermata_injection *event)
 {
-	return fermata_interrupt(opaque, event);
+	return fermata_inject(opaque, event);
 }
 
 static int vcpu_state_get(void *opaque, struct fermata_state *state, uint32_t mask)

@@ -18,7 +18,7 @@ struct emu_ops {
 	void *(*ram)(void *opaque, uint64_t gpa, uint64_t size, bool write);
 	/* RAM was written to: after each write */
 	void (*wrote)(void *opaque, uint64_t gpa, uint64_t size);
-	int (*inject)(void *opaque, const struct fermata_interrupt *event);
+	int (*inject)(void *opaque, const struct fermata_injection *event);
 	int (*state_get)(void *opaque, struct fermata_state *state, uint32_t mask);
 	int (*state_set)(void *opaque, const struct fermata_state *state, uint32_t mask);
 };

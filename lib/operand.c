@@ -104,9 +104,9 @@ int emu_state(struct emu *e, uint32_t mask)
 
 int emu_inject(struct emu *e, unsigned vector, uint32_t code, uint64_t cr2)
 {
-	struct fermata_interrupt event = {
+	struct fermata_injection event = {
 		.vector = vector,
-		.kind = FERMATA_EVENT_EXCEPTION_CODE,
+		.kind = FERMATA_INJECT_EXCEPTION_CODE,
 		.code = code,
 		.cr2 = cr2,
 	};
@@ -118,9 +118,9 @@ int emu_inject(struct emu *e, unsigned vector, uint32_t code, uint64_t cr2)
 		if (ret)
 			return ret;
 		if (!(e->state.control.cr0 & CR0_PE))
-			event.kind = FERMATA_EVENT_EXCEPTION;
+			event.kind = FERMATA_INJECT_EXCEPTION;
 	}
-	if (event.kind == FERMATA_EVENT_EXCEPTION)
+	if (event.kind == FERMATA_INJECT_EXCEPTION)
 		event.code = 0;
 	ret = e->ops->inject(e->opaque, &event);
 	return ret ? ret : EMU_FAULT;

@@ -233,7 +233,7 @@ static void print_state(FILE *out, const struct fermata_state *state)
 {
 	const struct fermata_state_segments *s = &state->segments;
 	const struct fermata_state_control *c = &state->control;
-	const struct fermata_state_events *v = &state->events;
+	const struct fermata_state_pending *v = &state->pending;
 
 	fputs("Segments\n", out);
 	print_segment(out, "CS", &s->cs);
@@ -259,10 +259,10 @@ static void print_state(FILE *out, const struct fermata_state *state)
 	if (v->exception_pending)
 		fprintf(out, "Pending exception %u, code %#x\n", v->exception_vector,
 			v->exception_code);
-	if (v->nmi_pending || v->nmi_blocked || v->interrupt_shadow)
+	if (v->nmi_pending || v->nmi_blocked || v->interrupts_blocked)
 		fprintf(out, "Events:%s%s%s\n", v->nmi_pending ? " NMI pending" : "",
 			v->nmi_blocked ? " NMI blocked" : "",
-			v->interrupt_shadow ? " interrupt shadow" : "");
+			v->interrupts_blocked ? " interrupts blocked by STI or MOV SS" : "");
 }
 
 /* What lies at RIP as the guest's page tables are now; the exit's own bytes when that fails. */
@@ -352,7 +352,7 @@ static void print_last_exits(FILE *out, const struct fermata_stats *stats)
 
 char *fermata_report(fermata_vcpu *vcpu)
 {
-	const uint32_t mask = FERMATA_STATE_SEGMENTS | FERMATA_STATE_CONTROL | FERMATA_STATE_EVENTS;
+	const uint32_t mask = FERMATA_STATE_SEGMENTS | FERMATA_STATE_CONTROL | FERMATA_STATE_PENDING;
 	struct fermata_state *state = calloc(1, sizeof(*state));
 	struct fermata_stats *stats = calloc(1, sizeof(*stats));
 	char *text = NULL;

@@ -207,13 +207,14 @@ int fermata_state_set(fermata_vcpu *vcpu, const struct fermata_state *state, uin
 	return 0;
 }
 
-int fermata_interrupt(fermata_vcpu *vcpu, const struct fermata_interrupt *event)
+int fermata_inject(fermata_vcpu *vcpu, const struct fermata_injection *injection)
 {
-	if (ioctl(vcpu->fd, FERMATA_INTERRUPT, event)) {
+	if (ioctl(vcpu->fd, FERMATA_INJECT, injection)) {
 		int err = errno;
 
-		return fermata_fail(err, "vCPU %u does not take event kind %u, vector %u: %s",
-				    vcpu->id, event->kind, event->vector, strerror(err));
+		return fermata_fail(err,
+				    "vCPU %u does not take an injection of kind %u, vector %u: %s",
+				    vcpu->id, injection->kind, injection->vector, strerror(err));
 	}
 	return 0;
 }

@@ -61,15 +61,15 @@ static void die(struct machine_vcpu *v, const char *why)
 static int acknowledge(struct machine_vcpu *v)
 {
 	struct machine *machine = v->machine;
-	struct fermata_interrupt event = { .kind = FERMATA_EVENT_NONE };
+	struct fermata_injection event = { .kind = FERMATA_INJECT_NONE };
 
 	board_enter(machine);
 	if (pic_output(&machine->board.pic)) {
-		event.kind = FERMATA_EVENT_EXTINT;
+		event.kind = FERMATA_INJECT_EXTINT;
 		event.vector = pic_acknowledge(&machine->board.pic);
 	}
 	board_leave(machine);
-	return fermata_interrupt(v->vcpu, &event);
+	return fermata_inject(v->vcpu, &event);
 }
 
 static void halted(struct machine_vcpu *v)

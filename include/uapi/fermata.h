@@ -313,9 +313,9 @@ enum fermata_exit_reason {
 	FERMATA_EXIT_UNCLAIMED = 0, /* nobody knew this exit: the vCPU is dead, exit.hw_* say why */
 	FERMATA_EXIT_IO,	    /* IN/OUT/INS/OUTS: exit.io; RIP still at the instruction */
 	FERMATA_EXIT_MMIO, /* access to guest-physical memory without a slot: exit.mmio; RIP at it */
-	FERMATA_EXIT_INTACK, /* LINT0 as ExtINT is due: fetch the 8259's vector, FERMATA_INTERRUPT */
-	FERMATA_EXIT_EOI,    /* a level-triggered vector got its EOI: exit.eoi */
-	FERMATA_EXIT_SHUTDOWN,	 /* triple fault (APM 2 15.14.3): the vCPU is dead */
+	FERMATA_EXIT_INTACK,   /* LINT0 as ExtINT is due: fetch the 8259's vector, FERMATA_INJECT */
+	FERMATA_EXIT_EOI,      /* a level-triggered vector got its EOI: exit.eoi */
+	FERMATA_EXIT_SHUTDOWN, /* triple fault (APM 2 15.14.3): the vCPU is dead */
 	FERMATA_EXIT_FAIL_ENTRY, /* the processor refused the guest's state: the vCPU is dead */
 	FERMATA_EXIT_MEMORY_FAULT, /* the caller's memory behind exit.mmio.gpa could not be had (SIGBUS, EFAULT) */
 	FERMATA_EXIT_HALTED, /* every way to wake this vCPU is closed: HLT with IF = 0 */
@@ -412,8 +412,8 @@ struct fermata_run {
 	__u64 regs[FERMATA_REGS];
 	__u64 rip;
 	__u64 rflags;
-	__u32 set;    /* in: FERMATA_RUN_SET_*; cleared when taken */
-	__u8 advance; /* in: add this to RIP and end the interrupt shadow; 0..15; cleared when taken */
+	__u32 set; /* in: FERMATA_RUN_SET_*; cleared when taken */
+	__u8 advance; /* in: add this to RIP and end blocking by STI and MOV SS; 0..15; cleared when taken */
 	__u8 immediate_exit; /* in: 1: FERMATA_RUN returns -EINTR before entering the guest */
 	__u8 reserved[2];
 	struct fermata_exit exit; /* out */
@@ -470,8 +470,8 @@ struct fermata_state_msrs { /* FERMATA_STATE_MSRS */
 	__u64 reserved;
 };
 
-struct fermata_state_events { /* FERMATA_STATE_EVENTS */
-	__u8 exception_pending, exception_vector, exception_has_code, interrupt_shadow;
+struct fermata_state_pending { /* FERMATA_STATE_PENDING */
+	__u8 exception_pending, exception_vector, exception_has_code, interrupts_blocked;
 	__u32 exception_code;
 	__u8 nmi_pending, nmi_blocked;
 	__u8 mp_state; /* FERMATA_MP_* */
@@ -504,7 +504,7 @@ struct fermata_state {
 	struct fermata_state_control control;
 	struct fermata_state_debug debug;
 	struct fermata_state_msrs msrs;
-	struct fermata_state_events events;
+	struct fermata_state_pending pending;
 	struct fermata_state_apic apic;
 	struct fermata_state_xsave xsave;
 };
@@ -513,26 +513,26 @@ struct fermata_state {
 #define FERMATA_STATE_CONTROL (1u << 2)
 #define FERMATA_STATE_DEBUG (1u << 3)
 #define FERMATA_STATE_MSRS (1u << 4)
-#define FERMATA_STATE_EVENTS (1u << 5)
+#define FERMATA_STATE_PENDING (1u << 5)
 #define FERMATA_STATE_APIC (1u << 6)
 #define FERMATA_STATE_XSAVE (1u << 7)
 #define FERMATA_STATE_ALL 0xffu
 
 /* ---------------------------------------------------------------- vCPU: the rest */
 
-/* Answer to FERMATA_EXIT_INTACK, or an event the caller wants delivered. */
-struct fermata_interrupt {
+/* Answer to FERMATA_EXIT_INTACK, or what else the caller wants injected. */
+struct fermata_injection {
 	__u32 vector; /* 0..255 */
-	__u32 kind;   /* FERMATA_EVENT_* */
-	__u32 code;   /* error code, with FERMATA_EVENT_EXCEPTION_CODE */
+	__u32 kind;   /* FERMATA_INJECT_* */
+	__u32 code;   /* error code, with FERMATA_INJECT_EXCEPTION_CODE */
 	__u32 reserved;
 	__u64 cr2; /* with vector 14 */
 };
-#define FERMATA_EVENT_EXTINT 0	       /* what the 8259 answered */
-#define FERMATA_EVENT_NMI 1	       /* vector ignored */
-#define FERMATA_EVENT_EXCEPTION 2      /* without error code: 0, 1, 3-8, 10-14, 16-21, 28-30 */
-#define FERMATA_EVENT_EXCEPTION_CODE 3 /* with error code */
-#define FERMATA_EVENT_NONE 4	       /* spurious: the 8259 withdrew its request */
+#define FERMATA_INJECT_EXTINT 0		/* what the 8259 answered */
+#define FERMATA_INJECT_NMI 1		/* vector ignored */
+#define FERMATA_INJECT_EXCEPTION 2	/* without error code: 0, 1, 3-8, 10-14, 16-21, 28-30 */
+#define FERMATA_INJECT_EXCEPTION_CODE 3 /* with error code */
+#define FERMATA_INJECT_NONE 4		/* spurious: the 8259 withdrew its request */
 
 /* Guest-linear to guest-physical, by the guest's own page tables as they are now. */
 struct fermata_translate {
@@ -728,7 +728,7 @@ struct fermata_rule {
 	__u64 every;   /* a hit is each so many'th match; 0 as 1 */
 	__u8 sets;     /* with SET: how many of reg[] and value[]: 1 .. 4 */
 	__u8 reg[4];   /* FERMATA_R* */
-	__u8 vector;   /* with INJECT: an exception, as in struct fermata_interrupt */
+	__u8 vector;   /* with INJECT: an exception, as in struct fermata_injection */
 	__u8 has_code; /* 0 or 1: with vectors 8, 10-14, 17; without, their error code is 0 */
 	__u8 reserved;
 	__u32 code; /* error code */
@@ -907,10 +907,10 @@ struct fermata_ring {
  *		segments above all: what SET has taken and they refuse is FERMATA_EXIT_FAIL_ENTRY at the
  *		next RUN, and GET_AUDIT says which rule it breaks
  *
- * INTERRUPT: the event goes in at the next entry at which the guest can take it. VT-x gives exceptions
+ * INJECT: it goes in at the next entry at which the guest can take it. VT-x gives exceptions
  * in protected mode an error code when and only when they have one (8, 10-14, 17), 0 if none came with it.
  *	EINVAL	kind or vector out of range, no such exception, reserved not zero
- *	EBUSY	an event waits already (an NMI that waits takes another one in)
+ *	EBUSY	an injection waits already (an NMI that waits takes another one in)
  *
  * TRANSLATE: a page fault is an answer (`fault`), not an error. Accessed and dirty bits are set as by
  * an access.
@@ -930,7 +930,7 @@ struct fermata_ring {
 #define FERMATA_RUN _IO(FERMATA_IOC, 0x20)
 #define FERMATA_GET_STATE _IOWR(FERMATA_IOC, 0x21, struct fermata_state)
 #define FERMATA_SET_STATE _IOW(FERMATA_IOC, 0x22, struct fermata_state)
-#define FERMATA_INTERRUPT _IOW(FERMATA_IOC, 0x23, struct fermata_interrupt)
+#define FERMATA_INJECT _IOW(FERMATA_IOC, 0x23, struct fermata_injection)
 #define FERMATA_TRANSLATE _IOWR(FERMATA_IOC, 0x24, struct fermata_translate)
 #define FERMATA_GET_STATS _IOR(FERMATA_IOC, 0x25, struct fermata_stats)
 #define FERMATA_GET_AUDIT _IOR(FERMATA_IOC, 0x26, struct fermata_audit)
@@ -956,12 +956,12 @@ FERMATA_LAYOUT(struct fermata_run, 152 + 80);
 FERMATA_LAYOUT(struct fermata_segment, 16);
 FERMATA_LAYOUT(struct fermata_state_segments, 160);
 FERMATA_LAYOUT(struct fermata_state_msrs, 128);
-FERMATA_LAYOUT(struct fermata_state_events, 16);
+FERMATA_LAYOUT(struct fermata_state_pending, 16);
 FERMATA_LAYOUT(struct fermata_state, 8 + 144 + 160 + 64 + 48 + 128 + 16 + 256 + 4096);
 FERMATA_LAYOUT(struct fermata_rule, 16 + 16 * FERMATA_FILTERS + 16 + 16 + 32 + 16);
 FERMATA_LAYOUT(struct fermata_record, 144);
 FERMATA_LAYOUT(struct fermata_ring, 128);
-FERMATA_LAYOUT(struct fermata_interrupt, 24);
+FERMATA_LAYOUT(struct fermata_injection, 24);
 FERMATA_LAYOUT(struct fermata_translate, 32);
 FERMATA_LAYOUT(struct fermata_audit, 8 + FERMATA_AUDIT_LINES * FERMATA_AUDIT_TEXT);
 FERMATA_LAYOUT(struct fermata_stats, 104 + 8 * FERMATA_FLUSH_KINDS + 8 * FERMATA_FLUSH_CAUSES +

@@ -14,17 +14,17 @@ struct vcpu;
 struct audit_finding;
 
 /* An exception, interrupt or NMI on its way into the guest. */
-struct event {
+struct injection {
 	u8 kind; /* EVENT_* */
 	u8 vector;
 	bool has_code;
 	u32 code;
 };
 enum {
-	EVENT_NONE,
-	EVENT_INTERRUPT,
-	EVENT_NMI,
-	EVENT_EXCEPTION,
+	INJECT_NONE,
+	INJECT_INTERRUPT,
+	INJECT_NMI,
+	INJECT_EXCEPTION,
 };
 
 struct where {
@@ -40,11 +40,11 @@ struct where {
 #define DIRTY_DEBUG BIT(2)
 #define DIRTY_PAT BIT(3)
 #define DIRTY_ROOT BIT(4)	/* the nested root, or which CPU this is */
-#define DIRTY_INTERCEPTS BIT(5) /* what rules want to hear of: events_want() */
-#define DIRTY_FLUSH BIT(6)	/* vcpu->owed */
+#define DIRTY_INTERCEPTS BIT(5) /* what rules want to hear of: rules_want() */
+#define DIRTY_FLUSH BIT(6)	/* vcpu->tlb.owed */
 #define DIRTY_CR3 BIT(7)	/* shadow paging's root */
-#define DIRTY_CR2 BIT(8)	/* vcpu->cr2 goes to the guest */
-#define DIRTY_TSC_OFFSET BIT(9) /* vcpu->tsc_offset alone; DIRTY_CLOCK says more */
+#define DIRTY_CR2 BIT(8)	/* vcpu->guest.cr2 goes to the guest */
+#define DIRTY_TSC_OFFSET BIT(9) /* vcpu->guest.tsc_offset alone; DIRTY_CLOCK says more */
 
 struct backend {
 	const char *name;
@@ -71,7 +71,7 @@ struct backend {
 	/* Before host_guest_end(). NULL: nothing of the host's is left to bring back. */
 	void (*unload)(struct vcpu *v);
 	/*
-	 * Pays what is owed (v->owed), enters the guest, fills in v->exit; host interrupts are off
+	 * Pays what is owed (v->tlb.owed), enters the guest, fills in v->exit; host interrupts are off
 	 * before and after.
 	 */
 	void (*run)(struct vcpu *v);
@@ -102,7 +102,7 @@ struct backend {
 	 * Can the processor intercept that event (FERMATA_ON_*), for at least one number of the range?
 	 * 0 or -EOPNOTSUPP.
 	 */
-	int (*can_watch)(u32 event, u64 first, u64 last);
+	int (*can_intercept)(u32 event, u64 first, u64 last);
 	/*
 	 * Reads or writes an MSR that exits only because a rule is about it. -EINVAL: it is none of those,
 	 * or cannot hold that.
@@ -117,7 +117,7 @@ struct backend {
 
 	/* Could the guest take an event of this kind at the next entry? */
 	bool (*can_take)(struct vcpu *v, u8 kind);
-	void (*inject)(struct vcpu *v, const struct event *event);
+	void (*inject)(struct vcpu *v, const struct injection *event);
 	/* Exit as soon as the guest can take an event of these kinds (1 << EVENT_*); 0: no such exit. */
 	void (*window)(struct vcpu *v, u32 kinds);
 };

@@ -42,7 +42,7 @@ static bool narrow(struct vcpu *v)
 {
 	struct where where;
 
-	if (!(v->efer & ARCH_EFER_LMA))
+	if (!(v->guest.efer & ARCH_EFER_LMA))
 		return true;
 	v->backend->where(v, &where);
 	return where.mode != FERMATA_MODE_LONG;
@@ -65,51 +65,51 @@ static void set_control(struct vcpu *v, u64 cr0, u64 cr4, u64 efer)
 	u64 cr4_flush = ARCH_CR4_PGE | ARCH_CR4_PSE | ARCH_CR4_PAE | ARCH_CR4_PCIDE |
 			ARCH_CR4_SMEP | ARCH_CR4_SMAP | ARCH_CR4_PKE | ARCH_CR4_LA57;
 
-	if ((cr0 ^ v->cr0) & ARCH_CR0_PG || (cr4 ^ v->cr4) & cr4_flush ||
-	    (efer ^ v->efer) & (ARCH_EFER_NXE | ARCH_EFER_LMA)) {
-		events_space_changed(v);
+	if ((cr0 ^ v->guest.cr0) & ARCH_CR0_PG || (cr4 ^ v->guest.cr4) & cr4_flush ||
+	    (efer ^ v->guest.efer) & (ARCH_EFER_NXE | ARCH_EFER_LMA)) {
+		rules_space_changed(v);
 		/* The root that is loaded then drops all: no leaf of ours is global. */
 		if (v->shadow)
-			paging_changed(v);
+			shadowing_changed(v);
 		else
 			vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_CONTROL);
 	}
 	/* Shadows know it: the processor itself runs with WP. */
-	if (v->shadow && (cr0 ^ v->cr0) & ARCH_CR0_WP)
-		paging_changed(v);
-	v->cr0 = cr0;
-	v->cr4 = cr4;
-	v->efer = efer;
+	if (v->shadow && (cr0 ^ v->guest.cr0) & ARCH_CR0_WP)
+		shadowing_changed(v);
+	v->guest.cr0 = cr0;
+	v->guest.cr4 = cr4;
+	v->guest.efer = efer;
 	v->dirty |= DIRTY_CONTROL;
 }
 
 static enum verdict set_cr0(struct vcpu *v, u64 value)
 {
-	u64 efer = v->efer, changed;
+	u64 efer = v->guest.efer, changed;
 
 	/* Bits 31:0 that do not exist are ignored; above, they fault (SDM 3A 2.5). */
 	if (value >> 32)
 		return refuse(v);
 	value = (value & ARCH_CR0_DEFINED) | ARCH_CR0_ET;
-	changed = value ^ v->cr0;
+	changed = value ^ v->guest.cr0;
 	if (changed & ARCH_CR0_PG && efer & ARCH_EFER_LME) {
 		struct where where;
 
 		v->backend->where(v, &where);
 		if (value & ARCH_CR0_PG) {
-			if (where.mode == FERMATA_MODE_LONG || !(v->cr4 & ARCH_CR4_PAE))
+			if (where.mode == FERMATA_MODE_LONG || !(v->guest.cr4 & ARCH_CR4_PAE))
 				return refuse(v);
 			efer |= ARCH_EFER_LMA;
 		} else {
-			if (where.mode == FERMATA_MODE_LONG || v->cr4 & ARCH_CR4_PCIDE)
+			if (where.mode == FERMATA_MODE_LONG || v->guest.cr4 & ARCH_CR4_PCIDE)
 				return refuse(v);
 			efer &= ~ARCH_EFER_LMA;
 		}
 	}
-	if (control_check(v->vm, value, v->cr4, efer))
+	if (control_check(v->vm, value, v->guest.cr4, efer))
 		return refuse(v);
 	v->advance = v->exit.length;
-	set_control(v, value, v->cr4, efer);
+	set_control(v, value, v->guest.cr4, efer);
 	return GO_ON;
 }
 
@@ -118,30 +118,30 @@ static enum verdict set_cr4(struct vcpu *v, u64 value)
 	struct where where;
 
 	/* LA57 cannot change under paging, PCIDE only be set with CR3[11:0] = 0 (SDM 3A 2.5, 4.10.1). */
-	if ((value ^ v->cr4) & ARCH_CR4_LA57 && v->efer & ARCH_EFER_LMA)
+	if ((value ^ v->guest.cr4) & ARCH_CR4_LA57 && v->guest.efer & ARCH_EFER_LMA)
 		return refuse(v);
-	if (value & ~v->cr4 & ARCH_CR4_PCIDE) {
+	if (value & ~v->guest.cr4 & ARCH_CR4_PCIDE) {
 		v->backend->where(v, &where);
 		if (where.paging.cr3 & 0xfff)
 			return refuse(v);
 	}
-	if (control_check(v->vm, v->cr0, value, v->efer))
+	if (control_check(v->vm, v->guest.cr0, value, v->guest.efer))
 		return refuse(v);
 	v->advance = v->exit.length;
-	set_control(v, v->cr0, value, v->efer);
+	set_control(v, v->guest.cr0, value, v->guest.efer);
 	return GO_ON;
 }
 
 /* CR3 exits under shadow paging, where a rule wants it, and on VT-x without TRUE capability MSRs. */
 static enum verdict set_cr3(struct vcpu *v, u64 value)
 {
-	bool keep = v->cr4 & ARCH_CR4_PCIDE && value >> 63; /* SDM 3A 4.10.4.1 */
+	bool keep = v->guest.cr4 & ARCH_CR4_PCIDE && value >> 63; /* SDM 3A 4.10.4.1 */
 
 	if (keep)
 		value &= ~BIT_ULL(63);
-	if (v->efer & ARCH_EFER_LMA && value >> v->vm->cpuid.phys_bits)
+	if (v->guest.efer & ARCH_EFER_LMA && value >> v->vm->cpuid.phys_bits)
 		return refuse(v);
-	events_space_changed(v);
+	rules_space_changed(v);
 	if (v->shadow)
 		return paging_set_cr3(v, value, keep);
 	v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
@@ -164,12 +164,12 @@ static u64 get_cr3(struct vcpu *v)
 int control_set_efer(struct vcpu *v, u64 value)
 {
 	/* LMA is the processor's: writes to it are ignored. LME cannot change under paging. */
-	value = (value & ~ARCH_EFER_LMA) | (v->efer & ARCH_EFER_LMA);
-	if ((value ^ v->efer) & ARCH_EFER_LME && v->cr0 & ARCH_CR0_PG)
+	value = (value & ~ARCH_EFER_LMA) | (v->guest.efer & ARCH_EFER_LMA);
+	if ((value ^ v->guest.efer) & ARCH_EFER_LME && v->guest.cr0 & ARCH_CR0_PG)
 		return -EINVAL;
-	if (control_check(v->vm, v->cr0, v->cr4, value))
+	if (control_check(v->vm, v->guest.cr0, v->guest.cr4, value))
 		return -EINVAL;
-	set_control(v, v->cr0, v->cr4, value);
+	set_control(v, v->guest.cr0, v->guest.cr4, value);
 	return 0;
 }
 
@@ -188,7 +188,8 @@ enum verdict control_cr_read(struct vcpu *v)
 	reg = &v->page->regs[v->exit.mov.reg];
 	switch (v->exit.mov.number) {
 	case 0:
-		*reg = v->exit.mov.size == 2 ? (*reg & ~0xffffull) | (u16)v->cr0 : v->cr0;
+		*reg = v->exit.mov.size == 2 ? (*reg & ~0xffffull) | (u16)v->guest.cr0 :
+					       v->guest.cr0;
 		break;
 	case 2:
 		v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
@@ -198,7 +199,7 @@ enum verdict control_cr_read(struct vcpu *v)
 		*reg = get_cr3(v);
 		break;
 	case 4:
-		*reg = v->cr4;
+		*reg = v->guest.cr4;
 		break;
 	case 8:
 		*reg = apic_tpr(&v->apic);
@@ -263,22 +264,24 @@ static enum verdict control_dr(struct vcpu *v, bool write)
 	if (!exit_mov_length(v))
 		return GO_ON;
 	if (number == 4 || number == 5) {
-		if (v->cr4 & ARCH_CR4_DE) {
+		if (v->guest.cr4 & ARCH_CR4_DE) {
 			vcpu_raise(v, ARCH_UD);
 			return GO_ON;
 		}
 		number += 2;
 	}
-	if (v->dr7 & ARCH_DR7_GD) {
-		v->dr7 &= ~ARCH_DR7_GD;
-		v->dr6 |= ARCH_DR6_BD;
+	if (v->guest.dr7 & ARCH_DR7_GD) {
+		v->guest.dr7 &= ~ARCH_DR7_GD;
+		v->guest.dr6 |= ARCH_DR6_BD;
 		v->dirty |= DIRTY_DEBUG;
 		vcpu_raise(v, ARCH_DB);
 		return GO_ON;
 	}
 	reg = &v->page->regs[x->mov.reg & 15];
 	if (!write) {
-		value = number < 4 ? v->dr[number] : number == 6 ? v->dr6 : v->dr7;
+		value = number < 4  ? v->guest.dr[number] :
+			number == 6 ? v->guest.dr6 :
+				      v->guest.dr7;
 		*reg = narrow(v) ? (u32)value : value;
 		v->advance = x->length;
 		return GO_ON;
@@ -288,11 +291,11 @@ static enum verdict control_dr(struct vcpu *v, bool write)
 		return refuse(v);
 	v->advance = x->length;
 	if (number < 4)
-		v->dr[number] = value;
+		v->guest.dr[number] = value;
 	else if (number == 6)
-		v->dr6 = arch_dr6(value);
+		v->guest.dr6 = arch_dr6(value);
 	else
-		v->dr7 = arch_dr7(value);
+		v->guest.dr7 = arch_dr7(value);
 	v->dirty |= DIRTY_DEBUG;
 	return GO_ON;
 }
@@ -315,7 +318,7 @@ enum verdict control_xsetbv(struct vcpu *v)
 
 	if (!exit_length(v))
 		return GO_ON;
-	if (!(v->cr4 & ARCH_CR4_OSXSAVE)) {
+	if (!(v->guest.cr4 & ARCH_CR4_OSXSAVE)) {
 		vcpu_raise(v, ARCH_UD);
 		return GO_ON;
 	}
@@ -323,7 +326,7 @@ enum verdict control_xsetbv(struct vcpu *v)
 	if ((u32)regs[FERMATA_RCX] || where.paging.cpl || !control_xcr0_valid(v->vm, value))
 		return refuse(v);
 	v->advance = v->exit.length;
-	v->xcr0 = value;
+	v->guest.xcr0 = value;
 	host_guest_xcr0(value);
 	return GO_ON;
 }

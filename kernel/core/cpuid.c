@@ -426,13 +426,13 @@ static noinline void answer_in_full(struct vcpu *v)
 	switch (leaf) {
 	case 1:
 		r.ebx = (r.ebx & 0xffffff) | v->id << 24;
-		if (v->cr4 & ARCH_CR4_OSXSAVE)
+		if (v->guest.cr4 & ARCH_CR4_OSXSAVE)
 			r.ecx |= B(27);
 		if (!apic_enabled(&v->apic)) /* SDM 3A 11.4.3 */
 			r.edx &= ~B(9);
 		break;
 	case 7:
-		if (subleaf == 0 && v->cr4 & ARCH_CR4_PKE)
+		if (subleaf == 0 && v->guest.cr4 & ARCH_CR4_PKE)
 			r.ecx |= B(4);
 		break;
 	case 0xb:
@@ -442,10 +442,10 @@ static noinline void answer_in_full(struct vcpu *v)
 	case 0xd:
 		vcpu_sync_xcr0(v);
 		if (subleaf == 0 && r.eax) {
-			r.ebx = xsave_size(t, v->xcr0, false);
+			r.ebx = xsave_size(t, v->guest.xcr0, false);
 			r.ecx = xsave_size(t, t->xcr0_allowed, false);
 		} else if (subleaf == 1 && r.eax & B(1)) {
-			r.ebx = xsave_size(t, v->xcr0, true);
+			r.ebx = xsave_size(t, v->guest.xcr0, true);
 		}
 		break;
 	case 0x8000001e:

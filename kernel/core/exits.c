@@ -100,7 +100,7 @@ static bool copy_operand(struct vcpu *v, const struct insn *insn, u8 *bytes, u32
 static bool fill_mov(struct vcpu *v, const struct insn *insn)
 {
 	struct exit *x = &v->exit;
-	u16 word = v->cr0;
+	u16 word = v->guest.cr0;
 
 	x->mov.reg = insn->rm;
 	x->mov.size = 8;
@@ -116,7 +116,7 @@ static bool fill_mov(struct vcpu *v, const struct insn *insn)
 	case INSN_CLTS:
 		x->mov.via = MOV_CLTS;
 		x->mov.by_value = true;
-		x->mov.value = v->cr0 & ~ARCH_CR0_TS;
+		x->mov.value = v->guest.cr0 & ~ARCH_CR0_TS;
 		break;
 	case INSN_LMSW: /* sets PE, MP, EM, TS; cannot clear PE (SDM 2A LMSW) */
 		if (insn->rm != INSN_NO_REG)
@@ -125,7 +125,7 @@ static bool fill_mov(struct vcpu *v, const struct insn *insn)
 			return false;
 		x->mov.via = MOV_LMSW;
 		x->mov.by_value = true;
-		x->mov.value = (v->cr0 & ~0xeull) | (word & 0xf);
+		x->mov.value = (v->guest.cr0 & ~0xeull) | (word & 0xf);
 		break;
 	case INSN_SMSW: /* bits 15:0 to memory or a 16-bit register; more of them to wider ones */
 		x->mov.size = insn->size;
@@ -163,10 +163,10 @@ static bool fill_plain(struct vcpu *v, const struct insn *insn)
  */
 static u8 mystery(struct vcpu *v)
 {
-	if (v->exit.rip != v->mystery_rip)
-		v->mysteries = 0;
-	v->mystery_rip = v->exit.rip;
-	if (++v->mysteries >= MYSTERIES_MAX)
+	if (v->exit.rip != v->mystery.rip)
+		v->mystery.count = 0;
+	v->mystery.rip = v->exit.rip;
+	if (++v->mystery.count >= MYSTERIES_MAX)
 		host_set_bit(REQUEST_LOST, &v->requests);
 	return 0;
 }
@@ -186,7 +186,7 @@ u8 exit_decode(struct vcpu *v)
 	op = expected_op(x);
 	if (op != INSN_NONE && op != insn.op)
 		return mystery(v);
-	v->mysteries = 0;
+	v->mystery.count = 0;
 	if (mov && !fill_mov(v, &insn))
 		return mystery(v);
 	if (mov)
@@ -205,7 +205,7 @@ static inline void describe_exit(struct vcpu *v, u32 reason)
 	struct fermata_exit *out = &v->page->exit;
 	const struct exit *x = &v->exit;
 
-	v->user_reason = reason; /* the page is the caller's to write; this is not */
+	v->report.reason = reason; /* the page is the caller's to write; this is not */
 
 	out->reason = reason;
 	out->hw_reason = x->code;
@@ -282,7 +282,7 @@ static noinline bool foretold(struct vcpu *v)
 	u32 value;
 
 	if (x->io.string || !x->length ||
-	    !forecast_read(&v->vm->forecasts, x->io.port, x->io.size, &v->vm->clock, &value))
+	    !forecast_read(&v->vm->forecasts, x->io.port, x->io.size, &v->vm->time.clock, &value))
 		return false;
 	*rax = (x->io.size == 4 ? 0 : *rax & mask) | value;
 	v->advance = x->length;
@@ -410,11 +410,11 @@ static enum verdict handle_rdtsc(struct vcpu *v)
 
 	if (unlikely(!length))
 		return GO_ON;
-	tsc = clock_guest_tsc(&v->vm->clock, v->exit_tsc) + v->tsc_offset;
+	tsc = clock_guest_tsc(&v->vm->time.clock, v->exit.tsc) + v->guest.tsc_offset;
 	regs[FERMATA_RAX] = (u32)tsc;
 	regs[FERMATA_RDX] = tsc >> 32;
 	if (v->exit.kind == EXIT_RDTSCP)
-		regs[FERMATA_RCX] = v->tsc_aux;
+		regs[FERMATA_RCX] = v->guest.tsc_aux;
 	v->advance = length;
 	return GO_ON;
 }
@@ -451,16 +451,16 @@ static bool complete_exception(struct vcpu *v)
  */
 static enum verdict handle_exception(struct vcpu *v)
 {
-	if (v->event_valid && v->event.kind != EVENT_EXCEPTION)
+	if (v->waiting.valid && v->waiting.injection.kind != INJECT_EXCEPTION)
 		return GO_ON;
-	if (v->exit.exception.vector == ARCH_DB && v->dr7 & ARCH_DR7_GD) {
-		v->dr7 &= ~ARCH_DR7_GD;
+	if (v->exit.exception.vector == ARCH_DB && v->guest.dr7 & ARCH_DR7_GD) {
+		v->guest.dr7 &= ~ARCH_DR7_GD;
 		v->dirty |= DIRTY_DEBUG;
 	}
 	if (!complete_exception(v))
 		return GO_ON;
-	v->event = v->exit.exception;
-	v->event_valid = true;
+	v->waiting.injection = v->exit.exception;
+	v->waiting.valid = true;
 	return GO_ON;
 }
 
@@ -470,9 +470,9 @@ static enum verdict handle_nested_fault(struct vcpu *v)
 
 	if (apic_page_access(v, &verdict))
 		return verdict;
-	if (!v->events.watch.opening && guest_memory_near(&v->vm->memory, v->exit.fault.gpa)) {
-		v->stats.nested_faults++;
-		return v->shadow ? paging_near(v) : GO_ON;
+	if (!v->rules.watch.opening && guest_memory_near(&v->vm->memory, v->exit.fault.gpa)) {
+		v->account.stats.nested_faults++;
+		return v->shadow ? shadowing_near(v) : GO_ON;
 	}
 	return LEAVE_FOR_HOST;
 }
@@ -484,17 +484,17 @@ int exit_handle_fault(struct vcpu *v)
 	u8 level = 0;
 	int err;
 
-	if (unlikely(v->events.watch.opening) && !watch_open(v))
+	if (unlikely(v->rules.watch.opening) && !watch_open(v))
 		return GO_ON;
 	err = guest_memory_fault(&v->vm->memory, v->exit.fault.gpa, v->exit.fault.access, &v->cache,
 				 &owed, &level);
 	vm_flush(v->vm, &owed, FERMATA_CAUSE_REMAP);
 	switch (err) {
 	case 0:
-		v->stats.nested_faults++;
+		v->account.stats.nested_faults++;
 		if (level > 1)
-			v->stats.large_mappings++;
-		return v->shadow ? paging_mapped(v) : GO_ON;
+			v->account.stats.large_mappings++;
+		return v->shadow ? shadowing_mapped(v) : GO_ON;
 	case -EAGAIN:
 		return GO_ON;
 	case -ENOENT:
@@ -553,12 +553,12 @@ static enum verdict handle_unsupported(struct vcpu *v)
 
 static enum verdict handle_invlpg(struct vcpu *v)
 {
-	return v->shadow ? paging_invlpg(v) : instruction_invlpg(v);
+	return v->shadow ? shadowing_invlpg(v) : instruction_invlpg(v);
 }
 
 static enum verdict handle_invpcid(struct vcpu *v)
 {
-	return v->shadow ? paging_invpcid(v) : handle_once(v);
+	return v->shadow ? shadowing_invpcid(v) : handle_once(v);
 }
 
 static enum verdict handle_fail_entry(struct vcpu *v)
@@ -592,7 +592,7 @@ enum verdict (*const exit_handlers[EXIT_KINDS])(struct vcpu *v) = {
 	[EXIT_RDTSC] = handle_rdtsc,
 	[EXIT_RDTSCP] = handle_rdtsc,
 	[EXIT_NESTED_FAULT] = handle_nested_fault,
-	[EXIT_PAGE_FAULT] = paging_fault,
+	[EXIT_PAGE_FAULT] = shadowing_fault,
 	[EXIT_EXCEPTION] = handle_exception,
 	[EXIT_WINDOW] = handle_window,
 	[EXIT_CACHE] = handle_skip,

@@ -33,12 +33,12 @@ static inline enum verdict exit_answer(struct vcpu *v)
 	return exit_handlers[v->exit.kind](v);
 }
 
-enum verdict event_exit(struct vcpu *v); /* rules/exit.c: an exit of a kind in v->watched */
+enum verdict rules_exit(struct vcpu *v); /* rules/exit.c: an exit of a kind in v->ruled */
 
 static inline enum verdict exit_handle(struct vcpu *v)
 {
-	if (unlikely(v->watched) && v->watched >> (v->exit.kind & 63) & 1)
-		return event_exit(v);
+	if (unlikely(v->ruled) && v->ruled >> (v->exit.kind & 63) & 1)
+		return rules_exit(v);
 	return exit_answer(v);
 }
 

@@ -16,7 +16,7 @@
  */
 static inline bool keys_in_reach(const struct vcpu *v)
 {
-	return v->vm->pkru_at && v->cr4 & (ARCH_CR4_PKE | ARCH_CR4_OSXSAVE);
+	return v->vm->config.pkru_at && v->guest.cr4 & (ARCH_CR4_PKE | ARCH_CR4_OSXSAVE);
 }
 
 /* Before and after a turn, interrupts off. Writing it is slow, and most values are alike. */
@@ -24,15 +24,15 @@ static inline u32 keys_enter(const struct vcpu *v)
 {
 	u32 host = cpu_rdpkru();
 
-	if (host != v->pkru)
-		cpu_wrpkru(v->pkru);
+	if (host != v->guest.pkru)
+		cpu_wrpkru(v->guest.pkru);
 	return host;
 }
 
 static inline void keys_leave(struct vcpu *v, u32 host)
 {
-	v->pkru = cpu_rdpkru();
-	if (host != v->pkru)
+	v->guest.pkru = cpu_rdpkru();
+	if (host != v->guest.pkru)
 		cpu_wrpkru(host);
 }
 

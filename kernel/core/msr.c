@@ -20,18 +20,18 @@ static u64 *mtrr_slot(struct vcpu *v, u32 msr)
 	if (!v->vm->cpuid.mtrr)
 		return NULL;
 	if (msr >= ARCH_MSR_MTRR_PHYS_BASE0 && msr <= ARCH_MSR_MTRR_PHYS_LAST)
-		return &v->mtrr.variable[msr - ARCH_MSR_MTRR_PHYS_BASE0];
+		return &v->guest.mtrr.variable[msr - ARCH_MSR_MTRR_PHYS_BASE0];
 	switch (msr) {
 	case ARCH_MSR_MTRR_DEF_TYPE:
-		return &v->mtrr.def_type;
+		return &v->guest.mtrr.def_type;
 	case ARCH_MSR_MTRR_FIX64K_00000:
-		return &v->mtrr.fixed[0];
+		return &v->guest.mtrr.fixed[0];
 	case ARCH_MSR_MTRR_FIX16K_80000:
 	case ARCH_MSR_MTRR_FIX16K_A0000:
-		return &v->mtrr.fixed[1 + msr - ARCH_MSR_MTRR_FIX16K_80000];
+		return &v->guest.mtrr.fixed[1 + msr - ARCH_MSR_MTRR_FIX16K_80000];
 	}
 	if (msr >= ARCH_MSR_MTRR_FIX4K_C0000 && msr <= ARCH_MSR_MTRR_FIX4K_F8000)
-		return &v->mtrr.fixed[3 + msr - ARCH_MSR_MTRR_FIX4K_C0000];
+		return &v->guest.mtrr.fixed[3 + msr - ARCH_MSR_MTRR_FIX4K_C0000];
 	return NULL;
 }
 
@@ -96,19 +96,19 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 		*value = apic_base(&v->apic);
 		return 0;
 	case ARCH_MSR_TSC_ADJUST:
-		*value = v->tsc_adjust;
+		*value = v->guest.tsc_adjust;
 		return cpuid->tsc_adjust ? 0 : -EINVAL;
 	case ARCH_MSR_TSC_DEADLINE:
 		*value = read_tsc_deadline(v);
 		return cpuid->tsc_deadline ? 0 : -EINVAL;
 	case ARCH_MSR_TSC_AUX:
-		*value = v->tsc_aux;
+		*value = v->guest.tsc_aux;
 		return cpuid->rdtscp ? 0 : -EINVAL;
 	case ARCH_MSR_EFER:
-		*value = v->efer;
+		*value = v->guest.efer;
 		return 0;
 	case ARCH_MSR_PAT:
-		*value = v->pat;
+		*value = v->guest.pat;
 		return 0;
 	case ARCH_MSR_MTRRCAP:
 		*value = MTRR_CAP;
@@ -119,21 +119,21 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 	case ARCH_MSR_MCG_CAP: /* no banks */
 		return cpuid->mce ? 0 : -EINVAL;
 	case ARCH_MSR_MCG_STATUS:
-		*value = v->mcg_status;
+		*value = v->guest.mcg_status;
 		return cpuid->mce ? 0 : -EINVAL;
 	case ARCH_MSR_DEBUGCTL:
-		*value = v->debugctl;
+		*value = v->guest.debugctl;
 		return 0;
 	case ARCH_MSR_MISC_ENABLE:
-		*value = v->misc_enable;
+		*value = v->guest.misc_enable;
 		return cpuid->amd ? -EINVAL : 0;
 	case ARCH_MSR_PLATFORM_ID:
 		return cpuid->amd ? -EINVAL : 0;
 	case ARCH_MSR_HWCR:
-		*value = v->hwcr | HWCR_TSC_FREQ_SEL;
+		*value = v->guest.hwcr | HWCR_TSC_FREQ_SEL;
 		return cpuid->amd ? 0 : -EINVAL;
 	case ARCH_MSR_SYSCFG:
-		*value = v->syscfg;
+		*value = v->guest.syscfg;
 		return cpuid->amd ? 0 : -EINVAL;
 	case ARCH_MSR_INT_PENDING:
 	case ARCH_MSR_DC_CFG:
@@ -163,10 +163,10 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 /* IA32_TSC and IA32_TSC_ADJUST move together (SDM 3B 17.17.3). */
 static void set_tsc_offset(struct vcpu *v, u64 delta)
 {
-	v->tsc_offset += delta;
-	v->tsc_adjust += delta;
+	v->guest.tsc_offset += delta;
+	v->guest.tsc_adjust += delta;
 	v->dirty |= DIRTY_TSC_OFFSET;
-	apic_set_tsc_adjust(&v->apic, v->tsc_offset);
+	apic_set_tsc_adjust(&v->apic, v->guest.tsc_offset);
 	vcpu_arm_timer(v);
 	pvclock_changed(v);
 }
@@ -237,14 +237,14 @@ int msr_write(struct vcpu *v, u32 msr, u64 value)
 	case ARCH_MSR_TSC_ADJUST:
 		if (!cpuid->tsc_adjust)
 			return -EINVAL;
-		set_tsc_offset(v, value - v->tsc_adjust);
+		set_tsc_offset(v, value - v->guest.tsc_adjust);
 		return 0;
 	case ARCH_MSR_APIC_BASE:
 		return apic_set_base(&v->apic, value);
 	case ARCH_MSR_TSC_AUX:
 		if (!cpuid->rdtscp || value >> 32)
 			return -EINVAL;
-		v->tsc_aux = value;
+		v->guest.tsc_aux = value;
 		host_guest_tsc_aux(value);
 		return 0;
 	case ARCH_MSR_EFER:
@@ -252,7 +252,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 value)
 	case ARCH_MSR_PAT:
 		if (!msr_memory_types_valid(value, true))
 			return -EINVAL;
-		v->pat = value;
+		v->guest.pat = value;
 		v->dirty |= DIRTY_PAT;
 		return 0;
 	case ARCH_MSR_PRED_CMD:
@@ -266,27 +266,27 @@ int msr_write(struct vcpu *v, u32 msr, u64 value)
 	case ARCH_MSR_MCG_STATUS:
 		if (!cpuid->mce || value & ~7ull)
 			return -EINVAL;
-		v->mcg_status = value;
+		v->guest.mcg_status = value;
 		return 0;
 	case ARCH_MSR_DEBUGCTL: /* last-branch recording and BTF are not offered; the bits read back */
 		if (value & ~3ull)
 			return -EINVAL;
-		v->debugctl = value;
+		v->guest.debugctl = value;
 		return 0;
 	case ARCH_MSR_MISC_ENABLE:
 		if (cpuid->amd)
 			return -EINVAL;
-		v->misc_enable = value;
+		v->guest.misc_enable = value;
 		return 0;
 	case ARCH_MSR_HWCR:
 		if (!cpuid->amd || value & ~(HWCR_WRITABLE | HWCR_TSC_FREQ_SEL))
 			return -EINVAL;
-		v->hwcr = value & HWCR_WRITABLE;
+		v->guest.hwcr = value & HWCR_WRITABLE;
 		return 0;
 	case ARCH_MSR_SYSCFG: /* MtrrFixDramEn and its like: kept, without effect */
 		if (!cpuid->amd || value & ~0x7c0000ull)
 			return -EINVAL;
-		v->syscfg = value;
+		v->guest.syscfg = value;
 		return 0;
 	case ARCH_MSR_DE_CFG:
 		return cpuid->amd && value == DE_CFG_LFENCE_SERIALIZE ? 0 : -EINVAL;

@@ -55,19 +55,19 @@ bool pvclock_state_valid(struct vm *vm, u64 time, u64 wall)
 
 u64 pvclock_time(const struct vcpu *v)
 {
-	return v->pvclock.time;
+	return v->guest.pvclock_time;
 }
 
 u64 pvclock_wall(const struct vm *vm)
 {
-	return READ_ONCE(vm->wall_at);
+	return READ_ONCE(vm->time.wall_at);
 }
 
 int pvclock_set_time(struct vcpu *v, u64 value)
 {
 	if (!time_valid(v->vm, value))
 		return -EINVAL;
-	WRITE_ONCE(v->pvclock.time, value);
+	WRITE_ONCE(v->guest.pvclock_time, value);
 	pvclock_changed(v);
 	return 0;
 }
@@ -77,16 +77,16 @@ int pvclock_set_wall(struct vcpu *v, u64 value)
 {
 	if (value & 3 || !writable(v->vm, value, sizeof(struct pvclock_wall)))
 		return -EINVAL;
-	WRITE_ONCE(v->vm->wall_at, value);
-	v->pvclock.wall_due = true;
+	WRITE_ONCE(v->vm->time.wall_at, value);
+	v->pvclock_wall_due = true;
 	pvclock_changed(v);
 	return 0;
 }
 
 void pvclock_restore(struct vcpu *v, u64 time, u64 wall)
 {
-	WRITE_ONCE(v->pvclock.time, time);
-	WRITE_ONCE(v->vm->wall_at, wall);
+	WRITE_ONCE(v->guest.pvclock_time, time);
+	WRITE_ONCE(v->vm->time.wall_at, wall);
 	pvclock_changed(v);
 }
 
@@ -130,12 +130,12 @@ static bool one_tsc(const struct vm *vm)
 	u32 i;
 
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		const struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		const struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
 
 		if (!v)
 			continue;
 		first = first ?: v;
-		if (READ_ONCE(v->tsc_offset) != READ_ONCE(first->tsc_offset))
+		if (READ_ONCE(v->guest.tsc_offset) != READ_ONCE(first->guest.tsc_offset))
 			return false;
 	}
 	return true;
@@ -143,9 +143,9 @@ static bool one_tsc(const struct vm *vm)
 
 static void fill_time(const struct vm *vm, const struct vcpu *v, struct pvclock_page *page)
 {
-	u64 mult = vm->clock.ns_mult;
+	u64 mult = vm->time.clock.ns_mult;
 
-	page->tsc = READ_ONCE(v->tsc_offset);
+	page->tsc = READ_ONCE(v->guest.tsc_offset);
 	while (mult >> 32) { /* clock_init() has seen to it that no bit is lost */
 		mult >>= 1;
 		page->shift++;
@@ -157,7 +157,7 @@ static void fill_time(const struct vm *vm, const struct vcpu *v, struct pvclock_
 static void fill_wall(const struct vm *vm, struct pvclock_wall *page)
 {
 	const s64 second = 1000000000;
-	s64 date = READ_ONCE(vm->wall_ns);
+	s64 date = READ_ONCE(vm->time.wall_ns);
 
 	if (date > 0 && date / second <= 0xffffffff) { /* the page has 32 bits */
 		page->s = date / second;
@@ -181,15 +181,15 @@ static bool write_out(struct vm *vm, const struct vcpu *v, bool date)
 			struct pvclock_wall wall;
 		} page = { { 0 } };
 
-		host_lock(&vm->pvclock_lock);
-		at = date ? READ_ONCE(vm->wall_at) | ENABLED : READ_ONCE(v->pvclock.time);
+		host_lock(&vm->time.pvclock_lock);
+		at = date ? READ_ONCE(vm->time.wall_at) | ENABLED : READ_ONCE(v->guest.pvclock_time);
 		gpa = at & ~3ull;
 		if (date)
 			fill_wall(vm, &page.wall);
 		else
 			fill_time(vm, v, &page.time);
 		err = at & ENABLED ? put_page(vm, gpa, &page, size) : 0;
-		host_unlock(&vm->pvclock_lock);
+		host_unlock(&vm->time.pvclock_lock);
 		if (err != -EFAULT || guest_memory_populate(&vm->memory, gpa, true) ||
 		    guest_memory_populate(&vm->memory, gpa + size - 1, true))
 			return true;
@@ -205,14 +205,14 @@ void pvclock_write(struct vcpu *v)
 
 	host_clear_bit(REQUEST_PVCLOCK, &v->requests);
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		const struct vcpu *other = READ_ONCE(vm->vcpu[i]);
+		const struct vcpu *other = READ_ONCE(vm->vcpus.at[i]);
 
 		if (other)
 			done &= write_out(vm, other, false);
 	}
-	if (v->pvclock.wall_due)
-		v->pvclock.wall_due = !write_out(vm, v, true);
-	if (!done || v->pvclock.wall_due)
+	if (v->pvclock_wall_due)
+		v->pvclock_wall_due = !write_out(vm, v, true);
+	if (!done || v->pvclock_wall_due)
 		host_set_bit(REQUEST_PVCLOCK, &v->requests);
 }
 

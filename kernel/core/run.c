@@ -8,7 +8,7 @@
 
 static void timer_fired(struct host_timer *timer)
 {
-	struct vcpu *v = container_of(timer, struct vcpu, timer);
+	struct vcpu *v = container_of(timer, struct vcpu, timer.host);
 
 	host_set_bit(REQUEST_TIMER, &v->requests);
 	vcpu_kick(v);
@@ -22,16 +22,16 @@ static noinline void arm_timer(struct vcpu *v, u64 deadline)
 	now = vm_time(v->vm, &clock);
 	after = clock_ns_until(&clock, now, deadline);
 	if (after != CLOCK_NEVER)
-		host_timer_arm(&v->timer, after);
+		host_timer_arm(&v->timer.host, after);
 }
 
 void vcpu_arm_timer(struct vcpu *v)
 {
 	u64 deadline = apic_timer_deadline(&v->apic);
 
-	if (deadline == v->timer_armed)
+	if (deadline == v->timer.armed)
 		return;
-	v->timer_armed = deadline;
+	v->timer.armed = deadline;
 	if (deadline != CLOCK_NEVER) /* a timer that fires for nothing only looks once more */
 		arm_timer(v, deadline);
 }
@@ -41,7 +41,7 @@ void vcpu_apic_effects(struct vcpu *v, const struct apic_effects *effects)
 	if (effects->timer_changed)
 		vcpu_arm_timer(v);
 	if (effects->eoi_level) {
-		v->eoi_vector = effects->eoi_vector;
+		v->report.eoi_vector = effects->eoi_vector;
 		host_set_bit(REQUEST_EOI, &v->requests);
 	}
 	if (effects->ipi)
@@ -54,7 +54,7 @@ static void timer_due(struct vcpu *v)
 	u64 now;
 
 	host_clear_bit(REQUEST_TIMER, &v->requests);
-	v->timer_armed = CLOCK_NEVER;
+	v->timer.armed = CLOCK_NEVER;
 	now = vm_time(v->vm, &clock);
 	apic_timer_due(&v->apic, &clock, now);
 	if (unlikely(clock_is_old(&clock, now)))
@@ -64,10 +64,10 @@ static void timer_due(struct vcpu *v)
 
 /* ---- before an entry */
 
-static void inject(struct vcpu *v, const struct event *event)
+static void inject(struct vcpu *v, const struct injection *injection)
 {
-	v->backend->inject(v, event);
-	v->stats.injected++;
+	v->backend->inject(v, injection);
+	v->account.stats.injected++;
 }
 
 /*
@@ -79,34 +79,34 @@ static enum verdict deliver(struct vcpu *v)
 	bool injected = false, extint;
 	int vector;
 
-	if (v->event_valid) {
-		v->event_valid = false;
-		inject(v, &v->event);
+	if (v->waiting.valid) {
+		v->waiting.valid = false;
+		inject(v, &v->waiting.injection);
 		injected = true;
 	}
-	if (likely(!apic_attention(&v->apic)) && !v->nmi_pending)
+	if (likely(!apic_attention(&v->apic)) && !v->waiting.nmi)
 		return GO_ON;
 	if (apic_take_nmi(&v->apic))
-		v->nmi_pending = true;
-	if (v->nmi_pending && !injected && v->backend->can_take(v, EVENT_NMI)) {
-		v->nmi_pending = false;
-		inject(v, &(struct event){ .kind = EVENT_NMI, .vector = ARCH_NMI });
+		v->waiting.nmi = true;
+	if (v->waiting.nmi && !injected && v->backend->can_take(v, INJECT_NMI)) {
+		v->waiting.nmi = false;
+		inject(v, &(struct injection){ .kind = INJECT_NMI, .vector = ARCH_NMI });
 		injected = true;
 	}
 	vector = apic_pending(&v->apic);
 	extint = apic_extint_pending(&v->apic);
-	if ((vector >= 0 || extint) && !injected && v->backend->can_take(v, EVENT_INTERRUPT)) {
+	if ((vector >= 0 || extint) && !injected && v->backend->can_take(v, INJECT_INTERRUPT)) {
 		if (extint) { /* the INTA cycle goes to the 8259, which lives with the caller */
 			apic_extint_accept(&v->apic);
 			exit_to_user(v, FERMATA_EXIT_INTACK);
 			return LEAVE_FOR_USER;
 		}
 		apic_accept(&v->apic, vector);
-		inject(v, &(struct event){ .kind = EVENT_INTERRUPT, .vector = vector });
+		inject(v, &(struct injection){ .kind = INJECT_INTERRUPT, .vector = vector });
 		vector = apic_pending(&v->apic);
 	}
-	v->backend->window(v, (vector >= 0 || extint ? BIT(EVENT_INTERRUPT) : 0) |
-				      (v->nmi_pending ? BIT(EVENT_NMI) : 0));
+	v->backend->window(v, (vector >= 0 || extint ? BIT(INJECT_INTERRUPT) : 0) |
+				      (v->waiting.nmi ? BIT(INJECT_NMI) : 0));
 	return GO_ON;
 }
 
@@ -114,7 +114,7 @@ static enum verdict deliver(struct vcpu *v)
 static inline bool due(const struct vcpu *v)
 {
 	return host_must_leave() || READ_ONCE(v->requests) | READ_ONCE(v->apic.attention) ||
-	       v->event_valid || v->nmi_pending;
+	       v->waiting.valid || v->waiting.nmi;
 }
 
 /* A cause that comes between the two reads is counted now, and its flush paid at the next look. */
@@ -126,12 +126,12 @@ static void take_flushes(struct vcpu *v)
 		kinds |= FLUSH_LINEAR;
 	if (host_test_and_clear_bit(REQUEST_FLUSH_NESTED, &v->requests))
 		kinds |= FLUSH_NESTED;
-	v->owed |= kinds;
+	v->tlb.owed |= kinds;
 	v->dirty |= DIRTY_FLUSH;
 	for (cause = 0; cause < FERMATA_FLUSH_CAUSES; cause++)
 		if (v->requests & BIT_ULL(REQUEST_CAUSE + cause) &&
 		    host_test_and_clear_bit(REQUEST_CAUSE + cause, &v->requests))
-			v->stats.flush_cause[cause]++;
+			v->account.stats.flush_cause[cause]++;
 }
 
 /* What other threads, or the last exit, have asked for. */
@@ -148,16 +148,16 @@ static enum verdict requested(struct vcpu *v)
 		take_flushes(v);
 	if (requests & BIT(REQUEST_TIMER))
 		timer_due(v);
-	if (requests & BIT(REQUEST_EVENTS))
-		events_apply(v);
-	if (v->requests & BIT(REQUEST_ROOT) && paging_root(v) != GO_ON)
+	if (requests & BIT(REQUEST_RULES))
+		rules_apply(v);
+	if (v->requests & BIT(REQUEST_ROOT) && shadowing_root(v) != GO_ON)
 		return LEAVE_FOR_HOST;
-	if (v->requests & BIT(REQUEST_LINEAR) && !v->events.stepping && !linear_requested(v))
+	if (v->requests & BIT(REQUEST_LINEAR) && !v->rules.stepping && !linear_requested(v))
 		return LEAVE_FOR_HOST;
 	if (requests & BIT(REQUEST_WATCH) && !watch_requested(v))
 		return LEAVE_FOR_HOST;
-	if (requests & BIT(REQUEST_AFTER) && !v->events.stepping)
-		event_after(v);
+	if (requests & BIT(REQUEST_AFTER) && !v->rules.stepping)
+		rules_after(v);
 	if (requests & BIT(REQUEST_LOST)) {
 		exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
 		return LEAVE_FOR_USER;
@@ -165,7 +165,7 @@ static enum verdict requested(struct vcpu *v)
 	if (requests & BIT(REQUEST_EOI)) {
 		host_clear_bit(REQUEST_EOI, &v->requests);
 		exit_to_user(v, FERMATA_EXIT_EOI);
-		v->page->exit.eoi.vector = v->eoi_vector;
+		v->page->exit.eoi.vector = v->report.eoi_vector;
 		return LEAVE_FOR_USER;
 	}
 	return GO_ON;
@@ -182,7 +182,7 @@ static enum verdict prepare(struct vcpu *v)
 		return verdict;
 	if (v->apic.attention & (BIT(LAPIC_ATTN_INIT) | BIT(LAPIC_ATTN_SIPI)))
 		return LEAVE_FOR_HOST;
-	if (unlikely(v->events.stepping)) /* what else is due waits for the end of that one instruction */
+	if (unlikely(v->rules.stepping)) /* what else is due waits for the end of that one instruction */
 		return GO_ON;
 	return deliver(v);
 }
@@ -194,7 +194,7 @@ static enum verdict prepare(struct vcpu *v)
 
 static inline void account_exit(struct vcpu *v, u64 tsc)
 {
-	struct fermata_stats *stats = &v->stats;
+	struct fermata_stats *stats = &v->account.stats;
 	const struct exit *x = &v->exit;
 	struct fermata_last_exit *last = &stats->last_exit[stats->entries % FERMATA_LAST_EXITS];
 	struct fermata_exit_count *cost = &stats->exit[fermata_exit_slot(x->code)];
@@ -207,20 +207,20 @@ static inline void account_exit(struct vcpu *v, u64 tsc)
 	last->code = x->code;
 	stats->entries++;
 	cost->count++;
-	v->cost = cost;
-	v->exit_tsc = tsc;
+	v->account.cost = cost;
+	v->exit.tsc = tsc;
 }
 
 /* What the last exit cost: until the guest runs again, or its caller is told. */
 static inline void account_cost(struct vcpu *v, u64 tsc)
 {
-	v->cost->cycles += tsc - v->exit_tsc;
+	v->account.cost->cycles += tsc - v->exit.tsc;
 }
 
 static void account_end(struct vcpu *v, u64 tsc)
 {
 	account_cost(v, tsc);
-	v->cost = &v->uncounted;
+	v->account.cost = &v->account.uncounted;
 }
 
 static inline void turn(struct vcpu *v)
@@ -231,7 +231,7 @@ static inline void turn(struct vcpu *v)
 	v->exit.kind = EXIT_UNCLAIMED;
 	v->backend->run(v);
 	left = host_tsc();
-	v->stats.guest_cycles += left - entered;
+	v->account.stats.guest_cycles += left - entered;
 	account_exit(v, left);
 }
 
@@ -269,7 +269,7 @@ static enum verdict turns(struct vcpu *v)
 				turn(v);
 				verdict = exit_handle(v);
 			} while (likely(verdict == GO_ON && !due(v)) && !host_flushes_always() &&
-				 likely(v->exit_tsc < limit));
+				 likely(v->exit.tsc < limit));
 		} else {
 			v->exit.kind = EXIT_NOTHING; /* the last one was answered */
 		}
@@ -291,7 +291,7 @@ static bool has_work(struct vcpu *v)
 		return true;
 	if (v->mp_state == FERMATA_MP_WAIT_FOR_SIPI)
 		return false;
-	if (v->nmi_pending || v->event_valid || attention & BIT(LAPIC_ATTN_NMI))
+	if (v->waiting.nmi || v->waiting.valid || attention & BIT(LAPIC_ATTN_NMI))
 		return true;
 	return v->halted_open &&
 	       (READ_ONCE(v->requests) & BIT(REQUEST_TIMER) || apic_has_wakeup(&v->apic));
@@ -331,22 +331,22 @@ static int wait_for_work(struct vcpu *v)
 		v->backend->position(v, &rip, &rflags);
 		v->halted_open = rflags & ARCH_RFLAGS_IF;
 		/* With interrupts off only an NMI or INIT wakes it, and a lone CPU has nobody to send one. */
-		if (!v->halted_open && v->vm->vcpu_count == 1 && !has_work(v)) {
+		if (!v->halted_open && v->vm->vcpus.count == 1 && !has_work(v)) {
 			exit_to_user(v, FERMATA_EXIT_HALTED);
 			return LEAVE_FOR_USER;
 		}
-		v->stats.halts++;
+		v->account.stats.halts++;
 	}
 	if (v->requests & BIT(REQUEST_PVCLOCK))
 		pvclock_write(v);
 	asleep = host_tsc();
 	account_end(v, asleep);
-	if (v->vm->run_only && v->mp_state == FERMATA_MP_HALTED)
+	if (v->vm->time.run_only && v->mp_state == FERMATA_MP_HALTED)
 		run_only_asleep(v->vm, true);
 	err = host_wait(v->thread, should_wake, v);
-	if (v->vm->run_only && v->mp_state == FERMATA_MP_HALTED)
+	if (v->vm->time.run_only && v->mp_state == FERMATA_MP_HALTED)
 		run_only_asleep(v->vm, false);
-	v->stats.halt_cycles += host_tsc() - asleep;
+	v->account.stats.halt_cycles += host_tsc() - asleep;
 	if (err)
 		return err;
 	if (READ_ONCE(v->page->immediate_exit))
@@ -401,8 +401,8 @@ void vcpu_sync_xcr0(struct vcpu *v)
 {
 	u64 now = host_guest_xcr0_now();
 
-	if (unlikely(now != v->xcr0) && control_xcr0_valid(v->vm, now))
-		v->xcr0 = now;
+	if (unlikely(now != v->guest.xcr0) && control_xcr0_valid(v->vm, now))
+		v->guest.xcr0 = now;
 }
 
 /* Guest context from begin to end; what an exit left for outside is done after it. */
@@ -411,7 +411,7 @@ static int one_stay(struct vcpu *v)
 	enum verdict verdict;
 	u32 cpu;
 
-	cpu = host_guest_begin(v->thread, v->xcr0, v->tsc_aux);
+	cpu = host_guest_begin(v->thread, v->guest.xcr0, v->guest.tsc_aux);
 	v->backend->load(v, cpu);
 	v->exit.kind = EXIT_NOTHING;
 	verdict = turns(v);
@@ -422,7 +422,7 @@ static int one_stay(struct vcpu *v)
 	if (verdict != LEAVE_FOR_HOST)
 		return verdict;
 	if (v->shadow) {
-		int result = paging_outside(v);
+		int result = shadowing_outside(v);
 
 		if (result != GO_ON)
 			return result;
@@ -441,7 +441,7 @@ static int one_stay(struct vcpu *v)
 		vm_clock_renew(v->vm);
 	if (v->requests & BIT(REQUEST_PVCLOCK))
 		pvclock_write(v);
-	if (v->requests & BIT(REQUEST_LINEAR) && !v->events.stepping) {
+	if (v->requests & BIT(REQUEST_LINEAR) && !v->rules.stepping) {
 		int result = linear_outside(v);
 
 		if (result != GO_ON)
@@ -473,8 +473,8 @@ int vcpu_run(struct vcpu *v)
 	give_page(v);
 	if (result < 0)
 		return result;
-	v->stats.user_exits++;
-	switch (v->user_reason) {
+	v->account.stats.user_exits++;
+	switch (v->report.reason) {
 	case FERMATA_EXIT_UNCLAIMED:
 	case FERMATA_EXIT_SHUTDOWN:
 	case FERMATA_EXIT_FAIL_ENTRY:
@@ -486,6 +486,6 @@ int vcpu_run(struct vcpu *v)
 
 void vcpu_timer_init(struct vcpu *v)
 {
-	v->timer_armed = CLOCK_NEVER;
-	host_timer_init(&v->timer, timer_fired);
+	v->timer.armed = CLOCK_NEVER;
+	host_timer_init(&v->timer.host, timer_fired);
 }

@@ -30,29 +30,29 @@ struct run_only {
 static void run_only_run(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
-	struct run_only *r = vm->run_only;
+	struct run_only *r = vm->time.run_only;
 	u64 *least = &r->ours[!!v->dirty].least, *by_kind = r->ours[!!v->dirty].by_kind;
 	u64 entered, length, ours, seen, rest, most = 2 * *least;
 
-	clock_change_begin(&vm->clock, vm->clock_page);
+	clock_change_begin(&vm->time.clock, vm->time.page);
 	entered = host_tsc();
-	clock_release(&vm->clock, entered + most, CLOCK_HELD_OUTSIDE);
-	clock_change_end(&vm->clock, vm->clock_page, vm->clock_flags);
+	clock_release(&vm->time.clock, entered + most, CLOCK_HELD_OUTSIDE);
+	clock_change_end(&vm->time.clock, vm->time.page, vm->time.flags);
 
 	r->real->run(v);
 
-	clock_change_begin(&vm->clock, vm->clock_page);
+	clock_change_begin(&vm->time.clock, vm->time.page);
 	length = host_tsc() - entered;
-	clock_hold(&vm->clock, entered + length, CLOCK_HELD_OUTSIDE);
+	clock_hold(&vm->time.clock, entered + length, CLOCK_HELD_OUTSIDE);
 	by_kind += v->exit.kind;
 	ours = min(*by_kind, most);
 	seen = length > most ? length - most : 0;
 	rest = length > ours ? length - ours - seen : 0;
 	/* An instruction was executed or begun; CPUID alone is a slow one. */
-	clock_pass(&vm->clock, entered + length,
-		   clock_scaled(rest, vm->clock.rate_mult) +
+	clock_pass(&vm->time.clock, entered + length,
+		   clock_scaled(rest, vm->time.clock.rate_mult) +
 			   (v->exit.kind == EXIT_CPUID ? r->cpuid : 1));
-	clock_change_end(&vm->clock, vm->clock_page, vm->clock_flags);
+	clock_change_end(&vm->time.clock, vm->time.page, vm->time.flags);
 	*least = min(*least, length);
 	*by_kind = min(*by_kind, length);
 }
@@ -60,14 +60,14 @@ static void run_only_run(struct vcpu *v)
 /* It chose to wait: time passes for it as for the host. */
 void run_only_asleep(struct vm *vm, bool asleep)
 {
-	host_lock(&vm->clock_lock);
-	clock_change_begin(&vm->clock, vm->clock_page);
+	host_lock(&vm->time.lock);
+	clock_change_begin(&vm->time.clock, vm->time.page);
 	if (asleep)
-		clock_release(&vm->clock, host_tsc_ordered(), CLOCK_HELD_OUTSIDE);
+		clock_release(&vm->time.clock, host_tsc_ordered(), CLOCK_HELD_OUTSIDE);
 	else
-		clock_hold(&vm->clock, host_tsc_ordered(), CLOCK_HELD_OUTSIDE);
-	clock_change_end(&vm->clock, vm->clock_page, vm->clock_flags);
-	host_unlock(&vm->clock_lock);
+		clock_hold(&vm->time.clock, host_tsc_ordered(), CLOCK_HELD_OUTSIDE);
+	clock_change_end(&vm->time.clock, vm->time.page, vm->time.flags);
+	host_unlock(&vm->time.lock);
 }
 
 /* The shortest of some; one that a hypervisor below us makes slow is cut. */
@@ -101,16 +101,16 @@ int run_only_begin(struct vm *vm)
 			r->ours[i].by_kind[kind] = CLOCK_NEVER >> 2;
 	}
 	r->cpuid = time_cpuid();
-	vm->run_only = r;
+	vm->time.run_only = r;
 	vm->backend = &r->backend;
 	return 0;
 }
 
 void run_only_end(struct vm *vm)
 {
-	if (!vm->run_only)
+	if (!vm->time.run_only)
 		return;
-	vm->backend = vm->run_only->real;
-	host_free(vm->run_only);
-	vm->run_only = NULL;
+	vm->backend = vm->time.run_only->real;
+	host_free(vm->time.run_only);
+	vm->time.run_only = NULL;
 }

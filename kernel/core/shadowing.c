@@ -12,7 +12,7 @@ static enum verdict pay(struct vcpu *v, const struct flush *owed)
 {
 	if (likely(!owed->kinds))
 		return GO_ON;
-	if (v->vm->vcpu_count > 1) {
+	if (v->vm->vcpus.count > 1) {
 		DEBUG_ASSERT(!v->shadow->owed.kinds);
 		v->shadow->owed = *owed;
 		return LEAVE_FOR_HOST;
@@ -24,7 +24,7 @@ static enum verdict pay(struct vcpu *v, const struct flush *owed)
 
 /* ---- roots */
 
-void paging_changed(struct vcpu *v)
+void shadowing_changed(struct vcpu *v)
 {
 	memset(v->shadow->last_cr3, 0, sizeof(v->shadow->last_cr3));
 	host_set_bit(REQUEST_ROOT, &v->requests);
@@ -32,7 +32,8 @@ void paging_changed(struct vcpu *v)
 
 static bool pae(const struct vcpu *v)
 {
-	return v->cr0 & ARCH_CR0_PG && v->cr4 & ARCH_CR4_PAE && !(v->efer & ARCH_EFER_LMA);
+	return v->guest.cr0 & ARCH_CR0_PG && v->guest.cr4 & ARCH_CR4_PAE &&
+	       !(v->guest.efer & ARCH_EFER_LMA);
 }
 
 /*
@@ -79,18 +80,18 @@ static enum verdict load_root(struct vcpu *v, bool keep)
 	v->backend->where(v, &where);
 	switch (shadow_load(&v->vm->memory, &v->shadow->cpu, &where.paging, keep, &answer)) {
 	case SHADOW_REFILL:
-		paging_changed(v);
+		shadowing_changed(v);
 		return LEAVE_FOR_HOST;
 	default:
 		v->dirty |= DIRTY_CR3;
-		if (unlikely(v->vm->shadow_audit))
+		if (unlikely(v->vm->config.shadow_audit))
 			audit(v);
 		vcpu_owe(v, FLUSH_LOCAL, 0, FERMATA_CAUSE_CONTROL);
 		return pay(v, &answer.owed);
 	}
 }
 
-enum verdict paging_root(struct vcpu *v)
+enum verdict shadowing_root(struct vcpu *v)
 {
 	u64 pdpte[4];
 
@@ -140,33 +141,33 @@ enum verdict paging_set_cr3(struct vcpu *v, u64 value, bool keep)
 /* SDM 3A table 6-5: what becomes of a page fault on the way into another event. */
 static enum verdict raise_fault(struct vcpu *v, u64 linear, u32 code)
 {
-	bool was = v->event_valid;
-	struct event first = v->event;
+	bool was = v->waiting.valid;
+	struct injection first = v->waiting.injection;
 	struct exit *x = &v->exit;
 
-	if (unlikely(v->watched >> EXIT_EXCEPTION & 1)) { /* a rule may be about it */
+	if (unlikely(v->ruled >> EXIT_EXCEPTION & 1)) { /* a rule may be about it */
 		x->kind = EXIT_EXCEPTION;
-		x->exception = (struct event){
-			.kind = EVENT_EXCEPTION, .vector = ARCH_PF, .has_code = true, .code = code
+		x->exception = (struct injection){
+			.kind = INJECT_EXCEPTION, .vector = ARCH_PF, .has_code = true, .code = code
 		};
 		x->exception_address = linear;
 		return exit_handle(v);
 	}
 
-	v->cr2 = linear;
+	v->guest.cr2 = linear;
 	v->dirty |= DIRTY_CR2;
-	if (was && first.kind == EVENT_EXCEPTION && first.vector == ARCH_DF) {
+	if (was && first.kind == INJECT_EXCEPTION && first.vector == ARCH_DF) {
 		exit_to_user(v, FERMATA_EXIT_SHUTDOWN);
 		return LEAVE_FOR_USER;
 	}
-	if (was && first.kind == EVENT_EXCEPTION && first.vector == ARCH_PF) {
+	if (was && first.kind == INJECT_EXCEPTION && first.vector == ARCH_PF) {
 		vcpu_raise_code(v, ARCH_DF, 0);
 		return GO_ON;
 	}
 	/* An interrupt or NMI is delivered after the handler; an exception comes again by itself. */
-	if (was && first.kind == EVENT_NMI)
-		v->nmi_pending = true;
-	else if (was && first.kind == EVENT_INTERRUPT)
+	if (was && first.kind == INJECT_NMI)
+		v->waiting.nmi = true;
+	else if (was && first.kind == INJECT_INTERRUPT)
 		apic_take_back(&v->apic, first.vector);
 	vcpu_raise_code(v, ARCH_PF, code);
 	return GO_ON;
@@ -214,7 +215,7 @@ static enum verdict fault(struct vcpu *v, bool inside, bool again)
 
 	v->backend->where(v, &where);
 	access = access_of(x, where.paging.cpl);
-	if (again && v->vm->vcpu_count == 1)
+	if (again && v->vm->vcpus.count == 1)
 		access |= SHADOW_REPEAT;
 	if (again && !inside)
 		access |= SHADOW_ALONE;
@@ -231,7 +232,7 @@ static enum verdict fault(struct vcpu *v, bool inside, bool again)
 	switch (result) {
 	case SHADOW_DONE:
 	case SHADOW_SAME:
-		v->stats.shadow_faults++;
+		v->account.stats.shadow_faults++;
 		return GO_ON;
 	case SHADOW_GUEST_FAULT:
 		return inside ? raise_fault(v, x->fault.linear, answer.error_code) : GO_ON;
@@ -253,7 +254,7 @@ static enum verdict fault(struct vcpu *v, bool inside, bool again)
 		return LEAVE_FOR_HOST;
 	case SHADOW_AGAIN:
 		if (!v->shadow->cpu.root_phys)
-			paging_changed(v);
+			shadowing_changed(v);
 		return GO_ON;
 	case SHADOW_REFILL:
 		break;
@@ -262,13 +263,13 @@ static enum verdict fault(struct vcpu *v, bool inside, bool again)
 }
 
 /* The same for a fault whose memory has been found by then. */
-enum verdict paging_near(struct vcpu *v)
+enum verdict shadowing_near(struct vcpu *v)
 {
 	v->exit.kind = EXIT_PAGE_FAULT;
 	return fault(v, true, true);
 }
 
-enum verdict paging_fault(struct vcpu *v)
+enum verdict shadowing_fault(struct vcpu *v)
 {
 	enum verdict verdict;
 
@@ -280,7 +281,7 @@ enum verdict paging_fault(struct vcpu *v)
 
 /* ---- outside of guest context */
 
-int paging_outside(struct vcpu *v)
+int shadowing_outside(struct vcpu *v)
 {
 	struct flush owed = v->shadow->owed;
 	u32 access = RADIX_WRITE; /* of its accessed bits */
@@ -290,7 +291,7 @@ int paging_outside(struct vcpu *v)
 		v->shadow->owed.kinds = FLUSH_NONE;
 		vm_flush(v->vm, &owed, FERMATA_CAUSE_SHADOW);
 	}
-	if (v->shadow->absent != PAGING_NONE) {
+	if (v->shadow->absent != SHADOWING_NONE) {
 		v->exit.fault.gpa = v->shadow->absent;
 		err = guest_memory_populate(&v->vm->memory, v->shadow->absent, true);
 	}
@@ -300,7 +301,7 @@ int paging_outside(struct vcpu *v)
 	}
 	if (err == -ENOENT || err == -EACCES)
 		err = 0; /* the walk will say so */
-	v->shadow->absent = PAGING_NONE;
+	v->shadow->absent = SHADOWING_NONE;
 	if (err == -ENOMEM || err == -EINTR)
 		return err;
 	if (err) { /* memory that cannot be had: as if the guest had touched it */
@@ -316,7 +317,7 @@ int paging_outside(struct vcpu *v)
 }
 
 /* The memory behind the fault is there now: no need to enter the guest to hear of the same fault. */
-int paging_mapped(struct vcpu *v)
+int shadowing_mapped(struct vcpu *v)
 {
 	enum verdict verdict;
 
@@ -327,7 +328,7 @@ int paging_mapped(struct vcpu *v)
 
 /* ---- INVLPG */
 
-enum verdict paging_invlpg(struct vcpu *v)
+enum verdict shadowing_invlpg(struct vcpu *v)
 {
 	u8 length = exit_length(v);
 	u64 linear = v->exit.linear;
@@ -335,7 +336,8 @@ enum verdict paging_invlpg(struct vcpu *v)
 	if (!length)
 		return GO_ON; /* runs again, and faults its code in */
 	v->advance = length;
-	if (v->efer & ARCH_EFER_LMA && !arch_canonical(linear, v->cr4 & ARCH_CR4_LA57 ? 57 : 48))
+	if (v->guest.efer & ARCH_EFER_LMA &&
+	    !arch_canonical(linear, v->guest.cr4 & ARCH_CR4_LA57 ? 57 : 48))
 		return GO_ON;
 	if (shadow_invlpg(&v->vm->memory, &v->shadow->cpu, linear))
 		vcpu_owe(v, FLUSH_LOCAL, 0, FERMATA_CAUSE_ADDRESS);
@@ -382,7 +384,7 @@ static enum verdict read_descriptor(struct vcpu *v, u64 linear, u64 descriptor[2
  * SDM 2A INVPCID, APM 3 INVPCID. The processor has current translations only; shadows that other PCIDs have
  * are looked through at the next load of CR3.
  */
-enum verdict paging_invpcid(struct vcpu *v)
+enum verdict shadowing_invpcid(struct vcpu *v)
 {
 	u64 descriptor[2], type;
 	enum verdict verdict;
@@ -395,20 +397,20 @@ enum verdict paging_invpcid(struct vcpu *v)
 	if (!exit_fetch(v, &insn) || insn.op != INSN_INVPCID || !insn.memory)
 		return GO_ON; /* runs again, and faults its code in */
 	verdict = read_descriptor(v, exit_operand_address(v, &insn), descriptor);
-	if (verdict != GO_ON || v->event_valid)
+	if (verdict != GO_ON || v->waiting.valid)
 		return verdict;
 	type = v->page->regs[insn.reg & 15];
 	if (where.mode != FERMATA_MODE_LONG)
 		type = (u32)type;
 	if (type > INVPCID_NOT_GLOBAL || descriptor[0] >> 12 ||
-	    (type <= INVPCID_CONTEXT && descriptor[0] && !(v->cr4 & ARCH_CR4_PCIDE)) ||
-	    (type == INVPCID_ADDRESS && v->efer & ARCH_EFER_LMA &&
-	     !arch_canonical(descriptor[1], v->cr4 & ARCH_CR4_LA57 ? 57 : 48)))
+	    (type <= INVPCID_CONTEXT && descriptor[0] && !(v->guest.cr4 & ARCH_CR4_PCIDE)) ||
+	    (type == INVPCID_ADDRESS && v->guest.efer & ARCH_EFER_LMA &&
+	     !arch_canonical(descriptor[1], v->guest.cr4 & ARCH_CR4_LA57 ? 57 : 48)))
 		return refuse(v);
 	v->advance = insn.length;
 	v->shadow->cpu.stale = true;
 	if (type <= INVPCID_CONTEXT && descriptor[0] != (where.paging.cr3 & 0xfff) &&
-	    v->cr4 & ARCH_CR4_PCIDE)
+	    v->guest.cr4 & ARCH_CR4_PCIDE)
 		return GO_ON;
 	vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_CONTROL);
 	return load_root(v, false);
@@ -416,7 +418,7 @@ enum verdict paging_invpcid(struct vcpu *v)
 
 /* ---- from nested paging to shadow paging, and back */
 
-int paging_prepare(struct vm *vm)
+int shadowing_prepare(struct vm *vm)
 {
 	struct flush owed;
 
@@ -427,56 +429,56 @@ int paging_prepare(struct vm *vm)
 	return shadow_init(&vm->memory, SHADOW_ALL, 0);
 }
 
-void paging_switch(struct vm *vm, bool shadowed)
+void shadowing_switch(struct vm *vm, bool shadowed)
 {
 	struct flush owed;
 
-	if (!vm->backend->set_paging || vm->shadow || vm->events.shadowed == shadowed)
+	if (!vm->backend->set_paging || vm->config.shadow || vm->rules.shadowed == shadowed)
 		return;
 	if (shadowed) { /* what is left of the last time has not followed the guest's tables since */
 		shadow_forget_all(&vm->memory, &owed);
 		vm_flush(vm, &owed, FERMATA_CAUSE_SHADOW);
 	}
 	host_full_barrier();
-	WRITE_ONCE(vm->events.shadowed, shadowed);
+	WRITE_ONCE(vm->rules.shadowed, shadowed);
 }
 
 /* Nothing of an exit is left to be done: the guest is between two instructions. */
-int paging_change_over(struct vcpu *v)
+int shadowing_change_over(struct vcpu *v)
 {
 	struct fermata_state *state = v->scratch;
 	bool to_shadow = !v->shadow;
 	int err;
 
-	if (READ_ONCE(v->vm->events.shadowed) != to_shadow)
+	if (READ_ONCE(v->vm->rules.shadowed) != to_shadow)
 		return 0;
 	v->backend->get_state(v, state, FERMATA_STATE_CONTROL);
 	if (to_shadow) {
-		err = paging_init(v);
+		err = shadowing_init(v);
 		if (err)
 			return err;
 	} else {
-		paging_destroy(v);
+		shadowing_destroy(v);
 		host_clear_bit(REQUEST_ROOT, &v->requests);
 	}
 	v->backend->set_paging(v);
 	v->backend->set_state(v, state, FERMATA_STATE_CONTROL);
 	if (to_shadow)
-		paging_changed(v);
+		shadowing_changed(v);
 	vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_CONTROL);
 	return 0;
 }
 
 /* ---- life */
 
-int paging_init(struct vcpu *v)
+int shadowing_init(struct vcpu *v)
 {
 	int err;
 
 	v->shadow = host_alloc(sizeof(*v->shadow));
 	if (!v->shadow)
 		return -ENOMEM;
-	v->shadow->absent = PAGING_NONE;
+	v->shadow->absent = SHADOWING_NONE;
 	err = shadow_cpu_init(&v->shadow->cpu);
 	if (err) {
 		host_free(v->shadow);
@@ -485,7 +487,7 @@ int paging_init(struct vcpu *v)
 	return err;
 }
 
-void paging_destroy(struct vcpu *v)
+void shadowing_destroy(struct vcpu *v)
 {
 	if (!v->shadow)
 		return;

@@ -8,39 +8,39 @@
 
 #include "core/exits.h"
 
-int paging_init(struct vcpu *v);
-void paging_destroy(struct vcpu *v);
+int shadowing_init(struct vcpu *v);
+void shadowing_destroy(struct vcpu *v);
 
 /* A VM made for nested paging gets what its vCPUs need to change over. Sleeps. */
-int paging_prepare(struct vm *vm);
+int shadowing_prepare(struct vm *vm);
 /*
  * All of them may change over: nobody is in the guest any more who has not seen the rules that want it. So
  * no two run the guest in different ways: what one under nested paging writes to a table, no shadow follows.
  */
-void paging_switch(struct vm *vm, bool shadowed);
+void shadowing_switch(struct vm *vm, bool shadowed);
 /* Rules about linear addresses need it, or do not any more. */
-static inline bool paging_unsuited(const struct vcpu *v)
+static inline bool shadowing_unsuited(const struct vcpu *v)
 {
-	return v->backend->set_paging && !v->vm->shadow && v->events.linear != !!v->shadow;
+	return v->backend->set_paging && !v->vm->config.shadow && v->rules.linear != !!v->shadow;
 }
 /* ... and outside of guest context: now, if it may. -ENOMEM */
-int paging_change_over(struct vcpu *v);
+int shadowing_change_over(struct vcpu *v);
 
 /* CR3, or what else decides how the guest pages, is another: a root for it before the next entry. */
-void paging_changed(struct vcpu *v);
+void shadowing_changed(struct vcpu *v);
 /* REQUEST_ROOT, in guest context. */
-enum verdict paging_root(struct vcpu *v);
+enum verdict shadowing_root(struct vcpu *v);
 /* MOV to CR3, checked but for PAE's PDPTEs. */
 enum verdict paging_set_cr3(struct vcpu *v, u64 value, bool keep);
 
 /* EXIT_PAGE_FAULT, EXIT_INVLPG, EXIT_INVPCID */
-enum verdict paging_fault(struct vcpu *v);
-enum verdict paging_invlpg(struct vcpu *v);
-enum verdict paging_invpcid(struct vcpu *v);
+enum verdict shadowing_fault(struct vcpu *v);
+enum verdict shadowing_invlpg(struct vcpu *v);
+enum verdict shadowing_invpcid(struct vcpu *v);
 
 /* Outside of guest context: what a handler here left for it, and a fault whose page is mapped now. */
-int paging_outside(struct vcpu *v);
-int paging_mapped(struct vcpu *v);
-enum verdict paging_near(struct vcpu *v);
+int shadowing_outside(struct vcpu *v);
+int shadowing_mapped(struct vcpu *v);
+enum verdict shadowing_near(struct vcpu *v);
 
 #endif

@@ -67,9 +67,9 @@ static int check_msrs(struct vm *vm, const struct fermata_state_msrs *m)
 	return 0;
 }
 
-static int check_events(const struct fermata_state_events *e)
+static int check_pending(const struct fermata_state_pending *e)
 {
-	if (e->exception_pending > 1 || e->exception_has_code > 1 || e->interrupt_shadow > 1 ||
+	if (e->exception_pending > 1 || e->exception_has_code > 1 || e->interrupts_blocked > 1 ||
 	    e->nmi_pending > 1 || e->nmi_blocked > 1 || e->reserved)
 		return -EINVAL;
 	if (e->exception_vector > 31 ||
@@ -81,14 +81,14 @@ static int check_events(const struct fermata_state_events *e)
 /* The guest's PKRU is not in the thread's area: it changes hands at every turn (core/keys.h). */
 static void put_pkru(const struct vcpu *v, u8 *area)
 {
-	u64 header, value = v->pkru;
+	u64 header, value = v->guest.pkru;
 
-	if (!v->vm->pkru_at)
+	if (!v->vm->config.pkru_at)
 		return;
 	memcpy(&header, area + 512, sizeof(header));
 	header = value ? header | ARCH_XCR0_PKRU : header & ~ARCH_XCR0_PKRU;
 	memcpy(area + 512, &header, sizeof(header));
-	memcpy(area + v->vm->pkru_at, &value, sizeof(value));
+	memcpy(area + v->vm->config.pkru_at, &value, sizeof(value));
 }
 
 static u32 get_pkru(const struct vcpu *v, const u8 *area)
@@ -97,8 +97,8 @@ static u32 get_pkru(const struct vcpu *v, const u8 *area)
 	u32 value = 0;
 
 	memcpy(&header, area + 512, sizeof(header));
-	if (v->vm->pkru_at && header & ARCH_XCR0_PKRU)
-		memcpy(&value, area + v->vm->pkru_at, sizeof(value));
+	if (v->vm->config.pkru_at && header & ARCH_XCR0_PKRU)
+		memcpy(&value, area + v->vm->config.pkru_at, sizeof(value));
 	return value;
 }
 
@@ -133,36 +133,37 @@ int vcpu_get_state(struct vcpu *v, struct fermata_state *state)
 	if (mask & FERMATA_STATE_REGS)
 		memcpy(state->regs.regs, v->page->regs, sizeof(state->regs.regs));
 	if (mask & FERMATA_STATE_CONTROL) {
-		state->control.cr0 = v->cr0;
-		state->control.cr4 = v->cr4;
+		state->control.cr0 = v->guest.cr0;
+		state->control.cr4 = v->guest.cr4;
 		state->control.cr8 = apic_tpr(&v->apic);
-		state->control.efer = v->efer;
-		state->control.xcr0 = v->xcr0;
+		state->control.efer = v->guest.efer;
+		state->control.xcr0 = v->guest.xcr0;
 		state->control.apic_base = apic_base(&v->apic);
 	}
 	if (mask & FERMATA_STATE_DEBUG) {
-		memcpy(state->debug.dr, v->dr, sizeof(v->dr));
-		state->debug.dr6 = v->dr6;
-		state->debug.dr7 = v->dr7;
+		memcpy(state->debug.dr, v->guest.dr, sizeof(v->guest.dr));
+		state->debug.dr6 = v->guest.dr6;
+		state->debug.dr7 = v->guest.dr7;
 	}
 	if (mask & FERMATA_STATE_MSRS) {
-		state->msrs.pat = v->pat;
-		state->msrs.tsc = now + v->tsc_offset;
-		state->msrs.tsc_adjust = v->tsc_adjust;
-		state->msrs.tsc_aux = v->tsc_aux;
+		state->msrs.pat = v->guest.pat;
+		state->msrs.tsc = now + v->guest.tsc_offset;
+		state->msrs.tsc_adjust = v->guest.tsc_adjust;
+		state->msrs.tsc_aux = v->guest.tsc_aux;
 		state->msrs.tsc_deadline = apic_tsc_deadline(&v->apic, &clock, now);
 		state->msrs.kvm_system_time = pvclock_time(v);
 		state->msrs.kvm_wall_clock = pvclock_wall(v->vm);
 		state->msrs.reserved = 0;
 	}
-	if (mask & FERMATA_STATE_EVENTS) {
-		struct fermata_state_events *e = &state->events;
+	if (mask & FERMATA_STATE_PENDING) {
+		struct fermata_state_pending *e = &state->pending;
 
-		e->exception_pending = v->event_valid && v->event.kind == EVENT_EXCEPTION;
-		e->exception_vector = e->exception_pending ? v->event.vector : 0;
-		e->exception_has_code = e->exception_pending && v->event.has_code;
-		e->exception_code = e->exception_pending ? v->event.code : 0;
-		e->nmi_pending = v->nmi_pending;
+		e->exception_pending = v->waiting.valid &&
+				       v->waiting.injection.kind == INJECT_EXCEPTION;
+		e->exception_vector = e->exception_pending ? v->waiting.injection.vector : 0;
+		e->exception_has_code = e->exception_pending && v->waiting.injection.has_code;
+		e->exception_code = e->exception_pending ? v->waiting.injection.code : 0;
+		e->nmi_pending = v->waiting.nmi;
 		e->mp_state = v->mp_state;
 		e->sipi_vector = 0;
 		e->reserved = 0;
@@ -189,7 +190,7 @@ static int check(struct vm *vm, const struct fermata_state *state)
 	    (mask & FERMATA_STATE_CONTROL && check_control(vm, &state->control)) ||
 	    (mask & FERMATA_STATE_DEBUG && check_debug(&state->debug)) ||
 	    (mask & FERMATA_STATE_MSRS && check_msrs(vm, &state->msrs)) ||
-	    (mask & FERMATA_STATE_EVENTS && check_events(&state->events)) ||
+	    (mask & FERMATA_STATE_PENDING && check_pending(&state->pending)) ||
 	    (mask & FERMATA_STATE_XSAVE && check_xsave(vm, &state->xsave)))
 		return -EINVAL;
 	return 0;
@@ -229,47 +230,47 @@ int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
 		memcpy(v->page->regs, state->regs.regs, sizeof(state->regs.regs));
 	}
 	if (mask & FERMATA_STATE_CONTROL) {
-		v->cr0 = state->control.cr0;
-		v->cr4 = state->control.cr4;
-		v->efer = state->control.efer;
-		v->xcr0 = state->control.xcr0;
+		v->guest.cr0 = state->control.cr0;
+		v->guest.cr4 = state->control.cr4;
+		v->guest.efer = state->control.efer;
+		v->guest.xcr0 = state->control.xcr0;
 		v->dirty |= DIRTY_CONTROL;
-		events_space_changed(v);
+		rules_space_changed(v);
 		if (v->shadow)
-			paging_changed(v);
+			shadowing_changed(v);
 		else
 			vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_STATE);
 	}
 	if (mask & FERMATA_STATE_DEBUG) {
-		memcpy(v->dr, state->debug.dr, sizeof(v->dr));
-		v->dr6 = arch_dr6(state->debug.dr6);
-		v->dr7 = arch_dr7(state->debug.dr7);
+		memcpy(v->guest.dr, state->debug.dr, sizeof(v->guest.dr));
+		v->guest.dr6 = arch_dr6(state->debug.dr6);
+		v->guest.dr7 = arch_dr7(state->debug.dr7);
 		v->dirty |= DIRTY_DEBUG;
 	}
 	if (mask & FERMATA_STATE_MSRS) {
-		v->pat = state->msrs.pat;
-		v->tsc_aux = state->msrs.tsc_aux;
-		v->tsc_adjust = state->msrs.tsc_adjust;
-		v->tsc_offset = state->msrs.tsc - now;
+		v->guest.pat = state->msrs.pat;
+		v->guest.tsc_aux = state->msrs.tsc_aux;
+		v->guest.tsc_adjust = state->msrs.tsc_adjust;
+		v->guest.tsc_offset = state->msrs.tsc - now;
 		v->dirty |= DIRTY_PAT | DIRTY_CLOCK;
-		apic_set_tsc_adjust(&v->apic, v->tsc_offset);
+		apic_set_tsc_adjust(&v->apic, v->guest.tsc_offset);
 		apic_set_tsc_deadline(&v->apic, state->msrs.tsc_deadline, &effects);
 		pvclock_restore(v, state->msrs.kvm_system_time, state->msrs.kvm_wall_clock);
 	}
-	if (mask & FERMATA_STATE_EVENTS) {
-		const struct fermata_state_events *e = &state->events;
+	if (mask & FERMATA_STATE_PENDING) {
+		const struct fermata_state_pending *e = &state->pending;
 
-		v->event_valid = e->exception_pending;
-		v->event = (struct event){ .kind = EVENT_EXCEPTION,
-					   .vector = e->exception_vector,
-					   .has_code = e->exception_has_code,
-					   .code = e->exception_code };
-		v->nmi_pending = e->nmi_pending;
+		v->waiting.valid = e->exception_pending;
+		v->waiting.injection = (struct injection){ .kind = INJECT_EXCEPTION,
+							   .vector = e->exception_vector,
+							   .has_code = e->exception_has_code,
+							   .code = e->exception_code };
+		v->waiting.nmi = e->nmi_pending;
 		v->mp_state = e->mp_state;
 	}
 	if (mask & FERMATA_STATE_XSAVE) {
 		memcpy(host_xsave_area(v->thread), state->xsave.area, FERMATA_XSAVE_SIZE);
-		v->pkru = get_pkru(v, state->xsave.area);
+		v->guest.pkru = get_pkru(v, state->xsave.area);
 	}
 	vcpu_arm_timer(v);
 	return v->backend->set_state(v, state, mask);

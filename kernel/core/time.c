@@ -12,7 +12,7 @@ static void request(struct vm *vm)
 	u32 i;
 
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
 
 		if (v)
 			host_set_bit(REQUEST_CLOCK, &v->requests);
@@ -25,7 +25,7 @@ static void wait_outside(struct vm *vm)
 	u32 i;
 
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
 
 		if (!v || READ_ONCE(v->mode) != VCPU_IN_GUEST)
 			continue;
@@ -40,9 +40,9 @@ static void let_in(struct vm *vm)
 	u32 i;
 
 	host_full_barrier();
-	WRITE_ONCE(vm->clock_changing, 0);
+	WRITE_ONCE(vm->time.changing, 0);
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
 
 		if (v)
 			vcpu_kick(v); /* who sleeps arms its timer anew */
@@ -52,9 +52,9 @@ static void let_in(struct vm *vm)
 /* Whether the processor can compute the clock as it is now. */
 static u32 in_force(const struct vm *vm)
 {
-	const struct guest_clock *clock = &vm->clock;
+	const struct guest_clock *clock = &vm->time.clock;
 
-	if (vm->run_only)
+	if (vm->time.run_only)
 		return FERMATA_CLOCK_TRAPPED | FERMATA_CLOCK_RUN_ONLY;
 	if (!clock->tsc_mult || clock->tsc_ticks != CLOCK_NEVER)
 		return FERMATA_CLOCK_TRAPPED;
@@ -67,35 +67,35 @@ static u32 in_force(const struct vm *vm)
 
 static void begin(struct vm *vm)
 {
-	host_lock(&vm->clock_lock);
-	WRITE_ONCE(vm->clock_changing, 1);
+	host_lock(&vm->time.lock);
+	WRITE_ONCE(vm->time.changing, 1);
 	host_full_barrier();
 	request(vm);
 	host_full_barrier();
 	wait_outside(vm);
-	clock_change_begin(&vm->clock, vm->clock_page);
+	clock_change_begin(&vm->time.clock, vm->time.page);
 }
 
 static void end(struct vm *vm)
 {
-	vm->clock_flags = in_force(vm);
-	vm->clock.changes++;
-	clock_change_end(&vm->clock, vm->clock_page, vm->clock_flags);
+	vm->time.flags = in_force(vm);
+	vm->time.clock.changes++;
+	clock_change_end(&vm->time.clock, vm->time.page, vm->time.flags);
 	let_in(vm);
-	host_unlock(&vm->clock_lock);
+	host_unlock(&vm->time.lock);
 }
 
 int vm_clock_init(struct vm *vm, u32 tsc_khz)
 {
 	int err;
 
-	host_lock_init(&vm->clock_lock);
-	err = clock_init(&vm->clock, host_tsc(), tsc_khz);
+	host_lock_init(&vm->time.lock);
+	err = clock_init(&vm->time.clock, host_tsc(), tsc_khz);
 	if (err)
 		return err;
-	clock_change_begin(&vm->clock, vm->clock_page);
-	vm->clock.changes = 1;
-	clock_change_end(&vm->clock, vm->clock_page, 0);
+	clock_change_begin(&vm->time.clock, vm->time.page);
+	vm->time.clock.changes = 1;
+	clock_change_end(&vm->time.clock, vm->time.page, 0);
 	return 0;
 }
 
@@ -106,7 +106,7 @@ static int set_rate(struct vm *vm, u32 num, u32 den)
 	if (vm->backend->scale_tsc)
 		scaled = vm->backend->scale_tsc(mult);
 	begin(vm);
-	clock_set_rate(&vm->clock, host_tsc_ordered(), num, den, scaled ?: mult);
+	clock_set_rate(&vm->time.clock, host_tsc_ordered(), num, den, scaled ?: mult);
 	end(vm);
 	return 0;
 }
@@ -140,22 +140,22 @@ static int set_run_only(struct vm *vm)
 {
 	int err;
 
-	if (vm->vcpu_count)
+	if (vm->vcpus.count)
 		return -EBUSY;
-	if (vm->run_only)
+	if (vm->time.run_only)
 		return 0;
 	err = run_only_begin(vm);
 	if (err)
 		return err;
 	begin(vm);
-	clock_hold(&vm->clock, host_tsc_ordered(), CLOCK_HELD_OUTSIDE);
+	clock_hold(&vm->time.clock, host_tsc_ordered(), CLOCK_HELD_OUTSIDE);
 	end(vm);
 	return 0;
 }
 
 int vm_set_clock(struct vm *vm, struct fermata_clock_change *c)
 {
-	struct guest_clock *clock = &vm->clock;
+	struct guest_clock *clock = &vm->time.clock;
 	u64 now;
 
 	if (!valid(c))
@@ -165,7 +165,7 @@ int vm_set_clock(struct vm *vm, struct fermata_clock_change *c)
 	if (c->verb == FERMATA_CLOCK_RATE)
 		return set_rate(vm, c->num, c->den);
 	if (c->verb == FERMATA_CLOCK_DATE) {
-		WRITE_ONCE(vm->wall_ns, c->ns);
+		WRITE_ONCE(vm->time.wall_ns, c->ns);
 		return 0;
 	}
 	begin(vm);
@@ -203,7 +203,7 @@ void vm_clock_renew(struct vm *vm)
 	if (!clock_is_old(&clock, now))
 		return;
 	begin(vm);
-	clock_renew(&vm->clock, host_tsc_ordered());
+	clock_renew(&vm->time.clock, host_tsc_ordered());
 	end(vm);
 }
 
@@ -214,14 +214,14 @@ bool vcpu_take_clock(struct vcpu *v)
 
 	/* In this order: who clears it too early finds the change going on, and asks again. */
 	host_test_and_clear_bit(REQUEST_CLOCK, &v->requests);
-	if (READ_ONCE(v->vm->clock_changing))
+	if (READ_ONCE(v->vm->time.changing))
 		goto again;
 	now = vm_time(v->vm, &clock);
 	if (unlikely(clock_is_old(&clock, now)))
 		goto again;
 	v->dirty |= DIRTY_CLOCK;
 	apic_clock_changed(&v->apic, &clock);
-	v->timer_armed = CLOCK_NEVER;
+	v->timer.armed = CLOCK_NEVER;
 	vcpu_arm_timer(v);
 	return true;
 

@@ -34,35 +34,36 @@ static void reset_state(struct vcpu *v, struct fermata_state *state)
 	v->page->regs[FERMATA_RDX] = 0x600;
 	v->backend->set_state(v, state,
 			      FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS | FERMATA_STATE_CONTROL |
-				      FERMATA_STATE_EVENTS);
+				      FERMATA_STATE_PENDING);
 }
 
 void vcpu_reset(struct vcpu *v, bool init_signal)
 {
 	/* INIT leaves the caches' mode alone. */
-	v->cr0 = init_signal ? (v->cr0 & (ARCH_CR0_CD | ARCH_CR0_NW)) | ARCH_CR0_ET : RESET_CR0;
-	v->cr4 = 0;
-	v->efer = 0;
-	v->dr6 = ARCH_DR6_FIXED;
-	v->dr7 = ARCH_DR7_FIXED;
-	memset(v->dr, 0, sizeof(v->dr));
-	v->event_valid = false;
-	v->nmi_pending = false;
+	v->guest.cr0 = init_signal ? (v->guest.cr0 & (ARCH_CR0_CD | ARCH_CR0_NW)) | ARCH_CR0_ET :
+				     RESET_CR0;
+	v->guest.cr4 = 0;
+	v->guest.efer = 0;
+	v->guest.dr6 = ARCH_DR6_FIXED;
+	v->guest.dr7 = ARCH_DR7_FIXED;
+	memset(v->guest.dr, 0, sizeof(v->guest.dr));
+	v->waiting.valid = false;
+	v->waiting.nmi = false;
 	v->advance = 0;
 	v->mp_state = FERMATA_MP_RUNNABLE;
 	if (!init_signal) {
-		v->xcr0 = 1;
-		v->pkru = 0;
-		v->pat = ARCH_PAT_RESET;
-		v->misc_enable = 1;
+		v->guest.xcr0 = 1;
+		v->guest.pkru = 0;
+		v->guest.pat = ARCH_PAT_RESET;
+		v->guest.misc_enable = 1;
 	}
-	events_reset(v);
+	rules_reset(v);
 	apic_reset(&v->apic, init_signal);
 	v->dirty |= DIRTY_CONTROL | DIRTY_CLOCK | DIRTY_DEBUG | DIRTY_PAT;
 	reset_state(v, v->scratch);
-	events_space_changed(v);
+	rules_space_changed(v);
 	if (v->shadow)
-		paging_changed(v);
+		shadowing_changed(v);
 	else
 		vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_STATE);
 }
@@ -97,7 +98,7 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 	const struct cpuid_table *cpuid = &vm->cpuid;
 	int err;
 
-	if (vm->run_only && vm->vcpu_count)
+	if (vm->time.run_only && vm->vcpus.count)
 		return -EBUSY;
 	v->vm = vm;
 	v->backend = vm->backend;
@@ -105,18 +106,18 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 	v->cpu = ~0u;
 	v->thread = thread;
 	v->page = page;
-	v->stats.vendor = vm->backend->vendor;
-	v->cost = &v->uncounted;
-	v->mtrr.def_type = 0xc06; /* enabled, fixed ranges too, write-back */
-	memset(v->mtrr.fixed, 6, sizeof(v->mtrr.fixed));
+	v->account.stats.vendor = vm->backend->vendor;
+	v->account.cost = &v->account.uncounted;
+	v->guest.mtrr.def_type = 0xc06; /* enabled, fixed ranges too, write-back */
+	memset(v->guest.mtrr.fixed, 6, sizeof(v->guest.mtrr.fixed));
 	v->scratch = host_alloc(sizeof(*v->scratch));
 	if (!v->scratch)
 		return -ENOMEM;
-	err = vm->shadow ? paging_init(v) : 0;
+	err = vm->config.shadow ? shadowing_init(v) : 0;
 	if (!err)
 		err = v->backend->vcpu_create(v);
 	if (err) {
-		paging_destroy(v);
+		shadowing_destroy(v);
 		host_free(v->scratch);
 		return err;
 	}
@@ -128,10 +129,10 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 		apic_virtual_wire(&v->apic);
 	else
 		v->mp_state = FERMATA_MP_WAIT_FOR_SIPI;
-	host_lock(&vm->lock);
-	WRITE_ONCE(vm->vcpu[id], v);
-	vm->vcpu_count++;
-	host_unlock(&vm->lock);
+	host_lock(&vm->vcpus.lock);
+	WRITE_ONCE(vm->vcpus.at[id], v);
+	vm->vcpus.count++;
+	host_unlock(&vm->vcpus.lock);
 	pvclock_changed(v); /* its TSC may not be that of the others */
 	return 0;
 }
@@ -139,13 +140,13 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 /* The VM is on its way out: nobody sends to this vCPU any more. */
 void vcpu_destroy(struct vcpu *v)
 {
-	host_timer_cancel(&v->timer);
-	v->events.watch.tables = false; /* the others may be gone already */
+	host_timer_cancel(&v->timer.host);
+	v->rules.watch.tables = false; /* the others may be gone already */
 	watch_close(v);
 	v->backend->vcpu_destroy(v);
-	paging_destroy(v);
+	shadowing_destroy(v);
 	radix_cache_drain(&v->cache);
-	host_free(v->events.linear_state);
+	host_free(v->rules.linear_state);
 	host_free(v->scratch);
 }
 
@@ -158,40 +159,42 @@ void vcpu_kick(struct vcpu *v)
 		host_wake(v->thread);
 }
 
-int vcpu_interrupt(struct vcpu *v, const struct fermata_interrupt *event)
+int vcpu_inject(struct vcpu *v, const struct fermata_injection *wanted)
 {
-	if (event->vector > 255 || event->reserved)
+	if (wanted->vector > 255 || wanted->reserved)
 		return -EINVAL;
-	if (event->kind == FERMATA_EVENT_NONE)
+	if (wanted->kind == FERMATA_INJECT_NONE)
 		return 0;
-	if (event->kind == FERMATA_EVENT_NMI) {
-		v->nmi_pending = true;
+	if (wanted->kind == FERMATA_INJECT_NMI) {
+		v->waiting.nmi = true;
 		return 0;
 	}
-	if (v->event_valid)
+	if (v->waiting.valid)
 		return -EBUSY;
-	switch (event->kind) {
-	case FERMATA_EVENT_EXTINT:
-		v->event = (struct event){ .kind = EVENT_INTERRUPT, .vector = event->vector };
+	switch (wanted->kind) {
+	case FERMATA_INJECT_EXTINT:
+		v->waiting.injection =
+			(struct injection){ .kind = INJECT_INTERRUPT, .vector = wanted->vector };
 		break;
-	case FERMATA_EVENT_EXCEPTION:
-	case FERMATA_EVENT_EXCEPTION_CODE:
-		if (!arch_is_exception(event->vector))
+	case FERMATA_INJECT_EXCEPTION:
+	case FERMATA_INJECT_EXCEPTION_CODE:
+		if (!arch_is_exception(wanted->vector))
 			return -EINVAL;
-		v->event = (struct event){ .kind = EVENT_EXCEPTION,
-					   .vector = event->vector,
-					   .has_code = event->kind == FERMATA_EVENT_EXCEPTION_CODE,
-					   .code = event->code };
-		if (event->vector == ARCH_PF) {
+		v->waiting.injection = (struct injection){ .kind = INJECT_EXCEPTION,
+							   .vector = wanted->vector,
+							   .has_code = wanted->kind ==
+								       FERMATA_INJECT_EXCEPTION_CODE,
+							   .code = wanted->code };
+		if (wanted->vector == ARCH_PF) {
 			v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
-			v->scratch->control.cr2 = event->cr2;
+			v->scratch->control.cr2 = wanted->cr2;
 			v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);
 		}
 		break;
 	default:
 		return -EINVAL;
 	}
-	v->event_valid = true;
+	v->waiting.valid = true;
 	return 0;
 }
 
@@ -201,7 +204,7 @@ int vcpu_interrupt(struct vcpu *v, const struct fermata_interrupt *event)
  */
 void vcpu_get_stats(const struct vcpu *v, struct fermata_stats *stats)
 {
-	const u64 *from = (const u64 *)&v->stats;
+	const u64 *from = (const u64 *)&v->account.stats;
 	u64 *to = (u64 *)stats;
 	u32 i;
 
@@ -209,14 +212,14 @@ void vcpu_get_stats(const struct vcpu *v, struct fermata_stats *stats)
 	for (i = 0; i < sizeof(*stats) / sizeof(u64); i++)
 		to[i] = READ_ONCE(from[i]);
 	stats->last = stats->entries % FERMATA_LAST_EXITS;
-	if (v->vm->shadow && !v->id) {
+	if (v->vm->config.shadow && !v->id) {
 		struct shadow_stats shadow;
 
 		shadow_get_stats(&v->vm->memory, &shadow);
 		stats->shadow_tables = shadow.held;
 		stats->shadow_released = shadow.released;
 	}
-	if (v->vm->untagged) {
+	if (v->vm->config.untagged) {
 		stats->flush_kind[FERMATA_FLUSH_ENTRY] = stats->entries;
 		stats->flush_cause[FERMATA_CAUSE_UNTAGGED] = stats->entries;
 	}
@@ -226,13 +229,13 @@ void vcpu_owe(struct vcpu *v, u32 kinds, u64 linear, u32 cause)
 {
 	if (kinds & FLUSH_ADDRESS) {
 		/* There is room for one. */
-		if (v->owed & FLUSH_ADDRESS && (v->owed_linear ^ linear) >> 12)
+		if (v->tlb.owed & FLUSH_ADDRESS && (v->tlb.linear ^ linear) >> 12)
 			kinds |= FLUSH_LINEAR;
-		v->owed_linear = linear;
+		v->tlb.linear = linear;
 	}
-	v->owed |= kinds;
+	v->tlb.owed |= kinds;
 	v->dirty |= DIRTY_FLUSH;
-	v->stats.flush_cause[cause]++;
+	v->account.stats.flush_cause[cause]++;
 }
 
 int vcpu_translate(struct vcpu *v, struct fermata_translate *t)
@@ -247,7 +250,7 @@ int vcpu_translate(struct vcpu *v, struct fermata_translate *t)
 		return -EINVAL;
 	v->backend->where(v, &where);
 	if (where.mode == FERMATA_MODE_LONG &&
-	    !arch_canonical(t->linear, v->cr4 & ARCH_CR4_LA57 ? 57 : 48)) {
+	    !arch_canonical(t->linear, v->guest.cr4 & ARCH_CR4_LA57 ? 57 : 48)) {
 		t->fault = 1;
 		t->code = 0;
 		t->gpa = 0;

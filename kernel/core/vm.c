@@ -13,15 +13,15 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 	int err;
 
 	vm->backend = backend;
-	vm->clock_page = clock_page;
-	vm->shadow = config->flags & FERMATA_VM_SHADOW || !caps->nested_levels;
-	vm->shadow_audit = vm->shadow && config->flags & FERMATA_VM_SHADOW_AUDIT;
-	if (vm->shadow && config->flags & FERMATA_VM_NESTED)
+	vm->time.page = clock_page;
+	vm->config.shadow = config->flags & FERMATA_VM_SHADOW || !caps->nested_levels;
+	vm->config.shadow_audit = vm->config.shadow && config->flags & FERMATA_VM_SHADOW_AUDIT;
+	if (vm->config.shadow && config->flags & FERMATA_VM_NESTED)
 		return -ENODEV;
-	vm->untagged = config->flags & FERMATA_VM_NO_TAGS || !caps->tags;
-	host_lock_init(&vm->lock);
-	host_lock_init(&vm->events.lock);
-	host_lock_init(&vm->pvclock_lock);
+	vm->config.untagged = config->flags & FERMATA_VM_NO_TAGS || !caps->tags;
+	host_lock_init(&vm->vcpus.lock);
+	host_lock_init(&vm->rules.lock);
+	host_lock_init(&vm->time.pvclock_lock);
 	forecast_init(&vm->forecasts);
 	err = vm_clock_init(vm, caps->tsc_khz);
 	if (err)
@@ -34,19 +34,20 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 	}
 	cpuid_supported(vm->cpuid_supported, caps->xcr0);
 	if (caps->xcr0 & ARCH_XCR0_PKRU)
-		vm->pkru_at = cpu_cpuid(0xd, 9).ebx; /* SDM 1 13.4 */
+		vm->config.pkru_at = cpu_cpuid(0xd, 9).ebx; /* SDM 1 13.4 */
 	err = cpuid_set(&vm->cpuid, vm->cpuid_supported, vm->cpuid_supported);
 	if (err)
 		goto fail;
-	if (vm->shadow)
+	if (vm->config.shadow)
 		cpuid_hide_invpcid(&vm->cpuid);
 	/* Under shadow paging nobody walks this table but us. */
-	format = vm->shadow ? &npt_format : backend->format();
-	err = guest_memory_init(&vm->memory, format, vm->shadow ? 2 : max_leaf, caps->phys_bits);
+	format = vm->config.shadow ? &npt_format : backend->format();
+	err = guest_memory_init(&vm->memory, format, vm->config.shadow ? 2 : max_leaf,
+				caps->phys_bits);
 	if (err)
 		goto fail;
-	vm->memory.unwalked = vm->shadow;
-	if (vm->shadow)
+	vm->memory.unwalked = vm->config.shadow;
+	if (vm->config.shadow)
 		err = shadow_init(&vm->memory, FERMATA_SHADOW_ALL & ~config->shadow_without, 0);
 	if (!err)
 		return 0;
@@ -62,7 +63,7 @@ void vm_destroy(struct vm *vm)
 	run_only_end(vm);
 	shadow_destroy(&vm->memory);
 	guest_memory_destroy(&vm->memory);
-	events_destroy(vm);
+	rules_destroy(vm);
 	watch_destroy(vm);
 	host_free(vm->cpuid_supported);
 	host_free(vm->paid);
@@ -74,7 +75,7 @@ int vm_set_memory(struct vm *vm, const struct fermata_memory *change)
 	int err = guest_memory_set_slot(&vm->memory, change, &owed);
 
 	vm_flush(vm, &owed, FERMATA_CAUSE_SLOT);
-	if (!err && READ_ONCE(vm->events.frames)) /* there may be tables now where nothing was */
+	if (!err && READ_ONCE(vm->rules.frames)) /* there may be tables now where nothing was */
 		linear_edited(vm);
 	return err;
 }
@@ -109,14 +110,14 @@ int vm_set_cpuid(struct vm *vm, const struct fermata_cpuid *cpuid)
 	struct cpuid_table *next;
 	int err;
 
-	if (vm->vcpu_count)
+	if (vm->vcpus.count)
 		return -EBUSY;
 	next = host_alloc(sizeof(*next));
 	if (!next)
 		return -ENOMEM;
 	err = cpuid_set(next, cpuid, vm->cpuid_supported);
 	if (!err) {
-		if (vm->shadow)
+		if (vm->config.shadow)
 			cpuid_hide_invpcid(next);
 		vm->cpuid = *next;
 	}
@@ -137,7 +138,7 @@ static void send_lowest(struct vm *vm, const struct apic_message *message, const
 	u32 i;
 
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
 		struct apic *pair[2] = { best, v ? &v->apic : NULL };
 
 		if (v)
@@ -156,7 +157,7 @@ void vm_send(struct vm *vm, const struct apic_message *message, const struct api
 		return;
 	}
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
 
 		if (v && apic_match(&v->apic, message, sender) && apic_deliver(&v->apic, message))
 			vcpu_kick(v);
@@ -183,7 +184,7 @@ int vm_set_line(struct vm *vm, const struct fermata_line *line)
 	if (line->line > FERMATA_LINE_LINT1 || line->level > 1 || line->reserved ||
 	    line->vcpu >= FERMATA_MAX_VCPUS)
 		return -EINVAL;
-	v = READ_ONCE(vm->vcpu[host_index(line->vcpu, (u32)FERMATA_MAX_VCPUS)]);
+	v = READ_ONCE(vm->vcpus.at[host_index(line->vcpu, (u32)FERMATA_MAX_VCPUS)]);
 	if (!v)
 		return -ENOENT;
 	if (apic_set_line(&v->apic, line->line, line->level))
@@ -202,7 +203,7 @@ static void flush_all_vcpus(struct vm *vm, u32 kinds, u32 cause)
 	u32 i;
 
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
 
 		if (!v)
 			continue;
@@ -214,7 +215,7 @@ static void flush_all_vcpus(struct vm *vm, u32 kinds, u32 cause)
 	}
 	host_full_barrier();
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
 		u64 looks;
 
 		if (!v || READ_ONCE(v->mode) != VCPU_IN_GUEST)
@@ -245,7 +246,7 @@ u32 vm_shrink(struct vm *vm, u32 want)
 	struct flush owed;
 	u32 count, i;
 
-	if (!vm->shadow)
+	if (!vm->config.shadow)
 		return 0;
 	count = shadow_release(&vm->memory, want);
 	if (count < want) {
@@ -254,7 +255,7 @@ u32 vm_shrink(struct vm *vm, u32 want)
 		count += shadow_release(&vm->memory, want - count);
 	}
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
 
 		if (v)
 			host_set_bit(REQUEST_TRIM, &v->requests);

@@ -88,7 +88,7 @@ int linux_shrink_begin(struct linux_vm *l)
 	struct vm_shrinker *own;
 	int err;
 
-	if (!l->vm.shadow)
+	if (!l->vm.config.shadow)
 		return 0;
 	own = kzalloc(sizeof(*own), GFP_KERNEL_ACCOUNT);
 	if (!own)

@@ -48,9 +48,9 @@ static long translate(struct linux_vcpu *l, void __user *arg)
 
 static long interrupt(struct linux_vcpu *l, void __user *arg)
 {
-	struct fermata_interrupt event;
+	struct fermata_injection event;
 
-	return GET_ARG(event, arg) ?: vcpu_interrupt(&l->vcpu, &event);
+	return GET_ARG(event, arg) ?: vcpu_inject(&l->vcpu, &event);
 }
 
 static long get_audit(struct linux_vcpu *l, void __user *arg)
@@ -90,7 +90,7 @@ static long vcpu_ioctl_locked(struct linux_vcpu *l, unsigned int command, void _
 		return get_state(l, arg);
 	case FERMATA_SET_STATE:
 		return set_state(l, arg);
-	case FERMATA_INTERRUPT:
+	case FERMATA_INJECT:
 		return interrupt(l, arg);
 	case FERMATA_TRANSLATE:
 		return translate(l, arg);
@@ -119,7 +119,7 @@ static long vcpu_ioctl(struct file *file, unsigned int command, unsigned long ad
 /* The log's ring, made when it is first asked for; it stays until the VM ends. */
 static int mmap_ring(struct linux_vcpu *l, struct vm_area_struct *vma)
 {
-	struct vcpu_events *events = &l->vcpu.events;
+	struct vcpu_rules *events = &l->vcpu.rules;
 	struct fermata_ring *ring;
 
 	if (vma->vm_end - vma->vm_start != PAGE_ALIGN(FERMATA_RING_SIZE) ||
@@ -168,7 +168,7 @@ static void free_parts(struct linux_vcpu *l)
 {
 	if (l->run_page)
 		put_page(l->run_page);
-	vfree(l->vcpu.events.ring);
+	vfree(l->vcpu.rules.ring);
 	kfree(l->thread.xsave);
 	kvfree(l);
 }

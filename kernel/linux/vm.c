@@ -195,11 +195,11 @@ static long add_rule(struct linux_vm *l, void __user *arg)
 	if (err)
 		return err;
 	mutex_lock(&l->lock);
-	err = events_add(&l->vm, &rule);
+	err = rules_add(&l->vm, &rule);
 	mutex_unlock(&l->lock);
 	if (!err && PUT_ARG(rule, arg)) {
 		mutex_lock(&l->lock);
-		events_remove(&l->vm, rule.id);
+		rules_remove(&l->vm, rule.id);
 		mutex_unlock(&l->lock);
 		err = -EFAULT;
 	}
@@ -214,7 +214,7 @@ static long remove_rule(struct linux_vm *l, void __user *arg)
 	if (err)
 		return err;
 	mutex_lock(&l->lock);
-	err = events_remove(&l->vm, rule.id);
+	err = rules_remove(&l->vm, rule.id);
 	mutex_unlock(&l->lock);
 	return err;
 }
@@ -227,7 +227,7 @@ static long get_rule(struct linux_vm *l, void __user *arg)
 	if (err)
 		return err;
 	mutex_lock(&l->lock);
-	err = events_get(&l->vm, &rule);
+	err = rules_get(&l->vm, &rule);
 	mutex_unlock(&l->lock);
 	return err ?: PUT_ARG(rule, arg);
 }

@@ -3,47 +3,47 @@
 
 #define ANY_ACCESS (RADIX_READ | RADIX_WRITE | RADIX_EXEC)
 
-struct watches *watches_new(u32 room, u32 frames)
+struct closed *closed_new(u32 room, u32 frames)
 {
-	struct watches *watches = host_alloc(sizeof(*watches) + room * sizeof(watches->at[0]) +
-					     frames * sizeof(watches->frame[0]));
+	struct closed *closed = host_alloc(sizeof(*closed) + room * sizeof(closed->at[0]) +
+					   frames * sizeof(closed->frame[0]));
 
-	if (!watches)
+	if (!closed)
 		return NULL;
-	watches->room = room;
-	watches->frame = (struct watch_frame *)&watches->at[room];
-	return watches;
+	closed->room = room;
+	closed->frame = (struct closed_frame *)&closed->at[room];
+	return closed;
 }
 
-bool watches_has(const struct watches *watches, const struct watch *watch)
+bool closed_has(const struct closed *closed, const struct closed_range *range)
 {
-	for (u32 i = 0; watches && i < watches->count; i++) {
-		const struct watch *w = &watches->at[i];
+	for (u32 i = 0; closed && i < closed->count; i++) {
+		const struct closed_range *r = &closed->at[i];
 
-		if (w->first == watch->first && w->last == watch->last && w->access == watch->access)
+		if (r->first == range->first && r->last == range->last && r->access == range->access)
 			return true;
 	}
 	return false;
 }
 
-void watches_add(struct watches *watches, u64 first, u64 last, u32 access)
+void closed_add(struct closed *closed, u64 first, u64 last, u32 access)
 {
-	const struct watch watch = { .first = first, .last = last, .access = access };
+	const struct closed_range range = { .first = first, .last = last, .access = access };
 
-	if (watches->count == watches->room || watches_has(watches, &watch))
+	if (closed->count == closed->room || closed_has(closed, &range))
 		return;
-	watches->at[watches->count++] = watch;
+	closed->at[closed->count++] = range;
 }
 
 /* The first of the frames that is not before this one. */
-static u32 frame_from(const struct watches *watches, u64 frame)
+static u32 frame_from(const struct closed *closed, u64 frame)
 {
-	u32 low = 0, high = watches->frames;
+	u32 low = 0, high = closed->frames;
 
 	while (low < high) {
 		u32 middle = (low + high) / 2;
 
-		if (watches->frame[middle].frame < frame)
+		if (closed->frame[middle].frame < frame)
 			low = middle + 1;
 		else
 			high = middle;
@@ -51,34 +51,34 @@ static u32 frame_from(const struct watches *watches, u64 frame)
 	return low;
 }
 
-u32 watches_frame(const struct watches *watches, u64 frame)
+u32 closed_frame(const struct closed *closed, u64 frame)
 {
-	u32 i = watches ? frame_from(watches, frame) : 0;
+	u32 i = closed ? frame_from(closed, frame) : 0;
 
-	return watches && i < watches->frames && watches->frame[i].frame == frame ?
-		       watches->frame[i].access :
+	return closed && i < closed->frames && closed->frame[i].frame == frame ?
+		       closed->frame[i].access :
 		       0;
 }
 
-u32 watches_access(const struct watches *watches, u64 first, u64 last)
+u32 closed_access(const struct closed *closed, u64 first, u64 last)
 {
 	u32 access = 0;
 
-	for (u32 i = 0; watches && i < watches->count; i++) {
-		const struct watch *w = &watches->at[i];
+	for (u32 i = 0; closed && i < closed->count; i++) {
+		const struct closed_range *r = &closed->at[i];
 
-		if (w->first <= last && w->last >= first)
-			access |= w->access;
+		if (r->first <= last && r->last >= first)
+			access |= r->access;
 	}
-	if (!watches || !watches->frames)
+	if (!closed || !closed->frames)
 		return access;
-	for (u32 i = frame_from(watches, first);
-	     i < watches->frames && watches->frame[i].frame <= last; i++)
-		access |= watches->frame[i].access;
+	for (u32 i = frame_from(closed, first);
+	     i < closed->frames && closed->frame[i].frame <= last; i++)
+		access |= closed->frame[i].access;
 	return access;
 }
 
-bool watches_same(const struct watches *a, const struct watches *b)
+bool closed_same(const struct closed *a, const struct closed *b)
 {
 	u32 count = a ? a->count : 0, frames = a ? a->frames : 0;
 
@@ -89,7 +89,7 @@ bool watches_same(const struct watches *a, const struct watches *b)
 		    a->frame[i].access != b->frame[i].access)
 			return false;
 	for (u32 i = 0; i < count; i++)
-		if (!watches_has(b, &a->at[i]))
+		if (!closed_has(b, &a->at[i]))
 			return false;
 	return true;
 }
@@ -98,7 +98,7 @@ bool watches_same(const struct watches *a, const struct watches *b)
  * No format has pages that can be written and not read (SDM 3C 29.3.3.1 calls such an entry
  * misconfigured). Executed and not read: EPT on processors that say so, nested and ordinary tables never.
  */
-u32 watch_allowed(const struct radix_format *format, u32 denied)
+u32 closed_allowed(const struct radix_format *format, u32 denied)
 {
 	u32 allowed = ANY_ACCESS & ~denied;
 
@@ -107,7 +107,7 @@ u32 watch_allowed(const struct radix_format *format, u32 denied)
 	return format->exec_only ? allowed & RADIX_EXEC : 0;
 }
 
-u32 watch_needed(const struct radix_format *format, u32 access)
+u32 closed_needed(const struct radix_format *format, u32 access)
 {
 	if (access & RADIX_WRITE || (access & RADIX_EXEC && !format->exec_only))
 		access |= RADIX_READ;

@@ -94,8 +94,8 @@ static void protect(struct guest_memory *memory, u64 start, u64 end, struct flus
 {
 	struct flush part;
 
-	if (memory->protecting)
-		memory->protecting(memory, start, end);
+	if (memory->hooks.protecting)
+		memory->hooks.protecting(memory, start, end);
 	part = radix_protect(&memory->radix, start, end, RADIX_WRITE);
 	flush_merge(flush, &part);
 }

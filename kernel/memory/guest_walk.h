@@ -111,7 +111,8 @@ static inline bool guest_code_read(const struct guest_memory *memory, const stru
 	u64 offset = linear & 0xfff;
 
 	return code->page == linear - offset && code->cr3 == cr3 &&
-	       code->sequence == READ_ONCE(memory->sequence) && offset <= 4096 - sizeof(*to) &&
+	       code->sequence == READ_ONCE(memory->invalidations.sequence) &&
+	       offset <= 4096 - sizeof(*to) &&
 	       host_user_unchanged(code->entry, code->levels, code->user + offset, to);
 }
 

@@ -19,7 +19,7 @@ int guest_memory_init(struct guest_memory *memory, const struct radix_format *fo
 		return -ENOMEM;
 	}
 	memory->phys_bits = phys_bits;
-	memory->generation = 1;
+	memory->flush.generation = 1;
 	host_lock_init(&memory->lock);
 	return 0;
 }
@@ -35,8 +35,8 @@ void guest_memory_destroy(struct guest_memory *memory)
 
 static struct flush unmap(struct guest_memory *memory, u64 start, u64 end, bool again)
 {
-	if (memory->unmapping)
-		memory->unmapping(memory, start, end, again);
+	if (memory->hooks.unmapping)
+		memory->hooks.unmapping(memory, start, end, again);
 	return radix_unmap(&memory->radix, start, end);
 }
 
@@ -46,7 +46,7 @@ static struct flush unmap(struct guest_memory *memory, u64 start, u64 end, bool 
  */
 static void owe_unpaid(const struct guest_memory *memory, struct flush *flush)
 {
-	if (memory->flushing)
+	if (memory->flush.under_way)
 		flush_add(flush, FLUSH_NESTED, 0, 1ull << memory->phys_bits);
 }
 
@@ -57,9 +57,9 @@ struct flush guest_memory_owe(struct guest_memory *memory, struct flush flush)
 		/* Under shadow paging the processor walks no nested tables: what it keeps lies under tags. */
 		if (memory->shadow && flush.kinds & FLUSH_NESTED)
 			flush.kinds = (flush.kinds & ~FLUSH_NESTED) | FLUSH_LINEAR;
-		memory->flushing++;
+		memory->flush.under_way++;
 		/* After the tables' stores, which the processor keeps in order (SDM 3A 9.2.2). */
-		WRITE_ONCE(memory->generation, memory->generation + 1);
+		WRITE_ONCE(memory->flush.generation, memory->flush.generation + 1);
 	}
 	return flush;
 }
@@ -69,12 +69,12 @@ void guest_memory_reap(struct guest_memory *memory)
 	u64 *limbo = NULL;
 
 	host_lock(&memory->lock);
-	DEBUG_ASSERT(memory->flushing);
+	DEBUG_ASSERT(memory->flush.under_way);
 	/* Tables of a flush still under way may be in limbo too: the last one takes all. */
-	if (memory->flushing && !--memory->flushing) {
+	if (memory->flush.under_way && !--memory->flush.under_way) {
 		limbo = radix_reap_take(&memory->radix);
-		if (memory->reaping)
-			memory->reaping(memory);
+		if (memory->hooks.reaping)
+			memory->hooks.reaping(memory);
 	}
 	host_unlock(&memory->lock);
 	radix_reap_free(limbo);
@@ -88,7 +88,7 @@ void guest_memory_publish(struct guest_memory *memory, struct slots *next, u64 s
 	*owed = (struct flush){ 0 };
 	host_lock(&memory->lock);
 	WRITE_ONCE(memory->slots, next);
-	WRITE_ONCE(memory->sequence, memory->sequence + 1);
+	WRITE_ONCE(memory->invalidations.sequence, memory->invalidations.sequence + 1);
 	if (start < end) {
 		struct flush flush = unmap(memory, start, end, true);
 
@@ -167,27 +167,27 @@ static u8 leaf_level(const struct radix *radix, u64 gpa, const struct slot *slot
 	return max(level, (u8)1);
 }
 
-/* ---- watched pages */
+/* ---- closed pages */
 
 /* Under lock. */
 static u32 allowed(const struct guest_memory *memory, u64 gpa)
 {
 	u64 frame = gpa >> 12;
-	u32 denied = watches_access(memory->watches, frame, frame);
+	u32 denied = closed_access(memory->closed, frame, frame);
 
-	for (u32 i = 0; denied && i < memory->opened_count; i++)
-		if (memory->opened[i].frame == frame)
-			denied &= ~memory->opened[i].access;
-	return watch_allowed(memory->radix.format, denied);
+	for (u32 i = 0; denied && i < memory->opened.count; i++)
+		if (memory->opened.at[i].frame == frame)
+			denied &= ~memory->opened.at[i].access;
+	return closed_allowed(memory->radix.format, denied);
 }
 
-/* No leaf is larger than what is watched alike: a page, or nothing of it. */
-static u8 unwatched_level(const struct guest_memory *memory, u64 gpa, u8 level)
+/* No leaf is larger than what is closed alike: a page, or nothing of it. */
+static u8 unclosed_level(const struct guest_memory *memory, u64 gpa, u8 level)
 {
 	for (; level > 1; level--) {
 		u64 first = gpa >> 12 & ~((radix_size(level) >> 12) - 1);
 
-		if (!watches_access(memory->watches, first, first + (radix_size(level) >> 12) - 1))
+		if (!closed_access(memory->closed, first, first + (radix_size(level) >> 12) - 1))
 			break;
 	}
 	return level;
@@ -218,35 +218,35 @@ static void unmap_frames(struct guest_memory *memory, u64 first, u64 last, u8 le
 }
 
 /*
- * Single frames of `a` that are watched otherwise in `b`. They come and go while the guest runs: around one
- * that is watched no more the leaves stay small.
+ * Single frames of `a` that are closed otherwise in `b`. They come and go while the guest runs: around one
+ * that is closed no more the leaves stay small.
  */
-static void unmap_changed(struct guest_memory *memory, const struct watches *a,
-			  const struct watches *b, struct flush *owed)
+static void unmap_changed(struct guest_memory *memory, const struct closed *a,
+			  const struct closed *b, struct flush *owed)
 {
 	for (u32 i = 0; a && i < a->frames; i++) {
 		u64 frame = a->frame[i].frame;
 
-		if (watches_frame(b, frame) != a->frame[i].access)
+		if (closed_frame(b, frame) != a->frame[i].access)
 			unmap_frames(memory, frame, frame, 1, owed);
 	}
 }
 
-const struct watches *guest_memory_watch(struct guest_memory *memory, const struct watches *next,
-					 struct flush *owed)
+const struct closed *guest_memory_set_closed(struct guest_memory *memory, const struct closed *next,
+					     struct flush *owed)
 {
-	const struct watches *old;
+	const struct closed *old;
 	struct flush flush = { 0 };
 	u32 i;
 
 	host_lock(&memory->lock);
-	old = memory->watches;
-	WRITE_ONCE(memory->watches, next);
+	old = memory->closed;
+	WRITE_ONCE(memory->closed, next);
 	for (i = 0; next && i < next->count; i++)
-		if (!watches_has(old, &next->at[i]))
+		if (!closed_has(old, &next->at[i]))
 			unmap_frames(memory, next->at[i].first, next->at[i].last, 1, &flush);
 	for (i = 0; old && i < old->count; i++)
-		if (!watches_has(next, &old->at[i]))
+		if (!closed_has(next, &old->at[i]))
 			unmap_frames(memory, old->at[i].first, old->at[i].last,
 				     memory->radix.max_leaf > 1 ? 2 : 1, &flush);
 	unmap_changed(memory, next, old, &flush);
@@ -270,22 +270,22 @@ void guest_memory_limit_leaves(struct guest_memory *memory, u8 level, struct flu
 
 bool guest_memory_open(struct guest_memory *memory, u64 gpa, u32 access)
 {
-	u32 needed = watch_needed(memory->radix.format, access), i;
+	u32 needed = closed_needed(memory->radix.format, access), i;
 	u64 frame = gpa >> 12;
 
 	host_lock(&memory->lock);
-	for (i = 0; i < memory->opened_count && memory->opened[i].frame != frame; i++)
+	for (i = 0; i < memory->opened.count && memory->opened.at[i].frame != frame; i++)
 		;
-	if (i < WATCH_OPEN_MAX) {
-		if (i == memory->opened_count) {
-			memory->opened[i].frame = frame;
-			memory->opened[i].access = 0;
-			memory->opened_count++;
+	if (i < CLOSED_OPEN_MAX) {
+		if (i == memory->opened.count) {
+			memory->opened.at[i].frame = frame;
+			memory->opened.at[i].access = 0;
+			memory->opened.count++;
 		}
-		memory->opened[i].access |= needed;
+		memory->opened.at[i].access |= needed;
 	}
 	host_unlock(&memory->lock);
-	return i < WATCH_OPEN_MAX;
+	return i < CLOSED_OPEN_MAX;
 }
 
 struct flush guest_memory_close(struct guest_memory *memory)
@@ -293,9 +293,10 @@ struct flush guest_memory_close(struct guest_memory *memory)
 	struct flush flush = { 0 };
 
 	host_lock(&memory->lock);
-	for (u32 i = 0; i < memory->opened_count; i++)
-		unmap_frames(memory, memory->opened[i].frame, memory->opened[i].frame, 1, &flush);
-	memory->opened_count = 0;
+	for (u32 i = 0; i < memory->opened.count; i++)
+		unmap_frames(memory, memory->opened.at[i].frame, memory->opened.at[i].frame, 1,
+			     &flush);
+	memory->opened.count = 0;
 	flush = guest_memory_owe(memory, flush);
 	host_unlock(&memory->lock);
 	if (flush.kinds)
@@ -317,8 +318,8 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 
 	if (page->writable && !(slot->flags & FERMATA_MEMORY_READONLY))
 		access |= RADIX_WRITE;
-	if (unlikely(memory->watches)) {
-		level = unwatched_level(memory, gpa, level);
+	if (unlikely(memory->closed)) {
+		level = unclosed_level(memory, gpa, level);
 		access &= allowed(memory, gpa);
 	}
 	if (unlikely(slot->log))
@@ -336,14 +337,15 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 	 */
 	found = radix_lookup(&memory->radix, gpa, &leaf);
 	if (found && (leaf.access & wanted) == wanted && leaf.phys >> 12 == page->phys >> 12) {
-		memory->spurious++;
+		memory->stats.spurious++;
 		*level_mapped = leaf.level;
 		return 0;
 	}
 	/* Never so under the protocol above; a leaf to another page must not be left behind, though. */
 	moved = found && (leaf.phys >> 12 != page->phys >> 12 || leaf.access & ~access);
-	if (moved && memory->unmapping)
-		memory->unmapping(memory, gpa - offset, gpa - offset + radix_size(level), true);
+	if (moved && memory->hooks.unmapping)
+		memory->hooks.unmapping(memory, gpa - offset, gpa - offset + radix_size(level),
+					true);
 	err = radix_map(&memory->radix, gpa - offset, level, (page->phys | (gpa & 0xfff)) - offset,
 			access, cache, &flush);
 	/* The same pages in leaves of another size: no processor has seen these. */
@@ -352,16 +354,16 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 	*owed = guest_memory_owe(memory, flush);
 	if (err)
 		return err;
-	memory->faults++;
+	memory->stats.faults++;
 	if (level > 1)
-		memory->large_faults++;
+		memory->stats.large_faults++;
 	return 0;
 }
 
 int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct radix_cache *cache,
 		       struct flush *owed, u8 *level_mapped)
 {
-	u64 sequence = READ_ONCE(memory->sequence);
+	u64 sequence = READ_ONCE(memory->invalidations.sequence);
 	struct host_page page;
 	struct slot slot;
 	int err;
@@ -381,8 +383,8 @@ int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct 
 		return err;
 
 	host_lock(&memory->lock);
-	if (memory->invalidating || memory->sequence != sequence) {
-		memory->retries++;
+	if (memory->invalidations.under_way || memory->invalidations.sequence != sequence) {
+		memory->stats.retries++;
 		err = -EAGAIN;
 	} else {
 		err = map_page(memory, gpa, access, &slot, &page, cache, owed, level_mapped);
@@ -399,7 +401,8 @@ int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct 
 
 bool guest_memory_near(struct guest_memory *memory, u64 gpa)
 {
-	u64 sequence = READ_ONCE(memory->sequence), phys[NEAR], user = 0, frame = gpa >> 12;
+	u64 sequence = READ_ONCE(memory->invalidations.sequence), phys[NEAR], user = 0,
+	    frame = gpa >> 12;
 	const struct slot *slot;
 	bool mapped = false;
 	u32 count = 0, i;
@@ -413,18 +416,19 @@ bool guest_memory_near(struct guest_memory *memory, u64 gpa)
 		count = min(count, 512 - (u32)(user >> 12 & 511));
 	}
 	host_read_end();
-	if (!count || READ_ONCE(memory->watches))
+	if (!count || READ_ONCE(memory->closed))
 		return false;
 	count = host_pages_near(user, count, phys);
 	if (!count)
 		return false;
 	host_lock(&memory->lock);
-	if (!memory->invalidating && memory->sequence == sequence && !memory->watches &&
+	if (!memory->invalidations.under_way && memory->invalidations.sequence == sequence &&
+	    !memory->closed &&
 	    radix_fill(&memory->radix, frame << 12, phys, count,
 		       RADIX_READ | RADIX_WRITE | RADIX_EXEC)) {
 		for (i = 0; i < count; i++)
 			host_page_dirty(phys[i]);
-		memory->faults++;
+		memory->stats.faults++;
 		mapped = true;
 	}
 	host_unlock(&memory->lock);
@@ -438,8 +442,8 @@ struct flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user
 	struct flush flush = { 0 };
 
 	host_lock(&memory->lock);
-	memory->invalidating++;
-	WRITE_ONCE(memory->sequence, memory->sequence + 1);
+	memory->invalidations.under_way++;
+	WRITE_ONCE(memory->invalidations.sequence, memory->invalidations.sequence + 1);
 	for (u32 i = 0; i < memory->slots->count; i++) {
 		const struct slot *slot = &memory->slots->slot[i];
 		u64 start = max(user_start, slot->user_addr);
@@ -454,7 +458,7 @@ struct flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user
 		flush_merge(&flush, &part);
 	}
 	if (flush.kinds)
-		memory->invalidations++;
+		memory->stats.invalidations++;
 	owe_unpaid(memory, &flush);
 	flush = guest_memory_owe(memory, flush);
 	host_unlock(&memory->lock);
@@ -465,9 +469,9 @@ void guest_memory_invalidate_end(struct guest_memory *memory, u64 user_start, u6
 {
 	host_lock(&memory->lock);
 	/* A fault that began after invalidate_begin may hold the page as it was before the change. */
-	WRITE_ONCE(memory->sequence, memory->sequence + 1);
-	DEBUG_ASSERT(memory->invalidating);
-	memory->invalidating--;
+	WRITE_ONCE(memory->invalidations.sequence, memory->invalidations.sequence + 1);
+	DEBUG_ASSERT(memory->invalidations.under_way);
+	memory->invalidations.under_way--;
 	host_unlock(&memory->lock);
 }
 

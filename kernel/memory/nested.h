@@ -27,40 +27,55 @@
 #include "memory/slots.h"
 #include "memory/closed.h"
 
-/* Pages that are open although they are watched, for the one instruction that runs then. */
-#define WATCH_OPEN_MAX 64
+/* Pages that are open although they are closed, for the one instruction that runs then. */
+#define CLOSED_OPEN_MAX 64
 
-struct guest_memory {
-	struct host_lock lock;
-	u64 sequence;		   /* lock to write */
-	u32 invalidating;	   /* lock: invalidations under way */
-	u32 flushing;		   /* lock: flushes owed and not yet reaped */
-	u64 generation;		   /* lock to write: one more with each flush owed; never 0 */
-	const struct slots *slots; /* never NULL; read inside host_read_begin/end or under lock */
-	struct radix radix;	   /* lock */
-	u32 phys_bits;		   /* width of a guest-physical address */
-	const struct watches *watches; /* lock to write, to read as slots; NULL: nothing is watched */
-	struct {
-		u64 frame;
-		u32 access;
-	} opened[WATCH_OPEN_MAX]; /* lock */
-	u32 opened_count;	  /* lock */
-	struct shadow *shadow;	  /* shadow paging's half, or NULL */
-	bool unwalked;		  /* shadow paging for good: no processor walks these tables */
+struct guest_memory;
+
+/* What shadow paging is told; NULL without it. */
+struct memory_hooks {
 	/*
 	 * Under lock, before mappings of [start, end) go; and with reap. again: they may come back before
-	 * the flush that is owed for it has been paid. NULL without shadow paging.
+	 * the flush that is owed for it has been paid.
 	 */
 	void (*unmapping)(struct guest_memory *memory, u64 start, u64 end, bool again);
 	/* ... before their leaves lose write access, for which a flush will be owed */
 	void (*protecting)(struct guest_memory *memory, u64 start, u64 end);
 	void (*reaping)(struct guest_memory *memory);
-	/* statistics (lock) */
-	u64 faults;	   /* answered with a mapping */
-	u64 large_faults;  /* of these, 2 MiB or larger */
-	u64 spurious;	   /* another vCPU had mapped it already */
-	u64 retries;	   /* -EAGAIN */
-	u64 invalidations; /* that removed a mapping */
+};
+
+/* Who may write a field: `lock` means under the lock; "constant" is set when the memory is made. */
+struct guest_memory {
+	struct host_lock lock;
+	const struct slots *slots; /* never NULL; read inside host_read_begin/end or under lock */
+	struct radix radix;	   /* lock */
+	u32 phys_bits;		   /* constant; width of a guest-physical address */
+	bool unwalked; /* constant; shadow paging for good: no processor walks these tables */
+	struct {
+		u64 sequence; /* one more with each change of the host's */
+		u32 under_way;
+	} invalidations; /* lock */
+	struct {
+		u32 under_way;	/* lock: owed and not yet reaped */
+		u64 generation; /* lock to write: one more with each flush owed; never 0 */
+	} flush;
+	const struct closed *closed; /* lock to write, to read as slots; NULL: nothing is closed */
+	struct {
+		u32 count;
+		struct {
+			u64 frame;
+			u32 access;
+		} at[CLOSED_OPEN_MAX];
+	} opened;		   /* lock */
+	struct shadow *shadow;	   /* shadow paging's half, or NULL; set before the first fault */
+	struct memory_hooks hooks; /* lock */
+	struct {
+		u64 faults;	   /* answered with a mapping */
+		u64 large_faults;  /* of these, 2 MiB or larger */
+		u64 spurious;	   /* another vCPU had mapped it already */
+		u64 retries;	   /* -EAGAIN */
+		u64 invalidations; /* that removed a mapping */
+	} stats;		   /* lock */
 };
 
 int guest_memory_init(struct guest_memory *memory, const struct radix_format *format, u8 max_leaf,
@@ -99,10 +114,10 @@ bool guest_memory_near(struct guest_memory *memory, u64 gpa);
 
 /*
  * What must fault from now on. Answers what was there before, whose readers the caller waits for.
- * *owed as of all calls that owe; pages whose watch ends become large again by the faults they owe.
+ * *owed as of all calls that owe; pages that are closed no more become large again by the faults they owe.
  */
-const struct watches *guest_memory_watch(struct guest_memory *memory, const struct watches *next,
-					 struct flush *owed);
+const struct closed *guest_memory_set_closed(struct guest_memory *memory, const struct closed *next,
+					     struct flush *owed);
 /* What the guest may do there without a fault: RADIX_*, by rules alone. */
 u32 guest_memory_allows(struct guest_memory *memory, u64 gpa);
 /*

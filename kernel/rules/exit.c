@@ -22,12 +22,12 @@ static u64 cr_now(struct vcpu *v, u8 number)
 
 	switch (number) {
 	case 0:
-		return v->cr0;
+		return v->guest.cr0;
 	case 3:
 		v->backend->where(v, &where);
 		return where.paging.cr3;
 	case 4:
-		return v->cr4;
+		return v->guest.cr4;
 	case 8:
 		return apic_tpr(&v->apic);
 	}
@@ -53,8 +53,8 @@ static void cr_write(struct vcpu *v, struct scene *scene)
 static u64 dr_now(const struct vcpu *v, u8 number)
 {
 	if (number < 4)
-		return v->dr[number];
-	return number & 1 ? v->dr7 : v->dr6;
+		return v->guest.dr[number];
+	return number & 1 ? v->guest.dr7 : v->guest.dr6;
 }
 
 static void io(struct vcpu *v, struct scene *scene)
@@ -191,7 +191,7 @@ static bool recognise(struct vcpu *v, struct scene *scene)
 	if (kind == EXIT_MSR_WRITE || kind == EXIT_XSETBV) {
 		scene->value = pair(v);
 		if (kind == EXIT_XSETBV)
-			scene->old = v->xcr0;
+			scene->old = v->guest.xcr0;
 		else
 			msr_read(v, scene->number, &scene->old);
 	}
@@ -296,7 +296,7 @@ static void ask(struct vcpu *v, struct scene *scene, struct rule *rule)
 /* Those of both events, in the order of their ids; after a stop, those behind the one that stopped. */
 static void ask_all(struct vcpu *v, struct scene *scene)
 {
-	struct vcpu_events *e = &v->events;
+	struct vcpu_rules *e = &v->rules;
 	const struct rule_table *table;
 	u32 passed = 0;
 	u64 left;
@@ -306,7 +306,7 @@ static void ask_all(struct vcpu *v, struct scene *scene)
 		e->passing = false;
 	}
 	host_read_begin();
-	table = READ_ONCE(v->vm->events.table);
+	table = READ_ONCE(v->vm->rules.table);
 	left = !table ? 0 :
 			table->by_event[scene->event] | (scene->second < FERMATA_ON_EVENTS ?
 								 table->by_event[scene->second] :
@@ -340,7 +340,7 @@ static void snapshot(struct vcpu *v, struct fermata_record *record)
 
 static void remember(struct vcpu *v, struct scene *scene)
 {
-	struct aftermath *after = &v->events.after;
+	struct aftermath *after = &v->rules.after;
 	struct fermata_record *record = &after->record;
 	const struct fermata_rule *decision = &scene->decision;
 	struct guest_clock clock;
@@ -370,7 +370,7 @@ static void remember(struct vcpu *v, struct scene *scene)
 	record->vcpu = v->id;
 	record->event = scene->log_event;
 	record->hw_reason = v->exit.code;
-	record->exit_tsc = v->exit_tsc;
+	record->exit_tsc = v->exit.tsc;
 	tsc = vm_time(v->vm, &clock);
 	record->guest_ns = clock_ns(&clock, tsc);
 }
@@ -384,9 +384,9 @@ static u64 result_of(const struct vcpu *v, const struct aftermath *after)
 	return v->page->regs[after->result] & (~0ull >> (64 - 8 * after->width));
 }
 
-void event_finish(struct vcpu *v, u8 flags)
+void rules_finish(struct vcpu *v, u8 flags)
 {
-	struct aftermath *after = &v->events.after;
+	struct aftermath *after = &v->rules.after;
 	struct fermata_record *record = &after->record;
 	struct where where;
 	u32 i;
@@ -394,7 +394,7 @@ void event_finish(struct vcpu *v, u8 flags)
 	after->due = false;
 	if (flags & (FERMATA_RECORD_FAULTED | FERMATA_RECORD_INJECTED | FERMATA_RECORD_STOPPED)) {
 		after->sets = 0;
-		record->vector = v->event.vector;
+		record->vector = v->waiting.injection.vector;
 	} else if (after->log && after->memory) {
 		guest_memory_read(&v->vm->memory, record->number, &record->value, after->memory);
 	} else if (after->log && after->result != RESULT_NONE) {
@@ -417,19 +417,19 @@ void event_finish(struct vcpu *v, u8 flags)
 	snapshot(v, record);
 	record->flags = flags;
 	record->host_tsc = host_tsc();
-	ring_put(&v->events, record);
+	ring_put(&v->rules, record);
 }
 
-void event_after(struct vcpu *v)
+void rules_after(struct vcpu *v)
 {
 	host_clear_bit(REQUEST_AFTER, &v->requests);
-	if (v->events.after.due)
-		event_finish(v, 0);
+	if (v->rules.after.due)
+		rules_finish(v, 0);
 }
 
 static void finish_later(struct vcpu *v)
 {
-	v->events.after.due = true;
+	v->rules.after.due = true;
 	host_set_bit(REQUEST_AFTER, &v->requests);
 }
 
@@ -438,12 +438,12 @@ static void finish_later(struct vcpu *v)
 static enum verdict stop(struct vcpu *v, const struct scene *scene)
 {
 	struct fermata_exit_stop *out = &v->page->exit.stop;
-	struct vcpu_events *e = &v->events;
+	struct vcpu_rules *e = &v->rules;
 
 	e->passing = true;
 	e->pass_rip = v->exit.rip;
 	e->pass_rule = scene->decision.id;
-	event_finish(v, FERMATA_RECORD_STOPPED);
+	rules_finish(v, FERMATA_RECORD_STOPPED);
 	exit_to_user(v, FERMATA_EXIT_STOPPED);
 	out->rule = scene->decision.id;
 	out->event = scene->decision.event;
@@ -455,13 +455,13 @@ static enum verdict stop(struct vcpu *v, const struct scene *scene)
 
 static enum verdict inject(struct vcpu *v, const struct fermata_rule *decision)
 {
-	v->event = (struct event){ .kind = EVENT_EXCEPTION,
-				   .vector = decision->vector,
-				   .has_code = arch_takes_code(decision->vector) &&
-					       v->cr0 & ARCH_CR0_PE,
-				   .code = decision->code };
-	v->event_valid = true;
-	event_finish(v, FERMATA_RECORD_INJECTED);
+	v->waiting.injection = (struct injection){ .kind = INJECT_EXCEPTION,
+						   .vector = decision->vector,
+						   .has_code = arch_takes_code(decision->vector) &&
+							       v->guest.cr0 & ARCH_CR0_PE,
+						   .code = decision->code };
+	v->waiting.valid = true;
+	rules_finish(v, FERMATA_RECORD_INJECTED);
 	return GO_ON;
 }
 
@@ -470,7 +470,7 @@ static enum verdict skip(struct vcpu *v)
 {
 	if (v->exit.kind != EXIT_EXCEPTION || v->exit.exception.vector != ARCH_DB)
 		v->advance = v->exit.length;
-	event_finish(v, FERMATA_RECORD_SKIPPED);
+	rules_finish(v, FERMATA_RECORD_SKIPPED);
 	return GO_ON;
 }
 
@@ -487,36 +487,36 @@ static enum verdict carry_out(struct vcpu *v, const struct scene *scene)
 	} else {
 		verdict = exit_answer(v);
 	}
-	if (v->event_valid && v->exit.kind != EXIT_EXCEPTION)
-		event_finish(v, FERMATA_RECORD_FAULTED);
+	if (v->waiting.valid && v->exit.kind != EXIT_EXCEPTION)
+		rules_finish(v, FERMATA_RECORD_FAULTED);
 	else if (verdict == LEAVE_FOR_USER)
 		finish_later(v);
 	else
-		event_finish(v, 0);
+		rules_finish(v, 0);
 	return verdict;
 }
 
 /* Of several accesses of one instruction: the first that is owed something keeps it; the others are done. */
 static void remember_memory(struct vcpu *v, struct scene *scene)
 {
-	struct aftermath *after = &v->events.after, kept = *after;
+	struct aftermath *after = &v->rules.after, kept = *after;
 
 	remember(v, scene);
 	if (!kept.due)
 		return;
 	if (after->log)
-		event_finish(v, 0);
+		rules_finish(v, 0);
 	*after = kept;
 }
 
-bool event_memory(struct vcpu *v, struct scene *scene, enum verdict *verdict)
+bool rules_memory(struct vcpu *v, struct scene *scene, enum verdict *verdict)
 {
 	u32 actions;
 
 	ask_all(v, scene);
 	actions = scene->decided ? scene->decision.actions : 0;
 	actions &= FERMATA_DO_STOP | FERMATA_DO_INJECT | FERMATA_DO_SKIP;
-	if (v->event_valid) { /* no instruction's, but an event's on its way in */
+	if (v->waiting.valid) { /* no instruction's, but an event's on its way in */
 		scene->decided = false;
 		actions = 0;
 	}
@@ -526,8 +526,8 @@ bool event_memory(struct vcpu *v, struct scene *scene, enum verdict *verdict)
 		step_stop(v);
 	remember_memory(v, scene);
 	if (!actions) {
-		if (v->event_valid)
-			event_finish(v, 0);
+		if (v->waiting.valid)
+			rules_finish(v, 0);
 		else
 			finish_later(v);
 		return false;
@@ -538,12 +538,12 @@ bool event_memory(struct vcpu *v, struct scene *scene, enum verdict *verdict)
 	return true;
 }
 
-enum verdict event_memory_elsewhere(struct vcpu *v)
+enum verdict rules_memory_elsewhere(struct vcpu *v)
 {
 	enum verdict verdict = exit_answer(v);
 
-	if (v->events.after.due && v->event_valid)
-		event_finish(v, FERMATA_RECORD_FAULTED);
+	if (v->rules.after.due && v->waiting.valid)
+		rules_finish(v, FERMATA_RECORD_FAULTED);
 	return verdict;
 }
 
@@ -565,24 +565,23 @@ static bool event_interrupts_another(const struct vcpu *v)
 {
 	u8 vector = v->exit.exception.vector;
 
-	return v->exit.kind == EXIT_EXCEPTION && v->event_valid && vector != ARCH_DB &&
+	return v->exit.kind == EXIT_EXCEPTION && v->waiting.valid && vector != ARCH_DB &&
 	       vector != ARCH_AC;
 }
 
 static bool is_sysret(struct vcpu *v)
 {
 	return v->exit.kind == EXIT_EXCEPTION && v->exit.exception.vector == ARCH_UD &&
-	       !v->event_valid && syscall_which(v) == INSN_SYSRET;
+	       !v->waiting.valid && syscall_which(v) == INSN_SYSRET;
 }
 
-enum verdict event_exit(struct vcpu *v)
+enum verdict rules_exit(struct vcpu *v)
 {
 	struct scene scene;
 
-	if (v->events.stepping)
+	if (v->rules.stepping)
 		return step_exit(v);
-	if (v->events.watch.free &&
-	    (!watch_free_ends(v) || !(v->watched >> (v->exit.kind & 63) & 1)))
+	if (v->rules.watch.free && (!watch_free_ends(v) || !(v->ruled >> (v->exit.kind & 63) & 1)))
 		return v->exit.kind == EXIT_NESTED_FAULT ? watch_fault(v) : exit_answer(v);
 	if (v->exit.kind == EXIT_NESTED_FAULT)
 		return watch_fault(v);
@@ -595,8 +594,8 @@ enum verdict event_exit(struct vcpu *v)
 	ask_all(v, &scene);
 	remember(v, &scene);
 	if (event_interrupts_another(v)) {
-		event_finish(v, 0);
-		return event_deliver_again(v);
+		rules_finish(v, 0);
+		return rules_deliver_again(v);
 	}
 	if (scene.decided && scene.decision.actions & FERMATA_DO_STOP)
 		return stop(v, &scene);

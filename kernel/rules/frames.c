@@ -11,37 +11,37 @@ static bool has(const struct fermata_rule *spec, u32 filter)
 	return spec->filters & BIT(filter);
 }
 
-static void add_rules(struct watches *watches, const struct rule_table *table)
+static void add_rules(struct closed *closed, const struct rule_table *table)
 {
 	for (u32 i = 0; table && i < table->count; i++) {
 		const struct fermata_rule *spec = &table->rule[i]->spec;
 		const struct fermata_range *range = &spec->range[FERMATA_FILTER_GPA];
 
 		if (watch_event(spec->event) && has(spec, FERMATA_FILTER_GPA))
-			watches_add(watches, range->first >> 12, range->last >> 12,
-				    watch_access(spec->event));
+			closed_add(closed, range->first >> 12, range->last >> 12,
+				   watch_access(spec->event));
 	}
 }
 
 /* Room for what stays closed and for what v needs besides, and the lock. False: no memory, and no lock. */
-static bool make_room(struct vm *vm, struct vcpu *v, struct watches **watches,
+static bool make_room(struct vm *vm, struct vcpu *v, struct closed **closed,
 		      struct linear_frames **frames)
 {
 	for (;;) {
-		u32 room = READ_ONCE(vm->events.frame_count) + linear_needs(v);
+		u32 room = READ_ONCE(vm->rules.frame_count) + linear_needs(v);
 		bool enough;
 
-		*watches = watches_new(FERMATA_MAX_RULES, room);
+		*closed = closed_new(FERMATA_MAX_RULES, room);
 		*frames = host_alloc(sizeof(**frames) + room * sizeof((*frames)->at[0]));
-		enough = *watches && *frames;
+		enough = *closed && *frames;
 		if (enough) {
-			host_lock(&vm->events.lock);
-			if (vm->events.frame_count + linear_needs(v) <= room)
+			host_lock(&vm->rules.lock);
+			if (vm->rules.frame_count + linear_needs(v) <= room)
 				return true;
-			host_unlock(&vm->events.lock);
+			host_unlock(&vm->rules.lock);
 		}
 		host_free(*frames);
-		host_free(*watches);
+		host_free(*closed);
 		if (!enough)
 			return false;
 	}
@@ -52,7 +52,7 @@ static struct linear_frames *replace_frames(struct vm *vm, struct vcpu *v,
 					    const struct rule_table *table,
 					    struct linear_frames *next)
 {
-	struct vm_events *e = &vm->events;
+	struct vm_rules *e = &vm->rules;
 
 	if (v)
 		next = linear_merge(vm, v, next);
@@ -69,11 +69,11 @@ static struct linear_frames *replace_frames(struct vm *vm, struct vcpu *v,
  */
 static int update(struct vm *vm, struct vcpu *v)
 {
-	struct vm_events *e = &vm->events;
-	const struct watches *old = NULL;
+	struct vm_rules *e = &vm->rules;
+	const struct closed *old = NULL;
 	struct linear_frames *frames;
 	struct flush owed = { 0 };
-	struct watches *next;
+	struct closed *next;
 	bool busy;
 
 	if (!make_room(vm, v, &next, &frames))
@@ -87,12 +87,12 @@ static int update(struct vm *vm, struct vcpu *v)
 		add_rules(next, table);
 		frames = replace_frames(vm, v, table, frames);
 		host_read_end();
-		linear_add_watches(vm, next);
+		linear_add_closed(vm, next);
 		e->closing |= !!v;
-		if (!watches_same(next, vm->memory.watches)) {
+		if (!closed_same(next, vm->memory.closed)) {
 			bool any = next->count || next->frames;
 
-			old = guest_memory_watch(&vm->memory, any ? next : NULL, &owed);
+			old = guest_memory_set_closed(&vm->memory, any ? next : NULL, &owed);
 			next = any ? NULL : next;
 		}
 	}
@@ -118,8 +118,8 @@ int watch_update(struct vm *vm)
 
 void watch_destroy(struct vm *vm)
 {
-	host_free((void *)vm->memory.watches);
-	host_free(vm->events.frames);
-	vm->memory.watches = NULL;
-	vm->events.frames = NULL;
+	host_free((void *)vm->memory.closed);
+	host_free(vm->rules.frames);
+	vm->memory.closed = NULL;
+	vm->rules.frames = NULL;
 }

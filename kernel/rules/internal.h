@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* What the files behind event_exit() share. */
+/* What the files behind rules_exit() share. */
 #ifndef RULES_INTERNAL_H
 #define RULES_INTERNAL_H
 
@@ -20,15 +20,15 @@ struct scene {
 };
 
 /* exit.c: the instruction is done, or will not be: FERMATA_RECORD_* */
-void event_finish(struct vcpu *v, u8 flags);
+void rules_finish(struct vcpu *v, u8 flags);
 
 /*
  * An access to watched memory. False: the instruction is to be carried out; what is owed to it then is
  * remembered.
  */
-bool event_memory(struct vcpu *v, struct scene *scene, enum verdict *verdict);
+bool rules_memory(struct vcpu *v, struct scene *scene, enum verdict *verdict);
 /* ... by whoever answers for memory that is none. */
-enum verdict event_memory_elsewhere(struct vcpu *v);
+enum verdict rules_memory_elsewhere(struct vcpu *v);
 
 /* memory.c: EXIT_NESTED_FAULT where rules are about memory */
 enum verdict watch_fault(struct vcpu *v);
@@ -37,7 +37,7 @@ enum verdict watch_fault(struct vcpu *v);
 void step_stop(struct vcpu *v);
 enum verdict step_exit(struct vcpu *v);
 /* An exception that came while an event was on its way in: that goes in again and may meet it. */
-enum verdict event_deliver_again(struct vcpu *v);
+enum verdict rules_deliver_again(struct vcpu *v);
 
 /* syscall.c: SYSCALL and SYSRET, which raise #UD where a rule is about SYSCALL */
 enum syscall_insn { INSN_NEITHER, INSN_SYSCALL, INSN_SYSRET };

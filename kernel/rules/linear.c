@@ -26,7 +26,7 @@ struct need {
 };
 
 struct vcpu_linear {
-	u64 edits;  /* vm->events.edits as of the last translation that was good */
+	u64 edits;  /* vm->rules.edits as of the last translation that was good */
 	u64 absent; /* guest-physical: of a table whose host page is not present */
 	u64 lost;   /* ... and cannot be had */
 	u32 ranges, count;
@@ -63,7 +63,7 @@ static void collect(struct vcpu *v, struct vcpu_linear *l)
 
 	l->ranges = 0;
 	host_read_begin();
-	table = READ_ONCE(v->vm->events.table);
+	table = READ_ONCE(v->vm->rules.table);
 	for (u32 i = 0; table && i < table->count; i++) {
 		const struct fermata_rule *spec = &table->rule[i]->spec;
 		const struct fermata_range *gva = &spec->range[FERMATA_FILTER_GVA];
@@ -81,9 +81,9 @@ static void collect(struct vcpu *v, struct vcpu_linear *l)
 
 static bool exists(const struct vcpu *v, u64 linear)
 {
-	if (!(v->efer & ARCH_EFER_LMA))
+	if (!(v->guest.efer & ARCH_EFER_LMA))
 		return !(linear >> 32);
-	return arch_canonical(linear, v->cr4 & ARCH_CR4_LA57 ? 57 : 48);
+	return arch_canonical(linear, v->guest.cr4 & ARCH_CR4_LA57 ? 57 : 48);
 }
 
 /* What a page leads to, and the tables on the way, to where it ends. -EFAULT: l->absent first. */
@@ -182,7 +182,7 @@ static bool covered(struct linear_frames *frames, const struct vcpu_linear *l)
 /* In guest context: is all closed that the vCPU needs, and nothing that nobody needs any more? */
 static bool take(struct vcpu *v, struct vcpu_linear *l, u64 edits)
 {
-	struct vm_events *e = &v->vm->events;
+	struct vm_rules *e = &v->vm->rules;
 	struct linear_frames *frames;
 	bool good, idle = false;
 
@@ -206,18 +206,18 @@ static bool take(struct vcpu *v, struct vcpu_linear *l, u64 edits)
 
 bool linear_requested(struct vcpu *v)
 {
-	struct vcpu_linear *l = v->events.linear_state;
+	struct vcpu_linear *l = v->rules.linear_state;
 	u64 edits;
 
 	host_clear_bit(REQUEST_LINEAR, &v->requests);
-	if (!l && !v->events.linear)
+	if (!l && !v->rules.linear)
 		return true;
-	if (unlikely(paging_unsuited(v))) {
+	if (unlikely(shadowing_unsuited(v))) {
 		host_set_bit(REQUEST_LINEAR, &v->requests);
 		return false;
 	}
 	host_full_barrier(); /* what was edited before the request that was cleared is seen by the walks */
-	edits = READ_ONCE(v->vm->events.edits);
+	edits = READ_ONCE(v->vm->rules.edits);
 	if (l && !translate(v, l) && take(v, l, edits))
 		return true;
 	host_set_bit(REQUEST_LINEAR, &v->requests);
@@ -228,13 +228,13 @@ bool linear_requested(struct vcpu *v)
 
 int linear_outside(struct vcpu *v)
 {
-	struct vcpu_linear *l = v->events.linear_state;
-	int err = paging_unsuited(v) ? paging_change_over(v) : 0;
+	struct vcpu_linear *l = v->rules.linear_state;
+	int err = shadowing_unsuited(v) ? shadowing_change_over(v) : 0;
 
-	if (err || paging_unsuited(v)) /* not yet: again */
+	if (err || shadowing_unsuited(v)) /* not yet: again */
 		return err;
 	if (!l) {
-		l = v->events.linear_state = host_alloc(sizeof(*l));
+		l = v->rules.linear_state = host_alloc(sizeof(*l));
 		if (!l)
 			return -ENOMEM;
 		l->edits = ~0ull;
@@ -255,7 +255,7 @@ int linear_outside(struct vcpu *v)
 
 u32 linear_needs(const struct vcpu *v)
 {
-	return v ? v->events.linear_state->count : 0;
+	return v ? v->rules.linear_state->count : 0;
 }
 
 static void insert(struct linear_frames *frames, u64 frame)
@@ -288,8 +288,8 @@ static void drop_idle(struct linear_frames *frames, bool edited)
 
 struct linear_frames *linear_merge(struct vm *vm, struct vcpu *v, struct linear_frames *next)
 {
-	struct vcpu_linear *l = v->events.linear_state;
-	struct vm_events *e = &vm->events;
+	struct vcpu_linear *l = v->rules.linear_state;
+	struct vm_rules *e = &vm->rules;
 	struct linear_frames *old = e->frames;
 
 	for (u32 i = 0; old && i < old->count; i++) {
@@ -317,20 +317,20 @@ void linear_settled(struct vm *vm)
 {
 	struct linear_frames *frames;
 
-	host_lock(&vm->events.lock);
-	frames = vm->events.frames;
+	host_lock(&vm->rules.lock);
+	frames = vm->rules.frames;
 	for (u32 i = 0; frames && i < frames->count; i++)
 		frames->at[i].settled = frames->at[i].closed;
-	vm->events.closing = false;
-	host_unlock(&vm->events.lock);
+	vm->rules.closing = false;
+	host_unlock(&vm->rules.lock);
 }
 
-void linear_add_watches(const struct vm *vm, struct watches *watches)
+void linear_add_closed(const struct vm *vm, struct closed *closed)
 {
-	const struct linear_frames *frames = vm->events.frames;
+	const struct linear_frames *frames = vm->rules.frames;
 
 	for (u32 i = 0; frames && i < frames->count; i++)
-		watches->frame[watches->frames++] = (struct watch_frame){
+		closed->frame[closed->frames++] = (struct closed_frame){
 			.frame = frames->at[i].frame,
 			.access = frames->at[i].closed,
 		};
@@ -340,9 +340,9 @@ void linear_add_watches(const struct vm *vm, struct watches *watches)
 
 void linear_edited(struct vm *vm)
 {
-	host_add(&vm->events.edits, 1);
+	host_add(&vm->rules.edits, 1);
 	for (u32 i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
 
 		if (v)
 			host_set_bit(REQUEST_LINEAR, &v->requests);
@@ -351,7 +351,7 @@ void linear_edited(struct vm *vm)
 
 bool linear_opened(struct vcpu *v, u64 frame)
 {
-	struct vm_events *e = &v->vm->events;
+	struct vm_rules *e = &v->vm->rules;
 	const struct linear_frame *f;
 	bool table, idle;
 

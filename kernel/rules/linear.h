@@ -14,7 +14,7 @@
 struct vm;
 struct vcpu;
 struct rule_table;
-struct watches;
+struct closed;
 
 /* A frame that is closed for some vCPU, or was for the last ones that were in another address space. */
 struct linear_frame {
@@ -62,7 +62,7 @@ int watch_update_for(struct vm *vm, struct vcpu *v);
 u32 linear_needs(const struct vcpu *v);
 /* Under events.lock: `next` is what stays closed and what v needs. Answers what it takes the place of. */
 struct linear_frames *linear_merge(struct vm *vm, struct vcpu *v, struct linear_frames *next);
-void linear_add_watches(const struct vm *vm, struct watches *watches);
+void linear_add_closed(const struct vm *vm, struct closed *closed);
 /* Without it: all that is closed is in force. */
 void linear_settled(struct vm *vm);
 

@@ -3,9 +3,9 @@
  * The log's ring: one writer, the vCPU's thread; one reader, in user space. The reader can write to the
  * ring too, so that nothing the kernel needs is read back from it but the tail, which is checked.
  */
-#include "core/event.h"
+#include "core/rules.h"
 
-void ring_put(struct vcpu_events *events, struct fermata_record *record)
+void ring_put(struct vcpu_rules *events, struct fermata_record *record)
 {
 	struct fermata_ring *ring = READ_ONCE(events->ring);
 	struct fermata_record *slot;

@@ -5,7 +5,7 @@
  * is opened, the instruction runs by itself (step.c), and the page is closed.
  *
  * All vCPUs walk the same tables. So while pages are open for one, the others stay out of the guest:
- * vm->events.opener is the one, and who sees REQUEST_WATCH and is another waits outside.
+ * vm->rules.opener is the one, and who sees REQUEST_WATCH and is another waits outside.
  */
 #include "rules/internal.h"
 #include "insn/shape.h"
@@ -16,7 +16,7 @@ void watch_fetch(struct vm *vm, const struct vcpu *but)
 {
 	host_full_barrier();
 	for (u32 i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *other = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *other = READ_ONCE(vm->vcpus.at[i]);
 		u64 looks;
 
 		if (!other || other == but || READ_ONCE(other->mode) != VCPU_IN_GUEST)
@@ -34,16 +34,16 @@ static bool others_wait(struct vcpu *v)
 	struct vm *vm = v->vm;
 	u32 i;
 
-	if (READ_ONCE(vm->events.opener) == v->id + 1)
+	if (READ_ONCE(vm->rules.opener) == v->id + 1)
 		return true;
-	host_lock(&vm->events.lock);
-	if (!vm->events.opener)
-		WRITE_ONCE(vm->events.opener, v->id + 1);
-	host_unlock(&vm->events.lock);
-	if (READ_ONCE(vm->events.opener) != v->id + 1)
+	host_lock(&vm->rules.lock);
+	if (!vm->rules.opener)
+		WRITE_ONCE(vm->rules.opener, v->id + 1);
+	host_unlock(&vm->rules.lock);
+	if (READ_ONCE(vm->rules.opener) != v->id + 1)
 		return false;
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *other = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *other = READ_ONCE(vm->vcpus.at[i]);
 
 		if (other && other != v)
 			host_set_bit(REQUEST_WATCH, &other->requests);
@@ -54,11 +54,11 @@ static bool others_wait(struct vcpu *v)
 
 void watch_close(struct vcpu *v)
 {
-	struct vcpu_watch *w = &v->events.watch;
+	struct vcpu_watch *w = &v->rules.watch;
 	struct flush owed;
 
 	w->stepping = w->delivering = w->free = w->opening = false;
-	if (READ_ONCE(v->vm->events.opener) != v->id + 1)
+	if (READ_ONCE(v->vm->rules.opener) != v->id + 1)
 		return;
 	/* Nobody else has seen the open pages; who enters next comes through load(), and pays there. */
 	owed = guest_memory_close(&v->vm->memory);
@@ -68,12 +68,12 @@ void watch_close(struct vcpu *v)
 		linear_edited(v->vm);
 	w->tables = false;
 	host_full_barrier();
-	WRITE_ONCE(v->vm->events.opener, 0);
+	WRITE_ONCE(v->vm->rules.opener, 0);
 }
 
 bool watch_open(struct vcpu *v)
 {
-	struct vcpu_watch *w = &v->events.watch;
+	struct vcpu_watch *w = &v->rules.watch;
 
 	if (!others_wait(v))
 		return false;
@@ -88,12 +88,12 @@ bool watch_open(struct vcpu *v)
 
 bool watch_requested(struct vcpu *v)
 {
-	struct vcpu_watch *w = &v->events.watch;
+	struct vcpu_watch *w = &v->rules.watch;
 	u32 opener;
 
 	/* In this order: who clears it too early finds the pages open, and asks again. */
 	host_clear_bit(REQUEST_WATCH, &v->requests);
-	opener = READ_ONCE(v->vm->events.opener);
+	opener = READ_ONCE(v->vm->rules.opener);
 	if (opener && opener != v->id + 1) {
 		host_set_bit(REQUEST_WATCH, &v->requests);
 		return false;
@@ -191,7 +191,7 @@ static void find_code(struct vcpu *v, const struct touch *t, struct piece *piece
 {
 	u64 gpa;
 
-	if (piece->known || v->event_valid || !leads_to(v, t, t->where.linear, 0, &gpa) ||
+	if (piece->known || v->waiting.valid || !leads_to(v, t, t->where.linear, 0, &gpa) ||
 	    gpa != piece->gpa)
 		return;
 	piece->known = true;
@@ -207,8 +207,8 @@ static bool find_piece(struct vcpu *v, const struct touch *t, u32 access, struct
 {
 	const struct exit *x = &v->exit;
 
-	for (u32 i = 0; access != RADIX_EXEC && t->shaped && !v->event_valid && i < t->shape.count;
-	     i++) {
+	for (u32 i = 0;
+	     access != RADIX_EXEC && t->shaped && !v->waiting.valid && i < t->shape.count; i++) {
 		const struct shape_operand *o = &t->shape.operand[i];
 
 		if (!o->exact || (o->access && !(o->access & direction(access))) ||
@@ -225,7 +225,7 @@ static bool find_piece(struct vcpu *v, const struct touch *t, u32 access, struct
 	piece->linear = x->fault.linear;
 	if (access == RADIX_EXEC)
 		find_code(v, t, piece);
-	else if (!piece->known && t->shaped && t->shape.count == 1 && !v->event_valid) {
+	else if (!piece->known && t->shaped && t->shape.count == 1 && !v->waiting.valid) {
 		/* An operand whose address is not in the instruction alone: as large as it says, from there. */
 		piece->size = min((u32)t->shape.operand[0].size, 4096 - (u32)(x->fault.gpa & 0xfff));
 	}
@@ -257,7 +257,7 @@ static u64 bytes_at(struct vcpu *v, u64 gpa, u32 size)
 static bool first_time(struct vcpu *v, const struct piece *piece, u32 access)
 {
 	u64 page = piece->known ? ~(piece->linear >> 12) : v->exit.fault.gpa >> 12;
-	struct vcpu_watch *w = &v->events.watch;
+	struct vcpu_watch *w = &v->rules.watch;
 
 	if (w->seen_rip != v->exit.rip)
 		w->seen_count = 0;
@@ -291,7 +291,7 @@ static bool ask(struct vcpu *v, const struct touch *t, u32 access, enum verdict 
 		scene.value = bytes_at(v, piece.gpa, piece.size);
 	if (access == RADIX_WRITE)
 		scene.old = bytes_at(v, piece.gpa, piece.size);
-	return event_memory(v, &scene, verdict);
+	return rules_memory(v, &scene, verdict);
 }
 
 /* ---- the instruction by itself */
@@ -343,7 +343,7 @@ static enum alone how(const struct touch *t)
 
 static enum verdict open_page(struct vcpu *v, const struct touch *t)
 {
-	struct vcpu_watch *w = &v->events.watch;
+	struct vcpu_watch *w = &v->rules.watch;
 	enum alone alone = how(t);
 
 	w->opening = true;
@@ -351,16 +351,16 @@ static enum verdict open_page(struct vcpu *v, const struct touch *t)
 	w->open_access = v->exit.fault.access;
 	if (w->delivering)
 		host_set_bit(REQUEST_WATCH, &v->requests);
-	if (v->events.stepping || w->free)
+	if (v->rules.stepping || w->free)
 		return LEAVE_FOR_HOST;
-	if (v->event_valid || alone == ALONE_FREE) {
-		w->delivering = v->event_valid;
+	if (v->waiting.valid || alone == ALONE_FREE) {
+		w->delivering = v->waiting.valid;
 		w->free = true;
 		if (w->seen_rip != v->exit.rip) { /* by which watch_free_ends() knows it */
 			w->seen_rip = v->exit.rip;
 			w->seen_count = 0;
 		}
-		v->watched = ~0ull; /* the next exit closes it */
+		v->ruled = ~0ull; /* the next exit closes it */
 		host_set_bit(REQUEST_WATCH, &v->requests);
 		return LEAVE_FOR_HOST;
 	}
@@ -374,7 +374,7 @@ static enum verdict open_page(struct vcpu *v, const struct touch *t)
 /* What PUSHF has pushed is the guest's flags, without our TF. */
 void watch_stepped(struct vcpu *v, bool done)
 {
-	struct vcpu_watch *w = &v->events.watch;
+	struct vcpu_watch *w = &v->rules.watch;
 	struct fermata_state *state = v->scratch;
 	struct touch t = { 0 };
 	u64 linear, gpa;
@@ -382,7 +382,7 @@ void watch_stepped(struct vcpu *v, bool done)
 
 	if (!w->stepping)
 		return;
-	if (done && w->pushed_flags && !v->events.step_tf) {
+	if (done && w->pushed_flags && !v->rules.step_tf) {
 		v->backend->where(v, &t.where);
 		v->backend->get_state(v, state, FERMATA_STATE_SEGMENTS);
 		linear = v->page->regs[FERMATA_RSP] + 1;
@@ -403,11 +403,11 @@ bool watch_free_ends(struct vcpu *v)
 	u8 kind = v->exit.kind;
 
 	if ((kind == EXIT_NESTED_FAULT || kind == EXIT_PAGE_FAULT) &&
-	    (v->event_valid || v->exit.rip == v->events.watch.seen_rip))
+	    (v->waiting.valid || v->exit.rip == v->rules.watch.seen_rip))
 		return false;
-	v->events.watch.seen_count = 0;
+	v->rules.watch.seen_count = 0;
 	watch_close(v);
-	events_apply(v);
+	rules_apply(v);
 	return true;
 }
 
@@ -440,7 +440,7 @@ enum verdict watch_fault(struct vcpu *v)
 		return verdict;
 	if (is_ram(v))
 		return open_page(v, &t);
-	v->events.watch.seen_count = 0;
+	v->rules.watch.seen_count = 0;
 	v->exit.length = length; /* the caller decodes by itself */
-	return event_memory_elsewhere(v);
+	return rules_memory_elsewhere(v);
 }

@@ -18,39 +18,39 @@ static void set_trap(struct vcpu *v, bool on)
 	v->backend->set_state(v, state, FERMATA_STATE_REGS);
 }
 
-/* A shadow would hold the trap back; the one over this instruction ends with it anyway. */
-static void end_shadow(struct vcpu *v)
+/* STI and MOV SS would hold the trap back; what they block ends with this instruction anyway. */
+static void end_blocking(struct vcpu *v)
 {
 	struct fermata_state *state = v->scratch;
 
-	v->backend->get_state(v, state, FERMATA_STATE_EVENTS);
-	state->events.interrupt_shadow = 0;
-	v->backend->set_state(v, state, FERMATA_STATE_EVENTS);
+	v->backend->get_state(v, state, FERMATA_STATE_PENDING);
+	state->pending.interrupts_blocked = 0;
+	v->backend->set_state(v, state, FERMATA_STATE_PENDING);
 }
 
 void step_begin(struct vcpu *v)
 {
-	struct vcpu_events *e = &v->events;
+	struct vcpu_rules *e = &v->rules;
 	struct where where;
 
 	v->backend->where(v, &where);
 	e->stepping = true;
 	e->step_tf = where.rflags & ARCH_RFLAGS_TF;
-	e->step_bs = v->dr6 & ARCH_DR6_BS;
+	e->step_bs = v->guest.dr6 & ARCH_DR6_BS;
 	e->lift = LIFT_STEP;
-	v->watched = ~0ull;
+	v->ruled = ~0ull;
 	v->dirty |= DIRTY_INTERCEPTS;
-	end_shadow(v);
+	end_blocking(v);
 	set_trap(v, true);
 }
 
 static void step_end(struct vcpu *v, bool done)
 {
-	struct vcpu_events *e = &v->events;
+	struct vcpu_rules *e = &v->rules;
 
 	e->stepping = false;
 	e->lift = LIFT_NONE;
-	events_apply(v);
+	rules_apply(v);
 	if (!done || !e->watch.loads_flags) /* what it has loaded stays */
 		set_trap(v, e->step_tf);
 	e->watch.loads_flags = false;
@@ -59,10 +59,10 @@ static void step_end(struct vcpu *v, bool done)
 
 void step_stop(struct vcpu *v)
 {
-	if (v->events.stepping)
+	if (v->rules.stepping)
 		step_end(v, false);
-	v->events.watch.seen_count = 0;
-	v->events.watch.opening = false;
+	v->rules.watch.seen_count = 0;
+	v->rules.watch.opening = false;
 }
 
 /* Which of the guest's breakpoints were hit: DR6 has those too that are not enabled (SDM 3B 17.2.3). */
@@ -72,18 +72,18 @@ static u64 breakpoints(const struct vcpu *v)
 	u32 i;
 
 	for (i = 0; i < 4; i++)
-		if (v->dr7 >> 2 * i & 3)
+		if (v->guest.dr7 >> 2 * i & 3)
 			hit |= BIT(i);
-	return hit & v->dr6;
+	return hit & v->guest.dr6;
 }
 
 /* The instruction is done. #DB is the guest's too when it steps itself, or has hit a breakpoint. */
 static enum verdict trapped(struct vcpu *v)
 {
-	struct vcpu_events *e = &v->events;
+	struct vcpu_rules *e = &v->rules;
 
 	if (!e->step_tf && !e->step_bs) {
-		v->dr6 &= ~ARCH_DR6_BS;
+		v->guest.dr6 &= ~ARCH_DR6_BS;
 		v->dirty |= DIRTY_DEBUG;
 	}
 	if (e->step_tf || breakpoints(v))
@@ -98,36 +98,36 @@ enum verdict step_exit(struct vcpu *v)
 	case EXIT_WINDOW:
 		return exit_answer(v);
 	case EXIT_PAGE_FAULT:
-		end_shadow(v); /* and the trap that Bochs 2.7 leaves behind what has faulted */
+		end_blocking(v); /* and the trap that Bochs 2.7 leaves behind what has faulted */
 		return exit_answer(v);
 	case EXIT_NESTED_FAULT:
-		end_shadow(v);
+		end_blocking(v);
 		return watch_fault(v);
 	case EXIT_EXCEPTION:
 		step_end(v, v->exit.exception.vector == ARCH_DB);
 		if (v->exit.exception.vector == ARCH_DB)
 			return trapped(v);
-		if (v->events.after.due)
-			event_finish(v, FERMATA_RECORD_FAULTED);
+		if (v->rules.after.due)
+			rules_finish(v, FERMATA_RECORD_FAULTED);
 		return exit_answer(v);
 	}
 	step_end(v, false);
 	return exit_answer(v);
 }
 
-enum verdict event_deliver_again(struct vcpu *v)
+enum verdict rules_deliver_again(struct vcpu *v)
 {
-	v->events.lift = LIFT_ARMED;
-	host_set_bit(REQUEST_EVENTS, &v->requests);
+	v->rules.lift = LIFT_ARMED;
+	host_set_bit(REQUEST_RULES, &v->requests);
 	return GO_ON;
 }
 
-void events_reset(struct vcpu *v)
+void rules_reset(struct vcpu *v)
 {
-	v->events.stepping = v->events.passing = false;
-	v->events.lift = LIFT_NONE;
-	v->events.after.due = false;
+	v->rules.stepping = v->rules.passing = false;
+	v->rules.lift = LIFT_NONE;
+	v->rules.after.due = false;
 	watch_close(v);
-	if (v->vm->events.table || v->watched)
-		host_set_bit(REQUEST_EVENTS, &v->requests);
+	if (v->vm->rules.table || v->ruled)
+		host_set_bit(REQUEST_RULES, &v->requests);
 }

@@ -39,7 +39,7 @@ static bool enabled(struct vcpu *v, bool sysret)
 {
 	struct where where;
 
-	if (!(v->efer & ARCH_EFER_SCE) || !(v->efer & ARCH_EFER_LMA))
+	if (!(v->guest.efer & ARCH_EFER_SCE) || !(v->guest.efer & ARCH_EFER_LMA))
 		return false;
 	v->backend->where(v, &where);
 	return where.mode == FERMATA_MODE_LONG || (!sysret && v->vm->cpuid.amd);
@@ -50,7 +50,7 @@ enum syscall_insn syscall_which(struct vcpu *v)
 	enum syscall_insn insn;
 	bool wide;
 
-	if (!v->events.syscall)
+	if (!v->rules.syscall)
 		return INSN_NEITHER;
 	insn = decode(v, &wide);
 	return enabled(v, insn == INSN_SYSRET) ? insn : INSN_NEITHER;
@@ -84,7 +84,7 @@ static void enter_kernel(struct vcpu *v, u8 length)
 	state->segments.ss = segment(selector + 8, DATA32);
 	v->backend->set_state(v, state, FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS);
 	if (trap) {
-		v->dr6 |= ARCH_DR6_BS;
+		v->guest.dr6 |= ARCH_DR6_BS;
 		v->dirty |= DIRTY_DEBUG;
 		vcpu_raise(v, ARCH_DB);
 	}

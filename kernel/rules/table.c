@@ -136,7 +136,7 @@ static int check(const struct vm *vm, const struct fermata_rule *spec)
 	if (watch_event(spec->event) && !(spec->filters & (F(GPA) | F(GVA))))
 		return -EINVAL;
 	if (linear_rule(spec) &&
-	    linear_pages(spec) + linear_pages_of(vm->events.table) > FERMATA_MAX_GVA_PAGES_ALL)
+	    linear_pages(spec) + linear_pages_of(vm->rules.table) > FERMATA_MAX_GVA_PAGES_ALL)
 		return -E2BIG;
 	if (linear_rule(spec) && linear_pages(spec) > FERMATA_MAX_GVA_PAGES)
 		return -E2BIG;
@@ -147,7 +147,7 @@ static int check(const struct vm *vm, const struct fermata_rule *spec)
 	if (spec->event == FERMATA_ON_EXCEPTION && first == last &&
 	    (first > 31 || VECTORS_OURS >> first & 1))
 		return -EINVAL;
-	return vm->backend->can_watch(spec->event, first, last);
+	return vm->backend->can_intercept(spec->event, first, last);
 }
 
 /* ---- the table */
@@ -158,11 +158,11 @@ static void changed(struct vm *vm)
 	u32 i;
 
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
 
 		if (!v)
 			continue;
-		host_set_bit(REQUEST_EVENTS, &v->requests);
+		host_set_bit(REQUEST_RULES, &v->requests);
 		vcpu_kick(v);
 	}
 }
@@ -185,20 +185,20 @@ static void compile(struct rule_table *table)
 
 static void publish(struct vm *vm, struct rule_table *table)
 {
-	struct rule_table *old = vm->events.table;
+	struct rule_table *old = vm->rules.table;
 
 	if (table)
 		compile(table);
 	host_full_barrier();
-	WRITE_ONCE(vm->events.table, table);
+	WRITE_ONCE(vm->rules.table, table);
 	host_read_synchronize();
 	host_free(old);
 	changed(vm);
 }
 
-int events_add(struct vm *vm, struct fermata_rule *spec)
+int rules_add(struct vm *vm, struct fermata_rule *spec)
 {
-	const struct rule_table *old = vm->events.table;
+	const struct rule_table *old = vm->rules.table;
 	struct rule_table *table;
 	struct rule *rule;
 	int err = check(vm, spec);
@@ -208,7 +208,7 @@ int events_add(struct vm *vm, struct fermata_rule *spec)
 	if (old && old->count == FERMATA_MAX_RULES)
 		return -ENOSPC;
 	if (linear_rule(spec) && vm->backend->set_paging) {
-		err = paging_prepare(vm);
+		err = shadowing_prepare(vm);
 		if (err)
 			return err;
 	}
@@ -221,26 +221,26 @@ int events_add(struct vm *vm, struct fermata_rule *spec)
 	}
 	if (old)
 		*table = *old;
-	spec->id = ++vm->events.last_id;
+	spec->id = ++vm->rules.last_id;
 	rule->spec = *spec;
 	table->rule[table->count++] = rule;
 	publish(vm, table);
 	if (linear_rule(spec)) { /* each vCPU closes what it needs before it runs the guest again */
 		linear_edited(vm);
 		watch_fetch(vm, NULL);
-		paging_switch(vm, true);
+		shadowing_switch(vm, true);
 	}
 	if (!watch_event(spec->event))
 		return 0;
 	err = watch_update(vm);
 	if (err)
-		events_remove(vm, spec->id);
+		rules_remove(vm, spec->id);
 	return err;
 }
 
-int events_remove(struct vm *vm, u32 id)
+int rules_remove(struct vm *vm, u32 id)
 {
-	const struct rule_table *old = vm->events.table;
+	const struct rule_table *old = vm->rules.table;
 	struct rule_table *table = NULL;
 	struct rule *gone;
 	u32 at = 0, i;
@@ -263,7 +263,7 @@ int events_remove(struct vm *vm, u32 id)
 		linear_edited(vm);
 		if (!table || !table->linear) {
 			watch_fetch(vm, NULL);
-			paging_switch(vm, false);
+			shadowing_switch(vm, false);
 		}
 	}
 	if (watch_event(gone->spec.event)) /* without memory for it pages stay closed for nothing */
@@ -272,9 +272,9 @@ int events_remove(struct vm *vm, u32 id)
 	return 0;
 }
 
-int events_get(struct vm *vm, struct fermata_rule *spec)
+int rules_get(struct vm *vm, struct fermata_rule *spec)
 {
-	const struct rule_table *table = vm->events.table;
+	const struct rule_table *table = vm->rules.table;
 	u32 i;
 
 	for (i = 0; table && i < table->count; i++) {
@@ -290,9 +290,9 @@ int events_get(struct vm *vm, struct fermata_rule *spec)
 	return -ENOENT;
 }
 
-void events_destroy(struct vm *vm)
+void rules_destroy(struct vm *vm)
 {
-	struct rule_table *table = vm->events.table;
+	struct rule_table *table = vm->rules.table;
 	u32 i;
 
 	for (i = 0; table && i < table->count; i++)
@@ -302,22 +302,22 @@ void events_destroy(struct vm *vm)
 
 /* ---- what a vCPU makes of it */
 
-void events_apply(struct vcpu *v)
+void rules_apply(struct vcpu *v)
 {
 	const struct rule_table *table;
-	struct vcpu_events *e = &v->events;
+	struct vcpu_rules *e = &v->rules;
 	bool linear = e->linear;
 
-	host_clear_bit(REQUEST_EVENTS, &v->requests);
+	host_clear_bit(REQUEST_RULES, &v->requests);
 	if (e->lift == LIFT_EXCEPTIONS)
 		e->lift = LIFT_NONE;
 	if (e->lift == LIFT_ARMED) { /* for this entry; at the next one we are here again */
 		e->lift = LIFT_EXCEPTIONS;
-		host_set_bit(REQUEST_EVENTS, &v->requests);
+		host_set_bit(REQUEST_RULES, &v->requests);
 	}
 	host_read_begin();
-	table = READ_ONCE(v->vm->events.table);
-	v->watched = e->stepping || e->watch.free ? ~0ull : table ? table->kinds : 0;
+	table = READ_ONCE(v->vm->rules.table);
+	v->ruled = e->stepping || e->watch.free ? ~0ull : table ? table->kinds : 0;
 	e->syscall = table && table->by_event[FERMATA_ON_SYSCALL];
 	e->linear = table && table->linear;
 	host_read_end();
@@ -342,41 +342,41 @@ static bool in_table(const struct vcpu *v, u32 event, u64 number)
 	u64 left;
 
 	host_read_begin();
-	table = READ_ONCE(v->vm->events.table);
+	table = READ_ONCE(v->vm->rules.table);
 	for (left = table ? table->by_event[event] : 0; left && !wanted; left &= left - 1)
 		wanted = number_wanted(table->rule[__builtin_ctzll(left)], number);
 	host_read_end();
 	return wanted;
 }
 
-void events_space_changed(struct vcpu *v)
+void rules_space_changed(struct vcpu *v)
 {
-	if (unlikely(v->events.linear))
+	if (unlikely(v->rules.linear))
 		host_set_bit(REQUEST_LINEAR, &v->requests);
 }
 
-bool events_want(const struct vcpu *v, u32 event, u64 number)
+bool rules_want(const struct vcpu *v, u32 event, u64 number)
 {
-	if (v->events.lift == LIFT_STEP)
+	if (v->rules.lift == LIFT_STEP)
 		return false;
-	return (event == FERMATA_ON_CR3_SWITCH && v->events.linear) || in_table(v, event, number);
+	return (event == FERMATA_ON_CR3_SWITCH && v->rules.linear) || in_table(v, event, number);
 }
 
-bool events_want_tsc(const struct vcpu *v)
+bool rules_want_tsc(const struct vcpu *v)
 {
-	return v->vm->clock_flags & FERMATA_CLOCK_TRAPPED || events_want(v, FERMATA_ON_RDTSC, 0) ||
-	       events_want(v, FERMATA_ON_RDTSCP, 0);
+	return v->vm->time.flags & FERMATA_CLOCK_TRAPPED || rules_want(v, FERMATA_ON_RDTSC, 0) ||
+	       rules_want(v, FERMATA_ON_RDTSCP, 0);
 }
 
-u32 events_want_exceptions(const struct vcpu *v)
+u32 rules_want_exceptions(const struct vcpu *v)
 {
-	u32 vectors = v->events.syscall ? BIT(ARCH_UD) : 0, i;
+	u32 vectors = v->rules.syscall ? BIT(ARCH_UD) : 0, i;
 
 	for (i = 0; i < 32; i++) {
 		if (!arch_is_exception(i) || VECTORS_OURS >> i & 1)
 			continue;
-		if (v->events.lift == LIFT_STEP ||
-		    (v->events.lift == LIFT_NONE && in_table(v, FERMATA_ON_EXCEPTION, i)))
+		if (v->rules.lift == LIFT_STEP ||
+		    (v->rules.lift == LIFT_NONE && in_table(v, FERMATA_ON_EXCEPTION, i)))
 			vectors |= BIT(i);
 	}
 	return vectors;

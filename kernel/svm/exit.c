@@ -10,9 +10,9 @@
  * INT n, INT3 and INTO are not lost: RIP still points at them and they will run again, and injecting
  * them would need the RIP behind them.
  */
-static void svm_interrupted_event(struct vcpu *v, u64 info)
+static void svm_interrupted_injection(struct vcpu *v, u64 info)
 {
-	struct event *event = &v->event;
+	struct injection *injection = &v->waiting.injection;
 	u32 type = info & EVENT_TYPE_MASK;
 	u8 vector = info;
 
@@ -20,14 +20,14 @@ static void svm_interrupted_event(struct vcpu *v, u64 info)
 		return;
 	if (type == EVENT_TYPE_EXCEPTION && (vector == ARCH_BP || vector == 4))
 		return;
-	event->kind = type == EVENT_TYPE_INTR ? EVENT_INTERRUPT :
-		      type == EVENT_TYPE_NMI  ? EVENT_NMI :
-						EVENT_EXCEPTION;
-	event->vector = vector;
-	event->has_code = info & EVENT_HAS_CODE;
-	event->code = info >> 32;
-	v->event_valid = true;
-	if (event->kind == EVENT_NMI)
+	injection->kind = type == EVENT_TYPE_INTR ? INJECT_INTERRUPT :
+			  type == EVENT_TYPE_NMI  ? INJECT_NMI :
+						    INJECT_EXCEPTION;
+	injection->vector = vector;
+	injection->has_code = info & EVENT_HAS_CODE;
+	injection->code = info >> 32;
+	v->waiting.valid = true;
+	if (injection->kind == INJECT_NMI)
 		((struct svm_vcpu *)v->hw)->nmi_masked = false;
 }
 
@@ -87,9 +87,9 @@ static void svm_fault_record(struct exit *x, const struct vmcb *c)
 static void svm_exception_record(struct exit *x, const struct vmcb *c, u8 vector)
 {
 	x->kind = EXIT_EXCEPTION;
-	x->exception = (struct event){ .kind = EVENT_EXCEPTION,
-				       .vector = vector,
-				       .has_code = arch_has_code(vector) };
+	x->exception = (struct injection){ .kind = INJECT_EXCEPTION,
+					   .vector = vector,
+					   .has_code = arch_has_code(vector) };
 	if (x->exception.has_code)
 		x->exception.code = c->exitinfo1;
 	x->exception_address = c->exitinfo2;
@@ -193,7 +193,7 @@ static __always_inline bool svm_plain_word(struct vcpu *v, const struct vmcb *c,
 	u64 cr3 = unlikely(v->shadow) ? v->shadow->cr3 : c->cr3;
 	struct svm_word found;
 
-	if (!(v->efer & ARCH_EFER_LMA) || !(c->cs.attrib & ARCH_SEG_L))
+	if (!(v->guest.efer & ARCH_EFER_LMA) || !(c->cs.attrib & ARCH_SEG_L))
 		return false;
 	if (likely(guest_code_read(&v->vm->memory, code, cr3, c->rip, word)))
 		return true;
@@ -278,7 +278,7 @@ void svm_exit_record(struct vcpu *v)
 	x->info2 = c->exitinfo2;
 	x->length = 0;
 	if (unlikely(c->exitintinfo & EVENT_VALID))
-		svm_interrupted_event(v, c->exitintinfo);
+		svm_interrupted_injection(v, c->exitintinfo);
 
 	x->kind = code < ARRAY_SIZE(kinds) ? kinds[code] : EXIT_UNCLAIMED;
 	if (likely(x->kind != EXIT_UNCLAIMED)) {

@@ -8,7 +8,7 @@
 
 static void note(struct vcpu *v, u32 kind)
 {
-	v->stats.flush_kind[kind]++;
+	v->account.stats.flush_kind[kind]++;
 }
 
 /* All share one ASID. TLB_CONTROL stays what it is, so every entry flushes. */
@@ -32,19 +32,19 @@ static void pay_untagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags)
 /* A new ASID, or the one it has. True: nothing is cached under it. */
 static bool take_tag(struct vcpu *v, struct vmcb *c, struct tag_pool *tags)
 {
-	switch (tag_get(tags, v->cpu, &v->tag)) {
+	switch (tag_get(tags, v->cpu, &v->tlb.tag)) {
 	case TAG_KEPT:
 		return false;
 	case TAG_MOVED:
-		v->stats.flush_cause[FERMATA_CAUSE_CPU]++;
+		v->account.stats.flush_cause[FERMATA_CAUSE_CPU]++;
 		break;
 	case TAG_EXPIRED:
-		v->stats.flush_cause[FERMATA_CAUSE_ROLLOVER]++;
+		v->account.stats.flush_cause[FERMATA_CAUSE_ROLLOVER]++;
 		break;
 	case TAG_DROPPED:
 		break;
 	}
-	c->guest_asid = v->tag.id;
+	c->guest_asid = v->tlb.tag.id;
 	c->clean &= ~CLEAN_ASID;
 	note(v, FERMATA_FLUSH_NEW_TAG);
 	return true;
@@ -56,7 +56,7 @@ static u8 pay_tagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags, u32 
 
 	/* Without FlushByAsid a whole flush of one tag is another tag. */
 	if (owed & ~FLUSH_ADDRESS && !(svm_features & SVM_FEATURE_FLUSH_BY_ASID))
-		tag_drop(&v->tag);
+		tag_drop(&v->tlb.tag);
 	fresh = take_tag(v, c, tags);
 	if (tags->flush_all) {
 		tags->flush_all = false;
@@ -70,7 +70,7 @@ static u8 pay_tagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags, u32 
 		return TLB_FLUSH_ASID;
 	}
 	if (owed & FLUSH_ADDRESS) {
-		cpu_invlpga(v->owed_linear, v->tag.id);
+		cpu_invlpga(v->tlb.linear, v->tlb.tag.id);
 		note(v, FERMATA_FLUSH_ADDRESS);
 	}
 	if (owed & FLUSH_LOCAL) {
@@ -84,10 +84,10 @@ void svm_pay(struct vcpu *v)
 {
 	struct svm_vcpu *s = v->hw;
 	struct vmcb *c = s->vmcb;
-	u32 owed = v->owed;
+	u32 owed = v->tlb.owed;
 
-	v->owed = FLUSH_NONE;
-	if (v->vm->untagged) {
+	v->tlb.owed = FLUSH_NONE;
+	if (v->vm->config.untagged) {
 		pay_untagged(v, c, &s->cpu->tags);
 		return;
 	}

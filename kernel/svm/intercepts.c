@@ -58,7 +58,7 @@ void svm_fill_msrpm(u8 *map)
 	}
 }
 
-int svm_can_watch(u32 event, u64 first, u64 last)
+int svm_can_intercept(u32 event, u64 first, u64 last)
 {
 	switch (event) {
 	case FERMATA_ON_RDRAND:
@@ -77,18 +77,18 @@ static void apply_registers(struct vcpu *v, struct vmcb *c, u32 *word)
 	u32 n;
 
 	for (n = 0; n < 16; n++) {
-		if (events_want(v, FERMATA_ON_MOV_TO_CR, n))
+		if (rules_want(v, FERMATA_ON_MOV_TO_CR, n))
 			word[VMCB_CR] |= CR_WRITE(n);
-		if (events_want(v, FERMATA_ON_MOV_FROM_CR, n))
+		if (rules_want(v, FERMATA_ON_MOV_FROM_CR, n))
 			word[VMCB_CR] |= CR_READ(n);
-		if (events_want(v, FERMATA_ON_MOV_TO_DR, n))
+		if (rules_want(v, FERMATA_ON_MOV_TO_DR, n))
 			word[VMCB_DR] |= CR_WRITE(n);
-		if (events_want(v, FERMATA_ON_MOV_FROM_DR, n))
+		if (rules_want(v, FERMATA_ON_MOV_FROM_DR, n))
 			word[VMCB_DR] |= CR_READ(n);
 	}
-	if (events_want(v, FERMATA_ON_CLTS, 0) || events_want(v, FERMATA_ON_LMSW, 0))
+	if (rules_want(v, FERMATA_ON_CLTS, 0) || rules_want(v, FERMATA_ON_LMSW, 0))
 		word[VMCB_CR] |= CR_WRITE(0);
-	if (events_want(v, FERMATA_ON_CR3_SWITCH, 0))
+	if (rules_want(v, FERMATA_ON_CR3_SWITCH, 0))
 		word[VMCB_CR] |= CR_WRITE(3);
 }
 
@@ -101,8 +101,8 @@ static void apply_msrs(struct vcpu *v, struct vmcb *c)
 
 	svm_fill_msrpm(s->msrpm);
 	for (i = 0; i < ARRAY_SIZE(svm_direct_msrs); i++) {
-		u32 bits = (events_want(v, FERMATA_ON_RDMSR, svm_direct_msrs[i]) ? 1 : 0) |
-			   (events_want(v, FERMATA_ON_WRMSR, svm_direct_msrs[i]) ? 2 : 0);
+		u32 bits = (rules_want(v, FERMATA_ON_RDMSR, svm_direct_msrs[i]) ? 1 : 0) |
+			   (rules_want(v, FERMATA_ON_WRMSR, svm_direct_msrs[i]) ? 2 : 0);
 
 		at = msr_bits(s->msrpm, svm_direct_msrs[i], &shift);
 		*at |= bits << shift;
@@ -124,29 +124,30 @@ void svm_apply_intercepts(struct vcpu *v)
 	u32 word[VMCB_INTERCEPTS], i;
 
 	memcpy(word, svm_base_intercepts, sizeof(word));
-	word[VMCB_CR] |= others[VMCB_CR] | (s->tpr_watched ? CR_WRITE(8) : 0);
+	word[VMCB_CR] |= others[VMCB_CR] | (s->tpr_intercepted ? CR_WRITE(8) : 0);
 	word[VMCB_MISC1] |= c->intercept[VMCB_MISC1] & others[VMCB_MISC1];
 	if (v->shadow) {
 		/* A task switch would load CR3 (APM 2 12.4) with what is no address of ours. */
 		word[VMCB_CR] |= CR_READ(3) | CR_WRITE(3);
 		word[VMCB_EXCEPTION] |= BIT(ARCH_PF);
 		word[VMCB_MISC1] |= INTERCEPT_INVLPG | INTERCEPT_TASK_SWITCH;
-		if (!v->vm->shadow && svm_can_watch(FERMATA_ON_INVPCID, 0, 0) == 0) /* not hidden */
+		if (!v->vm->config.shadow &&
+		    svm_can_intercept(FERMATA_ON_INVPCID, 0, 0) == 0) /* not hidden */
 			word[VMCB_MISC3] |= INTERCEPT_INVPCID;
 	}
 	apply_registers(v, c, word);
-	word[VMCB_EXCEPTION] |= events_want_exceptions(v);
+	word[VMCB_EXCEPTION] |= rules_want_exceptions(v);
 	for (i = 0; i < ARRAY_SIZE(svm_bits); i++)
-		if (events_want(v, svm_bits[i].event, 0))
+		if (rules_want(v, svm_bits[i].event, 0))
 			word[svm_bits[i].word] |= svm_bits[i].bit;
-	if (events_want_tsc(v)) {
+	if (rules_want_tsc(v)) {
 		word[VMCB_MISC1] |= INTERCEPT_RDTSC;
 		word[VMCB_MISC2] |= INTERCEPT_RDTSCP;
 	}
 	memcpy(c->intercept, word, sizeof(word));
 	c->efer &= ~ARCH_EFER_SCE;
-	if (!v->events.syscall)
-		c->efer |= v->efer & ARCH_EFER_SCE;
+	if (!v->rules.syscall)
+		c->efer |= v->guest.efer & ARCH_EFER_SCE;
 	apply_msrs(v, c);
 	c->clean &= ~(CLEAN_INTERCEPTS | CLEAN_CR);
 }

@@ -37,7 +37,7 @@ static void svm_load_breakpoints(struct vcpu *v)
 	/* The host's enables must not see the guest's addresses. */
 	cpu_write_dr(7, ARCH_DR7_FIXED);
 	for (i = 0; i < 4; i++)
-		cpu_write_dr(i, v->dr[i]);
+		cpu_write_dr(i, v->guest.dr[i]);
 }
 
 /* Steps over an instruction that was done for the guest; with TF set that raises #DB (APM 2 13.1.4). */
@@ -58,16 +58,16 @@ static void svm_advance(struct vcpu *v, struct vmcb *c)
 }
 
 /* The guest writes CR8 without an exit, unless that may let in an interrupt that the TPR holds back. */
-static inline void svm_watch_tpr(struct vcpu *v, struct svm_vcpu *s, u8 tpr)
+static inline void svm_intercept_tpr(struct vcpu *v, struct svm_vcpu *s, u8 tpr)
 {
-	bool watch = v->apic.irr_highest && v->apic.irr_highest >> 4 <= tpr;
+	bool intercept = v->apic.irr_highest && v->apic.irr_highest >> 4 <= tpr;
 
-	if (likely(watch == s->tpr_watched))
+	if (likely(intercept == s->tpr_intercepted))
 		return;
-	s->tpr_watched = watch;
-	if (watch)
+	s->tpr_intercepted = intercept;
+	if (intercept)
 		s->vmcb->intercept[VMCB_CR] |= CR_WRITE(8);
-	else if (!events_want(v, FERMATA_ON_MOV_TO_CR, 8))
+	else if (!rules_want(v, FERMATA_ON_MOV_TO_CR, 8))
 		s->vmcb->intercept[VMCB_CR] &= ~CR_WRITE(8);
 	s->vmcb->clean &= ~CLEAN_INTERCEPTS;
 }
@@ -110,7 +110,7 @@ void svm_run(struct vcpu *v)
 		c->vintr = (c->vintr & ~V_TPR_MASK) | tpr;
 		c->clean &= ~CLEAN_TPR;
 	}
-	svm_watch_tpr(v, s, tpr);
+	svm_intercept_tpr(v, s, tpr);
 	c->rax = page->regs[FERMATA_RAX];
 	c->rsp = page->regs[FERMATA_RSP];
 	s->eventinj = c->eventinj;
@@ -135,33 +135,33 @@ void svm_run(struct vcpu *v)
 bool svm_can_take(struct vcpu *v, u8 kind)
 {
 	const struct svm_vcpu *s = v->hw;
-	bool shadow = !v->advance && (s->vmcb->int_state & INT_STATE_SHADOW);
+	bool blocked = !v->advance && (s->vmcb->int_state & INT_STATE_SHADOW);
 
-	if (shadow)
+	if (blocked)
 		return false;
-	if (kind == EVENT_NMI)
+	if (kind == INJECT_NMI)
 		return !s->nmi_masked;
 	return s->vmcb->rflags & ARCH_RFLAGS_IF;
 }
 
 /* APM 2 15.20. An event pushes the RIP it finds, so a pending step over an instruction comes first. */
-void svm_inject(struct vcpu *v, const struct event *event)
+void svm_inject(struct vcpu *v, const struct injection *injection)
 {
 	struct svm_vcpu *s = v->hw;
 	struct vmcb *c = s->vmcb;
 	u32 type = EVENT_TYPE_INTR;
 
-	if (event->kind == EVENT_NMI) {
+	if (injection->kind == INJECT_NMI) {
 		type = EVENT_TYPE_NMI;
 		s->nmi_masked = true;
 		c->intercept[VMCB_MISC1] |= INTERCEPT_IRET;
 		c->clean &= ~CLEAN_INTERCEPTS;
-	} else if (event->kind == EVENT_EXCEPTION) {
+	} else if (injection->kind == INJECT_EXCEPTION) {
 		type = EVENT_TYPE_EXCEPTION;
 	}
-	c->eventinj = event->vector | type | EVENT_VALID;
-	if (event->has_code)
-		c->eventinj |= EVENT_HAS_CODE | (u64)event->code << 32;
+	c->eventinj = injection->vector | type | EVENT_VALID;
+	if (injection->has_code)
+		c->eventinj |= EVENT_HAS_CODE | (u64)injection->code << 32;
 }
 
 /*
@@ -173,7 +173,7 @@ void svm_window(struct vcpu *v, u32 kinds)
 	struct svm_vcpu *s = v->hw;
 	struct vmcb *c = s->vmcb;
 	/* An NMI that only a shadow holds back comes at the next such moment too. */
-	bool want = kinds & BIT(EVENT_INTERRUPT) || (kinds & BIT(EVENT_NMI) && !s->nmi_masked);
+	bool want = kinds & BIT(INJECT_INTERRUPT) || (kinds & BIT(INJECT_NMI) && !s->nmi_masked);
 
 	if (want == !!(c->vintr & V_IRQ))
 		return;

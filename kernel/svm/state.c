@@ -59,7 +59,7 @@ void svm_vmcb_init(struct vcpu *v)
 /* The offset is added to the scaled host TSC (APM 2 15.30.5); the MSR is the CPU's, not the guest's. */
 static void apply_tsc_offset(struct vcpu *v, struct vmcb *c)
 {
-	c->tsc_offset = v->vm->clock.tsc_offset + v->tsc_offset;
+	c->tsc_offset = v->vm->time.clock.tsc_offset + v->guest.tsc_offset;
 	c->clean &= ~CLEAN_INTERCEPTS;
 }
 
@@ -71,12 +71,12 @@ static void apply_clock(struct vcpu *v)
 
 	c->intercept[VMCB_MISC1] &= ~INTERCEPT_RDTSC;
 	c->intercept[VMCB_MISC2] &= ~INTERCEPT_RDTSCP;
-	if (events_want_tsc(v)) {
+	if (rules_want_tsc(v)) {
 		c->intercept[VMCB_MISC1] |= INTERCEPT_RDTSC;
 		c->intercept[VMCB_MISC2] |= INTERCEPT_RDTSCP;
 	}
-	if (v->vm->clock_flags & FERMATA_CLOCK_SCALED)
-		ratio = v->vm->clock.tsc_mult >> TSC_RATIO_SHIFT;
+	if (v->vm->time.flags & FERMATA_CLOCK_SCALED)
+		ratio = v->vm->time.clock.tsc_mult >> TSC_RATIO_SHIFT;
 	if (svm_features & SVM_FEATURE_TSC_RATE && s->cpu->tsc_ratio != ratio) {
 		cpu_wrmsr(ARCH_MSR_TSC_RATIO, ratio);
 		s->cpu->tsc_ratio = ratio;
@@ -92,9 +92,9 @@ static void shadow_control(const struct vcpu *v, struct vmcb *c)
 {
 	c->cr0 |= ARCH_CR0_PG | ARCH_CR0_WP;
 	c->cr4 &= ~ARCH_CR4_PCIDE;
-	if (!(v->efer & ARCH_EFER_LMA))
+	if (!(v->guest.efer & ARCH_EFER_LMA))
 		c->cr4 = (c->cr4 & ~ARCH_CR4_LA57) | ARCH_CR4_PAE;
-	if (!(v->cr0 & ARCH_CR0_PG))
+	if (!(v->guest.cr0 & ARCH_CR0_PG))
 		c->cr4 &= ~(ARCH_CR4_SMEP | ARCH_CR4_SMAP);
 	c->efer |= ARCH_EFER_NXE;
 }
@@ -105,13 +105,13 @@ u32 svm_hidden_control(const struct vcpu *v)
 	const struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
 	u32 hidden = 0;
 
-	if (v->cr0 & (ARCH_CR0_CD | ARCH_CR0_NW))
+	if (v->guest.cr0 & (ARCH_CR0_CD | ARCH_CR0_NW))
 		hidden |= CR_READ(0) | CR_WRITE(0);
 	if (!v->shadow)
 		return hidden;
-	if (~v->cr0 & (ARCH_CR0_PG | ARCH_CR0_WP))
+	if (~v->guest.cr0 & (ARCH_CR0_PG | ARCH_CR0_WP))
 		hidden |= CR_READ(0) | CR_WRITE(0);
-	if (c->cr4 != v->cr4)
+	if (c->cr4 != v->guest.cr4)
 		hidden |= CR_READ(4);
 	return hidden;
 }
@@ -131,16 +131,16 @@ void svm_apply(struct vcpu *v)
 		 */
 		u64 hidden = ARCH_CR0_CD | ARCH_CR0_NW;
 
-		c->cr0 = v->cr0 & ~hidden;
-		c->cr4 = v->cr4;
-		c->efer = v->efer | ARCH_EFER_SVME;
-		if (v->events.syscall)
+		c->cr0 = v->guest.cr0 & ~hidden;
+		c->cr4 = v->guest.cr4;
+		c->efer = v->guest.efer | ARCH_EFER_SVME;
+		if (v->rules.syscall)
 			c->efer &= ~ARCH_EFER_SCE;
 		/*
 		 * Without PG the bit does nothing, and setting PG exits. QEMU 7.2 cannot restore the host's
 		 * CR0 after a guest with LME and without PAE: it checks the two against each other.
 		 */
-		if (!(v->cr0 & ARCH_CR0_PG))
+		if (!(v->guest.cr0 & ARCH_CR0_PG))
 			c->efer &= ~ARCH_EFER_LME;
 		if (v->shadow)
 			shadow_control(v, c);
@@ -162,15 +162,15 @@ void svm_apply(struct vcpu *v)
 	if (dirty & (DIRTY_CLOCK | DIRTY_TSC_OFFSET))
 		apply_tsc_offset(v, c);
 	if (dirty & DIRTY_DEBUG) {
-		c->dr6 = v->dr6;
-		c->dr7 = v->dr7;
+		c->dr6 = v->guest.dr6;
+		c->dr7 = v->guest.dr7;
 		s->extra &= ~EXTRA_BREAKPOINTS;
-		if (v->dr7 & ARCH_DR7_ENABLES)
+		if (v->guest.dr7 & ARCH_DR7_ENABLES)
 			s->extra |= EXTRA_BREAKPOINTS;
 		c->clean &= ~CLEAN_DR;
 	}
 	if (dirty & DIRTY_PAT) {
-		c->g_pat = v->pat;
+		c->g_pat = v->guest.pat;
 		c->clean &= ~CLEAN_NESTED;
 	}
 	if (dirty & DIRTY_ROOT) {
@@ -182,7 +182,7 @@ void svm_apply(struct vcpu *v)
 		c->clean &= ~CLEAN_CR;
 	}
 	if (dirty & DIRTY_CR2) {
-		c->cr2 = v->cr2;
+		c->cr2 = v->guest.cr2;
 		c->clean &= ~CLEAN_CR2;
 		cpu_write_cr2(c->cr2); /* see svm_load() */
 	}
@@ -195,9 +195,9 @@ void svm_sync(struct vcpu *v)
 	struct svm_vcpu *s = v->hw;
 
 	if (!(v->dirty & DIRTY_CONTROL))
-		v->cr0 = (v->cr0 & ~CR0_DIRECT) | (s->vmcb->cr0 & CR0_DIRECT);
+		v->guest.cr0 = (v->guest.cr0 & ~CR0_DIRECT) | (s->vmcb->cr0 & CR0_DIRECT);
 	if (!(v->dirty & DIRTY_DEBUG))
-		v->dr6 = s->vmcb->dr6;
+		v->guest.dr6 = s->vmcb->dr6;
 }
 
 void svm_position(struct vcpu *v, u64 *rip, u64 *rflags)
@@ -210,9 +210,9 @@ void svm_position(struct vcpu *v, u64 *rip, u64 *rflags)
 
 static u8 svm_mode(const struct vcpu *v, const struct vmcb *c)
 {
-	if (!(v->cr0 & ARCH_CR0_PE) || c->rflags & ARCH_RFLAGS_VM)
+	if (!(v->guest.cr0 & ARCH_CR0_PE) || c->rflags & ARCH_RFLAGS_VM)
 		return FERMATA_MODE_REAL;
-	if (v->efer & ARCH_EFER_LMA && c->cs.attrib & ARCH_SEG_L)
+	if (v->guest.efer & ARCH_EFER_LMA && c->cs.attrib & ARCH_SEG_L)
 		return FERMATA_MODE_LONG;
 	return c->cs.attrib & ARCH_SEG_DB ? FERMATA_MODE_PROT32 : FERMATA_MODE_PROT16;
 }
@@ -221,11 +221,11 @@ void svm_where(struct vcpu *v, struct where *where)
 {
 	const struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
 
-	where->paging.cr0 = v->cr0;
+	where->paging.cr0 = v->guest.cr0;
 	where->paging.cr3 = *((struct svm_vcpu *)v->hw)->cr3;
-	where->paging.cr4 = v->cr4;
-	where->paging.efer = v->efer;
-	where->paging.pkru = v->pkru;
+	where->paging.cr4 = v->guest.cr4;
+	where->paging.efer = v->guest.efer;
+	where->paging.pkru = v->guest.pkru;
 	where->paging.cpl = c->cpl;
 	where->paging.ac = c->rflags & ARCH_RFLAGS_AC;
 	where->paging.no_1g = false;
@@ -286,7 +286,7 @@ void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
 		table_out(&state->segments.idt, &c->idtr);
 	}
 	if (mask & FERMATA_STATE_CONTROL) {
-		state->control.cr2 = v->dirty & DIRTY_CR2 ? v->cr2 : c->cr2;
+		state->control.cr2 = v->dirty & DIRTY_CR2 ? v->guest.cr2 : c->cr2;
 		state->control.cr3 = *s->cr3;
 	}
 	if (mask & FERMATA_STATE_MSRS) {
@@ -299,9 +299,9 @@ void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
 		state->msrs.sysenter_esp = c->sysenter_esp;
 		state->msrs.sysenter_eip = c->sysenter_eip;
 	}
-	if (mask & FERMATA_STATE_EVENTS) {
-		state->events.interrupt_shadow = !v->advance && (c->int_state & INT_STATE_SHADOW);
-		state->events.nmi_blocked = s->nmi_masked;
+	if (mask & FERMATA_STATE_PENDING) {
+		state->pending.interrupts_blocked = !v->advance && (c->int_state & INT_STATE_SHADOW);
+		state->pending.nmi_blocked = s->nmi_masked;
 	}
 }
 
@@ -332,7 +332,7 @@ int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 		c->clean &= ~(CLEAN_SEG | CLEAN_DT);
 	}
 	if (mask & FERMATA_STATE_CONTROL) {
-		c->cr2 = v->cr2 = state->control.cr2;
+		c->cr2 = v->guest.cr2 = state->control.cr2;
 		v->dirty |= DIRTY_CR2;
 		*s->cr3 = state->control.cr3;
 		c->clean &= ~(CLEAN_CR2 | CLEAN_CR);
@@ -347,9 +347,9 @@ int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 		c->sysenter_esp = state->msrs.sysenter_esp;
 		c->sysenter_eip = state->msrs.sysenter_eip;
 	}
-	if (mask & FERMATA_STATE_EVENTS) {
-		c->int_state = state->events.interrupt_shadow ? INT_STATE_SHADOW : 0;
-		s->nmi_masked = state->events.nmi_blocked;
+	if (mask & FERMATA_STATE_PENDING) {
+		c->int_state = state->pending.interrupts_blocked ? INT_STATE_SHADOW : 0;
+		s->nmi_masked = state->pending.nmi_blocked;
 		c->intercept[VMCB_MISC1] &= ~INTERCEPT_IRET;
 		if (s->nmi_masked)
 			c->intercept[VMCB_MISC1] |= INTERCEPT_IRET;

@@ -41,8 +41,8 @@ struct svm_vcpu {
 	u64 eventinj; /* as at the last entry; an exit clears the VMCB's */
 	struct guest_code code[SVM_CODE_PAGES]; /* without NRIPS: where instructions exited lately */
 	bool nmi_masked;			/* an NMI was delivered and its IRET has not come */
-	bool tpr_watched; /* writes to CR8 exit because of what the TPR holds back */
-	u8 extra;	  /* EXTRA_* */
+	bool tpr_intercepted; /* writes to CR8 exit because of what the TPR holds back */
+	u8 extra;	      /* EXTRA_* */
 };
 
 /* What an entry does besides, for few guests. */
@@ -68,14 +68,14 @@ void svm_where(struct vcpu *v, struct where *where);
 extern const u32 svm_base_intercepts[VMCB_INTERCEPTS]; /* what every guest exits for */
 /* intercepts.c */
 void svm_fill_msrpm(u8 *map);
-int svm_can_watch(u32 event, u64 first, u64 last);
+int svm_can_intercept(u32 event, u64 first, u64 last);
 void svm_apply_intercepts(struct vcpu *v);
 int svm_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write);
 /* run.c */
 void svm_load(struct vcpu *v, u32 cpu);
 void svm_run(struct vcpu *v);
 bool svm_can_take(struct vcpu *v, u8 kind);
-void svm_inject(struct vcpu *v, const struct event *event);
+void svm_inject(struct vcpu *v, const struct injection *event);
 void svm_window(struct vcpu *v, u32 kinds);
 /* exit.c */
 void svm_exit_record(struct vcpu *v);

@@ -9,34 +9,34 @@
  * The exit came while an event was on its way into the guest (SDM 3C 28.2.4): it must go in again.
  * INT n, INT3 and INTO are not lost: RIP points at them and they will run again.
  */
-static void vmx_interrupted_event(struct vcpu *v)
+static void vmx_interrupted_injection(struct vcpu *v)
 {
 	u32 info = vmread(VMCS_IDT_VECTORING_INFO);
-	struct event *event = &v->event;
+	struct injection *injection = &v->waiting.injection;
 
 	if (likely(!(info & INTERRUPTION_VALID)))
 		return;
 	switch (info & INTERRUPTION_TYPE) {
 	case INTERRUPTION_EXTERNAL:
-		event->kind = EVENT_INTERRUPT;
+		injection->kind = INJECT_INTERRUPT;
 		break;
 	case INTERRUPTION_NMI: {
 		u32 blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 
-		event->kind = EVENT_NMI;
+		injection->kind = INJECT_NMI;
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking & ~BLOCKING_BY_NMI);
 		break;
 	}
 	case INTERRUPTION_EXCEPTION:
-		event->kind = EVENT_EXCEPTION;
+		injection->kind = INJECT_EXCEPTION;
 		break;
 	default:
 		return;
 	}
-	event->vector = info;
-	event->has_code = info & INTERRUPTION_HAS_CODE;
-	event->code = event->has_code ? vmread(VMCS_IDT_VECTORING_ERROR_CODE) : 0;
-	v->event_valid = true;
+	injection->vector = info;
+	injection->has_code = info & INTERRUPTION_HAS_CODE;
+	injection->code = injection->has_code ? vmread(VMCS_IDT_VECTORING_ERROR_CODE) : 0;
+	v->waiting.valid = true;
 }
 
 static void exception_or_nmi(struct vcpu *v)
@@ -54,22 +54,22 @@ static void exception_or_nmi(struct vcpu *v)
 		cpu_machine_check();
 		return;
 	}
-	vmx_interrupted_event(v);
+	vmx_interrupted_injection(v);
 	if (vector == ARCH_PF && v->shadow) {
 		x->kind = EXIT_PAGE_FAULT;
 		x->info1 = vmread(VMCS_EXIT_QUALIFICATION);
 		x->fault.linear = x->info1;
 		x->fault.code = vmread(VMCS_EXIT_ERROR_CODE);
 		/* An IRET that faulted had already unblocked NMIs (SDM 3C 28.2.2). */
-		if (info & INTERRUPTION_NMI_UNBLOCKING && !v->event_valid)
+		if (info & INTERRUPTION_NMI_UNBLOCKING && !v->waiting.valid)
 			vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
 				vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
 		return;
 	}
 	x->kind = EXIT_EXCEPTION;
-	x->exception = (struct event){ .kind = EVENT_EXCEPTION,
-				       .vector = vector,
-				       .has_code = info & INTERRUPTION_HAS_CODE };
+	x->exception = (struct injection){ .kind = INJECT_EXCEPTION,
+					   .vector = vector,
+					   .has_code = info & INTERRUPTION_HAS_CODE };
 	if (x->exception.has_code)
 		x->exception.code = vmread(VMCS_EXIT_ERROR_CODE);
 	if (vector == ARCH_PF)
@@ -77,12 +77,12 @@ static void exception_or_nmi(struct vcpu *v)
 	if ((info & INTERRUPTION_TYPE) == INTERRUPTION_SOFT_EXCEPTION)
 		x->length = vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
 	/* An IRET that faulted had already unblocked NMIs (SDM 3C 28.2.3). */
-	if (info & INTERRUPTION_NMI_UNBLOCKING && vector != ARCH_DF && !v->event_valid)
+	if (info & INTERRUPTION_NMI_UNBLOCKING && vector != ARCH_DF && !v->waiting.valid)
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
 			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
 	/* The qualification has the bits that DR6 would have got (SDM 3C table 28-1). */
 	if (vector == ARCH_DB) {
-		v->dr6 |= (x->info1 = vmread(VMCS_EXIT_QUALIFICATION)) & 0xe00f;
+		v->guest.dr6 |= (x->info1 = vmread(VMCS_EXIT_QUALIFICATION)) & 0xe00f;
 		v->dirty |= DIRTY_DEBUG;
 		/* Entering with TF in a shadow, a single step must be pending too (SDM 3C 27.3.1.5). */
 		if (vmread(VMCS_GUEST_RFLAGS) & ARCH_RFLAGS_TF &&
@@ -115,13 +115,13 @@ static void cr_access(struct vcpu *v)
 		x->mov.number = 0;
 		x->mov.via = MOV_CLTS;
 		x->mov.by_value = true;
-		x->mov.value = v->cr0 & ~ARCH_CR0_TS;
+		x->mov.value = v->guest.cr0 & ~ARCH_CR0_TS;
 		break;
 	case 3: /* LMSW: the source is in the qualification; it cannot clear PE */
 		x->mov.number = 0;
 		x->mov.via = MOV_LMSW;
 		x->mov.by_value = true;
-		x->mov.value = (v->cr0 & ~0xeull) | (q >> 16 & 0xf);
+		x->mov.value = (v->guest.cr0 & ~0xeull) | (q >> 16 & 0xf);
 		break;
 	}
 }
@@ -164,7 +164,7 @@ static void io(struct vcpu *v)
 }
 
 /* What exits only for rules: the operand is in the instruction information (SDM 3C 28.2.5). */
-static void watched(struct vcpu *v, u32 reason)
+static void refine(struct vcpu *v, u32 reason)
 {
 	static const u8 tables[] = { FERMATA_ON_SGDT, FERMATA_ON_SIDT, FERMATA_ON_LGDT,
 				     FERMATA_ON_LIDT, FERMATA_ON_SLDT, FERMATA_ON_STR,
@@ -205,13 +205,13 @@ static void ept_violation(struct vcpu *v)
 	x->fault.table = q & EPT_LINEAR_VALID && !(q & EPT_FINAL);
 	x->fault.access = q & EPT_FETCH ? RADIX_EXEC : q & EPT_WRITE ? RADIX_WRITE : RADIX_READ;
 	x->fault.linear_known = false;
-	if (unlikely(v->watched) && q & EPT_LINEAR_VALID) {
+	if (unlikely(v->ruled) && q & EPT_LINEAR_VALID) {
 		x->fault.linear_known = true;
 		x->fault.linear = vmread(VMCS_GUEST_LINEAR_ADDRESS);
 	}
-	vmx_interrupted_event(v);
+	vmx_interrupted_injection(v);
 	/* An IRET that faulted had already unblocked NMIs (SDM 3C 28.2.3). */
-	if (q & EPT_NMI_UNBLOCKING && !v->event_valid)
+	if (q & EPT_NMI_UNBLOCKING && !v->waiting.valid)
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
 			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
 }
@@ -277,7 +277,7 @@ void vmx_refuse(struct vcpu *v)
 	v->exit = (struct exit){ .kind = EXIT_UNSUPPORTED,
 				 .code = VMX_UNPAGED,
 				 .rip = ((struct vmx_vcpu *)v->hw)->rip,
-				 .info1 = v->cr0 };
+				 .info1 = v->guest.cr0 };
 }
 
 /* An instruction failed, or the processor refused the guest's state and exited with bit 31. */
@@ -359,7 +359,7 @@ static noinline void further_record(struct vcpu *v, u32 reason)
 		vmx_start_timer();
 		return;
 	}
-	watched(v, reason);
+	refine(v, reason);
 }
 
 void vmx_exit_record(struct vcpu *v)

@@ -13,7 +13,7 @@ enum { INVVPID_ADDRESS, INVVPID_SINGLE, INVVPID_ALL, INVVPID_LOCAL };
 
 static void note(struct vcpu *v, u32 kind)
 {
-	v->stats.flush_kind[kind]++;
+	v->account.stats.flush_kind[kind]++;
 }
 
 bool vmx_forget(void)
@@ -41,16 +41,16 @@ static bool drop_some(struct vcpu *v, u32 owed)
 	u64 caps = vmx_controls.ept_vpid;
 
 	if (owed == FLUSH_ADDRESS && caps & VPID_CAP_ADDRESS &&
-	    cpu_invvpid(INVVPID_ADDRESS, v->tag.id, v->owed_linear)) {
+	    cpu_invvpid(INVVPID_ADDRESS, v->tlb.tag.id, v->tlb.linear)) {
 		note(v, FERMATA_FLUSH_ADDRESS);
 		return true;
 	}
 	if (owed == FLUSH_LOCAL && caps & VPID_CAP_LOCAL &&
-	    cpu_invvpid(INVVPID_LOCAL, v->tag.id, 0)) {
+	    cpu_invvpid(INVVPID_LOCAL, v->tlb.tag.id, 0)) {
 		note(v, FERMATA_FLUSH_LOCAL);
 		return true;
 	}
-	if (caps & VPID_CAP_SINGLE && cpu_invvpid(INVVPID_SINGLE, v->tag.id, 0)) {
+	if (caps & VPID_CAP_SINGLE && cpu_invvpid(INVVPID_SINGLE, v->tlb.tag.id, 0)) {
 		note(v, FERMATA_FLUSH_TAG);
 		return true;
 	}
@@ -60,14 +60,14 @@ static bool drop_some(struct vcpu *v, u32 owed)
 /* A new VPID, or the one it has. True: nothing is cached under it. */
 static bool take_tag(struct vcpu *v, struct tag_pool *tags)
 {
-	switch (tag_get(tags, v->cpu, &v->tag)) {
+	switch (tag_get(tags, v->cpu, &v->tlb.tag)) {
 	case TAG_KEPT:
 		return false;
 	case TAG_MOVED:
-		v->stats.flush_cause[FERMATA_CAUSE_CPU]++;
+		v->account.stats.flush_cause[FERMATA_CAUSE_CPU]++;
 		break;
 	case TAG_EXPIRED:
-		v->stats.flush_cause[FERMATA_CAUSE_ROLLOVER]++;
+		v->account.stats.flush_cause[FERMATA_CAUSE_ROLLOVER]++;
 		break;
 	case TAG_DROPPED:
 		break;
@@ -79,7 +79,7 @@ static bool take_tag(struct vcpu *v, struct tag_pool *tags)
 static bool pay_linear(struct vcpu *v, struct tag_pool *tags, u32 owed)
 {
 	if (!take_tag(v, tags) && owed && !drop_some(v, owed)) {
-		tag_drop(&v->tag);
+		tag_drop(&v->tlb.tag);
 		take_tag(v, tags);
 	}
 	if (!tags->flush_all)
@@ -94,7 +94,7 @@ static bool pay_linear(struct vcpu *v, struct tag_pool *tags, u32 owed)
 
 static bool pay_nested(struct vcpu *v, bool requested)
 {
-	u64 *paid = &v->vm->paid[v->cpu], owed = READ_ONCE(v->vm->memory.generation);
+	u64 *paid = &v->vm->paid[v->cpu], owed = READ_ONCE(v->vm->memory.flush.generation);
 	struct vmx_vcpu *s = v->hw;
 
 	if (*paid == owed)
@@ -107,7 +107,7 @@ static bool pay_nested(struct vcpu *v, bool requested)
 		return false;
 	/* Owed while no vCPU of this guest was here, or a root that another guest's was before it. */
 	if (!requested)
-		v->stats.flush_cause[FERMATA_CAUSE_CPU]++;
+		v->account.stats.flush_cause[FERMATA_CAUSE_CPU]++;
 	*paid = owed;
 	return true;
 }
@@ -115,14 +115,14 @@ static bool pay_nested(struct vcpu *v, bool requested)
 /* False: the processor refused, and the guest must not be entered. */
 bool vmx_pay(struct vcpu *v)
 {
-	u32 owed = v->owed;
+	u32 owed = v->tlb.owed;
 
-	v->owed = FLUSH_NONE;
+	v->tlb.owed = FLUSH_NONE;
 	/* Shadow paging has no other translations than those under the VPID. */
 	if (v->shadow && owed & FLUSH_NESTED)
 		owed |= FLUSH_LINEAR;
 	/* Without VPID entries and exits drop these (SDM 3C 29.4.3.1). */
-	if (!v->vm->untagged && !pay_linear(v, &vmx_cpus[v->cpu].tags, owed & ~FLUSH_NESTED))
+	if (!v->vm->config.untagged && !pay_linear(v, &vmx_cpus[v->cpu].tags, owed & ~FLUSH_NESTED))
 		return false;
 	return v->shadow || pay_nested(v, owed & FLUSH_NESTED);
 }

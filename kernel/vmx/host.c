@@ -119,7 +119,7 @@ void vmx_host_load(struct vcpu *v)
 	write_changed(VMCS_HOST_CR3, &h->cr3, cpu_cr3());
 	write_changed(VMCS_HOST_CR4, &h->cr4, cpu_cr4());
 	write_changed(VMCS_HOST_FS_BASE, &h->fs_base, cpu_rdmsr(ARCH_MSR_FS_BASE));
-	if (v->efer & ARCH_EFER_SCE)
+	if (v->guest.efer & ARCH_EFER_SCE)
 		vmx_load_syscalls(s);
 	cpu_wrmsr(ARCH_MSR_KERNEL_GS_BASE, s->kernel_gs_base);
 }

@@ -36,7 +36,7 @@ static const struct {
 };
 
 /* Read bits for 0..1FFFh and C0000000h.., then write bits; 1 exits (SDM 3C 25.6.9). */
-static void watch_msr(u8 *map, u32 msr, bool read, bool write)
+static void intercept_msr(u8 *map, u32 msr, bool read, bool write)
 {
 	u32 base = msr < 0x2000 ? 0 : 1024, byte = (msr & 0x1fff) / 8, bit = BIT(msr & 7);
 
@@ -51,7 +51,7 @@ void vmx_fill_msr_bitmap(u8 *map)
 
 	memset(map, 0xff, 4096);
 	for (i = 0; i < ARRAY_SIZE(vmx_direct_msrs); i++)
-		watch_msr(map, vmx_direct_msrs[i], false, false);
+		intercept_msr(map, vmx_direct_msrs[i], false, false);
 }
 
 static bool has_any(u64 first, u64 last, u32 numbers)
@@ -64,7 +64,7 @@ static bool has_any(u64 first, u64 last, u32 numbers)
 	return false;
 }
 
-int vmx_can_watch(u32 event, u64 first, u64 last)
+int vmx_can_intercept(u32 event, u64 first, u64 last)
 {
 	bool known = false, granted = false;
 	u32 i;
@@ -93,9 +93,9 @@ static void apply_proc(struct vcpu *v)
 	u32 proc = vmx_base_proc(v) | (s->proc & (PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW)), i;
 
 	for (i = 0; i < ARRAY_SIZE(vmx_bits); i++)
-		if (vmx_bits[i].proc && events_want(v, vmx_bits[i].event, vmx_bits[i].number))
+		if (vmx_bits[i].proc && rules_want(v, vmx_bits[i].event, vmx_bits[i].number))
 			proc |= vmx_bits[i].proc & vmx_controls.proc_allowed;
-	if (events_want_tsc(v))
+	if (rules_want_tsc(v))
 		proc |= PROC_RDTSC;
 	s->proc = proc;
 	vmwrite(VMCS_PROC_CONTROLS, proc);
@@ -106,10 +106,10 @@ void vmx_apply_proc2(struct vcpu *v)
 {
 	u32 proc2 = vmx_controls.proc2 & ~vmx_withheld(v), i;
 
-	if (!(v->vm->clock_flags & FERMATA_CLOCK_SCALED))
+	if (!(v->vm->time.flags & FERMATA_CLOCK_SCALED))
 		proc2 &= ~PROC2_TSC_SCALING;
 	for (i = 0; i < ARRAY_SIZE(vmx_bits); i++)
-		if (vmx_bits[i].proc2 && events_want(v, vmx_bits[i].event, vmx_bits[i].number))
+		if (vmx_bits[i].proc2 && rules_want(v, vmx_bits[i].event, vmx_bits[i].number))
 			proc2 |= vmx_bits[i].proc2 & vmx_controls.proc2_allowed;
 	if (vmx_controls.proc & PROC_SECONDARY)
 		vmwrite(VMCS_PROC2_CONTROLS, proc2);
@@ -118,13 +118,13 @@ void vmx_apply_proc2(struct vcpu *v)
 /* Only writes that change a bit of the mask exit; with all bits in it, all that change something. */
 static void apply_masks(struct vcpu *v)
 {
-	bool cr0 = events_want(v, FERMATA_ON_MOV_TO_CR, 0) || events_want(v, FERMATA_ON_CLTS, 0) ||
-		   events_want(v, FERMATA_ON_LMSW, 0);
-	bool cr4 = events_want(v, FERMATA_ON_MOV_TO_CR, 4);
+	bool cr0 = rules_want(v, FERMATA_ON_MOV_TO_CR, 0) || rules_want(v, FERMATA_ON_CLTS, 0) ||
+		   rules_want(v, FERMATA_ON_LMSW, 0);
+	bool cr4 = rules_want(v, FERMATA_ON_MOV_TO_CR, 4);
 
 	vmx_sync(v); /* the shadows have to show the guest's own bits from now on */
-	vmwrite(VMCS_CR0_SHADOW, v->cr0);
-	vmwrite(VMCS_CR4_SHADOW, v->cr4);
+	vmwrite(VMCS_CR0_SHADOW, v->guest.cr0);
+	vmwrite(VMCS_CR4_SHADOW, v->guest.cr4);
 	vmwrite(VMCS_CR0_MASK, cr0 ? ~0ull : ~vmx_cr0_direct(v));
 	vmwrite(VMCS_CR4_MASK, cr4 ? ~0ull : ~vmx_cr4_direct(v));
 }
@@ -137,10 +137,10 @@ static void apply_msrs(struct vcpu *v)
 
 	vmx_fill_msr_bitmap(s->msr_bitmap);
 	for (i = 0; i < ARRAY_SIZE(vmx_direct_msrs); i++) {
-		bool read = events_want(v, FERMATA_ON_RDMSR, vmx_direct_msrs[i]);
-		bool write = events_want(v, FERMATA_ON_WRMSR, vmx_direct_msrs[i]);
+		bool read = rules_want(v, FERMATA_ON_RDMSR, vmx_direct_msrs[i]);
+		bool write = rules_want(v, FERMATA_ON_WRMSR, vmx_direct_msrs[i]);
 
-		watch_msr(s->msr_bitmap, vmx_direct_msrs[i], read, write);
+		intercept_msr(s->msr_bitmap, vmx_direct_msrs[i], read, write);
 		wanted |= read || write;
 	}
 	vmwrite(VMCS_MSR_BITMAP, wanted ? host_virt_to_phys(s->msr_bitmap) : vmx_msr_bitmap_pa);
@@ -153,7 +153,7 @@ void vmx_apply_intercepts(struct vcpu *v)
 	vmx_apply_proc2(v);
 	apply_masks(v);
 	apply_msrs(v);
-	vmwrite(VMCS_EXCEPTION_BITMAP, vmx_base_exceptions(v) | events_want_exceptions(v));
+	vmwrite(VMCS_EXCEPTION_BITMAP, vmx_base_exceptions(v) | rules_want_exceptions(v));
 	vmx_apply_efer(v);
 }
 

@@ -13,7 +13,7 @@ void vmx_load(struct vcpu *v, u32 cpu)
 	v->cpu = cpu;
 	s->here = &vmx_cpus[cpu];
 	/* What the guest's other vCPUs have left unpaid here, while nobody ran who knew of it. */
-	if (v->vm->paid[cpu] != READ_ONCE(v->vm->memory.generation))
+	if (v->vm->paid[cpu] != READ_ONCE(v->vm->memory.flush.generation))
 		v->dirty |= DIRTY_ROOT;
 	vmx_host_load(v);
 	s->in_guest_context = true;
@@ -45,7 +45,7 @@ static void vmx_advance(struct vcpu *v, struct vmx_vcpu *s)
 	if (likely(!(vmread(VMCS_GUEST_RFLAGS) & ARCH_RFLAGS_TF)))
 		return;
 	end_shadow();
-	v->dr6 |= ARCH_DR6_BS;
+	v->guest.dr6 |= ARCH_DR6_BS;
 	if (vmread(VMCS_ENTRY_INTERRUPTION_INFO) & INTERRUPTION_VALID)
 		vcpu_raise(v, ARCH_DB); /* what interrupts the guest now comes first */
 	else
@@ -60,7 +60,7 @@ static void vmx_load_breakpoints(struct vcpu *v)
 	/* The host's enables must not see the guest's addresses. */
 	cpu_write_dr(7, ARCH_DR7_FIXED);
 	for (i = 0; i < 4; i++)
-		cpu_write_dr(i, v->dr[i]);
+		cpu_write_dr(i, v->guest.dr[i]);
 }
 
 /* True: vmx_enter_with_keys(). */
@@ -87,7 +87,7 @@ static noinline u32 vmx_enter_with_keys(struct vcpu *v, struct vmx_vcpu *s)
  * The guest writes CR8 without an exit, unless that may let in an interrupt that the TPR holds back:
  * below the threshold it exits (SDM 3C 26.1.3).
  */
-static void vmx_watch_tpr(const struct vcpu *v, struct vmx_vcpu *s)
+static void vmx_intercept_tpr(const struct vcpu *v, struct vmx_vcpu *s)
 {
 	u8 class = v->apic.irr_highest >> 4, tpr = apic_tpr(&v->apic);
 	u8 threshold = v->apic.irr_highest && class <= tpr ? class : 0;
@@ -127,9 +127,9 @@ void vmx_run(struct vcpu *v)
 		vmx_advance(v, s);
 	s->virtual_apic[0x80 / 4] = v->apic.tpr;
 	if (unlikely(v->apic.irr_highest | s->tpr_threshold))
-		vmx_watch_tpr(v, s);
+		vmx_intercept_tpr(v, s);
 	audit_before_entry(v, dirty);
-	cpu_write_cr2(v->cr2);
+	cpu_write_cr2(v->guest.cr2);
 
 	if (unlikely(s->extra) && vmx_load_extra(v, s))
 		failed = vmx_enter_with_keys(v, s);
@@ -141,7 +141,7 @@ void vmx_run(struct vcpu *v)
 		vmx_entry_failed(v, failed);
 		return;
 	}
-	v->cr2 = cpu_cr2();
+	v->guest.cr2 = cpu_cr2();
 	host_restore_breakpoints();
 	s->launched = true;
 	if (unlikely((u8)s->virtual_apic[0x80 / 4] != v->apic.tpr))
@@ -150,7 +150,7 @@ void vmx_run(struct vcpu *v)
 }
 
 /*
- * A step over an instruction that is still to be applied ends the shadow that was over it.
+ * A step over an instruction that is still to be applied ends what STI or MOV SS blocks for it.
  */
 bool vmx_can_take(struct vcpu *v, u8 kind)
 {
@@ -158,7 +158,7 @@ bool vmx_can_take(struct vcpu *v, u8 kind)
 
 	if (!v->advance && blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))
 		return false;
-	if (kind == EVENT_NMI)
+	if (kind == INJECT_NMI)
 		return !(blocking & BLOCKING_BY_NMI);
 	return vmread(VMCS_GUEST_RFLAGS) & ARCH_RFLAGS_IF;
 }
@@ -169,22 +169,22 @@ static bool entry_wants_code(u8 vector)
 	return vector < 32 && 0x27d00u >> vector & 1;
 }
 
-/* SDM 3C 27.6. An event is not injected into a shadow, so the one of a finished instruction goes. */
-void vmx_inject(struct vcpu *v, const struct event *event)
+/* SDM 3C 27.6. Nothing goes in behind STI or MOV SS, so what a finished instruction blocks ends. */
+void vmx_inject(struct vcpu *v, const struct injection *injection)
 {
-	u32 info = event->vector | INTERRUPTION_VALID;
+	u32 info = injection->vector | INTERRUPTION_VALID;
 
 	if (v->advance)
 		end_shadow();
-	if (event->kind == EVENT_NMI)
+	if (injection->kind == INJECT_NMI)
 		info |= INTERRUPTION_NMI;
-	else if (event->kind == EVENT_EXCEPTION)
+	else if (injection->kind == INJECT_EXCEPTION)
 		info |= INTERRUPTION_EXCEPTION;
 	/* An error code where the processor wants one, whatever the caller of INTERRUPT thought. */
-	if (event->kind == EVENT_EXCEPTION && entry_wants_code(event->vector) &&
-	    v->cr0 & ARCH_CR0_PE) {
+	if (injection->kind == INJECT_EXCEPTION && entry_wants_code(injection->vector) &&
+	    v->guest.cr0 & ARCH_CR0_PE) {
 		info |= INTERRUPTION_HAS_CODE;
-		vmwrite(VMCS_ENTRY_ERROR_CODE, event->has_code ? event->code & 0x7fff : 0);
+		vmwrite(VMCS_ENTRY_ERROR_CODE, injection->has_code ? injection->code & 0x7fff : 0);
 	}
 	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, info);
 }
@@ -194,9 +194,9 @@ void vmx_window(struct vcpu *v, u32 kinds)
 	struct vmx_vcpu *s = v->hw;
 	u32 proc = s->proc & ~(PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW);
 
-	if (kinds & BIT(EVENT_INTERRUPT))
+	if (kinds & BIT(INJECT_INTERRUPT))
 		proc |= PROC_INTERRUPT_WINDOW;
-	if (kinds & BIT(EVENT_NMI) && vmx_controls.pin & PIN_VIRTUAL_NMIS)
+	if (kinds & BIT(INJECT_NMI) && vmx_controls.pin & PIN_VIRTUAL_NMIS)
 		proc |= PROC_NMI_WINDOW;
 	if (proc == s->proc)
 		return;

@@ -108,7 +108,7 @@ bool vmx_can_run(const struct vcpu *v)
 	u64 paged = v->shadow ? ARCH_CR0_PE : ARCH_CR0_PE | ARCH_CR0_PG;
 
 	return (!v->shadow && vmx_controls.proc2 & PROC2_UNRESTRICTED_GUEST) ||
-	       (v->cr0 & paged) == paged;
+	       (v->guest.cr0 & paged) == paged;
 }
 
 /*
@@ -117,18 +117,18 @@ bool vmx_can_run(const struct vcpu *v)
  */
 static u64 shadow_cr4(const struct vcpu *v)
 {
-	u64 cr4 = v->cr4 & ~ARCH_CR4_PCIDE;
+	u64 cr4 = v->guest.cr4 & ~ARCH_CR4_PCIDE;
 
-	if (!(v->efer & ARCH_EFER_LMA))
+	if (!(v->guest.efer & ARCH_EFER_LMA))
 		cr4 = (cr4 & ~ARCH_CR4_LA57) | ARCH_CR4_PAE;
-	if (!(v->cr0 & ARCH_CR0_PG))
+	if (!(v->guest.cr0 & ARCH_CR0_PG))
 		cr4 &= ~(ARCH_CR4_SMEP | ARCH_CR4_SMAP);
 	return cr4;
 }
 
 static u64 shadow_efer(const struct vcpu *v)
 {
-	u64 efer = v->efer | ARCH_EFER_NXE;
+	u64 efer = v->guest.efer | ARCH_EFER_NXE;
 
 	return efer & ARCH_EFER_LMA ? efer : efer & ~ARCH_EFER_LME;
 }
@@ -147,9 +147,9 @@ void vmx_load_syscalls(struct vmx_vcpu *s)
 void vmx_apply_efer(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
-	u64 efer = v->shadow ? shadow_efer(v) : v->efer;
+	u64 efer = v->shadow ? shadow_efer(v) : v->guest.efer;
 
-	if (v->events.syscall)
+	if (v->rules.syscall)
 		efer &= ~ARCH_EFER_SCE;
 	if (vmx_controls.entry & ENTRY_LOAD_EFER)
 		vmwrite(VMCS_GUEST_EFER, efer);
@@ -168,26 +168,27 @@ static void apply_control(struct vcpu *v)
 	/* Unrestricted guests choose PE and PG themselves (SDM 3C 27.3.1.1). */
 	if (!v->shadow && vmx_controls.proc2 & PROC2_UNRESTRICTED_GUEST)
 		fixed &= ~(ARCH_CR0_PE | ARCH_CR0_PG);
-	vmwrite(VMCS_GUEST_CR0, (v->cr0 & ~(ARCH_CR0_CD | ARCH_CR0_NW)) | fixed);
-	vmwrite(VMCS_CR0_SHADOW, v->cr0);
-	vmwrite(VMCS_GUEST_CR4, (v->shadow ? shadow_cr4(v) : v->cr4) | vmx_controls.cr4_fixed0);
-	vmwrite(VMCS_CR4_SHADOW, v->cr4);
-	if (v->efer & ARCH_EFER_LMA)
+	vmwrite(VMCS_GUEST_CR0, (v->guest.cr0 & ~(ARCH_CR0_CD | ARCH_CR0_NW)) | fixed);
+	vmwrite(VMCS_CR0_SHADOW, v->guest.cr0);
+	vmwrite(VMCS_GUEST_CR4,
+		(v->shadow ? shadow_cr4(v) : v->guest.cr4) | vmx_controls.cr4_fixed0);
+	vmwrite(VMCS_CR4_SHADOW, v->guest.cr4);
+	if (v->guest.efer & ARCH_EFER_LMA)
 		entry |= ENTRY_IA32E_GUEST;
 	vmwrite(VMCS_ENTRY_CONTROLS, entry);
 	vmx_apply_efer(v);
 	s->extra &= ~EXTRA_KEYS;
 	if (keys_in_reach(v))
 		s->extra |= EXTRA_KEYS;
-	if (!v->shadow && v->cr0 & ARCH_CR0_PG && v->cr4 & ARCH_CR4_PAE &&
-	    !(v->efer & ARCH_EFER_LMA))
+	if (!v->shadow && v->guest.cr0 & ARCH_CR0_PG && v->guest.cr4 & ARCH_CR4_PAE &&
+	    !(v->guest.efer & ARCH_EFER_LMA))
 		apply_pdptes(v);
 }
 
 /* RDTSC in the guest is (host TSC * multiplier >> 48) + offset (SDM 3C 26.3), as the clock has it. */
 static void apply_tsc_offset(struct vcpu *v)
 {
-	vmwrite(VMCS_TSC_OFFSET, v->vm->clock.tsc_offset + v->tsc_offset);
+	vmwrite(VMCS_TSC_OFFSET, v->vm->time.clock.tsc_offset + v->guest.tsc_offset);
 }
 
 static void apply_clock(struct vcpu *v)
@@ -195,14 +196,14 @@ static void apply_clock(struct vcpu *v)
 	struct vmx_vcpu *s = v->hw;
 	u32 proc = s->proc & ~PROC_RDTSC;
 
-	if (events_want_tsc(v))
+	if (rules_want_tsc(v))
 		proc |= PROC_RDTSC;
 	if (proc != s->proc) {
 		s->proc = proc;
 		vmwrite(VMCS_PROC_CONTROLS, proc);
 	}
-	if (v->vm->clock_flags & FERMATA_CLOCK_SCALED)
-		vmwrite(VMCS_TSC_MULTIPLIER, v->vm->clock.tsc_mult);
+	if (v->vm->time.flags & FERMATA_CLOCK_SCALED)
+		vmwrite(VMCS_TSC_MULTIPLIER, v->vm->time.clock.tsc_mult);
 	vmx_apply_proc2(v);
 }
 
@@ -214,7 +215,7 @@ static void apply_root(struct vcpu *v)
 	if (v->shadow)
 		return;
 	/* With it each read of a guest's table is a write (SDM 3C 29.3.5): where tables are closed, it faults. */
-	if (vmx_controls.ept_vpid & EPT_CAP_ACCESSED_DIRTY && !v->events.linear)
+	if (vmx_controls.ept_vpid & EPT_CAP_ACCESSED_DIRTY && !v->rules.linear)
 		eptp |= EPTP_ACCESSED_DIRTY;
 	if (eptp == s->eptp)
 		return;
@@ -227,8 +228,8 @@ static bool apply_flush(struct vcpu *v)
 	struct vmx_vcpu *s = v->hw;
 	bool paid = vmx_pay(v);
 
-	if (!v->vm->untagged && s->vpid != v->tag.id) {
-		s->vpid = v->tag.id;
+	if (!v->vm->config.untagged && s->vpid != v->tlb.tag.id) {
+		s->vpid = v->tlb.tag.id;
 		vmwrite(VMCS_VPID, s->vpid);
 	}
 	return paid;
@@ -249,13 +250,13 @@ bool vmx_apply(struct vcpu *v)
 	if (dirty & (DIRTY_CLOCK | DIRTY_TSC_OFFSET))
 		apply_tsc_offset(v);
 	if (dirty & DIRTY_DEBUG) {
-		vmwrite(VMCS_GUEST_DR7, v->dr7);
+		vmwrite(VMCS_GUEST_DR7, v->guest.dr7);
 		s->extra &= ~EXTRA_BREAKPOINTS;
-		if (v->dr7 & ARCH_DR7_ENABLES)
+		if (v->guest.dr7 & ARCH_DR7_ENABLES)
 			s->extra |= EXTRA_BREAKPOINTS;
 	}
 	if (dirty & DIRTY_PAT && vmx_controls.entry & ENTRY_LOAD_PAT)
-		vmwrite(VMCS_GUEST_PAT, v->pat);
+		vmwrite(VMCS_GUEST_PAT, v->guest.pat);
 	if (v->shadow && dirty & DIRTY_CR3)
 		vmwrite(VMCS_GUEST_CR3, v->shadow->cpu.root_phys);
 	if (dirty & DIRTY_ROOT)
@@ -269,8 +270,10 @@ void vmx_sync(struct vcpu *v)
 {
 	if (v->dirty & DIRTY_CONTROL)
 		return;
-	v->cr0 = (v->cr0 & ~vmx_cr0_direct(v)) | (vmread(VMCS_GUEST_CR0) & vmx_cr0_direct(v));
-	v->cr4 = (v->cr4 & ~vmx_cr4_direct(v)) | (vmread(VMCS_GUEST_CR4) & vmx_cr4_direct(v));
+	v->guest.cr0 = (v->guest.cr0 & ~vmx_cr0_direct(v)) |
+		       (vmread(VMCS_GUEST_CR0) & vmx_cr0_direct(v));
+	v->guest.cr4 = (v->guest.cr4 & ~vmx_cr4_direct(v)) |
+		       (vmread(VMCS_GUEST_CR4) & vmx_cr4_direct(v));
 }
 
 void vmx_fetch_rsp(struct vcpu *v)
@@ -296,10 +299,10 @@ static u8 vmx_mode(const struct vcpu *v, u64 rflags)
 {
 	u32 access;
 
-	if (!(v->cr0 & ARCH_CR0_PE) || rflags & ARCH_RFLAGS_VM)
+	if (!(v->guest.cr0 & ARCH_CR0_PE) || rflags & ARCH_RFLAGS_VM)
 		return FERMATA_MODE_REAL;
 	access = vmread(VMCS_GUEST_ES_ACCESS + 2);
-	if (v->efer & ARCH_EFER_LMA && access & BIT(13))
+	if (v->guest.efer & ARCH_EFER_LMA && access & BIT(13))
 		return FERMATA_MODE_LONG;
 	return access & BIT(14) ? FERMATA_MODE_PROT32 : FERMATA_MODE_PROT16;
 }
@@ -314,15 +317,15 @@ void vmx_where(struct vcpu *v, struct where *where)
 	vmx_fetch_rsp(v);
 	where->rip = s->rip;
 	where->rflags = vmread(VMCS_GUEST_RFLAGS);
-	where->paging.cr0 = v->cr0;
+	where->paging.cr0 = v->guest.cr0;
 	where->paging.cr3 = v->shadow ? v->shadow->cr3 : vmread(VMCS_GUEST_CR3);
-	where->paging.cr4 = v->cr4;
-	where->paging.efer = v->efer;
-	where->paging.pkru = v->pkru;
+	where->paging.cr4 = v->guest.cr4;
+	where->paging.efer = v->guest.efer;
+	where->paging.pkru = v->guest.pkru;
 	where->paging.cpl = vmx_cpl();
 	where->paging.ac = where->rflags & ARCH_RFLAGS_AC;
 	where->paging.no_1g = false;
-	where->paging.has_pdptes = v->cr4 & ARCH_CR4_PAE && !(v->efer & ARCH_EFER_LMA);
+	where->paging.has_pdptes = v->guest.cr4 & ARCH_CR4_PAE && !(v->guest.efer & ARCH_EFER_LMA);
 	for (i = 0; where->paging.has_pdptes && i < 4; i++)
 		where->paging.pdpte[i] = v->shadow ? v->shadow->pdpte[i] :
 						     vmread(VMCS_GUEST_PDPTE0 + 2 * i);
@@ -390,7 +393,7 @@ void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
 	if (mask & FERMATA_STATE_SEGMENTS)
 		get_segments(&state->segments);
 	if (mask & FERMATA_STATE_CONTROL) {
-		state->control.cr2 = v->cr2;
+		state->control.cr2 = v->guest.cr2;
 		state->control.cr3 = v->shadow ? v->shadow->cr3 : vmread(VMCS_GUEST_CR3);
 	}
 	if (mask & FERMATA_STATE_MSRS) {
@@ -403,12 +406,12 @@ void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
 		state->msrs.sysenter_esp = vmread(VMCS_GUEST_SYSENTER_ESP);
 		state->msrs.sysenter_eip = vmread(VMCS_GUEST_SYSENTER_EIP);
 	}
-	if (mask & FERMATA_STATE_EVENTS) {
+	if (mask & FERMATA_STATE_PENDING) {
 		u32 blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 
-		state->events.interrupt_shadow = !v->advance &&
-						 blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
-		state->events.nmi_blocked = !!(blocking & BLOCKING_BY_NMI);
+		state->pending.interrupts_blocked =
+			!v->advance && blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+		state->pending.nmi_blocked = !!(blocking & BLOCKING_BY_NMI);
 	}
 	vmx_end();
 }
@@ -450,7 +453,7 @@ int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 	if (mask & FERMATA_STATE_SEGMENTS)
 		set_segments(&state->segments);
 	if (mask & FERMATA_STATE_CONTROL) {
-		v->cr2 = state->control.cr2;
+		v->guest.cr2 = state->control.cr2;
 		if (v->shadow)
 			v->shadow->cr3 = state->control.cr3;
 		else
@@ -467,12 +470,12 @@ int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 		vmwrite(VMCS_GUEST_SYSENTER_ESP, canonical(v, state->msrs.sysenter_esp));
 		vmwrite(VMCS_GUEST_SYSENTER_EIP, canonical(v, state->msrs.sysenter_eip));
 	}
-	if (mask & FERMATA_STATE_EVENTS) {
+	if (mask & FERMATA_STATE_PENDING) {
 		/* Blocking by STI needs IF = 1 (SDM 3C 27.3.1.5); without it, MOV SS says the same. */
-		if (state->events.interrupt_shadow)
+		if (state->pending.interrupts_blocked)
 			blocking = vmread(VMCS_GUEST_RFLAGS) & ARCH_RFLAGS_IF ? BLOCKING_BY_STI :
 										BLOCKING_BY_MOV_SS;
-		if (state->events.nmi_blocked)
+		if (state->pending.nmi_blocked)
 			blocking |= BLOCKING_BY_NMI;
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking);
 		/* Bochs 2.7 leaves the single step of an instruction here that exited instead of being done. */

@@ -90,7 +90,7 @@ static inline u8 vmx_cpl(void)
 /* Controls that this guest runs without, although the processor has them. */
 static inline u32 vmx_withheld(const struct vcpu *v)
 {
-	return (v->vm->untagged ? PROC2_VPID : 0) |
+	return (v->vm->config.untagged ? PROC2_VPID : 0) |
 	       (v->shadow ? PROC2_EPT | PROC2_UNRESTRICTED_GUEST | PROC2_INVPCID : 0);
 }
 
@@ -150,7 +150,7 @@ static inline u32 vmx_base_proc(const struct vcpu *v)
 }
 /* intercepts.c */
 void vmx_fill_msr_bitmap(u8 *map);
-int vmx_can_watch(u32 event, u64 first, u64 last);
+int vmx_can_intercept(u32 event, u64 first, u64 last);
 void vmx_apply_proc2(struct vcpu *v);
 void vmx_apply_intercepts(struct vcpu *v);
 int vmx_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write);
@@ -159,7 +159,7 @@ void vmx_load(struct vcpu *v, u32 cpu);
 void vmx_unload(struct vcpu *v);
 void vmx_run(struct vcpu *v);
 bool vmx_can_take(struct vcpu *v, u8 kind);
-void vmx_inject(struct vcpu *v, const struct event *event);
+void vmx_inject(struct vcpu *v, const struct injection *event);
 void vmx_window(struct vcpu *v, u32 kinds);
 /* exit.c */
 void vmx_exit_record(struct vcpu *v);

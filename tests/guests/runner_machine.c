@@ -33,7 +33,7 @@ static bool enter_long_mode(struct machine *m, fermata_vcpu *vcpu, uint64_t entr
 	static const struct fermata_segment data = { .selector = 16, .attrib = 0xc93, .limit = ~0u };
 	struct fermata_state *s = calloc(1, sizeof(*s));
 	uint32_t mask = FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS | FERMATA_STATE_CONTROL |
-			FERMATA_STATE_EVENTS;
+			FERMATA_STATE_PENDING;
 	bool good = s && !fermata_state_get(vcpu, s, mask);
 
 	if (good) {
@@ -49,7 +49,7 @@ static bool enter_long_mode(struct machine *m, fermata_vcpu *vcpu, uint64_t entr
 		s->control.cr3 = GUEST_PML4;
 		s->control.cr4 = 0x620;	 /* OSXMMEXCPT OSFXSR PAE */
 		s->control.efer = 0xd01; /* NXE LMA LME SCE */
-		s->events.mp_state = FERMATA_MP_RUNNABLE;
+		s->pending.mp_state = FERMATA_MP_RUNNABLE;
 		good = !fermata_state_set(vcpu, s, mask);
 	}
 	free(s);

@@ -81,7 +81,7 @@ unit_forecast := kernel/clock/forecast.c kernel/clock/clock.c vmm/devices/pit.c 
 
 # kernel/core, kernel/svm and kernel/vmx. Their processor is tests/unit/fake_processor.c, and fake_vmcs.c:
 # privileged instructions have no place in a user process.
-$(foreach f,core rules svm vmx,$(build)/unit/obj/kernel/$(f)/%.o): unit_extra := -iquote tests/unit/shadow
+$(foreach f,core rules svm vmx,$(build)/unit/obj/kernel/$(f)/%.o): unit_extra := -iquote tests/unit/standin
 kernel_folders := insn clock apic memory memory/shadow core rules
 core_sources := $(wildcard $(kernel_folders:%=kernel/%/*.c))
 core_sources += tests/unit/host/host.c tests/unit/fake_backend.c tests/unit/fake_processor.c
@@ -103,13 +103,13 @@ unit_svm_run := $(svm_sources)
 unit_svm_state := $(svm_sources)
 unit_svm_audit := $(svm_sources)
 unit_vmx_audit := $(wildcard kernel/vmx/audit/*.c) tests/unit/fake_vmcs.c $(core_sources)
-unit_vmx_audit_cflags := -iquote tests/unit/shadow
+unit_vmx_audit_cflags := -iquote tests/unit/standin
 unit_vmx_flush := kernel/vmx/flush.c tests/unit/fake_vmcs.c $(core_sources)
-unit_vmx_flush_cflags := -iquote tests/unit/shadow
+unit_vmx_flush_cflags := -iquote tests/unit/standin
 # kernel/vmx/host.c is instructions that a user process cannot execute.
 unit_vmx_exit := $(filter-out kernel/vmx/host.c,$(wildcard kernel/vmx/*.c kernel/vmx/audit/*.c)) tests/unit/fake_vmcs.c
 unit_vmx_exit += $(filter-out tests/unit/fake_backend.c,$(core_sources))
-unit_vmx_exit_cflags := -iquote tests/unit/shadow
+unit_vmx_exit_cflags := -iquote tests/unit/standin
 
 # The adversarial TLB: see tests/unit/tlb/model.h. It has a host.h of its own.
 tlb_sources := $(wildcard tests/unit/tlb/*.c kernel/svm/*.c kernel/svm/audit/*.c $(kernel_folders:%=kernel/%/*.c))
@@ -121,7 +121,7 @@ unit_tlb := $(tlb_sources)
 unit_tlb_libs := $(tlb_libs)
 unit_tlb_vmx := $(tlb_sources)
 unit_tlb_vmx_libs := $(tlb_libs)
-unit_tlb_vmx_cflags := -iquote tests/unit/shadow
-$(build)/unit/obj/tests/unit/tlb/%.o: unit_extra := -iquote tests/unit/shadow
+unit_tlb_vmx_cflags := -iquote tests/unit/standin
+$(build)/unit/obj/tests/unit/tlb/%.o: unit_extra := -iquote tests/unit/standin
 # What runs most of the time, and is no code under test:
-$(build)/unit/obj/tests/unit/tlb/processor.o $(build)/unit/obj/tests/unit/tlb/reference.o: unit_extra := -iquote tests/unit/shadow -O2 -fno-sanitize=all
+$(build)/unit/obj/tests/unit/tlb/processor.o $(build)/unit/obj/tests/unit/tlb/reference.o: unit_extra := -iquote tests/unit/standin -O2 -fno-sanitize=all

@@ -15,7 +15,7 @@
 #include "core/exits.h"
 #include "fake_backend.h"
 #include "host_test.h"
-#include "shadow/base/processor.h"
+#include "standin/base/processor.h"
 
 #define RAM 0x100000u
 #define VCPUS 4
@@ -39,14 +39,14 @@ static inline u32 flushes(void)
 	u32 count = 0, cause;
 
 	for (cause = 0; cause < FERMATA_FLUSH_CAUSES; cause++)
-		count += v->stats.flush_cause[cause];
+		count += v->account.stats.flush_cause[cause];
 	return count;
 }
 
 static inline void forget_flushes(void)
 {
-	v->owed = FLUSH_NONE;
-	memset(v->stats.flush_cause, 0, sizeof(v->stats.flush_cause));
+	v->tlb.owed = FLUSH_NONE;
+	memset(v->account.stats.flush_cause, 0, sizeof(v->account.stats.flush_cause));
 }
 
 static inline void add_vcpu(void)
@@ -92,14 +92,14 @@ static inline int fresh(void **state)
 	fake_hw(v)->segments.cs.base = 0;
 	fake_hw(v)->rip = 0x1000;
 	fake_hw(v)->rflags = ARCH_RFLAGS_FIXED | ARCH_RFLAGS_IF;
-	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
+	v->guest.cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
 	forget_flushes();
 	return 0;
 }
 
 static inline void enter(void)
 {
-	host_guest_begin(v->thread, v->xcr0, v->tsc_aux);
+	host_guest_begin(v->thread, v->guest.xcr0, v->guest.tsc_aux);
 }
 
 static inline void leave(void)
@@ -120,12 +120,12 @@ static inline int done(void **state)
 
 static inline void assert_raised(u8 vector, bool has_code)
 {
-	assert_true(v->event_valid);
-	assert_int_equal(v->event.kind, EVENT_EXCEPTION);
-	assert_int_equal(v->event.vector, vector);
-	assert_int_equal(v->event.has_code, has_code);
-	assert_int_equal(v->event.code, 0);
-	v->event_valid = false;
+	assert_true(v->waiting.valid);
+	assert_int_equal(v->waiting.injection.kind, INJECT_EXCEPTION);
+	assert_int_equal(v->waiting.injection.vector, vector);
+	assert_int_equal(v->waiting.injection.has_code, has_code);
+	assert_int_equal(v->waiting.injection.code, 0);
+	v->waiting.valid = false;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, done)

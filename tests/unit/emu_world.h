@@ -33,7 +33,7 @@ struct world {
 	uint8_t memory[WORLD_SIZE]; /* in linear order */
 	bool absent[WORLD_PAGES], readonly[WORLD_PAGES];
 	bool anything; /* linear addresses outside count as device: for random code */
-	struct fermata_interrupt event;
+	struct fermata_injection event;
 	unsigned events, translations, device_reads, device_writes;
 	uint8_t *handed; /* memory given out to be written to, of which nothing has been said yet */
 	size_t handed_size;
@@ -173,7 +173,7 @@ static void world_out(void *opaque, uint16_t port, unsigned size, uint32_t value
 	w->out_at = (w->out_at + size) % 8192;
 }
 
-static int world_inject(void *opaque, const struct fermata_interrupt *event)
+static int world_inject(void *opaque, const struct fermata_injection *event)
 {
 	struct world *w = opaque;
 

@@ -72,10 +72,10 @@ static void fake_run(struct vcpu *v)
 	hw->rip += v->advance;
 	v->advance = 0;
 	v->dirty = 0;
-	if (v->owed) {
+	if (v->tlb.owed) {
 		fake.flushes++;
-		fake.paid = v->owed;
-		v->owed = FLUSH_NONE;
+		fake.paid = v->tlb.owed;
+		v->tlb.owed = FLUSH_NONE;
 	}
 	fake.entry_rip[turn] = hw->rip;
 	v->exit = fake.exit[turn];
@@ -116,9 +116,9 @@ static void fake_get_state(struct vcpu *v, struct fermata_state *state, u32 mask
 	}
 	if (mask & FERMATA_STATE_MSRS)
 		state->msrs = hw->msrs;
-	if (mask & FERMATA_STATE_EVENTS) {
-		state->events.interrupt_shadow = hw->shadow;
-		state->events.nmi_blocked = hw->nmi_masked;
+	if (mask & FERMATA_STATE_PENDING) {
+		state->pending.interrupts_blocked = hw->shadow;
+		state->pending.nmi_blocked = hw->nmi_masked;
 	}
 }
 
@@ -138,9 +138,9 @@ static int fake_set_state(struct vcpu *v, const struct fermata_state *state, u32
 	}
 	if (mask & FERMATA_STATE_MSRS)
 		hw->msrs = state->msrs;
-	if (mask & FERMATA_STATE_EVENTS) {
-		hw->shadow = state->events.interrupt_shadow;
-		hw->nmi_masked = state->events.nmi_blocked;
+	if (mask & FERMATA_STATE_PENDING) {
+		hw->shadow = state->pending.interrupts_blocked;
+		hw->nmi_masked = state->pending.nmi_blocked;
 	}
 	return 0;
 }
@@ -156,13 +156,13 @@ static void fake_where(struct vcpu *v, struct where *where)
 	const struct fake_hw *hw = v->hw;
 
 	memset(where, 0, sizeof(*where));
-	where->paging.cr0 = v->cr0;
+	where->paging.cr0 = v->guest.cr0;
 	where->paging.cr3 = v->shadow ? v->shadow->cr3 : hw->cr3;
 	where->paging.has_pdptes = v->shadow;
 	if (v->shadow)
 		memcpy(where->paging.pdpte, v->shadow->pdpte, sizeof(where->paging.pdpte));
-	where->paging.cr4 = v->cr4;
-	where->paging.efer = v->efer;
+	where->paging.cr4 = v->guest.cr4;
+	where->paging.efer = v->guest.efer;
 	where->paging.cpl = hw->cpl;
 	where->rip = hw->rip;
 	where->rflags = hw->rflags;
@@ -176,20 +176,20 @@ static bool fake_can_take(struct vcpu *v, u8 kind)
 
 	if (hw->shadow && !v->advance)
 		return false;
-	return kind == EVENT_NMI ? !hw->nmi_masked : hw->rflags & ARCH_RFLAGS_IF;
+	return kind == INJECT_NMI ? !hw->nmi_masked : hw->rflags & ARCH_RFLAGS_IF;
 }
 
-static void fake_inject(struct vcpu *v, const struct event *event)
+static void fake_inject(struct vcpu *v, const struct injection *event)
 {
 	struct fake_hw *hw = v->hw;
 
-	check(event->kind != EVENT_NONE, "nothing was injected");
+	check(event->kind != INJECT_NONE, "nothing was injected");
 	check(!fake.injections || fake.injected_turn[fake.injections - 1] != fake.played,
 	      "two events were injected at once");
 	check(fake.injections < FAKE_EVENTS, "too many events");
 	fake.injected[fake.injections] = *event;
 	fake.injected_turn[fake.injections++] = fake.played;
-	if (event->kind == EVENT_NMI)
+	if (event->kind == INJECT_NMI)
 		hw->nmi_masked = true;
 }
 
@@ -200,7 +200,7 @@ static void fake_window(struct vcpu *v, u32 kinds)
 	fake.asked_window += kinds != 0;
 }
 
-static int fake_can_watch(u32 event, u64 first, u64 last)
+static int fake_can_intercept(u32 event, u64 first, u64 last)
 {
 	return event == FERMATA_ON_RDRAND ? -EOPNOTSUPP : 0;
 }
@@ -231,7 +231,7 @@ const struct backend fake_backend = {
 	.set_state = fake_set_state,
 	.position = fake_position,
 	.where = fake_where,
-	.can_watch = fake_can_watch,
+	.can_intercept = fake_can_intercept,
 	.direct_msr = fake_direct_msr,
 	.can_take = fake_can_take,
 	.inject = fake_inject,

@@ -28,7 +28,7 @@ struct fake_script {
 	/* While the guest of turn `turn` runs: what it, or another thread, does then. */
 	void (*guest)(struct vcpu *v, u32 turn);
 
-	struct event injected[FAKE_EVENTS];
+	struct injection injected[FAKE_EVENTS];
 	u32 injected_turn[FAKE_EVENTS]; /* with which turn it went in */
 	u32 injections, windows, flushes, loads, audits;
 	u32 paid;	  /* the kinds of the last flush */

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "shadow/base/processor.h"
+#include "standin/base/processor.h"
 
 struct fake_processor fake_processor;
 

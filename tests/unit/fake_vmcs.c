@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "shadow/vmx/instructions.h"
+#include "standin/vmx/instructions.h"
 
 struct fake_vmcs fake_vmcs;
 

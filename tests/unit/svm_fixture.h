@@ -14,7 +14,7 @@
 
 #include "core/exits.h"
 #include "host_test.h"
-#include "shadow/base/processor.h"
+#include "standin/base/processor.h"
 #include "svm/svm.h"
 
 static struct vm vm;

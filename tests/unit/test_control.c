@@ -41,7 +41,7 @@ static void write_cr(u8 number, u64 value)
 
 static void accepted(void)
 {
-	assert_false(v->event_valid);
+	assert_false(v->waiting.valid);
 	assert_int_equal(v->advance, 3);
 	assert_true(v->dirty & DIRTY_CONTROL);
 }
@@ -56,9 +56,9 @@ static void refused(void)
 /* 64-bit mode with paging. */
 static void long_mode(void)
 {
-	v->cr0 = PG_LONG;
-	v->cr4 = ARCH_CR4_PAE;
-	v->efer = ARCH_EFER_LME | ARCH_EFER_LMA;
+	v->guest.cr0 = PG_LONG;
+	v->guest.cr4 = ARCH_CR4_PAE;
+	v->guest.efer = ARCH_EFER_LME | ARCH_EFER_LMA;
 	fake_hw(v)->mode = FERMATA_MODE_LONG;
 }
 
@@ -68,14 +68,14 @@ static void cr0(void **state)
 	write_cr(0, PG_LONG | ARCH_CR0_TS);
 	accepted();
 	assert_int_equal(flushes(), 0);
-	assert_int_equal(v->cr0, PG_LONG | ARCH_CR0_TS);
+	assert_int_equal(v->guest.cr0, PG_LONG | ARCH_CR0_TS);
 	write_cr(0, PG_LONG | ARCH_CR0_WP);
 	accepted();
 	assert_int_equal(flushes(), 0); /* nothing that is cached depends on it */
 	/* ET is one whatever is written, undefined bits stay zero. */
 	write_cr(0, (PG_LONG & ~ARCH_CR0_ET) | 1 << 6);
 	accepted();
-	assert_int_equal(v->cr0, PG_LONG);
+	assert_int_equal(v->guest.cr0, PG_LONG);
 	write_cr(0, PG_LONG | 1ull << 32);
 	refused();
 	write_cr(0, PG_LONG & ~ARCH_CR0_PE);
@@ -88,26 +88,26 @@ static void cr0(void **state)
 	write_cr(0, PG_LONG & ~ARCH_CR0_PG);
 	refused();
 	fake_hw(v)->mode = FERMATA_MODE_PROT32;
-	v->cr4 |= ARCH_CR4_PCIDE;
+	v->guest.cr4 |= ARCH_CR4_PCIDE;
 	write_cr(0, PG_LONG & ~ARCH_CR0_PG);
 	refused();
-	v->cr4 &= ~ARCH_CR4_PCIDE;
+	v->guest.cr4 &= ~ARCH_CR4_PCIDE;
 	write_cr(0, PG_LONG & ~ARCH_CR0_PG);
 	accepted();
-	assert_int_equal(v->efer, ARCH_EFER_LME);
+	assert_int_equal(v->guest.efer, ARCH_EFER_LME);
 	assert_int_equal(flushes(), 1);
 }
 
 static void into_long_mode(void **state)
 {
 	fake_hw(v)->mode = FERMATA_MODE_PROT32;
-	v->efer = ARCH_EFER_LME;
+	v->guest.efer = ARCH_EFER_LME;
 	write_cr(0, PG_LONG);
 	refused(); /* without PAE */
-	v->cr4 = ARCH_CR4_PAE;
+	v->guest.cr4 = ARCH_CR4_PAE;
 	write_cr(0, PG_LONG);
 	accepted();
-	assert_int_equal(v->efer, ARCH_EFER_LME | ARCH_EFER_LMA);
+	assert_int_equal(v->guest.efer, ARCH_EFER_LME | ARCH_EFER_LMA);
 	assert_int_equal(flushes(), 1);
 }
 
@@ -124,12 +124,12 @@ static void narrow_operands(void **state)
 	mov_exit(EXIT_DR_WRITE, 7, FERMATA_RBX);
 	regs[FERMATA_RBX] = rest | 0x401;
 	control_dr_write(v);
-	assert_false(v->event_valid);
-	assert_int_equal(v->dr7, 0x401);
+	assert_false(v->waiting.valid);
+	assert_int_equal(v->guest.dr7, 0x401);
 	mov_exit(EXIT_DR_WRITE, 0, FERMATA_RBX);
 	regs[FERMATA_RBX] = rest | 0x1234;
 	control_dr_write(v);
-	assert_int_equal(v->dr[0], 0x1234);
+	assert_int_equal(v->guest.dr[0], 0x1234);
 	/* Compatibility mode is as narrow, 64-bit mode is not. */
 	long_mode();
 	fake_hw(v)->mode = FERMATA_MODE_PROT32;
@@ -138,7 +138,7 @@ static void narrow_operands(void **state)
 	fake_hw(v)->mode = FERMATA_MODE_LONG;
 	write_cr(0, rest | PG_LONG | ARCH_CR0_WP);
 	refused();
-	v->dr[1] = rest | 5;
+	v->guest.dr[1] = rest | 5;
 	mov_exit(EXIT_DR_READ, 1, FERMATA_RBX);
 	control_dr_read(v);
 	assert_int_equal(regs[FERMATA_RBX], rest | 5);
@@ -184,9 +184,9 @@ static void cr4(void **state)
 	fake_hw(v)->cr3 = 0x1001; /* set already: CR3's low bits are the PCID */
 	write_cr(4, ARCH_CR4_PAE | ARCH_CR4_PCIDE | ARCH_CR4_PGE);
 	accepted();
-	v->efer = 0;
-	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
-	v->cr4 = 0;
+	v->guest.efer = 0;
+	v->guest.cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
+	v->guest.cr4 = 0;
 	write_cr(4, ARCH_CR4_PCIDE);
 	refused(); /* outside long mode */
 	write_cr(4, ARCH_CR4_LA57);
@@ -208,13 +208,13 @@ static void older_ways(void **state)
 	static const u8 smsw[] = { 0x0f, 0x01, 0xe3 };
 	struct exit *x = &v->exit;
 
-	v->cr0 |= ARCH_CR0_TS;
+	v->guest.cr0 |= ARCH_CR0_TS;
 	memcpy(ram + 0x1000, clts, sizeof(clts));
 	mov_exit(EXIT_CR_WRITE, 0, 0);
 	x->mov.decoded = false;
 	x->length = 0;
 	assert_int_equal(control_cr_write(v), GO_ON);
-	assert_int_equal(v->cr0, ARCH_CR0_PE | ARCH_CR0_ET);
+	assert_int_equal(v->guest.cr0, ARCH_CR0_PE | ARCH_CR0_ET);
 	assert_int_equal(v->advance, 2);
 	/* LMSW sets PE and cannot clear it; MP, EM and TS come and go. */
 	memcpy(ram + 0x1000, lmsw, sizeof(lmsw));
@@ -223,25 +223,25 @@ static void older_ways(void **state)
 	x->length = 0;
 	regs[FERMATA_RBX] = 0xfffe;
 	assert_int_equal(control_cr_write(v), GO_ON);
-	assert_int_equal(v->cr0, ARCH_CR0_PE | ARCH_CR0_ET | 0xe);
+	assert_int_equal(v->guest.cr0, ARCH_CR0_PE | ARCH_CR0_ET | 0xe);
 	assert_int_equal(v->advance, 3);
 	memcpy(ram + 0x1000, smsw, sizeof(smsw));
 	mov_exit(EXIT_CR_READ, 0, 0);
 	x->mov.decoded = false;
 	x->length = 0;
 	regs[FERMATA_RBX] = ~0ull;
-	v->cr0 |= ARCH_CR0_WP;
+	v->guest.cr0 |= ARCH_CR0_WP;
 	assert_int_equal(control_cr_read(v), GO_ON);
-	assert_int_equal((u16)regs[FERMATA_RBX], (u16)v->cr0);
+	assert_int_equal((u16)regs[FERMATA_RBX], (u16)v->guest.cr0);
 	assert_int_equal(v->advance, 3);
 }
 
 static void cr0_read(void **state)
 {
 	mov_exit(EXIT_CR_READ, 0, FERMATA_R9);
-	v->cr0 |= ARCH_CR0_CD;
+	v->guest.cr0 |= ARCH_CR0_CD;
 	assert_int_equal(control_cr_read(v), GO_ON);
-	assert_int_equal(regs[FERMATA_R9], v->cr0);
+	assert_int_equal(regs[FERMATA_R9], v->guest.cr0);
 	assert_int_equal(v->advance, 3);
 	/* There is no CR5; if it does exit, nothing is made up. */
 	mov_exit(EXIT_CR_READ, 5, FERMATA_R9);
@@ -266,7 +266,7 @@ static void cr2_and_cr4(void **state)
 	assert_int_equal(fake_hw(v)->cr2, 0x7654321);
 	assert_int_equal(v->advance, 3);
 	mov_exit(EXIT_CR_READ, 4, FERMATA_R9);
-	v->cr4 = ARCH_CR4_PAE;
+	v->guest.cr4 = ARCH_CR4_PAE;
 	assert_int_equal(control_cr_read(v), GO_ON);
 	assert_int_equal(regs[FERMATA_R9], ARCH_CR4_PAE);
 }
@@ -282,19 +282,19 @@ static void cr3(void **state)
 	assert_int_equal(fake_hw(v)->cr3, 0x12345000);
 	assert_int_equal(v->advance, 3);
 	assert_true(flushes() > before);
-	assert_int_equal(v->owed, FLUSH_LOCAL);
+	assert_int_equal(v->tlb.owed, FLUSH_LOCAL);
 	mov_exit(EXIT_CR_READ, 3, FERMATA_R9);
 	regs[FERMATA_R9] = 0;
 	assert_int_equal(control_cr_read(v), GO_ON);
 	assert_int_equal(regs[FERMATA_R9], 0x12345000);
 	/* beyond the physical width */
-	v->efer |= ARCH_EFER_LMA | ARCH_EFER_LME;
-	v->event_valid = false;
+	v->guest.efer |= ARCH_EFER_LMA | ARCH_EFER_LME;
+	v->waiting.valid = false;
 	mov_exit(EXIT_CR_WRITE, 3, FERMATA_R9);
 	regs[FERMATA_R9] = 1ull << 60;
 	fake_hw(v)->mode = FERMATA_MODE_LONG;
 	assert_int_equal(control_cr_write(v), GO_ON);
-	assert_true(v->event_valid && v->event.vector == ARCH_GP);
+	assert_true(v->waiting.valid && v->waiting.injection.vector == ARCH_GP);
 	assert_int_equal(fake_hw(v)->cr3, 0x12345000);
 }
 
@@ -337,7 +337,7 @@ static void debug_registers(void **state)
 		debug(i, true);
 		refused();
 	}
-	v->cr4 |= ARCH_CR4_DE;
+	v->guest.cr4 |= ARCH_CR4_DE;
 	for (i = 4; i < 6; i++) {
 		debug(i, false);
 		assert_int_equal(v->advance, 0);
@@ -349,15 +349,15 @@ static void debug_registers(void **state)
 static void general_detect(void **state)
 {
 	long_mode();
-	v->dr[2] = 77;
-	v->dr7 = ARCH_DR7_FIXED | ARCH_DR7_GD;
+	v->guest.dr[2] = 77;
+	v->guest.dr7 = ARCH_DR7_FIXED | ARCH_DR7_GD;
 	regs[FERMATA_RBX] = 5;
 	debug(2, false);
 	assert_int_equal(regs[FERMATA_RBX], 5);
 	assert_int_equal(v->advance, 0);
 	assert_raised(ARCH_DB, false);
-	assert_true(v->dr6 & ARCH_DR6_BD);
-	assert_false(v->dr7 & ARCH_DR7_GD);
+	assert_true(v->guest.dr6 & ARCH_DR6_BD);
+	assert_false(v->guest.dr7 & ARCH_DR7_GD);
 	assert_int_equal(v->dirty, DIRTY_DEBUG);
 	debug(2, false);
 	assert_int_equal(regs[FERMATA_RBX], 77);
@@ -385,17 +385,17 @@ static void xsetbv(void **state)
 	set_xcr0(0, 7);
 	assert_int_equal(v->advance, 0);
 	assert_raised(ARCH_UD, false);
-	v->cr4 |= ARCH_CR4_OSXSAVE;
+	v->guest.cr4 |= ARCH_CR4_OSXSAVE;
 	for (i = 0; i < ARRAY_SIZE(good); i++) {
 		set_xcr0(0, good[i]);
 		assert_int_equal(v->advance, 3);
-		assert_int_equal(v->xcr0, good[i]);
+		assert_int_equal(v->guest.xcr0, good[i]);
 		assert_int_equal(v->thread->xcr0, good[i]); /* in the CPU as well */
 	}
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		set_xcr0(0, bad[i]);
 		refused();
-		assert_int_equal(v->xcr0, 0xe7);
+		assert_int_equal(v->guest.xcr0, 0xe7);
 		assert_int_equal(v->thread->xcr0, 0xe7);
 	}
 	set_xcr0(1, 1);
@@ -403,7 +403,7 @@ static void xsetbv(void **state)
 	vm.cpuid.xcr0_allowed |= ARCH_XCR0_PKRU; /* needs nothing but x87 */
 	set_xcr0(0, 0x201);
 	assert_int_equal(v->advance, 3);
-	assert_int_equal(v->xcr0, 0x201);
+	assert_int_equal(v->guest.xcr0, 0x201);
 	set_xcr0(0, 0x200);
 	refused();
 	fake_hw(v)->cpl = 3;

@@ -40,7 +40,7 @@ static struct cpu_words ask(struct vcpu *who, u32 leaf, u32 subleaf)
 	r[FERMATA_RAX] = 0xffffffff00000000ull | leaf;
 	r[FERMATA_RCX] = 0xffffffff00000000ull | subleaf;
 	r[FERMATA_RBX] = r[FERMATA_RDX] = ~0ull;
-	host_guest_begin(who->thread, who->xcr0, 0);
+	host_guest_begin(who->thread, who->guest.xcr0, 0);
 	cpuid_answer(who);
 	host_guest_end(who->thread);
 	/* 32-bit results clear the upper halves */
@@ -146,7 +146,7 @@ static void of_the_vcpu(void **state)
 	assert_int_equal(ask(&vcpus[3], 0x8000001e, 0).eax, 3);
 
 	assert_false(ask(v, 1, 0).ecx & BIT32(27));
-	v->cr4 |= ARCH_CR4_OSXSAVE;
+	v->guest.cr4 |= ARCH_CR4_OSXSAVE;
 	assert_true(ask(v, 1, 0).ecx & BIT32(27));
 
 	assert_true(ask(v, 1, 0).edx & BIT32(9));
@@ -157,14 +157,14 @@ static void of_the_vcpu(void **state)
 /* SDM 1 13.4: how large an area XSAVE and XSAVEC need, now and at most. */
 static void xsave_sizes(void **state)
 {
-	v->xcr0 = 1;
+	v->guest.xcr0 = 1;
 	assert_int_equal(ask(v, 0xd, 0).ebx, 576);
 	assert_int_equal(ask(v, 0xd, 0).eax, 0xe7);
 	assert_int_equal(ask(v, 0xd, 0).ecx, 2688); /* without the host's PKRU */
-	v->xcr0 = 7;
+	v->guest.xcr0 = 7;
 	assert_int_equal(ask(v, 0xd, 0).ebx, 832);
 	assert_int_equal(ask(v, 0xd, 1).ebx, 832);
-	v->xcr0 = 0xe7;
+	v->guest.xcr0 = 0xe7;
 	assert_int_equal(ask(v, 0xd, 0).ebx, 2688);
 	assert_int_equal(ask(v, 0xd, 1).ebx, 576 + 256 + 64 + 512 + 1024);
 	assert_int_equal(ask(v, 0xd, 1).ecx | ask(v, 0xd, 1).edx, 0);
@@ -179,7 +179,7 @@ static void aligned_components(void **state)
 	want(0xd, 7)->ecx = BIT32(1);
 	want(0xd, 5)->eax = 8;
 	assert_int_equal(cpuid_set(&vm.cpuid, &wanted, &offer), 0);
-	v->xcr0 = 0xe7;
+	v->guest.xcr0 = 0xe7;
 	/* 576 + 256 + 8 + 512 = 1352, to 1408 */
 	assert_int_equal(ask(v, 0xd, 1).ebx, 1408 + 1024);
 }
@@ -197,12 +197,12 @@ static void protection_keys(void **state)
 	assert_int_equal(vm.cpuid.xcr0_allowed, 0x2e7);
 	assert_int_equal(ask(v, 0xd, 9).eax, 8);
 	assert_int_equal(ask(v, 0xd, 9).ebx, 2688);
-	v->xcr0 = 0x201;
+	v->guest.xcr0 = 0x201;
 	assert_int_equal(ask(v, 0xd, 0).ebx, 2696);
 	assert_int_equal(ask(v, 0xd, 0).ecx, 2696);
 	assert_int_equal(ask(v, 0xd, 1).ebx, 576 + 8);
 	assert_false(ask(v, 7, 0).ecx & BIT32(4));
-	v->cr4 |= ARCH_CR4_PKE;
+	v->guest.cr4 |= ARCH_CR4_PKE;
 	assert_true(ask(v, 7, 0).ecx & BIT32(4));
 	assert_int_equal(ask(v, 7, 0).ecx & ~BIT32(4), offered(7, 0)->ecx);
 	assert_int_equal(ask(v, 7, 1).ecx, offered(7, 1)->ecx);

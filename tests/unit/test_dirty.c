@@ -66,7 +66,7 @@ static int switch_log(struct fixture *f, u32 id, bool on)
 
 static void begin(struct fixture *f, const struct radix_format *format)
 {
-	const struct watches *none;
+	const struct closed *none;
 	struct flush owed;
 
 	host_test_reset();
@@ -78,7 +78,7 @@ static void begin(struct fixture *f, const struct radix_format *format)
 		assert_int_equal(set_slot(f, id, true, 0), 0);
 		f->there[id] = true;
 	}
-	none = guest_memory_watch(&f->memory, NULL, &owed);
+	none = guest_memory_set_closed(&f->memory, NULL, &owed);
 	assert_null(none);
 	assert_int_equal(owed.kinds, 0);
 }
@@ -87,9 +87,9 @@ static void end(struct fixture *f)
 {
 	struct flush owed;
 
-	host_free((void *)guest_memory_watch(&f->memory, NULL, &owed));
+	host_free((void *)guest_memory_set_closed(&f->memory, NULL, &owed));
 	pay(f, &owed);
-	assert_int_equal(f->memory.flushing, 0);
+	assert_int_equal(f->memory.flush.under_way, 0);
 	radix_cache_drain(&f->cache);
 	guest_memory_destroy(&f->memory);
 	assert_int_equal(host_test_leaks(), f->leaks);
@@ -221,17 +221,17 @@ static void invalidate(struct fixture *f)
 
 static void watch(struct fixture *f)
 {
-	struct watches *next = random_one_in(3) ? NULL : watches_new(2, 0);
-	const struct watches *old;
+	struct closed *next = random_one_in(3) ? NULL : closed_new(2, 0);
+	const struct closed *old;
 	struct flush owed;
 
 	for (u32 i = 0; next && i < 2; i++) {
 		u64 first = random_below(4096);
 
-		watches_add(next, first, first + random_below(100),
-			    random_one_in(2) ? RADIX_WRITE : RADIX_READ);
+		closed_add(next, first, first + random_below(100),
+			   random_one_in(2) ? RADIX_WRITE : RADIX_READ);
 	}
-	old = guest_memory_watch(&f->memory, next, &owed);
+	old = guest_memory_set_closed(&f->memory, next, &owed);
 	pay(f, &owed);
 	host_free((void *)old);
 }

@@ -147,7 +147,7 @@ static void test_ins_faults(void **state)
 	assert_int_equal(run->advance, 0);
 	assert_int_equal(world.events, 1);
 	assert_int_equal(world.event.vector, 14);
-	assert_int_equal(world.event.kind, FERMATA_EVENT_EXCEPTION_CODE);
+	assert_int_equal(world.event.kind, FERMATA_INJECT_EXCEPTION_CODE);
 	assert_int_equal(world.event.code, 2);
 	assert_int_equal(world.event.cr2, LINEAR + 0x4000);
 	assert_int_equal(run->regs[FERMATA_RCX], 97);
@@ -369,10 +369,10 @@ static void limit_case(uint8_t mode, bool stack, unsigned vector, unsigned kind)
 
 static void test_limits(void **state)
 {
-	limit_case(FERMATA_MODE_PROT32, false, 13, FERMATA_EVENT_EXCEPTION_CODE);
-	limit_case(FERMATA_MODE_PROT32, true, 12, FERMATA_EVENT_EXCEPTION_CODE);
-	limit_case(FERMATA_MODE_REAL, false, 13, FERMATA_EVENT_EXCEPTION);
-	limit_case(FERMATA_MODE_REAL, true, 12, FERMATA_EVENT_EXCEPTION);
+	limit_case(FERMATA_MODE_PROT32, false, 13, FERMATA_INJECT_EXCEPTION_CODE);
+	limit_case(FERMATA_MODE_PROT32, true, 12, FERMATA_INJECT_EXCEPTION_CODE);
+	limit_case(FERMATA_MODE_REAL, false, 13, FERMATA_INJECT_EXCEPTION);
+	limit_case(FERMATA_MODE_REAL, true, 12, FERMATA_INJECT_EXCEPTION);
 }
 
 static void test_expand_down(void **state)
@@ -408,7 +408,7 @@ static void test_not_canonical(void **state)
 	world_mmio(&world, DEVICE, true);
 	assert_int_equal(world_run(&world), 0);
 	assert_int_equal(world.event.vector, 13);
-	assert_int_equal(world.event.kind, FERMATA_EVENT_EXCEPTION_CODE);
+	assert_int_equal(world.event.kind, FERMATA_INJECT_EXCEPTION_CODE);
 
 	/* with five levels of paging it is canonical, and merely not mapped */
 	world.state.control.cr4 = 1 << 12;

@@ -6,15 +6,15 @@ static int begin(void **state)
 {
 	fresh(state);
 	enter();
-	v->watched = ~0ull;
+	v->ruled = ~0ull;
 	return 0;
 }
 
 static int end(void **state)
 {
 	leave();
-	free(v->events.ring);
-	v->events.ring = NULL;
+	free(v->rules.ring);
+	v->rules.ring = NULL;
 	return done(state);
 }
 
@@ -36,7 +36,7 @@ static int try_add(struct fermata_rule *rule)
 	int err;
 
 	leave();
-	err = events_add(&vm, rule);
+	err = rules_add(&vm, rule);
 	enter();
 	return err;
 }
@@ -46,7 +46,7 @@ static int remove_rule(u32 id)
 	int err;
 
 	leave();
-	err = events_remove(&vm, id);
+	err = rules_remove(&vm, id);
 	enter();
 	return err;
 }
@@ -61,7 +61,7 @@ static u64 hits(u32 id)
 {
 	struct fermata_rule rule = { .id = id };
 
-	assert_int_equal(events_get(&vm, &rule), 0);
+	assert_int_equal(rules_get(&vm, &rule), 0);
 	assert_int_equal(rule.id, id);
 	return rule.hits;
 }
@@ -70,7 +70,7 @@ static enum verdict cpuid_exit(u32 leaf)
 {
 	v->exit = (struct exit){ .kind = EXIT_CPUID, .length = 2, .rip = 0x1000 };
 	v->advance = 0;
-	v->event_valid = false;
+	v->waiting.valid = false;
 	regs[FERMATA_RAX] = leaf;
 	return exit_handle(v);
 }
@@ -118,7 +118,7 @@ static void invalid(void **state)
 	r = on(FERMATA_ON_CPUID, 0);
 	r.id = 1;
 	refused(r, -EINVAL);
-	assert_null(vm.events.table);
+	assert_null(vm.rules.table);
 }
 
 static void bounded(void **state)
@@ -136,13 +136,13 @@ static void bounded(void **state)
 	assert_int_equal(remove_rule(5), 0);
 	assert_int_equal(remove_rule(5), -ENOENT);
 	r.id = 5;
-	assert_int_equal(events_get(&vm, &r), 0);
+	assert_int_equal(rules_get(&vm, &r), 0);
 	assert_int_equal(r.id, 6); /* the next one that there is */
 	id = add(on(FERMATA_ON_CPUID, 0));
 	assert_int_equal(id, FERMATA_MAX_RULES + 1); /* ids are not used again */
 	for (i = 1; i <= id; i++)
 		remove_rule(i);
-	assert_null(vm.events.table);
+	assert_null(vm.rules.table);
 }
 
 /* Memory that cannot be had changes nothing and leaks nothing. */
@@ -157,7 +157,7 @@ static void no_memory(void **state)
 		assert_int_equal(try_add(&r), -ENOMEM);
 	}
 	host_test.allocs_until_failure = -1;
-	assert_int_equal(vm.events.table->count, 1);
+	assert_int_equal(vm.rules.table->count, 1);
 	cpuid_exit(0);
 	assert_int_equal(hits(1), 1);
 }
@@ -167,27 +167,27 @@ static void compiled(void **state)
 {
 	u32 id;
 
-	v->watched = 0;
+	v->ruled = 0;
 	v->dirty = 0;
 	id = add(number(FERMATA_ON_RDMSR, 0x10, 0x20));
-	assert_true(v->requests & BIT(REQUEST_EVENTS));
-	events_apply(v);
-	assert_false(v->requests & BIT(REQUEST_EVENTS));
-	assert_int_equal(v->watched, BIT_ULL(EXIT_MSR_READ));
+	assert_true(v->requests & BIT(REQUEST_RULES));
+	rules_apply(v);
+	assert_false(v->requests & BIT(REQUEST_RULES));
+	assert_int_equal(v->ruled, BIT_ULL(EXIT_MSR_READ));
 	assert_true(v->dirty & DIRTY_INTERCEPTS);
-	assert_true(events_want(v, FERMATA_ON_RDMSR, 0x10));
-	assert_true(events_want(v, FERMATA_ON_RDMSR, 0x20));
-	assert_false(events_want(v, FERMATA_ON_RDMSR, 0x21));
-	assert_false(events_want(v, FERMATA_ON_WRMSR, 0x10));
-	assert_int_equal(events_want_exceptions(v), 0);
+	assert_true(rules_want(v, FERMATA_ON_RDMSR, 0x10));
+	assert_true(rules_want(v, FERMATA_ON_RDMSR, 0x20));
+	assert_false(rules_want(v, FERMATA_ON_RDMSR, 0x21));
+	assert_false(rules_want(v, FERMATA_ON_WRMSR, 0x10));
+	assert_int_equal(rules_want_exceptions(v), 0);
 	add(number(FERMATA_ON_EXCEPTION, 12, 14));
 	add(on(FERMATA_ON_SYSCALL, 0));
-	events_apply(v);
-	assert_int_equal(events_want_exceptions(v), 7 << 12 | BIT(ARCH_UD));
-	assert_int_equal(v->watched, BIT_ULL(EXIT_MSR_READ) | BIT_ULL(EXIT_EXCEPTION));
+	rules_apply(v);
+	assert_int_equal(rules_want_exceptions(v), 7 << 12 | BIT(ARCH_UD));
+	assert_int_equal(v->ruled, BIT_ULL(EXIT_MSR_READ) | BIT_ULL(EXIT_EXCEPTION));
 	remove_rule(id);
-	events_apply(v);
-	assert_int_equal(v->watched, BIT_ULL(EXIT_EXCEPTION));
+	rules_apply(v);
+	assert_int_equal(v->ruled, BIT_ULL(EXIT_EXCEPTION));
 }
 
 static void filtered(void **state)
@@ -298,7 +298,7 @@ static void ring(void **state)
 	struct fermata_record *record = (void *)((u8 *)r + FERMATA_RING_FIRST);
 	u32 i;
 
-	v->events.ring = r;
+	v->rules.ring = r;
 	add(on(FERMATA_ON_CPUID, FERMATA_DO_LOG));
 	for (i = 0; i < FERMATA_RING_RECORDS + 5; i++)
 		cpuid_exit(i);
@@ -336,7 +336,7 @@ static void after_user(void **state)
 	assert_int_equal(exit_handle(v), LEAVE_FOR_USER);
 	assert_int_equal(regs[FERMATA_RAX], 7);
 	assert_true(v->requests & BIT(REQUEST_AFTER));
-	event_after(v);
+	rules_after(v);
 	assert_int_equal(regs[FERMATA_RAX], 0x1234);
 	assert_false(v->requests & BIT(REQUEST_AFTER));
 }
@@ -349,27 +349,27 @@ static void step(void **state)
 	set.sets = 1;
 	set.value[0] = 5;
 	id = add(set);
-	events_apply(v);
+	rules_apply(v);
 	v->exit = (struct exit){ .kind = EXIT_TABLE, .length = 3, .table = FERMATA_ON_SGDT };
 	assert_int_equal(exit_handle(v), GO_ON);
-	assert_true(v->events.stepping);
+	assert_true(v->rules.stepping);
 	assert_true(fake_hw(v)->rflags & ARCH_RFLAGS_TF);
-	assert_false(events_want(v, FERMATA_ON_SGDT, 0));
-	assert_int_equal(events_want_exceptions(v) & BIT(ARCH_PF), BIT(ARCH_PF));
+	assert_false(rules_want(v, FERMATA_ON_SGDT, 0));
+	assert_int_equal(rules_want_exceptions(v) & BIT(ARCH_PF), BIT(ARCH_PF));
 	/* A host interrupt comes between: the step goes on. */
 	v->exit = (struct exit){ .kind = EXIT_NOTHING };
 	assert_int_equal(exit_handle(v), SERVE_HOST);
-	assert_true(v->events.stepping);
-	v->dr6 |= ARCH_DR6_BS;
+	assert_true(v->rules.stepping);
+	v->guest.dr6 |= ARCH_DR6_BS;
 	v->exit = (struct exit){ .kind = EXIT_EXCEPTION,
-				 .exception = { .kind = EVENT_EXCEPTION, .vector = ARCH_DB } };
+				 .exception = { .kind = INJECT_EXCEPTION, .vector = ARCH_DB } };
 	assert_int_equal(exit_handle(v), GO_ON);
-	assert_false(v->events.stepping);
-	assert_false(v->event_valid); /* the trap was ours */
-	assert_false(v->dr6 & ARCH_DR6_BS);
+	assert_false(v->rules.stepping);
+	assert_false(v->waiting.valid); /* the trap was ours */
+	assert_false(v->guest.dr6 & ARCH_DR6_BS);
 	assert_false(fake_hw(v)->rflags & ARCH_RFLAGS_TF);
-	assert_true(events_want(v, FERMATA_ON_SGDT, 0));
-	event_after(v);
+	assert_true(rules_want(v, FERMATA_ON_SGDT, 0));
+	rules_after(v);
 	assert_int_equal(regs[FERMATA_RAX], 5);
 	assert_int_equal(hits(id), 1);
 }
@@ -382,20 +382,20 @@ static void step_faults(void **state)
 	set.sets = 1;
 	set.value[0] = 5;
 	add(set);
-	events_apply(v);
+	rules_apply(v);
 	v->exit = (struct exit){ .kind = EXIT_TABLE, .length = 3, .table = FERMATA_ON_SGDT };
 	exit_handle(v);
 	v->exit = (struct exit){
 		.kind = EXIT_EXCEPTION,
-		.exception = { .kind = EVENT_EXCEPTION, .vector = ARCH_PF, .has_code = true },
+		.exception = { .kind = INJECT_EXCEPTION, .vector = ARCH_PF, .has_code = true },
 		.exception_address = 0x1234
 	};
 	assert_int_equal(exit_handle(v), GO_ON);
-	assert_false(v->events.stepping);
+	assert_false(v->rules.stepping);
 	assert_false(fake_hw(v)->rflags & ARCH_RFLAGS_TF);
 	assert_int_equal(fake_hw(v)->cr2, 0x1234);
 	assert_raised(ARCH_PF, true);
-	event_after(v);
+	rules_after(v);
 	assert_int_equal(regs[FERMATA_RAX], 0);
 }
 
@@ -404,22 +404,22 @@ static void delivered_again(void **state)
 {
 	u32 id = add(number(FERMATA_ON_EXCEPTION, ARCH_PF, ARCH_PF));
 
-	events_apply(v);
-	v->event = (struct event){ .kind = EVENT_INTERRUPT, .vector = 0x40 };
-	v->event_valid = true;
+	rules_apply(v);
+	v->waiting.injection = (struct injection){ .kind = INJECT_INTERRUPT, .vector = 0x40 };
+	v->waiting.valid = true;
 	v->exit = (struct exit){ .kind = EXIT_EXCEPTION,
-				 .exception = { .kind = EVENT_EXCEPTION, .vector = ARCH_PF } };
+				 .exception = { .kind = INJECT_EXCEPTION, .vector = ARCH_PF } };
 	assert_int_equal(exit_handle(v), GO_ON);
-	assert_true(v->event_valid);
-	assert_int_equal(v->event.vector, 0x40);
-	assert_true(v->requests & BIT(REQUEST_EVENTS));
-	events_apply(v);
-	assert_int_equal(events_want_exceptions(v), 0);
-	assert_true(v->requests & BIT(REQUEST_EVENTS));
-	events_apply(v);
-	assert_int_equal(events_want_exceptions(v), BIT(ARCH_PF));
+	assert_true(v->waiting.valid);
+	assert_int_equal(v->waiting.injection.vector, 0x40);
+	assert_true(v->requests & BIT(REQUEST_RULES));
+	rules_apply(v);
+	assert_int_equal(rules_want_exceptions(v), 0);
+	assert_true(v->requests & BIT(REQUEST_RULES));
+	rules_apply(v);
+	assert_int_equal(rules_want_exceptions(v), BIT(ARCH_PF));
 	assert_int_equal(hits(id), 1);
-	v->event_valid = false;
+	v->waiting.valid = false;
 }
 
 int main(void)

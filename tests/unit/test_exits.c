@@ -23,7 +23,7 @@ static struct exit *an_exit(u8 kind, u8 length)
 		.kind = kind, .length = length, .code = 0x123, .info1 = 7, .info2 = 8
 	};
 	v->advance = 0;
-	v->event_valid = false;
+	v->waiting.valid = false;
 	memset(&pages[0].exit, 0xa5, sizeof(pages[0].exit));
 	return &v->exit;
 }
@@ -47,7 +47,7 @@ static void no_kind_is_lost(void **state)
 		an_exit(kind, 2);
 		v->exit.mov.reg = FERMATA_RCX;
 		v->exit.mov.decoded = true;
-		v->exit.exception.kind = EVENT_EXCEPTION;
+		v->exit.exception.kind = INJECT_EXCEPTION;
 		verdict = exit_handle(v);
 		if (verdict != LEAVE_FOR_USER)
 			continue;
@@ -132,7 +132,7 @@ static void simple(void **state)
 	an_exit(EXIT_CACHE, 2);
 	assert_int_equal(exit_handle(v), GO_ON);
 	assert_int_equal(v->advance, 2);
-	assert_false(v->event_valid);
+	assert_false(v->waiting.valid);
 
 	an_exit(EXIT_UNDEFINED, 3);
 	assert_int_equal(exit_handle(v), GO_ON);
@@ -150,7 +150,7 @@ static void simple(void **state)
 	assert_int_equal(fake.windows, 1);
 
 	an_exit(EXIT_EXCEPTION, 0)->exception =
-		(struct event){ .kind = EVENT_EXCEPTION, .vector = ARCH_AC, .has_code = true };
+		(struct injection){ .kind = INJECT_EXCEPTION, .vector = ARCH_AC, .has_code = true };
 	assert_int_equal(exit_handle(v), GO_ON);
 	assert_raised(ARCH_AC, true);
 }
@@ -163,7 +163,7 @@ static void msrs(void **state)
 	regs[FERMATA_RDX] = 0xffffffff00070406;
 	assert_int_equal(exit_handle(v), GO_ON);
 	assert_int_equal(v->advance, 2);
-	assert_int_equal(v->pat, 0x0007040600070406);
+	assert_int_equal(v->guest.pat, 0x0007040600070406);
 
 	an_exit(EXIT_MSR_READ, 2);
 	regs[FERMATA_RAX] = regs[FERMATA_RDX] = ~0ull;
@@ -316,7 +316,7 @@ static void memory_faults(void **state)
 	fault(0x5123, RADIX_WRITE, false);
 	assert_int_equal(outside(), GO_ON);
 	assert_true(radix_lookup(&vm.memory.radix, 0x5000, &leaf));
-	assert_int_equal(v->stats.nested_faults, 1);
+	assert_int_equal(v->account.stats.nested_faults, 1);
 
 	code("\x8b\x03", 2);
 	fault(0x300004, RADIX_READ, false);

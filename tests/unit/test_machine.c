@@ -67,7 +67,7 @@ static struct {
 	size_t at; /* within the step */
 	bool kicked, lint0;
 	uint32_t in;
-	struct fermata_interrupt event;
+	struct fermata_injection event;
 	struct fermata_run page;
 	struct fermata_state state;
 	unsigned runs;
@@ -267,7 +267,7 @@ int fermata_line(fermata_vm *vm, unsigned vcpu, unsigned line, bool level)
 	return 0;
 }
 
-int fermata_interrupt(fermata_vcpu *vcpu, const struct fermata_interrupt *event)
+int fermata_inject(fermata_vcpu *vcpu, const struct fermata_injection *event)
 {
 	guest.event = *event;
 	return 0;
@@ -654,7 +654,7 @@ static void timer_interrupts(void **state)
 	char text[8];
 
 	read_all(machine, text, sizeof(text), 0);
-	assert_int_equal(guest.event.kind, FERMATA_EVENT_EXTINT);
+	assert_int_equal(guest.event.kind, FERMATA_INJECT_EXTINT);
 	assert_int_equal(guest.event.vector, 0x30);
 	machine_destroy(machine);
 }
@@ -671,7 +671,7 @@ static void spurious_acknowledge(void **state)
 	char text[8];
 
 	read_all(machine, text, sizeof(text), 0);
-	assert_int_equal(guest.event.kind, FERMATA_EVENT_NONE);
+	assert_int_equal(guest.event.kind, FERMATA_INJECT_NONE);
 	machine_destroy(machine);
 }
 

@@ -108,7 +108,7 @@ static void tsc(void **state)
 	assert_int_equal(msr_write(v, ARCH_MSR_TSC, 50000), 0);
 	assert_int_equal(get(ARCH_MSR_TSC), 50000);
 	assert_int_equal(get(ARCH_MSR_TSC_ADJUST), 49000);
-	assert_int_equal(v->tsc_offset, 49000);
+	assert_int_equal(v->guest.tsc_offset, 49000);
 	assert_int_equal(v->dirty, DIRTY_TSC_OFFSET);
 	assert_int_equal(msr_write(v, ARCH_MSR_TSC_ADJUST, (u64)-500), 0);
 	assert_int_equal(get(ARCH_MSR_TSC), 500);
@@ -127,10 +127,10 @@ static void deadline(void **state)
 	assert_int_equal(msr_write(v, ARCH_MSR_TSC_DEADLINE, 1000300), 0);
 	assert_int_equal(get(ARCH_MSR_TSC_DEADLINE), 1000300);
 	assert_true(v->timer.armed);
-	assert_int_equal(v->timer.due_ns - host_test.now_ns, 300);
+	assert_int_equal(v->timer.host.due_ns - host_test.now_ns, 300);
 	/* Moving the TSC moves the distance. */
 	assert_int_equal(msr_write(v, ARCH_MSR_TSC, 1000100), 0);
-	assert_int_equal(v->timer.due_ns - host_test.now_ns, 200);
+	assert_int_equal(v->timer.host.due_ns - host_test.now_ns, 200);
 	host_test_advance(199);
 	assert_false(v->requests & BIT(REQUEST_TIMER));
 	host_test_advance(1);
@@ -248,10 +248,10 @@ static void efer(void **state)
 	/* LMA is not the guest's to write, LME not under paging. */
 	assert_int_equal(msr_write(v, ARCH_MSR_EFER, ARCH_EFER_LMA), 0);
 	assert_int_equal(get(ARCH_MSR_EFER), 0);
-	v->cr0 |= ARCH_CR0_PG;
+	v->guest.cr0 |= ARCH_CR0_PG;
 	assert_int_equal(msr_write(v, ARCH_MSR_EFER, ARCH_EFER_LME), GP);
-	v->cr4 |= ARCH_CR4_PAE;
-	v->efer = ARCH_EFER_LME | ARCH_EFER_LMA;
+	v->guest.cr4 |= ARCH_CR4_PAE;
+	v->guest.efer = ARCH_EFER_LME | ARCH_EFER_LMA;
 	assert_int_equal(msr_write(v, ARCH_MSR_EFER, 0), GP);
 	assert_int_equal(msr_write(v, ARCH_MSR_EFER, ARCH_EFER_LME), 0);
 	assert_int_equal(get(ARCH_MSR_EFER), ARCH_EFER_LME | ARCH_EFER_LMA);

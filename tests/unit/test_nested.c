@@ -57,7 +57,7 @@ static void begin(struct fixture *f, const struct radix_format *format)
 
 static void end(struct fixture *f)
 {
-	assert_int_equal(f->memory.flushing, 0);
+	assert_int_equal(f->memory.flush.under_way, 0);
 	assert_int_equal(f->memory.radix.limbo_tables, 0);
 	radix_cache_drain(&f->cache);
 	guest_memory_destroy(&f->memory);
@@ -106,12 +106,12 @@ static void faults_map(void **state)
 	leaf = lookup(&f, 0x5123);
 	assert_int_equal(leaf.phys, user(f.ram + 0x5123) + HOST_TEST_PHYS_OFFSET);
 	assert_int_equal(leaf.access, RADIX_READ | RADIX_WRITE | RADIX_EXEC);
-	assert_int_equal(f.memory.faults, 1);
+	assert_int_equal(f.memory.stats.faults, 1);
 	/* mapped writable: the guest may write without telling, so the page was marked */
 	assert_int_equal(host_test.pages_dirtied, 1);
 
 	assert_int_equal(fault(&f, 0x5ff8, RADIX_WRITE, &owed, &level), 0);
-	assert_int_equal(f.memory.spurious, 1);
+	assert_int_equal(f.memory.stats.spurious, 1);
 	assert_int_equal(fault(&f, RAM, RADIX_READ, &owed, &level), -ENOENT);
 	assert_int_equal(fault(&f, ~0ull, RADIX_READ, &owed, &level), -ENOENT);
 	host_test.page_uncached = true;
@@ -168,7 +168,7 @@ static void large_pages(void **state)
 	host_test.page_level = 3;
 	assert_int_equal(fault(&f, MIB2 + 0x12345, RADIX_READ, &owed, &level), 0);
 	assert_int_equal(level, 2); /* the slot is smaller than 1 GiB */
-	assert_int_equal(f.memory.large_faults, 1);
+	assert_int_equal(f.memory.stats.large_faults, 1);
 	assert_int_equal(lookup(&f, MIB2).phys, user(f.ram + MIB2) + HOST_TEST_PHYS_OFFSET);
 	assert_int_equal(lookup(&f, 2 * MIB2 - 1).level, 2);
 	assert_int_equal(lookup(&f, 2 * MIB2).level, 0);
@@ -333,7 +333,7 @@ static void invalidation_during_a_fault(void **state)
 	/* begun before and ended meanwhile: the page may be from before the change */
 	host_test.page_got = race_end;
 	assert_int_equal(fault(&f, 0, RADIX_WRITE, &owed, &level), -EAGAIN);
-	assert_int_equal(f.memory.retries, 4);
+	assert_int_equal(f.memory.stats.retries, 4);
 	assert_int_equal(fault(&f, 0, RADIX_WRITE, &owed, &level), 0);
 	end(&f);
 }
@@ -446,7 +446,7 @@ static void invalidations_reach_every_alias(void **state)
 	invalidate(&f, f.ram + 2 * KIB4, 2 * KIB4, FLUSH_NONE);
 	/* memory that is no guest's */
 	invalidate(&f, f.ram + RAM, GIB, FLUSH_NONE);
-	assert_int_equal(f.memory.invalidations, 1);
+	assert_int_equal(f.memory.stats.invalidations, 1);
 	/* everything, as when the process ends */
 	owed = guest_memory_invalidate_begin(&f.memory, 0, ~0ull);
 	assert_int_equal(owed.kinds, FLUSH_NESTED);
@@ -507,7 +507,7 @@ static void who_finds_nothing_waits_too(void **state)
 	assert_int_equal(fault(&f, 0x5000, RADIX_WRITE, &first, &level), 0);
 	first = guest_memory_invalidate_begin(&f.memory, user(f.ram + 0x5000), user(f.ram + 0x6000));
 	assert_int_equal(set_slot(&f, 0, 0, 0, NULL, 0), 0);
-	assert_int_equal(f.memory.flushing, 1); /* set_slot() has paid its own */
+	assert_int_equal(f.memory.flush.under_way, 1); /* set_slot() has paid its own */
 	/* The slot is gone, and what it showed is not yet. */
 	second = guest_memory_invalidate_begin(&f.memory, user(f.ram + 0x5000),
 					       user(f.ram + 0x6000));

@@ -41,11 +41,11 @@ static void long_mode(struct vcpu *of)
 	fake_hw(of)->mode = FERMATA_MODE_LONG;
 	fake_hw(of)->rip = PAGE;
 	fake_hw(of)->rflags = ARCH_RFLAGS_FIXED | ARCH_RFLAGS_IF;
-	of->cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_PG | ARCH_CR0_WP;
-	of->cr4 = ARCH_CR4_PAE;
-	of->efer = ARCH_EFER_LME | ARCH_EFER_LMA | ARCH_EFER_NXE;
+	of->guest.cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_PG | ARCH_CR0_WP;
+	of->guest.cr4 = ARCH_CR4_PAE;
+	of->guest.efer = ARCH_EFER_LME | ARCH_EFER_LMA | ARCH_EFER_NXE;
 	of->shadow->cr3 = PML4;
-	paging_changed(of);
+	shadowing_changed(of);
 }
 
 static int shadowed(void **state)
@@ -101,7 +101,7 @@ static void fills_the_shadow(void **state)
 	page_fault(PAGE + 8, PFERR_WRITE);
 	assert_int_equal(play(), -EINTR);
 	assert_true(v->shadow->cpu.root_phys);
-	assert_int_equal(v->stats.shadow_faults, 1);
+	assert_int_equal(v->account.stats.shadow_faults, 1);
 	assert_int_equal(fake.injections, 0);
 	assert_int_equal(*entry(PT, 6), PAGE | P | RW | A | D);
 	assert_int_equal(*entry(PML4, 0) & A, A);
@@ -112,28 +112,29 @@ static void guests_own_fault(void **state)
 	page_fault(0x7123, PFERR_WRITE | PFERR_USER);
 	assert_int_equal(play(), -EINTR);
 	assert_int_equal(fake.injections, 1);
-	assert_int_equal(fake.injected[0].kind, EVENT_EXCEPTION);
+	assert_int_equal(fake.injected[0].kind, INJECT_EXCEPTION);
 	assert_int_equal(fake.injected[0].vector, ARCH_PF);
 	assert_int_equal(fake.injected[0].code, PFERR_WRITE | PFERR_USER);
-	assert_int_equal(v->cr2, 0x7123);
-	assert_int_equal(v->stats.shadow_faults, 0);
+	assert_int_equal(v->guest.cr2, 0x7123);
+	assert_int_equal(v->account.stats.shadow_faults, 0);
 }
 
 /* What the exit interrupted, as the backend notes it with the exit. */
-static struct event interrupted;
+static struct injection interrupted;
 
 static void interrupt(struct vcpu *of, u32 turn)
 {
 	if (turn)
 		return;
-	of->event = interrupted;
-	of->event_valid = true;
+	of->waiting.injection = interrupted;
+	of->waiting.valid = true;
 }
 
 /* SDM 3A table 6-5: of two faults that cannot be served in a row one becomes #DF, and the next the end. */
 static void second_fault(void **state)
 {
-	interrupted = (struct event){ .kind = EVENT_EXCEPTION, .vector = ARCH_PF, .has_code = true };
+	interrupted =
+		(struct injection){ .kind = INJECT_EXCEPTION, .vector = ARCH_PF, .has_code = true };
 	fake.guest = interrupt;
 	page_fault(0x7000, 0);
 	assert_int_equal(play(), -EINTR);
@@ -144,7 +145,8 @@ static void second_fault(void **state)
 
 static void third_fault(void **state)
 {
-	interrupted = (struct event){ .kind = EVENT_EXCEPTION, .vector = ARCH_DF, .has_code = true };
+	interrupted =
+		(struct injection){ .kind = INJECT_EXCEPTION, .vector = ARCH_DF, .has_code = true };
 	fake.guest = interrupt;
 	page_fault(0x7000, 0);
 	assert_int_equal(play(), 0);
@@ -155,20 +157,20 @@ static void third_fault(void **state)
 /* The fault of an NMI's delivery is served first; the NMI is not lost. */
 static void fault_under_nmi(void **state)
 {
-	interrupted = (struct event){ .kind = EVENT_NMI, .vector = ARCH_NMI };
+	interrupted = (struct injection){ .kind = INJECT_NMI, .vector = ARCH_NMI };
 	fake.guest = interrupt;
 	page_fault(0x7000, 0);
 	assert_int_equal(play(), -EINTR);
 	assert_int_equal(fake.injections, 1);
 	assert_int_equal(fake.injected[0].vector, ARCH_PF);
-	assert_true(v->nmi_pending);
+	assert_true(v->waiting.nmi);
 }
 
 /* A fault of ours while an event is delivered: the guest sees the event, and no fault. */
 static void hidden_fault_under_event(void **state)
 {
-	interrupted = (struct event){
-		.kind = EVENT_EXCEPTION, .vector = ARCH_PF, .has_code = true, .code = 4
+	interrupted = (struct injection){
+		.kind = INJECT_EXCEPTION, .vector = ARCH_PF, .has_code = true, .code = 4
 	};
 	fake.guest = interrupt;
 	page_fault(PAGE, PFERR_WRITE);
@@ -176,7 +178,7 @@ static void hidden_fault_under_event(void **state)
 	assert_int_equal(fake.injections, 1);
 	assert_int_equal(fake.injected[0].vector, ARCH_PF);
 	assert_int_equal(fake.injected[0].code, 4);
-	assert_int_equal(v->stats.shadow_faults, 1);
+	assert_int_equal(v->account.stats.shadow_faults, 1);
 }
 
 static void device(void **state)
@@ -236,13 +238,13 @@ static void becomes_a_table(void **state)
 	assert_int_equal(play(), -EINTR);
 	assert_true(vcpus[1].requests & BIT_ULL(REQUEST_FLUSH_LINEAR));
 	assert_true(fake.paid & FLUSH_LINEAR);
-	assert_int_equal(vm.memory.flushing, 0);
+	assert_int_equal(vm.memory.flush.under_way, 0);
 }
 
 /* SDM 3A 4.4.1: reserved bits in a present PDPTE are refused, and CR3 stays. */
 static void pdptes(void **state)
 {
-	v->efer = ARCH_EFER_NXE;
+	v->guest.efer = ARCH_EFER_NXE;
 	fake_hw(v)->mode = FERMATA_MODE_PROT32;
 	memset(ram + PML4, 0, 4096);
 	memset(ram + ROOT2, 0, 4096);
@@ -267,7 +269,7 @@ static void pdptes(void **state)
 	page_fault(PAGE, 0);
 	assert_int_equal(play(), -EINTR);
 	assert_int_equal(fake.injections, 0);
-	assert_int_equal(v->stats.shadow_faults, 1);
+	assert_int_equal(v->account.stats.shadow_faults, 1);
 }
 
 static u32 invlpg(u64 linear)
@@ -284,9 +286,9 @@ static void invalidation(void **state)
 	page_fault(PAGE, 0);
 	page_fault(0x200000, 0);
 	assert_int_equal(play(), -EINTR);
-	assert_int_equal(v->stats.shadow_faults, 2);
+	assert_int_equal(v->account.stats.shadow_faults, 2);
 	assert_int_equal(invlpg(PAGE), FLUSH_ADDRESS);
-	assert_int_equal(v->owed_linear, PAGE);
+	assert_int_equal(v->tlb.linear, PAGE);
 	assert_int_equal(invlpg(0x200000),
 			 FLUSH_LOCAL); /* one page of the guest's, several of the processor's */
 	assert_int_equal(invlpg(0x800000000000), FLUSH_NONE);
@@ -339,7 +341,7 @@ static void process_contexts(void **state)
 	invpcid_done(2, 1, 0, FLUSH_LINEAR);
 	invpcid_refused(2, 0x1000, 0);
 	invpcid_refused(0, 0, 0x800000000000);
-	v->cr4 |= ARCH_CR4_PCIDE;
+	v->guest.cr4 |= ARCH_CR4_PCIDE;
 	invpcid_done(1, 0, 0, FLUSH_LINEAR);
 	invpcid_done(1, 7, 0, FLUSH_NONE); /* another context's translations are not kept */
 	fake_hw(v)->cpl = 3;
@@ -353,7 +355,7 @@ static void process_contexts(void **state)
 	fake_exit(EXIT_INVPCID, 0);
 	assert_int_equal(play(), -EINTR);
 	assert_int_equal(fake.injected[0].vector, ARCH_PF);
-	assert_int_equal(v->cr2, 0x7000);
+	assert_int_equal(v->guest.cr2, 0x7000);
 }
 
 int main(void)

@@ -26,7 +26,7 @@ static int offered(void **state, u32 features, u32 khz)
 	n = cpuid.count++;
 	cpuid.entry[n] = (struct fermata_cpuid_entry){ .leaf = 0x40000001, .eax = features };
 	if (khz)
-		assert_int_equal(clock_init(&vm.clock, 5000, khz), 0);
+		assert_int_equal(clock_init(&vm.time.clock, 5000, khz), 0);
 	assert_int_equal(vm_set_cpuid(&vm, &cpuid), 0);
 	add_vcpu();
 	add_vcpu();
@@ -51,7 +51,7 @@ static int set(struct vcpu *who, u32 msr, u64 value)
 {
 	int err;
 
-	host_guest_begin(who->thread, who->xcr0, who->tsc_aux);
+	host_guest_begin(who->thread, who->guest.xcr0, who->guest.tsc_aux);
 	err = msr_write(who, msr, value);
 	host_guest_end(who->thread);
 	if (!err && due(who))
@@ -160,7 +160,8 @@ static void follows(void **state)
 			tsc = vm_time(&vm, &clock);
 			if (clock_ns(&clock, tsc) > 1ull << 62) /* 146 years */
 				break;
-			assert_true(ns_by(0x2000, tsc + v->tsc_offset) == clock_ns(&clock, tsc));
+			assert_true(ns_by(0x2000, tsc + v->guest.tsc_offset) ==
+				    clock_ns(&clock, tsc));
 		}
 		assert_true(round > 30);
 	}
@@ -263,7 +264,7 @@ static void absent(void **state)
 	host_test.page_get = NULL;
 	pvclock_write(v);
 	assert_false(due(v));
-	assert_int_equal(page_at(across).tsc, v->tsc_offset);
+	assert_int_equal(page_at(across).tsc, v->guest.tsc_offset);
 	assert_int_equal(vm_set_memory(&vm, &gone), 0);
 	assert_int_equal(set(v, ARCH_MSR_TSC_ADJUST, 3), 0);
 	assert_false(due(v));
@@ -308,7 +309,7 @@ static void saved(void **state)
 	assert_int_equal(vcpu_set_state(v, &s), 0);
 	assert_true(due(v));
 	pvclock_write(v);
-	assert_int_equal(page_at(0x2000).tsc, v->tsc_offset);
+	assert_int_equal(page_at(0x2000).tsc, v->guest.tsc_offset);
 	assert_int_equal(page_at(0x3000).version, 0); /* a date that was told is not told again */
 	s.msrs.kvm_system_time = RAM | 1;
 	assert_int_equal(vcpu_set_state(v, &s), -EINVAL);

@@ -25,7 +25,7 @@ static void enable_apic(struct vcpu *who)
 {
 	struct apic_effects effects;
 
-	apic_write(&who->apic, LAPIC_SVR, 0x1ff, &vm.clock, 0, &effects);
+	apic_write(&who->apic, LAPIC_SVR, 0x1ff, &vm.time.clock, 0, &effects);
 }
 
 static void post(u8 vector)
@@ -47,7 +47,7 @@ static void plain(void **state)
 {
 	script(3);
 	run();
-	assert_int_equal(v->stats.entries, 3);
+	assert_int_equal(v->account.stats.entries, 3);
 	assert_int_equal(fake.loads, 1);
 	assert_int_equal(fake.injections, 0);
 	assert_int_equal(fake.windows, 0);
@@ -64,8 +64,8 @@ static void statistics_are_copied(void **state)
 	vcpu_get_stats(v, &copy);
 	assert_int_equal(copy.entries, 3);
 	assert_int_equal(copy.last, 3);
-	copy.last = v->stats.last; /* nobody counts it */
-	assert_memory_equal(&copy, &v->stats, sizeof(copy));
+	copy.last = v->account.stats.last; /* nobody counts it */
+	assert_memory_equal(&copy, &v->account.stats, sizeof(copy));
 }
 
 /* An exception first, then the NMI, then the APIC's vectors, one a turn. */
@@ -74,15 +74,15 @@ static void order_of_events(void **state)
 	enable_apic(v);
 	post(0x41);
 	post(0x81);
-	v->nmi_pending = true;
+	v->waiting.nmi = true;
 	vcpu_raise_code(v, ARCH_PF, 3);
 	script(4);
 	run();
-	was_injected(0, EVENT_EXCEPTION, ARCH_PF, 0);
-	was_injected(1, EVENT_NMI, ARCH_NMI, 1);
-	was_injected(2, EVENT_INTERRUPT, 0x81, 2);
+	was_injected(0, INJECT_EXCEPTION, ARCH_PF, 0);
+	was_injected(1, INJECT_NMI, ARCH_NMI, 1);
+	was_injected(2, INJECT_INTERRUPT, 0x81, 2);
 	assert_int_equal(fake.injections, 3); /* 41h is below what is in service */
-	assert_int_equal(v->stats.injected, 3);
+	assert_int_equal(v->account.stats.injected, 3);
 	assert_true(fake.asked_window >= 1);
 }
 
@@ -104,7 +104,7 @@ static void interrupt_window(void **state)
 	script(1);
 	run();
 	assert_int_equal(fake.injections, 1);
-	was_injected(0, EVENT_INTERRUPT, 0x41, 2);
+	was_injected(0, INJECT_INTERRUPT, 0x41, 2);
 	assert_true(fake.asked_window >= 1);
 	assert_int_equal(fake_hw(v)->windows, 0);
 }
@@ -117,20 +117,20 @@ static void shadow(void **state)
 	script(1);
 	run();
 	assert_int_equal(fake.injections, 0);
-	assert_int_equal(fake_hw(v)->windows, BIT(EVENT_INTERRUPT));
+	assert_int_equal(fake_hw(v)->windows, BIT(INJECT_INTERRUPT));
 	/* A step over an instruction ends the shadow. */
 	v->advance = 1;
 	fake.count = fake.played = 0;
 	script(1);
 	run();
-	was_injected(0, EVENT_INTERRUPT, 0x41, 0);
+	was_injected(0, INJECT_INTERRUPT, 0x41, 0);
 }
 
 /* A second NMI waits for the first one's IRET. */
 static void iret(struct vcpu *who, u32 turn)
 {
 	if (turn == 0)
-		who->nmi_pending = true;
+		who->waiting.nmi = true;
 	if (turn == 2)
 		fake_hw(who)->nmi_masked = false;
 }
@@ -143,10 +143,10 @@ static void nmi(void **state)
 	fake.guest = iret;
 	script(4);
 	run();
-	was_injected(0, EVENT_NMI, ARCH_NMI, 0);
-	was_injected(1, EVENT_NMI, ARCH_NMI, 3);
+	was_injected(0, INJECT_NMI, ARCH_NMI, 0);
+	was_injected(1, INJECT_NMI, ARCH_NMI, 3);
 	assert_int_equal(fake.injections, 2);
-	assert_false(v->nmi_pending);
+	assert_false(v->waiting.nmi);
 }
 
 /* What a device posts while the guest runs goes in with the next turn. */
@@ -163,25 +163,25 @@ static void posted_meanwhile(void **state)
 	fake.guest = device;
 	script(2);
 	run();
-	was_injected(0, EVENT_INTERRUPT, 0x55, 1);
+	was_injected(0, INJECT_INTERRUPT, 0x55, 1);
 }
 
 /* LINT0 as ExtINT: the caller asks its 8259, and the answer goes in. */
 static void extint(void **state)
 {
 	struct fermata_line line = { .line = FERMATA_LINE_LINT0, .level = 1 };
-	struct fermata_interrupt answer = { .vector = 0x20, .kind = FERMATA_EVENT_EXTINT };
+	struct fermata_injection answer = { .vector = 0x20, .kind = FERMATA_INJECT_EXTINT };
 
 	assert_int_equal(vm_set_line(&vm, &line), 0);
 	script(1);
 	assert_int_equal(vcpu_run(v), 0);
 	assert_int_equal(page->exit.reason, FERMATA_EXIT_INTACK);
 	assert_int_equal(fake.played, 0);
-	assert_int_equal(vcpu_interrupt(v, &answer), 0);
+	assert_int_equal(vcpu_inject(v, &answer), 0);
 	line.level = 0;
 	assert_int_equal(vm_set_line(&vm, &line), 0);
 	run();
-	was_injected(0, EVENT_INTERRUPT, 0x20, 0);
+	was_injected(0, INJECT_INTERRUPT, 0x20, 0);
 	/* Not while the guest has interrupts off. */
 	fake_hw(v)->rflags &= ~ARCH_RFLAGS_IF;
 	line.level = 1;
@@ -189,7 +189,7 @@ static void extint(void **state)
 	fake.count = fake.played = 0;
 	script(1);
 	run();
-	assert_int_equal(fake_hw(v)->windows, BIT(EVENT_INTERRUPT));
+	assert_int_equal(fake_hw(v)->windows, BIT(INJECT_INTERRUPT));
 }
 
 static void eoi(void **state)
@@ -205,7 +205,7 @@ static void eoi(void **state)
 	x->fault.access = RADIX_WRITE;
 	script(1);
 	assert_int_equal(vcpu_run(v), 0);
-	was_injected(0, EVENT_INTERRUPT, 0x41, 0);
+	was_injected(0, INJECT_INTERRUPT, 0x41, 0);
 	assert_int_equal(page->exit.reason, FERMATA_EXIT_EOI);
 	assert_int_equal(page->exit.eoi.vector, 0x41);
 	assert_int_equal(page->rip, 0x1002);
@@ -220,9 +220,9 @@ static void halt_and_wake(void **state)
 	struct apic_effects effects;
 
 	enable_apic(v);
-	apic_write(&v->apic, LAPIC_LVT_TIMER, 0x31, &vm.clock, 0, &effects);
-	apic_write(&v->apic, LAPIC_TIMER_DIVIDE, 0xb, &vm.clock, 0, &effects);
-	apic_write(&v->apic, LAPIC_TIMER_INITIAL, 5000, &vm.clock, 0, &effects);
+	apic_write(&v->apic, LAPIC_LVT_TIMER, 0x31, &vm.time.clock, 0, &effects);
+	apic_write(&v->apic, LAPIC_TIMER_DIVIDE, 0xb, &vm.time.clock, 0, &effects);
+	apic_write(&v->apic, LAPIC_TIMER_INITIAL, 5000, &vm.time.clock, 0, &effects);
 	vcpu_apic_effects(v, &effects);
 	fake_exit(EXIT_HLT, 1);
 	fake_exit(EXIT_HLT, 1);
@@ -237,14 +237,14 @@ static void halt_and_wake(void **state)
 	fake.count = 2;
 	assert_int_equal(vcpu_run(v), -EINTR);
 	assert_int_equal(fake.played, 1);
-	assert_true(v->stats.halts >= 1);
+	assert_true(v->account.stats.halts >= 1);
 	host_test.must_leave = false;
 	host_test.leave_error = 0;
 	/* The timer wakes it, and its interrupt is what it runs. */
 	host_test_advance(6000);
 	assert_true(host_test.wakes >= 1);
 	run();
-	was_injected(0, EVENT_INTERRUPT, 0x31, 1);
+	was_injected(0, INJECT_INTERRUPT, 0x31, 1);
 	assert_int_equal(fake.entry_rip[1], 0x1001);
 }
 
@@ -259,9 +259,9 @@ static void halt_for_good(void **state)
 	assert_int_equal(vcpu_run(v), 0);
 	assert_int_equal(page->exit.reason, FERMATA_EXIT_HALTED);
 	assert_int_equal(v->mp_state, FERMATA_MP_HALTED);
-	v->nmi_pending = true;
+	v->waiting.nmi = true;
 	run();
-	was_injected(0, EVENT_NMI, ARCH_NMI, 0);
+	was_injected(0, INJECT_NMI, ARCH_NMI, 0);
 	/* With another vCPU about, it only sleeps. */
 	add_vcpu();
 	v->mp_state = FERMATA_MP_HALTED;
@@ -314,13 +314,13 @@ static void startup(void **state)
 	host_test.must_leave = false;
 	host_test.leave_error = 0;
 	fake.count = fake.played = 0;
-	ap->nmi_pending = true;
+	ap->waiting.nmi = true;
 	vcpu_raise(ap, ARCH_UD);
 	ipi(LAPIC_MODE_INIT, 0);
 	assert_int_equal(vcpu_run(ap), -EINTR);
 	assert_int_equal(ap->mp_state, FERMATA_MP_WAIT_FOR_SIPI);
 	assert_int_equal(fake.played, 0);
-	assert_false(ap->event_valid || ap->nmi_pending);
+	assert_false(ap->waiting.valid || ap->waiting.nmi);
 }
 
 /* INIT to the boot processor starts it anew. */
@@ -434,7 +434,7 @@ static void flush(void **state)
 	assert_int_equal(stats.flush_cause[FERMATA_CAUSE_HOST], 2);
 	assert_int_equal(stats.flush_cause[FERMATA_CAUSE_SLOT], 1);
 	assert_int_equal(stats.flush_cause[FERMATA_CAUSE_UNTAGGED], 0);
-	vm.untagged = true;
+	vm.config.untagged = true;
 	vcpu_get_stats(v, &stats);
 	assert_int_equal(stats.flush_cause[FERMATA_CAUSE_UNTAGGED], 4);
 	assert_int_equal(stats.flush_kind[FERMATA_FLUSH_ENTRY], 4);

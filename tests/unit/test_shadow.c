@@ -366,7 +366,7 @@ static u32 ask_log(void)
 	return dirty;
 }
 
-/* The host is short of memory. What it gets is gone from here, and freed: ASan watches. */
+/* The host is short of memory. What it gets is gone from here, and freed: ASan closed. */
 static void give_back(void)
 {
 	u32 before = shadow_held(shadow_of(&memory)), want = random_below(40), count;

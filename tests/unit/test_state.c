@@ -48,17 +48,17 @@ static void after_reset(void **state)
 	assert_int_equal(s.debug.dr6, 0xffff0ff0);
 	assert_int_equal(s.debug.dr7, 0x400);
 	assert_int_equal(s.msrs.pat, ARCH_PAT_RESET);
-	assert_int_equal(s.events.mp_state, FERMATA_MP_RUNNABLE);
+	assert_int_equal(s.pending.mp_state, FERMATA_MP_RUNNABLE);
 }
 
 /* INIT: the same, but for the caches' mode, XCR0, the MSRs and the FPU. */
 static void after_init(void **state)
 {
-	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_CD | ARCH_CR0_PG;
-	v->xcr0 = 7;
-	v->pat = 0;
-	v->dr7 = 0x401;
-	v->nmi_pending = true;
+	v->guest.cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_CD | ARCH_CR0_PG;
+	v->guest.xcr0 = 7;
+	v->guest.pat = 0;
+	v->guest.dr7 = 0x401;
+	v->waiting.nmi = true;
 	v->advance = 3;
 	fake_hw(v)->nmi_masked = fake_hw(v)->shadow = true;
 	vcpu_raise(v, ARCH_UD);
@@ -69,8 +69,8 @@ static void after_init(void **state)
 	assert_int_equal(s.msrs.pat, 0);
 	assert_int_equal(s.regs.rip, 0xfff0);
 	assert_int_equal(s.debug.dr7, 0x400);
-	assert_int_equal(s.events.exception_pending | s.events.nmi_pending, 0);
-	assert_int_equal(s.events.nmi_blocked | s.events.interrupt_shadow, 0);
+	assert_int_equal(s.pending.exception_pending | s.pending.nmi_pending, 0);
+	assert_int_equal(s.pending.nmi_blocked | s.pending.interrupts_blocked, 0);
 }
 
 static void round_trip(void **state)
@@ -103,14 +103,14 @@ static void round_trip(void **state)
 	s.msrs.tsc = 0x123456789a;
 	s.msrs.tsc_adjust = 0x77;
 	s.msrs.tsc_aux = 9;
-	s.events.exception_pending = 1;
-	s.events.exception_vector = ARCH_PF;
-	s.events.exception_has_code = 1;
-	s.events.exception_code = 2;
-	s.events.interrupt_shadow = 1;
-	s.events.nmi_pending = 1;
-	s.events.nmi_blocked = 1;
-	s.events.mp_state = FERMATA_MP_HALTED;
+	s.pending.exception_pending = 1;
+	s.pending.exception_vector = ARCH_PF;
+	s.pending.exception_has_code = 1;
+	s.pending.exception_code = 2;
+	s.pending.interrupts_blocked = 1;
+	s.pending.nmi_pending = 1;
+	s.pending.nmi_blocked = 1;
+	s.pending.mp_state = FERMATA_MP_HALTED;
 	for (i = 0; i < 512; i++)
 		s.xsave.area[i] = i;
 	memset(s.xsave.area + 24, 0, 4);
@@ -127,7 +127,7 @@ static void round_trip(void **state)
 	assert_memory_equal(&s.control, &t.control, sizeof(s.control));
 	assert_memory_equal(&s.debug, &t.debug, sizeof(s.debug));
 	assert_memory_equal(&s.msrs, &t.msrs, sizeof(s.msrs));
-	assert_memory_equal(&s.events, &t.events, sizeof(s.events));
+	assert_memory_equal(&s.pending, &t.pending, sizeof(s.pending));
 	assert_memory_equal(&s.xsave, &t.xsave, sizeof(s.xsave));
 }
 
@@ -148,11 +148,11 @@ static void interrupted_exception(void **state)
 {
 	vcpu_raise_code(v, ARCH_PF, 2);
 	get_all(&t);
-	assert_int_equal(t.events.exception_pending, 1);
-	assert_int_equal(t.events.exception_vector, ARCH_PF);
-	assert_int_equal(t.events.exception_code, 2);
-	assert_int_equal(set(FERMATA_STATE_EVENTS), 0); /* s has none */
-	assert_false(v->event_valid);
+	assert_int_equal(t.pending.exception_pending, 1);
+	assert_int_equal(t.pending.exception_vector, ARCH_PF);
+	assert_int_equal(t.pending.exception_code, 2);
+	assert_int_equal(set(FERMATA_STATE_PENDING), 0); /* s has none */
+	assert_false(v->waiting.valid);
 }
 
 #define REFUSED(group, change)                                                                     \
@@ -213,13 +213,13 @@ static void absurd_rest(void **state)
 	REFUSED(FERMATA_STATE_MSRS, s.msrs.reserved = 1);
 	REFUSED(FERMATA_STATE_MSRS, s.msrs.kvm_system_time = 0x1001);
 	REFUSED(FERMATA_STATE_MSRS, s.msrs.kvm_wall_clock = 0x1000);
-	REFUSED(FERMATA_STATE_EVENTS, s.events.exception_pending = 2);
-	REFUSED(FERMATA_STATE_EVENTS, s.events.exception_vector = 32);
-	REFUSED(FERMATA_STATE_EVENTS,
-		(s.events.exception_pending = 1, s.events.exception_vector = 2));
-	REFUSED(FERMATA_STATE_EVENTS, s.events.mp_state = FERMATA_MP_DEAD);
-	REFUSED(FERMATA_STATE_EVENTS, s.events.nmi_blocked = 2);
-	REFUSED(FERMATA_STATE_EVENTS, s.events.reserved = 1);
+	REFUSED(FERMATA_STATE_PENDING, s.pending.exception_pending = 2);
+	REFUSED(FERMATA_STATE_PENDING, s.pending.exception_vector = 32);
+	REFUSED(FERMATA_STATE_PENDING,
+		(s.pending.exception_pending = 1, s.pending.exception_vector = 2));
+	REFUSED(FERMATA_STATE_PENDING, s.pending.mp_state = FERMATA_MP_DEAD);
+	REFUSED(FERMATA_STATE_PENDING, s.pending.nmi_blocked = 2);
+	REFUSED(FERMATA_STATE_PENDING, s.pending.reserved = 1);
 	REFUSED(FERMATA_STATE_ALL + 1, (void)0);
 	REFUSED(FERMATA_STATE_REGS, s.reserved = 1);
 }
@@ -260,28 +260,28 @@ static void protection_keys(void **state)
 	put(512, 3 | ARCH_XCR0_PKRU);
 	put(2688, 0xffffffff55555554);
 	assert_int_equal(set(FERMATA_STATE_XSAVE), 0);
-	assert_int_equal(v->pkru, 0x55555554);
+	assert_int_equal(v->guest.pkru, 0x55555554);
 	assert_int_equal(got(512), 3 | ARCH_XCR0_PKRU);
 	assert_int_equal(got(2688), 0x55555554);
-	v->pkru = 4; /* the guest has been at it */
+	v->guest.pkru = 4; /* the guest has been at it */
 	assert_int_equal(got(2688), 4);
-	v->pkru = 0;
+	v->guest.pkru = 0;
 	assert_int_equal(got(512), 3);
 	assert_int_equal(got(2688), 0);
 	/* What the header does not name is 0. */
-	v->pkru = 4;
+	v->guest.pkru = 4;
 	put(512, 3);
 	assert_int_equal(set(FERMATA_STATE_XSAVE), 0);
-	assert_int_equal(v->pkru, 0);
+	assert_int_equal(v->guest.pkru, 0);
 	/* INIT leaves it, reset does not. */
-	v->pkru = 5;
+	v->guest.pkru = 5;
 	vcpu_reset(v, true);
 	assert_int_equal(got(2688), 5);
 	vcpu_reset(v, false);
 	assert_int_equal(got(2688), 0);
 	/* With PKU and without XCR0's bit it can still be moved; without both it cannot. */
 	vcpu_destroy(v);
-	created = vm.vcpu_count = 0;
+	created = vm.vcpus.count = 0;
 	cpuid = *vm.cpuid_supported;
 	for (i = 0; i < cpuid.count; i++)
 		if (cpuid.entry[i].leaf == 0xd && !cpuid.entry[i].subleaf)
@@ -290,7 +290,7 @@ static void protection_keys(void **state)
 	put(512, 3 | ARCH_XCR0_PKRU);
 	add_vcpu();
 	assert_int_equal(set(FERMATA_STATE_XSAVE), 0);
-	assert_int_equal(v->pkru, 0x55555554);
+	assert_int_equal(v->guest.pkru, 0x55555554);
 	vm.cpuid.cr4_allowed &= ~ARCH_CR4_PKE;
 	assert_int_equal(set(FERMATA_STATE_XSAVE), -EINVAL);
 }
@@ -299,13 +299,13 @@ static void protection_keys(void **state)
 static void error_codes(void **state)
 {
 	vcpu_raise_code(v, ARCH_GP, 0x18);
-	assert_true(v->event.has_code);
-	assert_int_equal(v->event.code, 0x18);
-	v->cr0 &= ~ARCH_CR0_PE;
+	assert_true(v->waiting.injection.has_code);
+	assert_int_equal(v->waiting.injection.code, 0x18);
+	v->guest.cr0 &= ~ARCH_CR0_PE;
 	vcpu_raise_code(v, ARCH_GP, 0x18);
-	assert_int_equal(v->event.vector, ARCH_GP);
-	assert_false(v->event.has_code);
-	assert_int_equal(v->event.code, 0);
+	assert_int_equal(v->waiting.injection.vector, ARCH_GP);
+	assert_false(v->waiting.injection.has_code);
+	assert_int_equal(v->waiting.injection.code, 0);
 }
 
 static int begin_with_keys(void **state)

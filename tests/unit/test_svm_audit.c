@@ -304,8 +304,8 @@ static void of_a_vcpu(void **state)
 	assert_int_equal(audit.count, 0); /* RESET's state is legal */
 	assert_string_equal(audit.line[0], "");
 
-	svm_inject(v, &(struct event){ .kind = EVENT_EXCEPTION, .vector = 9 });
-	v->cr0 |= 1ull << 40;
+	svm_inject(v, &(struct injection){ .kind = INJECT_EXCEPTION, .vector = 9 });
+	v->guest.cr0 |= 1ull << 40;
 	v->dirty |= DIRTY_CONTROL;
 	turn();
 	vcpu_get_audit(v, &audit);

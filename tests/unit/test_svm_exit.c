@@ -9,7 +9,7 @@ static void exits(u64 code, u64 info1, u64 info2)
 	c->exitinfo2 = info2;
 	memset(&v->exit, 0xa5, sizeof(v->exit));
 	v->exit.kind = EXIT_UNCLAIMED;
-	v->event_valid = false;
+	v->waiting.valid = false;
 	svm_exit_record(v);
 	assert_int_equal(v->exit.code, (u32)code);
 	assert_int_equal(v->exit.rip, c->rip);
@@ -189,16 +189,16 @@ static void moves(void **state)
 static void synchronized(void **state)
 {
 	v->dirty = 0;
-	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
-	c->cr0 = v->cr0 | ARCH_CR0_TS | ARCH_CR0_MP;
+	v->guest.cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
+	c->cr0 = v->guest.cr0 | ARCH_CR0_TS | ARCH_CR0_MP;
 	c->dr6 = ARCH_DR6_FIXED | ARCH_DR6_BS;
 	exits(SVM_EXIT_WRITE_CR0 + 4, 0, 0);
-	assert_int_equal(v->cr0, c->cr0);
-	assert_int_equal(v->dr6, c->dr6);
-	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
+	assert_int_equal(v->guest.cr0, c->cr0);
+	assert_int_equal(v->guest.dr6, c->dr6);
+	v->guest.cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
 	page.regs[FERMATA_RCX] = ARCH_MSR_EFER;
 	exits(SVM_EXIT_MSR, 1, 0);
-	assert_int_equal(v->cr0, c->cr0);
+	assert_int_equal(v->guest.cr0, c->cr0);
 }
 
 static void lengths(void **state)
@@ -249,7 +249,7 @@ static void lengths_from_code(void **state)
 	*(u64 *)(ram + 0x3000) = 0x4007;
 	pte[5] = 0x6007;
 	pte[6] = 0x7007;
-	v->efer = ARCH_EFER_LMA | ARCH_EFER_LME;
+	v->guest.efer = ARCH_EFER_LMA | ARCH_EFER_LME;
 	c->cr3 = 0x1000;
 	c->cs.attrib = ARCH_SEG_L | ARCH_SEG_P;
 	svm_features = 0;
@@ -339,7 +339,7 @@ static void operands_from_code(void **state)
 	*(u64 *)(ram + 0x2000) = 0x3007;
 	*(u64 *)(ram + 0x3000) = 0x4007;
 	*(u64 *)(ram + 0x4000 + 5 * 8) = 0x6007;
-	v->efer = ARCH_EFER_LMA | ARCH_EFER_LME;
+	v->guest.efer = ARCH_EFER_LMA | ARCH_EFER_LME;
 	c->cr3 = 0x1000;
 	c->cs.attrib = ARCH_SEG_L | ARCH_SEG_P;
 	c->rip = 0x5010;
@@ -374,7 +374,7 @@ static void operands_from_code(void **state)
 static void exceptions(void **state)
 {
 	exits(SVM_EXIT_EXCP_BASE + ARCH_DB, 0, 0);
-	assert_int_equal(v->exit.exception.kind, EVENT_EXCEPTION);
+	assert_int_equal(v->exit.exception.kind, INJECT_EXCEPTION);
 	assert_int_equal(v->exit.exception.vector, ARCH_DB);
 	assert_false(v->exit.exception.has_code);
 	exits(SVM_EXIT_EXCP_BASE + ARCH_AC, 0, 0);
@@ -384,7 +384,7 @@ static void exceptions(void **state)
 	assert_int_equal(fake_processor.machine_checks, 0);
 	exits(SVM_EXIT_EXCP_BASE + ARCH_MC, 0, 0); /* the host's, not the guest's */
 	assert_int_equal(fake_processor.machine_checks, 1);
-	assert_false(v->event_valid);
+	assert_false(v->waiting.valid);
 }
 
 /* APM 2 15.7.2: what an exit interrupted goes in again, but for what runs again by itself. */
@@ -397,12 +397,12 @@ static void interrupted_events(void **state)
 		bool has_code;
 		u32 code;
 	} row[] = {
-		{ EVENT_VALID | EVENT_TYPE_INTR | 0x41, true, EVENT_INTERRUPT, 0x41, false, 0 },
-		{ EVENT_VALID | EVENT_TYPE_NMI | 2, true, EVENT_NMI, 2, false, 0 },
-		{ EVENT_VALID | EVENT_TYPE_EXCEPTION | ARCH_UD, true, EVENT_EXCEPTION, ARCH_UD,
+		{ EVENT_VALID | EVENT_TYPE_INTR | 0x41, true, INJECT_INTERRUPT, 0x41, false, 0 },
+		{ EVENT_VALID | EVENT_TYPE_NMI | 2, true, INJECT_NMI, 2, false, 0 },
+		{ EVENT_VALID | EVENT_TYPE_EXCEPTION | ARCH_UD, true, INJECT_EXCEPTION, ARCH_UD,
 		  false, 0 },
 		{ 6ull << 32 | EVENT_VALID | EVENT_HAS_CODE | EVENT_TYPE_EXCEPTION | ARCH_PF, true,
-		  EVENT_EXCEPTION, ARCH_PF, true, 6 },
+		  INJECT_EXCEPTION, ARCH_PF, true, 6 },
 		{ EVENT_VALID | EVENT_TYPE_EXCEPTION | ARCH_BP, false, 0, 0, false, 0 },
 		{ EVENT_VALID | EVENT_TYPE_EXCEPTION | 4, false, 0, 0, false, 0 },
 		{ EVENT_VALID | EVENT_TYPE_SOFT | 0x80, false, 0, 0, false, 0 },
@@ -414,14 +414,14 @@ static void interrupted_events(void **state)
 		s->nmi_masked = true;
 		c->exitintinfo = row[i].info;
 		exits(SVM_EXIT_NPF, 0, 0);
-		assert_int_equal(v->event_valid, row[i].again);
-		assert_int_equal(s->nmi_masked, row[i].kind != EVENT_NMI);
+		assert_int_equal(v->waiting.valid, row[i].again);
+		assert_int_equal(s->nmi_masked, row[i].kind != INJECT_NMI);
 		if (!row[i].again)
 			continue;
-		assert_int_equal(v->event.kind, row[i].kind);
-		assert_int_equal(v->event.vector, row[i].vector);
-		assert_int_equal(v->event.has_code, row[i].has_code);
-		assert_int_equal(v->event.code, row[i].code);
+		assert_int_equal(v->waiting.injection.kind, row[i].kind);
+		assert_int_equal(v->waiting.injection.vector, row[i].vector);
+		assert_int_equal(v->waiting.injection.has_code, row[i].has_code);
+		assert_int_equal(v->waiting.injection.code, row[i].code);
 	}
 	c->exitintinfo = 0;
 }
@@ -437,7 +437,7 @@ static void iret(void **state)
 	assert_false(c->intercept[VMCB_MISC1] & INTERCEPT_IRET);
 	assert_false(c->clean & CLEAN_INTERCEPTS);
 	/* The IRET has not run: nothing goes in before it. */
-	assert_false(svm_can_take(v, EVENT_NMI));
+	assert_false(svm_can_take(v, INJECT_NMI));
 }
 
 int main(void)

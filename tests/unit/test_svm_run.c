@@ -69,7 +69,7 @@ static void what_the_hardware_gets(void **state)
 	assert_int_equal(seen.rflags, 2);
 	assert_true(seen.guest_asid >= 1);
 	assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL); /* whoever had the CPU before us */
-	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
+	v->guest.cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
 	v->dirty |= DIRTY_CONTROL;
 	turn();
 	assert_false(seen.intercept[VMCB_CR] & (CR_READ(0) | CR_WRITE(0)));
@@ -108,10 +108,10 @@ static void clean_bits(void **state)
 	apic_set_tpr(&v->apic, 3);
 	turn();
 	assert_int_equal(seen.clean, CLEAN_ALL & ~CLEAN_TPR);
-	svm_window(v, BIT(EVENT_INTERRUPT));
+	svm_window(v, BIT(INJECT_INTERRUPT));
 	turn();
 	assert_int_equal(seen.clean, CLEAN_ALL & ~(CLEAN_TPR | CLEAN_INTERCEPTS));
-	svm_inject(v, &(struct event){ .kind = EVENT_NMI, .vector = 2 });
+	svm_inject(v, &(struct injection){ .kind = INJECT_NMI, .vector = 2 });
 	turn();
 	assert_int_equal(seen.clean, CLEAN_ALL & ~CLEAN_INTERCEPTS);
 	svm_features &= ~SVM_FEATURE_VMCB_CLEAN;
@@ -168,15 +168,15 @@ static void breakpoints(void **state)
 	u32 i;
 
 	for (i = 0; i < 4; i++)
-		v->dr[i] = 0x1000 + i;
+		v->guest.dr[i] = 0x1000 + i;
 	turn();
 	assert_int_equal(fake_processor.dr_writes, 0);
-	v->dr7 = ARCH_DR7_FIXED | 1;
+	v->guest.dr7 = ARCH_DR7_FIXED | 1;
 	v->dirty |= DIRTY_DEBUG;
 	turn();
 	for (i = 0; i < 4; i++)
 		assert_int_equal(dr_seen[i], 0x1000 + i);
-	v->dr7 = ARCH_DR7_FIXED;
+	v->guest.dr7 = ARCH_DR7_FIXED;
 	v->dirty |= DIRTY_DEBUG;
 	i = fake_processor.dr_writes;
 	turn();
@@ -200,16 +200,16 @@ static void protection_keys(void **state)
 	u32 i;
 
 	guest = changes_keys;
-	vm.pkru_at = 2688;
+	vm.config.pkru_at = 2688;
 	for (i = 0; i < ARRAY_SIZE(reaching); i++) {
-		v->cr4 = reaching[i];
+		v->guest.cr4 = reaching[i];
 		v->dirty |= DIRTY_CONTROL;
-		v->pkru = 0x10;
+		v->guest.pkru = 0x10;
 		fake_processor.pkru = 0x55555554;
 		fake_processor.pkru_writes = 0;
 		turn();
 		assert_int_equal(keys_seen, 0x10);
-		assert_int_equal(v->pkru, 0x20);
+		assert_int_equal(v->guest.pkru, 0x20);
 		assert_int_equal(fake_processor.pkru, 0x55555554);
 		assert_int_equal(fake_processor.pkru_writes, 2);
 		svm_where(v, &where);
@@ -220,19 +220,19 @@ static void protection_keys(void **state)
 	assert_int_equal(keys_seen, 0x20);
 	assert_int_equal(fake_processor.pkru_writes, 2);
 	/* Out of the guest's reach it keeps what it had. */
-	v->cr4 = 0;
+	v->guest.cr4 = 0;
 	v->dirty |= DIRTY_CONTROL;
 	guest = NULL;
 	fake_processor.pkru = 0x55555554;
 	turn();
-	assert_int_equal(v->pkru, 0x20);
+	assert_int_equal(v->guest.pkru, 0x20);
 	assert_int_equal(fake_processor.pkru_writes, 2);
 	/* The host uses no keys, and has no such instructions. */
-	vm.pkru_at = 0;
-	v->cr4 = ARCH_CR4_OSXSAVE;
+	vm.config.pkru_at = 0;
+	v->guest.cr4 = ARCH_CR4_OSXSAVE;
 	v->dirty |= DIRTY_CONTROL;
 	turn();
-	assert_int_equal(v->pkru, 0x20);
+	assert_int_equal(v->guest.pkru, 0x20);
 	assert_int_equal(fake_processor.pkru_writes, 2);
 }
 
@@ -241,14 +241,14 @@ static void can_take(void **state)
 	u32 row;
 
 	for (row = 0; row < 16; row++) {
-		bool open = row & 1, shadow = row & 2, advance = row & 4, masked = row & 8;
+		bool open = row & 1, blocked = row & 2, advance = row & 4, masked = row & 8;
 
 		c->rflags = 2 | (open ? ARCH_RFLAGS_IF : 0);
-		c->int_state = shadow ? INT_STATE_SHADOW : 0;
+		c->int_state = blocked ? INT_STATE_SHADOW : 0;
 		v->advance = advance ? 2 : 0;
 		s->nmi_masked = masked;
-		assert_int_equal(svm_can_take(v, EVENT_INTERRUPT), open && (!shadow || advance));
-		assert_int_equal(svm_can_take(v, EVENT_NMI), !masked && (!shadow || advance));
+		assert_int_equal(svm_can_take(v, INJECT_INTERRUPT), open && (!blocked || advance));
+		assert_int_equal(svm_can_take(v, INJECT_NMI), !masked && (!blocked || advance));
 	}
 	v->advance = 0;
 }
@@ -257,13 +257,13 @@ static void can_take(void **state)
 static void inject(void **state)
 {
 	static const struct {
-		struct event event;
+		struct injection event;
 		u64 eventinj;
 	} row[] = {
-		{ { .kind = EVENT_INTERRUPT, .vector = 0xef }, 0x800000ef },
-		{ { .kind = EVENT_NMI, .vector = 2 }, 0x80000202 },
-		{ { .kind = EVENT_EXCEPTION, .vector = 6 }, 0x80000306 },
-		{ { .kind = EVENT_EXCEPTION, .vector = 13, .has_code = true, .code = 0xfff8 },
+		{ { .kind = INJECT_INTERRUPT, .vector = 0xef }, 0x800000ef },
+		{ { .kind = INJECT_NMI, .vector = 2 }, 0x80000202 },
+		{ { .kind = INJECT_EXCEPTION, .vector = 6 }, 0x80000306 },
+		{ { .kind = INJECT_EXCEPTION, .vector = 13, .has_code = true, .code = 0xfff8 },
 		  0xfff880000b0d },
 	};
 	u32 i;
@@ -284,11 +284,11 @@ static void window(void **state)
 	u64 vintr = c->vintr;
 	u32 misc1 = c->intercept[VMCB_MISC1];
 
-	svm_window(v, BIT(EVENT_INTERRUPT));
+	svm_window(v, BIT(INJECT_INTERRUPT));
 	assert_int_equal(c->vintr, vintr | V_IRQ | V_IGN_TPR | 0xf0000);
 	assert_int_equal(c->intercept[VMCB_MISC1], misc1 | INTERCEPT_VINTR);
 	c->clean = CLEAN_ALL;
-	svm_window(v, BIT(EVENT_INTERRUPT)); /* no news */
+	svm_window(v, BIT(INJECT_INTERRUPT)); /* no news */
 	assert_int_equal(c->clean, CLEAN_ALL);
 	svm_window(v, 0);
 	assert_int_equal(c->vintr, vintr);
@@ -297,7 +297,7 @@ static void window(void **state)
 
 static u64 done_so_far(u32 kind)
 {
-	return v->stats.flush_kind[kind];
+	return v->account.stats.flush_kind[kind];
 }
 
 /* Without FlushByAsid a flush is a new ASID; when they run out, all are flushed once. */
@@ -336,11 +336,11 @@ static void tags(void **state)
 	assert_int_equal(fake_processor.invalidation[0].tag, last);
 	assert_int_equal(fake_processor.invalidation[0].address, 0x7654321);
 	/* On another CPU it has none. */
-	v->tag.cpu = 1;
+	v->tlb.tag.cpu = 1;
 	v->dirty |= DIRTY_ROOT;
 	turn();
 	assert_int_not_equal(seen.guest_asid, last);
-	assert_int_equal(v->stats.flush_cause[FERMATA_CAUSE_CPU], 1);
+	assert_int_equal(v->account.stats.flush_cause[FERMATA_CAUSE_CPU], 1);
 }
 
 /* With FlushByAsid the ASID stays, and less is flushed where less is owed: APM 2 15.16.1. */
@@ -380,7 +380,7 @@ static void flush_by_asid(void **state)
 	/* Two addresses: there is room for one. */
 	vcpu_owe(v, FLUSH_ADDRESS, 0x1000, FERMATA_CAUSE_ADDRESS);
 	vcpu_owe(v, FLUSH_ADDRESS, 0x1fff, FERMATA_CAUSE_ADDRESS);
-	assert_int_equal(v->owed, FLUSH_ADDRESS);
+	assert_int_equal(v->tlb.owed, FLUSH_ADDRESS);
 	vcpu_owe(v, FLUSH_ADDRESS, 0x2000, FERMATA_CAUSE_ADDRESS);
 	turn();
 	assert_int_equal(seen.tlb_control, TLB_FLUSH_ASID);
@@ -392,7 +392,7 @@ static void untagged(void **state)
 {
 	u32 i;
 
-	vm.untagged = true;
+	vm.config.untagged = true;
 	for (i = 0; i < 5; i++) {
 		turn();
 		assert_int_equal(seen.guest_asid, 1);
@@ -425,11 +425,11 @@ static void untagged_shares_its_asid(void **state)
 	turn();
 	assert_int_equal(seen.guest_asid, 1);
 	assert_int_equal(seen.tlb_control, TLB_NOTHING);
-	vm.untagged = true;
+	vm.config.untagged = true;
 	v->dirty |= DIRTY_ROOT;
 	turn();
 	assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL);
-	vm.untagged = false;
+	vm.config.untagged = false;
 	v->dirty |= DIRTY_ROOT;
 	turn();
 	assert_int_equal(seen.guest_asid, 1);
@@ -491,9 +491,9 @@ static void changes_over(void **state)
 	struct fermata_rule r = { .event = FERMATA_ON_WRITE, .filters = BIT(FERMATA_FILTER_GVA) };
 	u32 id;
 
-	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_PG;
-	v->cr4 = ARCH_CR4_PAE;
-	v->efer = ARCH_EFER_LME | ARCH_EFER_LMA;
+	v->guest.cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_PG;
+	v->guest.cr4 = ARCH_CR4_PAE;
+	v->guest.efer = ARCH_EFER_LME | ARCH_EFER_LMA;
 	v->dirty |= DIRTY_CONTROL;
 	c->cr3 = 0x5000;
 	guest = looks_at_paging;
@@ -501,7 +501,7 @@ static void changes_over(void **state)
 	assert_null(v->shadow);
 	assert_int_equal(c->cr3, 0x5000);
 	c->cr2 = 0x1234;
-	assert_int_equal(events_add(&vm, &r), 0);
+	assert_int_equal(rules_add(&vm, &r), 0);
 	id = r.id;
 	once();
 	assert_non_null(v->shadow);
@@ -509,12 +509,12 @@ static void changes_over(void **state)
 	assert_int_equal(c->cr2, 0x1234);
 	assert_true(c->cr3 != 0x5000);
 	v->shadow->cr3 = 0x6000; /* as by a MOV to CR3 */
-	assert_int_equal(events_remove(&vm, id), 0);
+	assert_int_equal(rules_remove(&vm, id), 0);
 	once();
 	assert_null(v->shadow);
 	assert_int_equal(c->cr3, 0x6000);
 	r.id = 0;
-	assert_int_equal(events_add(&vm, &r), 0);
+	assert_int_equal(rules_add(&vm, &r), 0);
 	once();
 	assert_int_equal(v->shadow->cr3, 0x6000);
 }

@@ -15,7 +15,7 @@ static void fill(struct fermata_segment *segment, u32 n)
 static void round_trip(void **state)
 {
 	const u32 mask = FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS | FERMATA_STATE_CONTROL |
-			 FERMATA_STATE_MSRS | FERMATA_STATE_EVENTS;
+			 FERMATA_STATE_MSRS | FERMATA_STATE_PENDING;
 	struct fermata_state_segments *g = &in.segments;
 
 	memset(&in, 0, sizeof(in));
@@ -42,8 +42,8 @@ static void round_trip(void **state)
 	in.msrs.sysenter_cs = 6;
 	in.msrs.sysenter_esp = 7;
 	in.msrs.sysenter_eip = 8;
-	in.events.interrupt_shadow = 1;
-	in.events.nmi_blocked = 1;
+	in.pending.interrupts_blocked = 1;
+	in.pending.nmi_blocked = 1;
 	c->clean = CLEAN_ALL;
 	assert_int_equal(svm_set_state(v, &in, mask), 0);
 	/* Whatever the processor may remember of the VMCB has changed. */
@@ -52,8 +52,8 @@ static void round_trip(void **state)
 	assert_true(c->intercept[VMCB_MISC1] & INTERCEPT_IRET);
 	svm_get_state(v, &out, mask);
 	assert_memory_equal(&in, &out, sizeof(in));
-	in.events.nmi_blocked = 0;
-	assert_int_equal(svm_set_state(v, &in, FERMATA_STATE_EVENTS), 0);
+	in.pending.nmi_blocked = 0;
+	assert_int_equal(svm_set_state(v, &in, FERMATA_STATE_PENDING), 0);
 	assert_false(c->intercept[VMCB_MISC1] & INTERCEPT_IRET);
 }
 
@@ -74,8 +74,8 @@ static void masks(void **state)
 			assert_memory_equal(&in.control, &out.control, sizeof(in.control));
 		if (!(BIT(bit) & FERMATA_STATE_MSRS))
 			assert_memory_equal(&in.msrs, &out.msrs, sizeof(in.msrs));
-		if (!(BIT(bit) & FERMATA_STATE_EVENTS))
-			assert_memory_equal(&in.events, &out.events, sizeof(in.events));
+		if (!(BIT(bit) & FERMATA_STATE_PENDING))
+			assert_memory_equal(&in.pending, &out.pending, sizeof(in.pending));
 	}
 }
 
@@ -102,9 +102,9 @@ static void flags_and_step(void **state)
 	assert_int_equal(c->rflags, ARCH_RFLAGS_FIXED);
 	v->advance = 2;
 	c->int_state = INT_STATE_SHADOW;
-	svm_get_state(v, &out, FERMATA_STATE_REGS | FERMATA_STATE_EVENTS);
+	svm_get_state(v, &out, FERMATA_STATE_REGS | FERMATA_STATE_PENDING);
 	assert_int_equal(out.regs.rip, 0x1002);
-	assert_int_equal(out.events.interrupt_shadow, 0); /* it ends with the step */
+	assert_int_equal(out.pending.interrupts_blocked, 0); /* it ends with the step */
 	v->advance = 0;
 }
 
@@ -148,18 +148,18 @@ static void same_cpu_again(void **state)
 static void sync(void **state)
 {
 	v->dirty = 0;
-	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_CD;
+	v->guest.cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_CD;
 	c->cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_TS;
 	c->dr6 = ARCH_DR6_FIXED | ARCH_DR6_BS;
 	svm_sync(v);
-	assert_int_equal(v->cr0, ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_CD | ARCH_CR0_TS);
-	assert_int_equal(v->dr6, ARCH_DR6_FIXED | ARCH_DR6_BS);
+	assert_int_equal(v->guest.cr0, ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_CD | ARCH_CR0_TS);
+	assert_int_equal(v->guest.dr6, ARCH_DR6_FIXED | ARCH_DR6_BS);
 	v->dirty = DIRTY_CONTROL | DIRTY_DEBUG;
-	v->cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
-	v->dr6 = ARCH_DR6_FIXED;
+	v->guest.cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
+	v->guest.dr6 = ARCH_DR6_FIXED;
 	svm_sync(v);
-	assert_int_equal(v->cr0, ARCH_CR0_PE | ARCH_CR0_ET);
-	assert_int_equal(v->dr6, ARCH_DR6_FIXED);
+	assert_int_equal(v->guest.cr0, ARCH_CR0_PE | ARCH_CR0_ET);
+	assert_int_equal(v->guest.dr6, ARCH_DR6_FIXED);
 }
 
 static void modes(void **state)
@@ -185,8 +185,8 @@ static void modes(void **state)
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(row); i++) {
-		v->cr0 = row[i].cr0;
-		v->efer = row[i].efer;
+		v->guest.cr0 = row[i].cr0;
+		v->guest.efer = row[i].efer;
 		c->rflags = row[i].rflags | ARCH_RFLAGS_AC;
 		c->cs.attrib = row[i].cs;
 		c->cs.base = 0xffff0000;
@@ -208,7 +208,7 @@ static void clock_modes(void **state)
 	struct fermata_clock_change rate = { .verb = FERMATA_CLOCK_RATE, .num = 3, .den = 2 };
 	struct fermata_clock_change freeze = { .verb = FERMATA_CLOCK_FREEZE };
 
-	v->tsc_offset = 77;
+	v->guest.tsc_offset = 77;
 	svm_apply(v);
 	assert_false(c->intercept[VMCB_MISC1] & INTERCEPT_RDTSC);
 	assert_false(c->intercept[VMCB_MISC2] & INTERCEPT_RDTSCP);
@@ -230,7 +230,7 @@ static void clock_modes(void **state)
 	svm_apply(v);
 	assert_false(c->intercept[VMCB_MISC1] & INTERCEPT_RDTSC);
 	assert_true(s->cpu->tsc_ratio == 3ull << 31);
-	assert_true(c->tsc_offset == vm.clock.tsc_offset + 77);
+	assert_true(c->tsc_offset == vm.time.clock.tsc_offset + 77);
 	assert_int_equal(vm_set_clock(&vm, &freeze), 0);
 	v->dirty |= DIRTY_CLOCK;
 	svm_apply(v);

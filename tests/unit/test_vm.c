@@ -24,13 +24,13 @@ static void enable_apics(void)
 	u32 i;
 
 	for (i = 0; i < created; i++)
-		apic_write(&vcpus[i].apic, LAPIC_SVR, 0x1ff, &vm.clock, clock_tsc, &effects);
+		apic_write(&vcpus[i].apic, LAPIC_SVR, 0x1ff, &vm.time.clock, clock_tsc, &effects);
 }
 
 static void first_states(void **state)
 {
 	smp();
-	assert_int_equal(vm.vcpu_count, VCPUS);
+	assert_int_equal(vm.vcpus.count, VCPUS);
 	assert_int_equal(vcpus[0].mp_state, FERMATA_MP_RUNNABLE);
 	assert_int_equal(vcpus[1].mp_state, FERMATA_MP_WAIT_FOR_SIPI);
 	assert_true(apic_base(&vcpus[0].apic) & LAPIC_BASE_BSP);
@@ -63,8 +63,8 @@ static void no_memory(void **state)
 		memset(&another, 0, sizeof(another));
 		assert_int_equal(vcpu_init(&another, &other, 0, &threads[1], &pages[1]), -ENOMEM);
 		assert_int_equal(host_test_leaks(), before);
-		assert_int_equal(other.vcpu_count, 0);
-		assert_null(other.vcpu[0]);
+		assert_int_equal(other.vcpus.count, 0);
+		assert_null(other.vcpus.at[0]);
 	}
 	host_test.allocs_until_failure = -1;
 	vm_destroy(&other);
@@ -136,7 +136,7 @@ static void lowest_priority(void **state)
 	smp();
 	enable_apics();
 	for (i = 0; i < VCPUS; i++) {
-		apic_write(&vcpus[i].apic, LAPIC_LDR, 1u << (24 + i), &vm.clock, 0, &effects);
+		apic_write(&vcpus[i].apic, LAPIC_LDR, 1u << (24 + i), &vm.time.clock, 0, &effects);
 		apic_set_tpr(&vcpus[i].apic, i == 2 ? 1 : 3);
 	}
 	vm_send(&vm, &message, NULL);
@@ -182,39 +182,40 @@ static void kicks(void **state)
 
 static void events(void **state)
 {
-	struct fermata_interrupt e = { .vector = 0x30, .kind = FERMATA_EVENT_EXTINT };
+	struct fermata_injection e = { .vector = 0x30, .kind = FERMATA_INJECT_EXTINT };
 
-	assert_int_equal(vcpu_interrupt(v, &e), 0);
-	assert_int_equal(v->event.kind, EVENT_INTERRUPT);
-	assert_int_equal(v->event.vector, 0x30);
-	assert_int_equal(vcpu_interrupt(v, &e), -EBUSY);
-	e.kind = FERMATA_EVENT_NONE;
-	assert_int_equal(vcpu_interrupt(v, &e), 0);
-	e.kind = FERMATA_EVENT_NMI;
-	assert_int_equal(vcpu_interrupt(v, &e), 0);
-	assert_true(v->nmi_pending);
-	v->event_valid = false;
-	e = (struct fermata_interrupt){
-		.vector = ARCH_PF, .kind = FERMATA_EVENT_EXCEPTION_CODE, .code = 6, .cr2 = 0xdead000
-	};
+	assert_int_equal(vcpu_inject(v, &e), 0);
+	assert_int_equal(v->waiting.injection.kind, INJECT_INTERRUPT);
+	assert_int_equal(v->waiting.injection.vector, 0x30);
+	assert_int_equal(vcpu_inject(v, &e), -EBUSY);
+	e.kind = FERMATA_INJECT_NONE;
+	assert_int_equal(vcpu_inject(v, &e), 0);
+	e.kind = FERMATA_INJECT_NMI;
+	assert_int_equal(vcpu_inject(v, &e), 0);
+	assert_true(v->waiting.nmi);
+	v->waiting.valid = false;
+	e = (struct fermata_injection){ .vector = ARCH_PF,
+					.kind = FERMATA_INJECT_EXCEPTION_CODE,
+					.code = 6,
+					.cr2 = 0xdead000 };
 	fake_hw(v)->cr3 = 0x3000;
-	assert_int_equal(vcpu_interrupt(v, &e), 0);
+	assert_int_equal(vcpu_inject(v, &e), 0);
 	assert_int_equal(fake_hw(v)->cr2, 0xdead000);
 	assert_int_equal(fake_hw(v)->cr3, 0x3000);
-	assert_true(v->event.has_code);
-	assert_int_equal(v->event.code, 6);
-	v->event_valid = false;
-	e = (struct fermata_interrupt){ .vector = 32, .kind = FERMATA_EVENT_EXCEPTION };
-	assert_int_equal(vcpu_interrupt(v, &e), -EINVAL);
+	assert_true(v->waiting.injection.has_code);
+	assert_int_equal(v->waiting.injection.code, 6);
+	v->waiting.valid = false;
+	e = (struct fermata_injection){ .vector = 32, .kind = FERMATA_INJECT_EXCEPTION };
+	assert_int_equal(vcpu_inject(v, &e), -EINVAL);
 	e.vector = ARCH_NMI;
-	assert_int_equal(vcpu_interrupt(v, &e), -EINVAL);
-	e = (struct fermata_interrupt){ .vector = 256 };
-	assert_int_equal(vcpu_interrupt(v, &e), -EINVAL);
-	e = (struct fermata_interrupt){ .kind = 5 };
-	assert_int_equal(vcpu_interrupt(v, &e), -EINVAL);
-	e = (struct fermata_interrupt){ .reserved = 1 };
-	assert_int_equal(vcpu_interrupt(v, &e), -EINVAL);
-	assert_false(v->event_valid);
+	assert_int_equal(vcpu_inject(v, &e), -EINVAL);
+	e = (struct fermata_injection){ .vector = 256 };
+	assert_int_equal(vcpu_inject(v, &e), -EINVAL);
+	e = (struct fermata_injection){ .kind = 5 };
+	assert_int_equal(vcpu_inject(v, &e), -EINVAL);
+	e = (struct fermata_injection){ .reserved = 1 };
+	assert_int_equal(vcpu_inject(v, &e), -EINVAL);
+	assert_false(v->waiting.valid);
 }
 
 static void translate(void **state)
@@ -229,9 +230,9 @@ static void translate(void **state)
 	/* 4-level paging of one page at 0. */
 	for (i = 0; i < 4; i++)
 		memcpy(ram + 0x10000 + i * 0x1000, &entry[i], 8);
-	v->cr0 |= ARCH_CR0_PG;
-	v->cr4 = ARCH_CR4_PAE;
-	v->efer = ARCH_EFER_LME | ARCH_EFER_LMA;
+	v->guest.cr0 |= ARCH_CR0_PG;
+	v->guest.cr4 = ARCH_CR4_PAE;
+	v->guest.efer = ARCH_EFER_LME | ARCH_EFER_LMA;
 	fake_hw(v)->cr3 = 0x10000;
 	t.linear = 0x567;
 	assert_int_equal(vcpu_translate(v, &t), 0);

@@ -144,8 +144,8 @@ static void rdtsc(void **state)
 	u32 i;
 
 	enter();
-	v->tsc_aux = 0x1234;
-	v->tsc_offset = 1000;
+	v->guest.tsc_aux = 0x1234;
+	v->guest.tsc_offset = 1000;
 	assert_int_equal(change(FERMATA_CLOCK_FREEZE, 0), 0);
 	for (i = 0; i < ARRAY_SIZE(insns); i++) {
 		memcpy(ram + 0x1000, insns[i].bytes, insns[i].length);
@@ -253,7 +253,7 @@ static void changes_meanwhile(struct vcpu *who, u32 turn)
 {
 	/* The door is closed: nobody reads a clock that is being changed. */
 	if (turn == 0) {
-		vm.clock_changing = 1;
+		vm.time.changing = 1;
 		host_set_bit(REQUEST_CLOCK, &who->requests);
 	}
 	turns++;
@@ -269,7 +269,7 @@ static void waits_at_the_door(void **state)
 	assert_int_equal(vcpu_run(v), -EINTR);
 	assert_int_equal(turns, 1);
 	assert_true(v->requests & BIT(REQUEST_CLOCK));
-	vm.clock_changing = 0;
+	vm.time.changing = 0;
 	host_test.leave_error = 0;
 	assert_int_equal(vcpu_run(v), -EINTR);
 	assert_int_equal(turns, 2);
@@ -279,7 +279,7 @@ static void waits_at_the_door(void **state)
 /* A segment that has lasted for a quarter of the TSC's range is begun anew. */
 static void grows_old(void **state)
 {
-	u64 start = vm.clock.tsc_start, before;
+	u64 start = vm.time.clock.tsc_start, before;
 
 	assert_int_equal(rate(1000, 1), 0);
 	fake_exit(EXIT_NOTHING, 0);
@@ -289,7 +289,7 @@ static void grows_old(void **state)
 	host_set_bit(REQUEST_TIMER, &v->requests);
 	v->requests &= ~BIT(REQUEST_CLOCK);
 	assert_int_equal(vcpu_run(v), -EINTR);
-	assert_true(vm.clock.tsc_start > start);
+	assert_true(vm.time.clock.tsc_start > start);
 	assert_true(now() == before);
 }
 

@@ -11,7 +11,7 @@
 
 #include "core/exits.h"
 #include "host_test.h"
-#include "shadow/base/processor.h"
+#include "standin/base/processor.h"
 #include "vmx/vmx.h"
 
 static struct vm vm;
@@ -165,7 +165,7 @@ static void msr_cost(void **state)
 	page.regs[FERMATA_RAX] = 6;
 	page.regs[FERMATA_RDX] = 0;
 	costs(VMX_EXIT_MSR_WRITE, 4, 1);
-	assert_int_equal(v->mtrr.def_type, 6);
+	assert_int_equal(v->guest.mtrr.def_type, 6);
 	/* The TSC offset goes in. */
 	page.regs[FERMATA_RCX] = ARCH_MSR_TSC_ADJUST;
 	costs(VMX_EXIT_MSR_WRITE, 4, 2);
@@ -207,7 +207,7 @@ static void injection_cost(void **state)
 	reason = VMX_EXIT_EXTERNAL_INTERRUPT;
 	vmx_run(v);
 	fake_vmcs.reads = fake_vmcs.writes = 0;
-	vmx_inject(v, &(struct event){ .kind = EVENT_INTERRUPT, .vector = 0x40 });
+	vmx_inject(v, &(struct injection){ .kind = INJECT_INTERRUPT, .vector = 0x40 });
 	assert_int_equal(fake_vmcs.reads, 0);
 	assert_int_equal(fake_vmcs.writes, 1);
 	assert_int_equal(fake_vmcs.field[VMCS_ENTRY_INTERRUPTION_INFO],
@@ -249,11 +249,11 @@ static void by_hand(void **state)
 	reason = VMX_EXIT_CPUID;
 	page.regs[FERMATA_RSP] = 0x7000;
 	s->extra |= EXTRA_RSP;
-	v->cr2 = 0x1000;
+	v->guest.cr2 = 0x1000;
 	vmx_run(v);
 	assert_int_equal(rsp_seen, 0x7000);
 	assert_int_equal(cr2_seen, 0x1000);
-	assert_int_equal(v->cr2, 0x2000);
+	assert_int_equal(v->guest.cr2, 0x2000);
 	assert_int_equal(apic_tpr(&v->apic), 9);
 	page.regs[FERMATA_RSP] = 0x8000; /* the VMCS has its own by now */
 	vmx_run(v);
@@ -265,14 +265,14 @@ static void breakpoints(void **state)
 	guest = exits;
 	vmx_run(v);
 	assert_int_equal(fake_processor.dr_writes, 0);
-	v->dr[1] = 0x1234;
-	v->dr7 = ARCH_DR7_FIXED | BIT(2);
+	v->guest.dr[1] = 0x1234;
+	v->guest.dr7 = ARCH_DR7_FIXED | BIT(2);
 	v->dirty |= DIRTY_DEBUG;
 	vmx_run(v);
 	assert_int_equal(fake_processor.dr[1], 0x1234);
 	assert_int_equal(fake_processor.dr[7], ARCH_DR7_FIXED);
-	assert_int_equal(fake_vmcs.field[VMCS_GUEST_DR7], v->dr7);
-	v->dr7 = ARCH_DR7_FIXED;
+	assert_int_equal(fake_vmcs.field[VMCS_GUEST_DR7], v->guest.dr7);
+	v->guest.dr7 = ARCH_DR7_FIXED;
 	v->dirty |= DIRTY_DEBUG;
 	fake_processor.dr_writes = 0;
 	vmx_run(v);
@@ -297,16 +297,16 @@ static void protection_keys(void **state)
 	u32 i;
 
 	guest = changes_keys;
-	vm.pkru_at = 2688;
+	vm.config.pkru_at = 2688;
 	for (i = 0; i < ARRAY_SIZE(reaching); i++) {
-		v->cr4 = reaching[i];
+		v->guest.cr4 = reaching[i];
 		v->dirty |= DIRTY_CONTROL;
-		v->pkru = 0x10;
+		v->guest.pkru = 0x10;
 		fake_processor.pkru = 0x55555554;
 		fake_processor.pkru_writes = 0;
 		vmx_run(v);
 		assert_int_equal(keys_seen, 0x10);
-		assert_int_equal(v->pkru, 0x20);
+		assert_int_equal(v->guest.pkru, 0x20);
 		assert_int_equal(fake_processor.pkru, 0x55555554);
 		assert_int_equal(fake_processor.pkru_writes, 2);
 		vmx_where(v, &where);
@@ -317,27 +317,27 @@ static void protection_keys(void **state)
 	assert_int_equal(keys_seen, 0x20);
 	assert_int_equal(fake_processor.pkru_writes, 2);
 	/* An entry that fails brings the host's back, too. */
-	v->pkru = 0x30;
+	v->guest.pkru = 0x30;
 	guest = exits;
 	entry_fails = 1;
 	vmx_run(v);
 	entry_fails = 0;
-	assert_int_equal(v->pkru, 0x30);
+	assert_int_equal(v->guest.pkru, 0x30);
 	assert_int_equal(fake_processor.pkru, 0x20);
 	/* Out of the guest's reach it keeps what it had. */
-	v->cr4 = 0;
+	v->guest.cr4 = 0;
 	v->dirty |= DIRTY_CONTROL;
 	fake_processor.pkru = 0x55555554;
 	fake_processor.pkru_writes = 0;
 	vmx_run(v);
-	assert_int_equal(v->pkru, 0x30);
+	assert_int_equal(v->guest.pkru, 0x30);
 	assert_int_equal(fake_processor.pkru_writes, 0);
 	/* The host uses no keys, and has no such instructions. */
-	vm.pkru_at = 0;
-	v->cr4 = ARCH_CR4_OSXSAVE;
+	vm.config.pkru_at = 0;
+	v->guest.cr4 = ARCH_CR4_OSXSAVE;
 	v->dirty |= DIRTY_CONTROL;
 	vmx_run(v);
-	assert_int_equal(v->pkru, 0x30);
+	assert_int_equal(v->guest.pkru, 0x30);
 	assert_int_equal(fake_processor.pkru_writes, 0);
 }
 

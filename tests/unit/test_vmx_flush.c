@@ -43,7 +43,7 @@ static int begin(void **state)
 	for (i = 0; i < 2; i++) {
 		cpus[i].tags.flush_all = false;
 		assert_true(vmx_pay(&vcpus[i]));
-		memset(&vcpus[i].stats, 0, sizeof(vcpus[i].stats));
+		memset(&vcpus[i].account.stats, 0, sizeof(vcpus[i].account.stats));
 	}
 	fake_processor.invalidations = 0;
 	return 0;
@@ -75,19 +75,19 @@ static void pay(u32 kinds)
 	fake_processor.invalidations = 0;
 	vcpu_owe(v, kinds, 0x7000, FERMATA_CAUSE_STATE);
 	assert_true(vmx_pay(v));
-	assert_int_equal(v->owed, 0);
+	assert_int_equal(v->tlb.owed, 0);
 }
 
 /* As kernel/memory does when it takes a mapping away. */
 static void owe_nested(struct vcpu *vcpu)
 {
-	vm.memory.generation++;
+	vm.memory.flush.generation++;
 	vcpu_owe(vcpu, FLUSH_NESTED, 0, FERMATA_CAUSE_HOST);
 }
 
 static void narrowest_invvpid(void **state)
 {
-	u32 tag = v->tag.id;
+	u32 tag = v->tlb.tag.id;
 
 	pay(FLUSH_NONE);
 	assert_int_equal(fake_processor.invalidations, 0);
@@ -100,17 +100,17 @@ static void narrowest_invvpid(void **state)
 	pay(FLUSH_LOCAL | FLUSH_ADDRESS); /* what both drop is less than what either leaves */
 	assert_done(0, 'V', 1, tag, 0);
 	assert_int_equal(fake_processor.invalidations, 1);
-	assert_int_equal(v->tag.id, tag);
-	assert_int_equal(v->stats.flush_kind[FERMATA_FLUSH_ADDRESS], 1);
-	assert_int_equal(v->stats.flush_kind[FERMATA_FLUSH_LOCAL], 1);
-	assert_int_equal(v->stats.flush_kind[FERMATA_FLUSH_TAG], 2);
-	assert_int_equal(v->stats.flush_kind[FERMATA_FLUSH_NESTED], 0);
+	assert_int_equal(v->tlb.tag.id, tag);
+	assert_int_equal(v->account.stats.flush_kind[FERMATA_FLUSH_ADDRESS], 1);
+	assert_int_equal(v->account.stats.flush_kind[FERMATA_FLUSH_LOCAL], 1);
+	assert_int_equal(v->account.stats.flush_kind[FERMATA_FLUSH_TAG], 2);
+	assert_int_equal(v->account.stats.flush_kind[FERMATA_FLUSH_NESTED], 0);
 }
 
 /* What the CPU does not have is replaced by the next wider one, at last by a VPID that is new. */
 static void cpu_with_fewer_types(void **state)
 {
-	u32 tag = v->tag.id;
+	u32 tag = v->tlb.tag.id;
 
 	vmx_controls.ept_vpid &= ~(VPID_CAP_ADDRESS | VPID_CAP_LOCAL);
 	pay(FLUSH_ADDRESS);
@@ -120,15 +120,15 @@ static void cpu_with_fewer_types(void **state)
 	vmx_controls.ept_vpid &= ~VPID_CAP_SINGLE;
 	pay(FLUSH_LINEAR);
 	assert_int_equal(fake_processor.invalidations, 0);
-	assert_int_not_equal(v->tag.id, tag);
-	assert_int_not_equal(v->tag.id, vcpus[1].tag.id);
-	assert_int_equal(v->stats.flush_kind[FERMATA_FLUSH_NEW_TAG], 1);
+	assert_int_not_equal(v->tlb.tag.id, tag);
+	assert_int_not_equal(v->tlb.tag.id, vcpus[1].tlb.tag.id);
+	assert_int_equal(v->account.stats.flush_kind[FERMATA_FLUSH_NEW_TAG], 1);
 }
 
 /* VMfail, as for an address that is not canonical: never a flush that is believed paid. */
 static void refused_invvpid(void **state)
 {
-	u32 tag = v->tag.id;
+	u32 tag = v->tlb.tag.id;
 
 	fake_processor.refused_invvpid = BIT(0) | BIT(3);
 	pay(FLUSH_ADDRESS);
@@ -138,7 +138,7 @@ static void refused_invvpid(void **state)
 	fake_processor.refused_invvpid |= BIT(1);
 	pay(FLUSH_ADDRESS);
 	assert_int_equal(fake_processor.invalidations, 0);
-	assert_int_not_equal(v->tag.id, tag);
+	assert_int_not_equal(v->tlb.tag.id, tag);
 	/* Nothing is left to replace this one. */
 	fake_processor.refused_invvpid |= BIT(2);
 	cpus[0].tags.flush_all = true;
@@ -160,8 +160,8 @@ static void nested_once_per_cpu(void **state)
 	assert_done(0, 'E', 1, 0, EPTP);
 	assert_true(vmx_pay(&vcpus[1]));
 	assert_int_equal(fake_processor.invalidations, 1);
-	assert_int_equal(v->stats.flush_kind[FERMATA_FLUSH_NESTED], 1);
-	assert_int_equal(vcpus[1].stats.flush_kind[FERMATA_FLUSH_NESTED], 0);
+	assert_int_equal(v->account.stats.flush_kind[FERMATA_FLUSH_NESTED], 1);
+	assert_int_equal(vcpus[1].account.stats.flush_kind[FERMATA_FLUSH_NESTED], 0);
 	/* On another CPU it is still owed: by whoever comes there first. */
 	vcpus[1].cpu = 1;
 	assert_true(vmx_pay(&vcpus[1]));
@@ -170,12 +170,12 @@ static void nested_once_per_cpu(void **state)
 	v->cpu = 1;
 	assert_true(vmx_pay(v));
 	assert_int_equal(fake_processor.invalidations, 2);
-	assert_int_equal(v->stats.flush_cause[FERMATA_CAUSE_CPU], 1);
+	assert_int_equal(v->account.stats.flush_cause[FERMATA_CAUSE_CPU], 1);
 	/* Back, with nothing new: a VPID there, and nothing else. */
 	v->cpu = 0;
 	assert_true(vmx_pay(v));
 	assert_int_equal(fake_processor.invalidations, 2);
-	assert_int_equal(v->stats.flush_cause[FERMATA_CAUSE_CPU], 2);
+	assert_int_equal(v->account.stats.flush_cause[FERMATA_CAUSE_CPU], 2);
 }
 
 static void refused_invept(void **state)
@@ -184,7 +184,7 @@ static void refused_invept(void **state)
 	owe_nested(v);
 	assert_true(vmx_pay(v));
 	assert_done(0, 'E', 2, 0, 0);
-	assert_int_equal(v->stats.flush_kind[FERMATA_FLUSH_ALL_NESTED], 1);
+	assert_int_equal(v->account.stats.flush_kind[FERMATA_FLUSH_ALL_NESTED], 1);
 	fake_processor.refused_invept |= BIT(2);
 	owe_nested(v);
 	assert_false(vmx_pay(v));
@@ -203,7 +203,7 @@ static void refused_invept(void **state)
 /* Entries and exits do the rest, but not for guest-physical mappings. */
 static void untagged(void **state)
 {
-	vm.untagged = true;
+	vm.config.untagged = true;
 	pay(FLUSH_LINEAR | FLUSH_LOCAL | FLUSH_ADDRESS);
 	assert_int_equal(fake_processor.invalidations, 0);
 	owe_nested(v);
@@ -220,17 +220,17 @@ static void rollover(void **state)
 	vmx_controls.ept_vpid &= ~(VPID_CAP_ADDRESS | VPID_CAP_LOCAL | VPID_CAP_SINGLE);
 	for (i = 0; i < 20; i++) {
 		pay(FLUSH_LINEAR);
-		assert_in_range(v->tag.id, 1, 2);
+		assert_in_range(v->tlb.tag.id, 1, 2);
 		all += fake_processor.invalidations;
 		if (fake_processor.invalidations)
 			assert_done(0, 'V', 2, 0, 0);
 		assert_true(vmx_pay(&vcpus[1]));
-		assert_int_not_equal(v->tag.id == vcpus[1].tag.id,
-				     v->tag.generation == vcpus[1].tag.generation);
+		assert_int_not_equal(v->tlb.tag.id == vcpus[1].tlb.tag.id,
+				     v->tlb.tag.generation == vcpus[1].tlb.tag.generation);
 	}
 	assert_in_range(all, 9, 20);
-	assert_true(v->stats.flush_kind[FERMATA_FLUSH_ALL_TAGS] > 0);
-	assert_true(vcpus[1].stats.flush_cause[FERMATA_CAUSE_ROLLOVER] > 0);
+	assert_true(v->account.stats.flush_kind[FERMATA_FLUSH_ALL_TAGS] > 0);
+	assert_true(vcpus[1].account.stats.flush_cause[FERMATA_CAUSE_ROLLOVER] > 0);
 }
 
 int main(void)

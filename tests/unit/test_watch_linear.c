@@ -58,9 +58,9 @@ static void long_mode(struct vcpu *of)
 	fake_hw(of)->rflags = ARCH_RFLAGS_FIXED | ARCH_RFLAGS_IF;
 	fake_hw(of)->cr3 = PML4;
 	fake_hw(of)->segments.cs.base = 0;
-	of->cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_PG | ARCH_CR0_WP;
-	of->cr4 = ARCH_CR4_PAE;
-	of->efer = ARCH_EFER_LME | ARCH_EFER_LMA | ARCH_EFER_NXE;
+	of->guest.cr0 = ARCH_CR0_PE | ARCH_CR0_ET | ARCH_CR0_PG | ARCH_CR0_WP;
+	of->guest.cr4 = ARCH_CR4_PAE;
+	of->guest.efer = ARCH_EFER_LME | ARCH_EFER_LMA | ARCH_EFER_NXE;
 	of->mp_state = FERMATA_MP_RUNNABLE;
 }
 
@@ -88,7 +88,7 @@ static struct fermata_rule rule(u32 event, u64 first, u64 last)
 
 static u32 add(struct fermata_rule r)
 {
-	assert_int_equal(events_add(&vm, &r), 0);
+	assert_int_equal(rules_add(&vm, &r), 0);
 	return r.id;
 }
 
@@ -96,7 +96,7 @@ static u64 hits(u32 id)
 {
 	struct fermata_rule r = { .id = id };
 
-	assert_int_equal(events_get(&vm, &r), 0);
+	assert_int_equal(rules_get(&vm, &r), 0);
 	return r.hits;
 }
 
@@ -131,7 +131,7 @@ static void writes(struct vcpu *of, u32 turn)
 	if (turn != 1)
 		return;
 	*written = regs[FERMATA_RCX];
-	of->dr6 |= ARCH_DR6_BS;
+	of->guest.dr6 |= ARCH_DR6_BS;
 }
 
 static void guest_writes(u64 linear, u32 gpa, u64 value)
@@ -141,7 +141,7 @@ static void guest_writes(u64 linear, u32 gpa, u64 value)
 	x->fault.gpa = gpa;
 	x->fault.access = RADIX_WRITE;
 	fake_exit(EXIT_EXCEPTION, 0)->exception =
-		(struct event){ .kind = EVENT_EXCEPTION, .vector = ARCH_DB };
+		(struct injection){ .kind = INJECT_EXCEPTION, .vector = ARCH_DB };
 	regs[FERMATA_RAX] = linear;
 	regs[FERMATA_RCX] = value;
 	written = (u64 *)(ram + gpa);
@@ -163,21 +163,21 @@ static void on_the_way(void **state)
 	assert_int_equal(closed(PD2), RADIX_WRITE);
 	assert_int_equal(closed(PT2), RADIX_WRITE);
 	assert_int_equal(closed(PD) | closed(PT) | closed(CODE) | closed(OTHER), 0);
-	assert_true(v->events.linear);
-	assert_true(events_want(v, FERMATA_ON_CR3_SWITCH, 0));
-	assert_false(events_want(v, FERMATA_ON_MOV_TO_CR, 3));
+	assert_true(v->rules.linear);
+	assert_true(rules_want(v, FERMATA_ON_CR3_SWITCH, 0));
+	assert_false(rules_want(v, FERMATA_ON_MOV_TO_CR, 3));
 	other = add(rule(FERMATA_ON_READ, LINEAR, LINEAR));
 	play(v);
 	assert_int_equal(closed(DATA), ALL); /* not writable without being readable */
 	assert_int_equal(closed(PT2), RADIX_WRITE);
-	events_remove(&vm, other);
+	rules_remove(&vm, other);
 	play(v);
 	assert_int_equal(closed(DATA), RADIX_WRITE);
-	events_remove(&vm, id);
-	assert_null(vm.memory.watches);
+	rules_remove(&vm, id);
+	assert_null(vm.memory.closed);
 	play(v);
-	assert_false(v->events.linear);
-	assert_false(events_want(v, FERMATA_ON_CR3_SWITCH, 0));
+	assert_false(v->rules.linear);
+	assert_false(rules_want(v, FERMATA_ON_CR3_SWITCH, 0));
 }
 
 /* As far as there are tables; and a large page has one less. */
@@ -213,23 +213,23 @@ static void modes(void **state)
 	add(rule(FERMATA_ON_WRITE, LINEAR, LINEAR));
 	add(rule(FERMATA_ON_WRITE, OTHER, OTHER));
 	add(rule(FERMATA_ON_WRITE, 0x8000000000000000, 0x8000000000000000));
-	v->cr0 &= ~(ARCH_CR0_PG | ARCH_CR0_PE);
-	v->efer = 0;
+	v->guest.cr0 &= ~(ARCH_CR0_PG | ARCH_CR0_PE);
+	v->guest.efer = 0;
 	play(v); /* without paging */
 	assert_int_equal(closed(OTHER), RADIX_WRITE);
-	assert_int_equal(vm.memory.watches->frames, 2);
+	assert_int_equal(vm.memory.closed->frames, 2);
 	memset(ram + PD2, 0, 4096);
 	page_directory[LINEAR >> 22] = PT2 | P | RW;
 	memset(ram + PT2, 0, 4096);
 	*(u32 *)(ram + PT2) = DATA | P | RW;
-	v->cr0 |= ARCH_CR0_PG | ARCH_CR0_PE;
-	v->cr4 = 0;
+	v->guest.cr0 |= ARCH_CR0_PG | ARCH_CR0_PE;
+	v->guest.cr4 = 0;
 	fake_hw(v)->cr3 = PD2;
 	linear_edited(&vm);
 	play(v); /* 32-bit: OTHER's entry is in the same directory, and absent */
 	assert_int_equal(closed(PD2) & closed(PT2) & closed(DATA), RADIX_WRITE);
-	assert_int_equal(vm.memory.watches->frames, 3);
-	v->cr4 = ARCH_CR4_PAE;
+	assert_int_equal(vm.memory.closed->frames, 3);
+	v->guest.cr4 = ARCH_CR4_PAE;
 	fake_hw(v)->cr3 = PDPT + 0x20;
 	*entry(PDPT + 0x20, 2) = PD | P;
 	*entry(PD, 0) = PT | P | RW;
@@ -237,29 +237,29 @@ static void modes(void **state)
 	linear_edited(&vm);
 	play(v);
 	assert_int_equal(closed(PDPT) & closed(PD) & closed(PT) & closed(DATA), RADIX_WRITE);
-	assert_int_equal(vm.memory.watches->frames, 4);
+	assert_int_equal(vm.memory.closed->frames, 4);
 }
 
 static void bounds(void **state)
 {
 	struct fermata_rule r = rule(FERMATA_ON_READ, LINEAR + 0xfff, LINEAR + 0x10000);
 
-	assert_int_equal(events_add(&vm, &r), -E2BIG);
+	assert_int_equal(rules_add(&vm, &r), -E2BIG);
 	r = rule(FERMATA_ON_READ, 0, ~0ull);
-	assert_int_equal(events_add(&vm, &r), -E2BIG);
+	assert_int_equal(rules_add(&vm, &r), -E2BIG);
 	r = (struct fermata_rule){ .event = FERMATA_ON_READ };
-	assert_int_equal(events_add(&vm, &r), -EINVAL);
+	assert_int_equal(rules_add(&vm, &r), -EINVAL);
 	for (u32 i = 0; i < 4; i++)
 		add(rule(FERMATA_ON_READ, LINEAR, LINEAR + 0xffff));
 	r = rule(FERMATA_ON_READ, LINEAR, LINEAR);
-	assert_int_equal(events_add(&vm, &r), -E2BIG);
-	events_remove(&vm, 1);
-	assert_int_equal(events_add(&vm, &r), 0);
+	assert_int_equal(rules_add(&vm, &r), -E2BIG);
+	rules_remove(&vm, 1);
+	assert_int_equal(rules_add(&vm, &r), 0);
 	/* With a range of GPA it is no such rule. */
 	r = rule(FERMATA_ON_READ, 0, ~0ull);
 	r.filters |= BIT(FERMATA_FILTER_GPA);
 	r.range[FERMATA_FILTER_GPA] = (struct fermata_range){ DATA, DATA };
-	assert_int_equal(events_add(&vm, &r), 0);
+	assert_int_equal(rules_add(&vm, &r), 0);
 }
 
 /* ---- what changes */
@@ -285,7 +285,7 @@ static void edited(void **state)
 	play(v);
 	assert_int_equal(closed(OTHER), 0);
 	assert_int_equal(closed(PT2), RADIX_WRITE);
-	assert_int_equal(vm.events.opener, 0);
+	assert_int_equal(vm.rules.opener, 0);
 }
 
 /* Another vCPU has looked, and only then the table was written. */
@@ -320,12 +320,12 @@ static void spaces(void **state)
 	play(v);
 	assert_int_equal(closed(PML4), 0); /* or it may not: an edit ends the waiting */
 	assert_int_equal(closed(PT2), RADIX_WRITE);
-	events_remove(&vm, id);
+	rules_remove(&vm, id);
 	r.filters |= BIT(FERMATA_FILTER_CR3);
 	r.range[FERMATA_FILTER_CR3] = (struct fermata_range){ PML4, PML4 };
 	add(r);
 	play(v);
-	assert_null(vm.memory.watches);
+	assert_null(vm.memory.closed);
 	write_cr3(PML4);
 	play(v);
 	assert_int_equal(closed(PML4) & closed(DATA), RADIX_WRITE);
@@ -343,7 +343,7 @@ static void many_spaces(void **state)
 		assert_int_equal(closed(ROOTS + i * 4096), RADIX_WRITE);
 		assert_int_equal(closed(DATA), RADIX_WRITE);
 	}
-	assert_true(vm.memory.watches->frames <= 5 + 65);
+	assert_true(vm.memory.closed->frames <= 5 + 65);
 }
 
 static void two_processors(void **state)
@@ -359,11 +359,11 @@ static void two_processors(void **state)
 	guest_writes(PT2, PT2, OTHER | P | RW);
 	play(v);
 	assert_int_equal(closed(ROOT2) & closed(OTHER), RADIX_WRITE); /* vCPU 1's stays */
-	events_remove(&vm, id);
-	assert_null(vm.memory.watches);
+	rules_remove(&vm, id);
+	assert_null(vm.memory.closed);
 	play(&vcpus[1]);
 	play(v);
-	assert_null(vm.memory.watches);
+	assert_null(vm.memory.closed);
 	id = add(rule(FERMATA_ON_WRITE, LINEAR, LINEAR + 7));
 	play(&vcpus[1]);
 	assert_int_equal(closed(PML4), 0);
@@ -375,7 +375,7 @@ static void asked(void **state)
 {
 	struct fermata_memory slot = { .slot = 5, .gpa = 0x10000000, .size = 4096 };
 
-	events_space_changed(v);
+	rules_space_changed(v);
 	assert_false(v->requests & BIT(REQUEST_LINEAR)); /* without such a rule it costs nothing */
 	*entry(PDPT, 2) = 0x10000000 | P | RW;
 	add(rule(FERMATA_ON_WRITE, LINEAR, LINEAR + 7));
@@ -428,24 +428,24 @@ static void no_memory(void **state)
 
 static void frames(void **state)
 {
-	struct watches *w = watches_new(2, 3);
+	struct closed *w = closed_new(2, 3);
 
-	watches_add(w, 100, 200, RADIX_EXEC);
-	w->frame[0] = (struct watch_frame){ 5, RADIX_WRITE };
-	w->frame[1] = (struct watch_frame){ 7, RADIX_READ };
-	w->frame[2] = (struct watch_frame){ 150, RADIX_WRITE };
+	closed_add(w, 100, 200, RADIX_EXEC);
+	w->frame[0] = (struct closed_frame){ 5, RADIX_WRITE };
+	w->frame[1] = (struct closed_frame){ 7, RADIX_READ };
+	w->frame[2] = (struct closed_frame){ 150, RADIX_WRITE };
 	w->frames = 3;
-	assert_int_equal(watches_access(w, 0, 4), 0);
-	assert_int_equal(watches_access(w, 5, 5), RADIX_WRITE);
-	assert_int_equal(watches_access(w, 6, 6), 0);
-	assert_int_equal(watches_access(w, 0, 6), RADIX_WRITE);
-	assert_int_equal(watches_access(w, 6, 99), RADIX_READ);
-	assert_int_equal(watches_access(w, 150, 150), RADIX_WRITE | RADIX_EXEC);
-	assert_int_equal(watches_access(w, 151, ~0ull), RADIX_EXEC);
-	assert_int_equal(watches_access(w, 0, ~0ull), ALL);
-	assert_int_equal(watches_frame(w, 150), RADIX_WRITE);
-	assert_int_equal(watches_frame(w, 151), 0);
-	assert_int_equal(watches_frame(NULL, 5), 0);
+	assert_int_equal(closed_access(w, 0, 4), 0);
+	assert_int_equal(closed_access(w, 5, 5), RADIX_WRITE);
+	assert_int_equal(closed_access(w, 6, 6), 0);
+	assert_int_equal(closed_access(w, 0, 6), RADIX_WRITE);
+	assert_int_equal(closed_access(w, 6, 99), RADIX_READ);
+	assert_int_equal(closed_access(w, 150, 150), RADIX_WRITE | RADIX_EXEC);
+	assert_int_equal(closed_access(w, 151, ~0ull), RADIX_EXEC);
+	assert_int_equal(closed_access(w, 0, ~0ull), ALL);
+	assert_int_equal(closed_frame(w, 150), RADIX_WRITE);
+	assert_int_equal(closed_frame(w, 151), 0);
+	assert_int_equal(closed_frame(NULL, 5), 0);
 	host_free(w);
 }
 

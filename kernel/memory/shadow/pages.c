@@ -55,9 +55,10 @@ void shadow_note_loose(struct shadow *sh, u64 old, u8 level)
 
 	if (!(old & PTE_RW))
 		return;
-	if (sh->loose_since != sh->memory->generation) { /* every CPU drops them, or is about to */
+	if (sh->loose_since !=
+	    sh->memory->flush.generation) { /* every CPU drops them, or is about to */
 		memset(sh->loose, 0, sizeof(sh->loose));
-		sh->loose_since = sh->memory->generation;
+		sh->loose_since = sh->memory->flush.generation;
 	}
 	if (level == 1)
 		sh->loose[at / 64] |= BIT_ULL(at % 64);
@@ -69,7 +70,7 @@ static bool is_loose(const struct shadow *sh, u64 phys)
 {
 	u32 at = phys >> 12 & (SHADOW_LOOSE - 1);
 
-	return sh->loose_since == sh->memory->generation && sh->loose[at / 64] >> at % 64 & 1;
+	return sh->loose_since == sh->memory->flush.generation && sh->loose[at / 64] >> at % 64 & 1;
 }
 
 bool shadow_close(struct shadow *sh, struct shadow_page *sp)
@@ -81,10 +82,10 @@ bool shadow_close(struct shadow *sh, struct shadow_page *sp)
 		shadow_protect(sh, leaf.phys);
 		sh->lost_write |= is_loose(sh, leaf.phys);
 	}
-	if (!sh->lost_write && !sh->memory->flushing)
+	if (!sh->lost_write && !sh->memory->flush.under_way)
 		return true;
 	/* Until a flush that is still to be owed, or those that are, are over. */
-	sp->closing = sh->memory->generation - !sh->lost_write;
+	sp->closing = sh->memory->flush.generation - !sh->lost_write;
 	return false;
 }
 
@@ -272,7 +273,7 @@ void shadow_zap(struct shadow *sh, struct shadow_page *sp)
 	if (!(sp->role & ROLE_DIRECT))
 		sh->tables[region_of(sp->gfn)]--;
 	sp->listed = false;
-	sp->zapped = sh->memory->generation;
+	sp->zapped = sh->memory->flush.generation;
 	sp->next = sh->limbo;
 	sh->limbo = sp->index;
 	sh->limbo_count++;
@@ -293,7 +294,7 @@ void shadow_reap(struct guest_memory *memory)
 	while (*at) {
 		struct shadow_page *sp = sh->page[*at];
 
-		if (sp->zapped == memory->generation) {
+		if (sp->zapped == memory->flush.generation) {
 			at = &sp->next;
 			continue;
 		}

@@ -428,7 +428,8 @@ static bool is_repeated(const struct shadow *sh, const struct shadow_cpu *cpu,
 			const struct fault *fault, u32 access)
 {
 	return access & SHADOW_REPEAT && cpu->walk.wanted && cpu->walk.linear == fault->linear &&
-	       cpu->walk.access == (access & ~HOW) && cpu->walk.sequence == sh->memory->sequence;
+	       cpu->walk.access == (access & ~HOW) &&
+	       cpu->walk.sequence == sh->memory->invalidations.sequence;
 }
 
 static int walk_guest(struct shadow *sh, struct shadow_cpu *cpu, const struct guest_paging *paging,
@@ -442,7 +443,7 @@ static int walk_guest(struct shadow *sh, struct shadow_cpu *cpu, const struct gu
 		return 0;
 	walk->linear = fault->linear;
 	walk->access = access & ~HOW;
-	walk->sequence = sh->memory->sequence;
+	walk->sequence = sh->memory->invalidations.sequence;
 	return guest_walk_path(sh->memory, paging, fault->linear, walk->access, &walk->result,
 			       &walk->path);
 }
@@ -560,9 +561,9 @@ int shadow_init(struct guest_memory *memory, u32 optimisations, u32 max_pages)
 	sh->max_pages = max_pages;
 	host_lock(&memory->lock);
 	memory->shadow = sh;
-	memory->unmapping = shadow_unmap;
-	memory->protecting = shadow_write_protect;
-	memory->reaping = shadow_reap;
+	memory->hooks.unmapping = shadow_unmap;
+	memory->hooks.protecting = shadow_write_protect;
+	memory->hooks.reaping = shadow_reap;
 	host_unlock(&memory->lock);
 	err = shadow_refill(memory, &owed);
 	if (err)
@@ -578,9 +579,9 @@ void shadow_destroy(struct guest_memory *memory)
 		return;
 	host_lock(&memory->lock);
 	memory->shadow = NULL;
-	memory->unmapping = NULL;
-	memory->protecting = NULL;
-	memory->reaping = NULL;
+	memory->hooks.unmapping = NULL;
+	memory->hooks.protecting = NULL;
+	memory->hooks.reaping = NULL;
 	host_unlock(&memory->lock);
 	shadow_supply_end(sh);
 	host_free(sh);

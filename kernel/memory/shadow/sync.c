@@ -137,7 +137,7 @@ void shadow_sync(struct shadow *sh, struct shadow_page *sp, u32 what)
 	if (!sp->unsync || !(what & SYNC_PROTECT))
 		return;
 	if (sp->closing) {
-		if (sp->closing != sh->memory->generation && !sh->memory->flushing)
+		if (sp->closing != sh->memory->flush.generation && !sh->memory->flush.under_way)
 			shadow_unsync_remove(sh, sp);
 		return;
 	}

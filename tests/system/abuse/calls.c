@@ -28,7 +28,7 @@ static const struct call {
 	{ "RUN", FERMATA_RUN, VCPU },
 	{ "GET_STATE", FERMATA_GET_STATE, VCPU },
 	{ "SET_STATE", FERMATA_SET_STATE, VCPU },
-	{ "INTERRUPT", FERMATA_INTERRUPT, VCPU },
+	{ "INTERRUPT", FERMATA_INJECT, VCPU },
 	{ "TRANSLATE", FERMATA_TRANSLATE, VCPU },
 	{ "GET_STATS", FERMATA_GET_STATS, VCPU },
 	{ "GET_AUDIT", FERMATA_GET_AUDIT, VCPU },
@@ -225,7 +225,7 @@ static void wrong_vm_fields(int device, int vm)
 
 static void wrong_vcpu_fields(int vcpu)
 {
-	struct fermata_interrupt event = { .vector = 0x20, .kind = FERMATA_EVENT_EXTINT };
+	struct fermata_injection event = { .vector = 0x20, .kind = FERMATA_INJECT_EXTINT };
 	struct fermata_translate t = { .linear = CODE_AT };
 	static struct fermata_state state;
 
@@ -236,18 +236,18 @@ static void wrong_vcpu_fields(int vcpu)
 	SPOIL(vcpu, FERMATA_SET_STATE, state, reserved, 1, EINVAL);
 	SPOIL(vcpu, FERMATA_SET_STATE, state, mask, 0, 0);
 
-	SPOIL(vcpu, FERMATA_INTERRUPT, event, reserved, 1, EINVAL);
-	SPOIL(vcpu, FERMATA_INTERRUPT, event, vector, 256, EINVAL);
-	SPOIL(vcpu, FERMATA_INTERRUPT, event, vector, ~0u, EINVAL);
-	SPOIL(vcpu, FERMATA_INTERRUPT, event, kind, FERMATA_EVENT_NONE + 1, EINVAL);
-	SPOIL(vcpu, FERMATA_INTERRUPT, event, kind, ~0u, EINVAL);
-	SPOIL(vcpu, FERMATA_INTERRUPT, event, kind, FERMATA_EVENT_EXCEPTION, EINVAL);
+	SPOIL(vcpu, FERMATA_INJECT, event, reserved, 1, EINVAL);
+	SPOIL(vcpu, FERMATA_INJECT, event, vector, 256, EINVAL);
+	SPOIL(vcpu, FERMATA_INJECT, event, vector, ~0u, EINVAL);
+	SPOIL(vcpu, FERMATA_INJECT, event, kind, FERMATA_INJECT_NONE + 1, EINVAL);
+	SPOIL(vcpu, FERMATA_INJECT, event, kind, ~0u, EINVAL);
+	SPOIL(vcpu, FERMATA_INJECT, event, kind, FERMATA_INJECT_EXCEPTION, EINVAL);
 	event.vector = 2;
-	SPOIL(vcpu, FERMATA_INTERRUPT, event, kind, FERMATA_EVENT_EXCEPTION_CODE, EINVAL);
+	SPOIL(vcpu, FERMATA_INJECT, event, kind, FERMATA_INJECT_EXCEPTION_CODE, EINVAL);
 	event.vector = 31;
-	SPOIL(vcpu, FERMATA_INTERRUPT, event, kind, FERMATA_EVENT_EXCEPTION, EINVAL);
-	SPOIL(vcpu, FERMATA_INTERRUPT, event, vector, 0x20, 0);
-	SPOIL(vcpu, FERMATA_INTERRUPT, event, vector, 0x20, EBUSY);
+	SPOIL(vcpu, FERMATA_INJECT, event, kind, FERMATA_INJECT_EXCEPTION, EINVAL);
+	SPOIL(vcpu, FERMATA_INJECT, event, vector, 0x20, 0);
+	SPOIL(vcpu, FERMATA_INJECT, event, vector, 0x20, EBUSY);
 
 	SPOIL(vcpu, FERMATA_TRANSLATE, t, access, 16, EINVAL);
 	SPOIL(vcpu, FERMATA_TRANSLATE, t, access, ~0u, EINVAL);

@@ -233,9 +233,9 @@ void mode_state(struct fermata_state *state, enum guest_mode mode)
 	unsigned rpl = mode == MODE_LONG_USER ? 3 : 0;
 
 	state->mask = FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS | FERMATA_STATE_CONTROL |
-		      FERMATA_STATE_EVENTS;
+		      FERMATA_STATE_PENDING;
 	memset(&state->regs, 0, sizeof(state->regs));
-	memset(&state->events, 0, sizeof(state->events));
+	memset(&state->pending, 0, sizeof(state->pending));
 	state->regs.rip = CODE_AT;
 	state->regs.rflags = 2;
 	state->regs.regs[FERMATA_RSP] = 0x7000;

@@ -6,8 +6,8 @@
 
 static const unsigned long vm_calls[] = { FERMATA_SET_MEMORY, FERMATA_SET_CPUID, FERMATA_CREATE_VCPU,
 					  FERMATA_SIGNAL_MSI, FERMATA_SET_LINE };
-static const unsigned long vcpu_calls[] = { FERMATA_RUN,       FERMATA_GET_STATE, FERMATA_SET_STATE,
-					    FERMATA_INTERRUPT, FERMATA_TRANSLATE, FERMATA_GET_STATS };
+static const unsigned long vcpu_calls[] = { FERMATA_RUN,    FERMATA_GET_STATE, FERMATA_SET_STATE,
+					    FERMATA_INJECT, FERMATA_TRANSLATE, FERMATA_GET_STATS };
 
 /* How many calls from here are answered otherwise than EPERM. */
 static unsigned not_refused(int vm, int vcpu)

@@ -71,14 +71,14 @@ static void mangle(struct fermata_state *s)
 		((uint64_t *)&s->msrs)[below(13)] = interesting();
 		break;
 	case 11:
-		s->events.exception_pending = below(2);
-		s->events.exception_vector = below(33);
-		s->events.exception_has_code = below(2);
-		s->events.exception_code = interesting();
-		s->events.nmi_pending = below(2);
-		s->events.nmi_blocked = below(2);
-		s->events.interrupt_shadow = below(2);
-		s->events.mp_state = below(5);
+		s->pending.exception_pending = below(2);
+		s->pending.exception_vector = below(33);
+		s->pending.exception_has_code = below(2);
+		s->pending.exception_code = interesting();
+		s->pending.nmi_pending = below(2);
+		s->pending.nmi_blocked = below(2);
+		s->pending.interrupts_blocked = below(2);
+		s->pending.mp_state = below(5);
 		break;
 	case 12:
 		s->apic.reg[below(64)] = interesting();
@@ -178,7 +178,7 @@ static bool same(struct guest *g, uint64_t seed)
 {
 	static struct fermata_state now;
 
-	now.mask = tried.mask & (FERMATA_STATE_REGS | FERMATA_STATE_EVENTS | FERMATA_STATE_XSAVE);
+	now.mask = tried.mask & (FERMATA_STATE_REGS | FERMATA_STATE_PENDING | FERMATA_STATE_XSAVE);
 	if (ioctl(g->vcpu[0], FERMATA_GET_STATE, &now))
 		return false;
 	if (now.mask & FERMATA_STATE_REGS &&
@@ -187,9 +187,9 @@ static bool same(struct guest *g, uint64_t seed)
 		note("seed %#llx: registers read back differ", (unsigned long long)seed);
 		return false;
 	}
-	if (now.mask & FERMATA_STATE_EVENTS && now.events.mp_state != tried.events.mp_state) {
+	if (now.mask & FERMATA_STATE_PENDING && now.pending.mp_state != tried.events.mp_state) {
 		note("seed %#llx: mp_state reads back as %d", (unsigned long long)seed,
-		     now.events.mp_state);
+		     now.pending.mp_state);
 		return false;
 	}
 	return true;

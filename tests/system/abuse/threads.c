@@ -52,7 +52,7 @@ static void one_at_a_time(void)
 {
 	static struct fermata_stats stats;
 	static struct fermata_state state = { .mask = FERMATA_STATE_REGS };
-	struct fermata_interrupt event = { .kind = FERMATA_EVENT_NMI };
+	struct fermata_injection event = { .kind = FERMATA_INJECT_NMI };
 	struct fermata_translate t = { .linear = CODE_AT };
 	pthread_t thread;
 
@@ -62,7 +62,7 @@ static void one_at_a_time(void)
 	gives(ioctl(g.vcpu[0], FERMATA_RUN, 0), EBUSY, "RUN of a running vCPU");
 	gives(ioctl(g.vcpu[0], FERMATA_GET_STATE, &state), EBUSY, "GET_STATE of a running vCPU");
 	gives(ioctl(g.vcpu[0], FERMATA_SET_STATE, &state), EBUSY, "SET_STATE of a running vCPU");
-	gives(ioctl(g.vcpu[0], FERMATA_INTERRUPT, &event), EBUSY, "INTERRUPT of a running vCPU");
+	gives(ioctl(g.vcpu[0], FERMATA_INJECT, &event), EBUSY, "INTERRUPT of a running vCPU");
 	gives(ioctl(g.vcpu[0], FERMATA_TRANSLATE, &t), EBUSY, "TRANSLATE of a running vCPU");
 	gives(ioctl(g.vcpu[0], FERMATA_GET_STATS, &stats), 0, "GET_STATS of a running vCPU");
 	gives(ioctl(g.vcpu[1], FERMATA_GET_STATE, &state), 0, "GET_STATE of its neighbour");

@@ -351,7 +351,7 @@ static void set_state(struct model_vcpu *mv, bool first)
 	struct view *view = &mv->view;
 
 	state->mask = first ? FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS | FERMATA_STATE_CONTROL |
-				      FERMATA_STATE_EVENTS :
+				      FERMATA_STATE_PENDING :
 			      FERMATA_STATE_CONTROL;
 	if (vcpu_get_state(&mv->vcpu, state))
 		wrong("no state");
@@ -362,7 +362,7 @@ static void set_state(struct model_vcpu *mv, bool first)
 		s->cs.base = 0;
 		s->cs.attrib = 0xa9b;
 		s->ss.attrib = 0xc93;
-		state->events.mp_state = FERMATA_MP_RUNNABLE;
+		state->pending.mp_state = FERMATA_MP_RUNNABLE;
 		view->pge = view->wp = true;
 	}
 	if (first || !world.config->program)

@@ -59,8 +59,8 @@ void __wrap_guest_memory_reap(struct guest_memory *memory)
 		return;
 	host_lock(&memory->lock);
 	limbo = radix_reap_take(&memory->radix);
-	if (memory->reaping)
-		memory->reaping(memory);
+	if (memory->hooks.reaping)
+		memory->hooks.reaping(memory);
 	host_unlock(&memory->lock);
 	radix_reap_free(limbo);
 }

@@ -170,13 +170,13 @@ static void report(struct vmcb *c, u64 *regs, struct model_vcpu *mv, const struc
 	case TURN_CR0: /* of bits that the guest may not change by itself */
 		c->exitcode = SVM_EXIT_CR0_SEL_WRITE;
 		c->exitinfo1 = 1ull << 63 | FERMATA_RCX;
-		regs[FERMATA_RCX] = mv->vcpu.cr0 ^ t->value;
+		regs[FERMATA_RCX] = mv->vcpu.guest.cr0 ^ t->value;
 		return;
 	case TURN_CR3:
 	case TURN_CR4:
 		c->exitcode = SVM_EXIT_WRITE_CR0 + (end == TURN_CR3 ? 3 : 4);
 		c->exitinfo1 = 1ull << 63 | FERMATA_RCX;
-		regs[FERMATA_RCX] = end == TURN_CR3 ? t->value : mv->vcpu.cr4 ^ t->value;
+		regs[FERMATA_RCX] = end == TURN_CR3 ? t->value : mv->vcpu.guest.cr4 ^ t->value;
 		return;
 	case TURN_INVLPG:
 		c->exitcode = SVM_EXIT_INVLPG;

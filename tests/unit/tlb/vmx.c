@@ -5,7 +5,7 @@
  */
 #include "base/processor.h"
 #include "model.h"
-#include "shadow/vmx/instructions.h"
+#include "standin/vmx/instructions.h"
 #include "vmx/vmx.h"
 
 #define ADDRESS 0x000ffffffffff000ull
@@ -239,7 +239,7 @@ static void pay_everywhere(u64 root)
 	for (u32 i = 0; i < VMS; i++)
 		for (u32 cpu = 0; world.vm[i] && cpu < CPUS; cpu++)
 			if (world.vm[i]->vm.memory.radix.root_phys == root)
-				world.vm[i]->vm.paid[cpu] = world.vm[i]->vm.memory.generation;
+				world.vm[i]->vm.paid[cpu] = world.vm[i]->vm.memory.flush.generation;
 }
 
 /* Guest-physical mappings, and what was combined from them under every VPID: no linear ones. */

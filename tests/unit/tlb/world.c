@@ -166,10 +166,10 @@ static void rules_main(void *arg)
 		rule.filters = BIT(FERMATA_FILTER_GVA);
 		rule.range[FERMATA_FILTER_GVA] = (struct fermata_range){ 1ull << 63, 1ull << 63 };
 		idle(400);
-		if (events_add(&vm->vm, &rule))
+		if (rules_add(&vm->vm, &rule))
 			wrong("a rule is refused");
 		idle(400);
-		if (events_remove(&vm->vm, rule.id))
+		if (rules_remove(&vm->vm, rule.id))
 			wrong("a rule does not go");
 		world.out->changes++;
 	}
@@ -196,9 +196,9 @@ static void vm_begin(u32 index)
 		    (config->untagged_vms >> index & 1 ? FERMATA_VM_NO_TAGS : 0);
 	if (vm_init(&vm->vm, backend, &caps, &how, &vm->clock_page))
 		wrong("no VM");
-	vm->shadow = vm->vm.shadow; /* where the processor has no nested paging */
+	vm->shadow = vm->vm.config.shadow; /* where the processor has no nested paging */
 	for (i = 0; mutation.kind == PAID_BEFORE && i < CPUS; i++)
-		vm->vm.paid[i] = vm->vm.memory.generation;
+		vm->vm.paid[i] = vm->vm.memory.flush.generation;
 	if (vm->shadow && config->shadow_pages)
 		vm->vm.memory.shadow->max_pages = config->shadow_pages;
 	set_slot(vm, 0, 0, 0, GPA_RAM_END, false);
@@ -228,7 +228,7 @@ static void vm_begin(u32 index)
 static void vm_end(struct model_vm *vm)
 {
 	for (u32 i = 0; i < vm->vcpus; i++) {
-		world.out->moves += vm->vcpu[i].vcpu.stats.flush_cause[FERMATA_CAUSE_CPU];
+		world.out->moves += vm->vcpu[i].vcpu.account.stats.flush_cause[FERMATA_CAUSE_CPU];
 		vcpu_destroy(&vm->vcpu[i].vcpu);
 	}
 	vm_destroy(&vm->vm);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Stands in for kernel/vmx/instructions.h as shadow/base/processor.h does for the processor: one VMCS,
+ * Stands in for kernel/vmx/instructions.h as standin/base/processor.h does for the processor: one VMCS,
  * whichever is current, and a count of what is read and written of it.
  */
 #ifndef VMX_INSTRUCTIONS_H

@@ -3,8 +3,8 @@
  * Rules: what the user wants to hear of, change or forbid. A VM has a table of them, replaced as a
  * whole (readers: host_read_begin()); each vCPU compiles it into intercepts at its next entry.
  */
-#ifndef CORE_EVENT_H
-#define CORE_EVENT_H
+#ifndef CORE_RULES_H
+#define CORE_RULES_H
 
 #include "rules/memory.h"
 #include "rules/linear.h"
@@ -27,7 +27,7 @@ struct rule_table {
 	u32 linear;			      /* how many are about linear addresses alone */
 };
 
-struct vm_events {
+struct vm_rules {
 	struct rule_table *table; /* NULL: no rules */
 	u32 last_id;
 	struct host_lock lock; /* opener; who changes what memory is watched */
@@ -35,7 +35,7 @@ struct vm_events {
 	struct linear_frames *frames; /* lock; NULL: there has been no rule about linear addresses */
 	u32 frame_count;	      /* lock to write */
 	bool closing;		      /* lock: some of the frames are not closed in force yet */
-	bool shadowed;		      /* vCPUs are to be under shadow paging: paging_switch() */
+	bool shadowed;		      /* vCPUs are to be under shadow paging: shadowing_switch() */
 	u64 edits; /* how often translations of linear addresses have grown old */
 };
 
@@ -53,14 +53,14 @@ struct aftermath {
 #define RESULT_PAIR 0xfe /* EDX:EAX */
 
 /* Which of our intercepts are out of force for the next entry. */
-enum event_lift {
+enum lift {
 	LIFT_NONE,
 	LIFT_ARMED,	 /* LIFT_EXCEPTIONS from the next entry on */
 	LIFT_EXCEPTIONS, /* an event on its way in goes in again, and may meet its exception */
 	LIFT_STEP,	 /* one instruction runs by itself; every exception exits */
 };
 
-struct vcpu_events {
+struct vcpu_rules {
 	u8 lift;
 	bool stepping;
 	bool syscall; /* EFER.SCE is 0 in the hardware, and SYSCALL and SYSRET are ours */
@@ -78,24 +78,24 @@ struct vcpu_events {
 };
 
 /* rules/table.c. The callers of add, remove and destroy exclude each other; they sleep. */
-int events_add(struct vm *vm, struct fermata_rule *spec);
-int events_remove(struct vm *vm, u32 id);
-int events_get(struct vm *vm, struct fermata_rule *spec);
-void events_destroy(struct vm *vm);
-/* REQUEST_EVENTS and REQUEST_AFTER: the table has changed; an instruction that a rule is about is done. */
-void events_apply(struct vcpu *v);
-void event_after(struct vcpu *v);
-void events_reset(struct vcpu *v);
+int rules_add(struct vm *vm, struct fermata_rule *spec);
+int rules_remove(struct vm *vm, u32 id);
+int rules_get(struct vm *vm, struct fermata_rule *spec);
+void rules_destroy(struct vm *vm);
+/* REQUEST_RULES and REQUEST_AFTER: the table has changed; an instruction that a rule is about is done. */
+void rules_apply(struct vcpu *v);
+void rules_after(struct vcpu *v);
+void rules_reset(struct vcpu *v);
 /* Where its linear addresses lead may be another place: CR3, or how it pages, has changed. */
-void events_space_changed(struct vcpu *v);
+void rules_space_changed(struct vcpu *v);
 /* Should this exit, of what the backend lets run otherwise? For backends: under DIRTY_INTERCEPTS. */
-bool events_want(const struct vcpu *v, u32 event, u64 number);
+bool rules_want(const struct vcpu *v, u32 event, u64 number);
 /* RDTSC and RDTSCP: for a rule, or for the clock. */
-bool events_want_tsc(const struct vcpu *v);
+bool rules_want_tsc(const struct vcpu *v);
 /* Vectors, by bit, besides those that exit always. */
-u32 events_want_exceptions(const struct vcpu *v);
+u32 rules_want_exceptions(const struct vcpu *v);
 
 /* rules/log.c */
-void ring_put(struct vcpu_events *events, struct fermata_record *record);
+void ring_put(struct vcpu_rules *events, struct fermata_record *record);
 
 #endif

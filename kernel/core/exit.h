@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* The neutral exit record: why the guest stopped, in words of no vendor. */
+#ifndef CORE_EXIT_H
+#define CORE_EXIT_H
+
+#include "core/backend.h"
+#include "uapi/fermata.h"
+
+/* Why the guest stopped, in neutral words. Starts as UNCLAIMED and must not stay so. */
+enum exit_kind {
+	EXIT_UNCLAIMED = 0,
+	EXIT_NOTHING, /* a host interrupt or NMI: served by the host already */
+	EXIT_CPUID,
+	EXIT_MSR_READ,
+	EXIT_MSR_WRITE,
+	EXIT_HLT,
+	EXIT_IO,
+	EXIT_CR_READ,
+	EXIT_CR_WRITE,
+	EXIT_DR_READ,
+	EXIT_DR_WRITE,
+	EXIT_XSETBV,
+	EXIT_HYPERCALL,
+	EXIT_RDTSC, /* QEMU 7.2 says so for RDTSCP, too: exit_length() finds out */
+	EXIT_RDTSCP,
+	EXIT_NESTED_FAULT,
+	EXIT_PAGE_FAULT, /* of the shadow or of the guest: shadow paging tells which */
+	EXIT_EXCEPTION,	 /* to be given to the guest as it is */
+	EXIT_WINDOW,	 /* the guest can take what waits for it */
+	EXIT_CACHE,	 /* INVD: caches are coherent for a guest; nothing to do */
+	EXIT_WBINVD,	 /* likewise */
+	EXIT_PAUSE,
+	EXIT_MONITOR, /* the guest's CPU has neither: CPUID says so */
+	EXIT_MWAIT,
+	EXIT_RDPMC, /* no counters */
+	EXIT_RDPRU,
+	/* these only when somebody wants to hear of them */
+	EXIT_INVLPG,
+	EXIT_INVPCID,
+	EXIT_RDRAND,
+	EXIT_RDSEED,
+	EXIT_TABLE,	/* SGDT ... LTR */
+	EXIT_UNDEFINED, /* an instruction this guest's CPU does not have */
+	EXIT_PROTECTED, /* an instruction that gets #GP(0) here */
+	EXIT_SHUTDOWN,
+	EXIT_FAIL_ENTRY,
+	EXIT_UNSUPPORTED, /* legal, and beyond this processor's virtualization */
+	EXIT_KINDS,
+};
+
+struct exit {
+	u8 kind;
+	u8 length; /* of the instruction; 0: not known, exit_length() finds it */
+	u32 code;  /* the vendor's */
+	u64 rip;
+	u64 info1, info2; /* the vendor's */
+	u64 tsc;	  /* the host's, when the guest had stopped */
+	union {
+		struct fermata_exit_io io; /* but for its value */
+		struct {
+			u8 number;     /* which CR or DR */
+			u8 reg;	       /* general register; valid when decoded */
+			u8 size;       /* of it, bytes: SMSW writes 2, 4 or 8 */
+			bool stored;   /* SMSW to memory: done already */
+			bool decoded;  /* else exit_length() finds it */
+			bool by_value; /* CLTS, LMSW: value holds what CR0 becomes */
+			u8 via;	       /* MOV_* */
+			u64 value;
+		} mov;
+		struct {
+			u64 gpa;
+			u32 access; /* RADIX_READ, _WRITE, _EXEC */
+			bool table; /* while the processor walked the guest's own tables */
+			bool linear_known;
+			u32 code;   /* EXIT_PAGE_FAULT: the error code */
+			u64 linear; /* EXIT_PAGE_FAULT; else with linear_known */
+		} fault;
+		struct {
+			struct injection exception;
+			u64 exception_address; /* of a page fault: what goes to CR2 */
+		};
+		u64 linear; /* INVLPG */
+		u8 table;   /* FERMATA_ON_SGDT ... _LTR */
+		struct {
+			u8 reg, size;
+		} random;
+	};
+};
+
+/* exit.mov.via */
+enum { MOV_PLAIN, MOV_CLTS, MOV_LMSW };
+static_assert(EXIT_KINDS <= 64, "vcpu.ruled has a bit for each");
+
+#endif
