@@ -94,7 +94,7 @@ static void bytes_text(const struct fermata_exit *exit, char *text, size_t size)
 		sprintf(text + 3 * i, " %02x", exit->insn[i]);
 }
 
-int emu_unknown(struct emu *e)
+static int unknown(struct emu *e)
 {
 	ZydisFormatter formatter;
 	char text[96] = "?";
@@ -172,14 +172,14 @@ static int perform(struct emu *e)
 	if (!decode(e))
 		return EMU_MISMATCH;
 	ret = emu_string(e);
-	if (ret != EMU_UNKNOWN || e->run->exit.reason == FERMATA_EXIT_IO)
-		return ret == EMU_UNKNOWN ? EMU_MISMATCH : ret;
-	if (!e->mem)
-		return EMU_MISMATCH;
-	ret = emu_integer(e);
+	if (ret == EMU_UNKNOWN) {
+		if (e->run->exit.reason == FERMATA_EXIT_IO || !e->mem)
+			return EMU_MISMATCH;
+		ret = emu_integer(e);
+	}
 	if (ret == EMU_UNKNOWN)
 		ret = emu_vector(e);
-	return ret == EMU_UNKNOWN ? emu_unknown(e) : ret;
+	return ret == EMU_UNKNOWN || ret == EMU_MISSING ? unknown(e) : ret;
 }
 
 int emu_run(struct emu *e, struct emu_retry *retry)

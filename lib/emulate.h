@@ -64,7 +64,6 @@ struct emu {
 
 /* emulate.c: what plain.h leaves. 0, or -errno as fermata_emulate() documents. */
 int emu_run(struct emu *e, struct emu_retry *retry);
-int emu_unknown(struct emu *e); /* -ENOSYS, with the instruction's text */
 
 /* operand.c: registers */
 uint64_t emu_reg_read(struct emu *e, ZydisRegister reg);
@@ -95,8 +94,9 @@ bool emu_span_has_page(const struct emu_span *span, uint64_t gpa);
 int emu_inject(struct emu *e, unsigned vector, uint32_t code,
 	       uint64_t cr2); /* EMU_FAULT or -errno */
 
-/* integer.c, string.c, vector.c: EMU_UNKNOWN when the instruction is not theirs */
+/* integer.c, string.c, vector.c: the instruction is not theirs; it is, and is not emulated */
 #define EMU_UNKNOWN 3
+#define EMU_MISSING 4
 int emu_integer(struct emu *e);
 int emu_string(struct emu *e);
 int emu_vector(struct emu *e);

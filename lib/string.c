@@ -220,9 +220,7 @@ int emu_string(struct emu *e)
 		return EMU_UNKNOWN;
 	if ((s.op == INS || s.op == OUTS) != (e->run->exit.reason == FERMATA_EXIT_IO)) {
 		/* INS and OUTS whose memory, not port, made the exit: the port is then in DX */
-		if (s.op != INS && s.op != OUTS)
-			return EMU_MISMATCH;
-		return emu_unknown(e);
+		return s.op == INS || s.op == OUTS ? EMU_MISSING : EMU_MISMATCH;
 	}
 	for (unsigned i = 0; i < CHUNK; i++) {
 		if (s.repeat && !emu_addr_reg_read(e, FERMATA_RCX))

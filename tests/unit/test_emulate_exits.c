@@ -485,6 +485,12 @@ static void test_unknown(void **state)
 	CODE(0x62, 0xf1, 0x7c, 0x48, 0x10, 0x03); /* VMOVUPS ZMM0, [RBX] */
 	world_mmio(&world, DEVICE, false);
 	assert_int_equal(world_run(&world), -ENOSYS);
+
+	CODE(0x6c); /* INSB whose memory, not port, made the exit */
+	run->regs[FERMATA_RDI] = DEVICE;
+	world_mmio(&world, DEVICE, true);
+	assert_int_equal(world_run(&world), -ENOSYS);
+	assert_non_null(strstr(fermata_error(), "insb"));
 }
 
 static void test_fetch(void **state)
