@@ -9,20 +9,23 @@
 
 #include "fermata.h"
 
+/* Written and read under the VM's lock. */
 struct fermata_slot {
 	uint64_t gpa;
 	uint64_t size; /* 0: the slot is free */
 	uint8_t *addr;
 	uint32_t flags;
-	uint64_t *own; /* with a dirty log: what this process wrote; bits are set and taken atomically */
+	uint64_t *own; /* with a dirty log: what this process wrote; any thread sets and takes bits */
 };
 
 struct fermata_vm {
+	/* Written once, by fermata_vm_new_with(). */
 	int fd;
 	struct fermata_caps caps;
-	const struct fermata_clock *clock; /* mapped read-only */
-	pthread_rwlock_t lock;		   /* slot[], vcpu[] */
-	atomic_int logs;		   /* slots with a dirty log */
+	const struct fermata_clock *clock; /* what it points to is written by the kernel alone */
+	/* Written by any thread under the lock. */
+	pthread_rwlock_t lock;
+	atomic_int logs; /* slots with a dirty log; read without the lock, too */
 	struct fermata_slot slot[FERMATA_MAX_SLOTS];
 	struct fermata_vcpu *vcpu[FERMATA_MAX_VCPUS];
 };
@@ -34,14 +37,17 @@ struct emu_retry {
 };
 
 struct fermata_vcpu {
+	/* Written once, by fermata_vcpu_new(). */
 	struct fermata_vm *vm;
 	unsigned id;
 	int fd;
-	struct fermata_run *run; /* shared with the kernel */
-	_Atomic pid_t running;	 /* the thread inside FERMATA_RUN, 0 when none */
-	pid_t prepared;		 /* the thread whose signal mask is known to let a kick through */
+	struct fermata_run *run; /* the page is shared with the kernel; a kick writes immediate_exit */
+	/* Written by the thread that runs the vCPU. */
+	_Atomic pid_t running; /* that thread while it is inside FERMATA_RUN, else 0; a kick reads it */
+	pid_t prepared;	       /* the thread whose signal mask is known to let a kick through */
 	struct emu_retry retry;
-	struct fermata_ring *ring; /* the log's, once it has been opened */
+	/* Written by the thread that reads the log, when it opens it. */
+	struct fermata_ring *ring;
 };
 
 /* Remembers the line for fermata_error(). Returns -err and sets errno to err (positive). */
