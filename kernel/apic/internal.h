@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* What the files of the local APIC share: apic.c, timer.c, message.c, registers.c, state.c. */
+/* What the files of the local APIC share: apic.c, life.c, timer.c, message.c, registers.c, state.c. */
 #ifndef APIC_INTERNAL_H
 #define APIC_INTERNAL_H
 
