@@ -13,9 +13,6 @@
 
 #include "memory/slots.h"
 
-struct guest_memory;
-struct flush;
-
 struct dirty_log {
 	u64 pages;
 	u64 word[]; /* bit n: page n; set at any time by anybody, taken under guest_memory.lock */
@@ -35,22 +32,5 @@ static inline void dirty_wrote(const struct slot *slot, u64 gpa, u64 size)
 	if (unlikely(slot->log))
 		dirty_mark(slot, gpa, size);
 }
-
-/*
- * Switches a slot's log; sleeps; the caller serializes these three with guest_memory_set_slot().
- *  -ENOENT  no such slot; -E2BIG, -ENOMEM
- */
-int guest_memory_log_dirty(struct guest_memory *memory, u32 id, bool on, struct flush *owed);
-
-/*
- * Takes the bits of `count` pages from `first` on into bitmap[], see struct fermata_dirty; *dirty: how
- * many. They are all the writes before the flush owed was paid.
- *  -ENOENT  no such slot, or no log; -EINVAL  a range that is none
- */
-int guest_memory_take_dirty(struct guest_memory *memory, const struct fermata_dirty *what,
-			    u64 *bitmap, u64 *dirty, struct flush *owed);
-/* Back: nobody has heard of them. */
-void guest_memory_put_dirty(struct guest_memory *memory, const struct fermata_dirty *what,
-			    const u64 *bitmap);
 
 #endif

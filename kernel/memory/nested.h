@@ -158,4 +158,22 @@ int guest_memory_populate(struct guest_memory *memory, u64 gpa, bool write);
 /* Where gpa lies in the owning process, -ENOENT. readonly may be NULL. */
 int guest_memory_user_addr(struct guest_memory *memory, u64 gpa, u64 *user_addr, bool *readonly);
 
+/*
+ * dirty_log.c: switches a slot's log; sleeps; the caller serializes these three with
+ * guest_memory_set_slot().
+ *  -ENOENT  no such slot; -E2BIG, -ENOMEM
+ */
+int guest_memory_log_dirty(struct guest_memory *memory, u32 id, bool on, struct flush *owed);
+
+/*
+ * Takes the bits of `count` pages from `first` on into bitmap[], see struct fermata_dirty; *dirty: how
+ * many. They are all the writes before the flush owed was paid.
+ *  -ENOENT  no such slot, or no log; -EINVAL  a range that is none
+ */
+int guest_memory_take_dirty(struct guest_memory *memory, const struct fermata_dirty *what,
+			    u64 *bitmap, u64 *dirty, struct flush *owed);
+/* Back: nobody has heard of them. */
+void guest_memory_put_dirty(struct guest_memory *memory, const struct fermata_dirty *what,
+			    const u64 *bitmap);
+
 #endif
