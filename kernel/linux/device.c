@@ -5,25 +5,8 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/version.h>
 
 #include "device.h"
-
-int linux_mmap_page(struct vm_area_struct *vma, struct page *page, bool writable)
-{
-	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != PAGE_SIZE ||
-	    !(vma->vm_flags & VM_SHARED))
-		return -EINVAL;
-	if (!writable && vma->vm_flags & VM_WRITE)
-		return -EPERM;
-	if (!writable)
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
-		vm_flags_clear(vma, VM_MAYWRITE);
-#else
-		vma->vm_flags &= ~VM_MAYWRITE;
-#endif
-	return vm_insert_page(vma, vma->vm_start, page);
-}
 
 static long get_caps(void __user *arg)
 {

@@ -59,15 +59,16 @@ void guest_fpu_reset(struct host_thread *thread);
 
 /* vm.c */
 int linux_vm_create(const struct fermata_vm_config *config);
-void linux_vm_put(struct linux_vm *vm);
 /* shrink.c */
 int linux_shrink_begin(
 	struct linux_vm *vm); /* of VMs under shadow paging; others have nothing to give */
 void linux_shrink_end(struct linux_vm *vm);
 /* vcpu.c */
 int linux_vcpu_create(struct linux_vm *vm, u32 id);
-void linux_vcpu_free(struct linux_vcpu *vcpu);
-/* device.c: one page of the kernel's, shared with user space */
+/* life.c */
+void linux_vm_put(struct linux_vm *vm);
+void linux_vcpu_free(struct linux_vcpu *vcpu); /* vcpu_destroy() has been called, or vcpu_init() not */
+/* memory.c: one page of the kernel's, shared with user space */
 int linux_mmap_page(struct vm_area_struct *vma, struct page *page, bool writable);
 
 /* Copies an ioctl's argument in once; -EFAULT. */

@@ -2,13 +2,15 @@
 /*
  * The host page behind a user address, and how large the host maps it: read from the process's page
  * table. No reference is taken. What is found there holds until the host invalidates it, and that it
- * does is told to guest_memory_invalidate_begin() before the entry changes.
+ * does is told to guest_memory_invalidate_begin() before the entry changes. And the other way round: a
+ * page of the module's, mapped by a process.
  */
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
+#include <linux/version.h>
 
-#include "host.h"
+#include "device.h"
 
 /*
  * User memory that is there, and that struct pages describe. Everything else is Linux's own to look into,
@@ -151,4 +153,20 @@ void host_page_dirty(u64 phys)
 
 	if (!PageReserved(p) && !PageDirty(p))
 		SetPageDirty(p);
+}
+
+int linux_mmap_page(struct vm_area_struct *vma, struct page *page, bool writable)
+{
+	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != PAGE_SIZE ||
+	    !(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	if (!writable && vma->vm_flags & VM_WRITE)
+		return -EPERM;
+	if (!writable)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+		vm_flags_clear(vma, VM_MAYWRITE);
+#else
+		vma->vm_flags &= ~VM_MAYWRITE;
+#endif
+	return vm_insert_page(vma, vma->vm_start, page);
 }

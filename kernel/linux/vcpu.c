@@ -164,21 +164,6 @@ static const struct file_operations vcpu_fops = {
 
 /* ---- life */
 
-static void free_parts(struct linux_vcpu *l)
-{
-	if (l->run_page)
-		put_page(l->run_page);
-	vfree(l->vcpu.rules.ring);
-	kfree(l->thread.xsave);
-	kvfree(l);
-}
-
-void linux_vcpu_free(struct linux_vcpu *l)
-{
-	vcpu_destroy(&l->vcpu);
-	free_parts(l);
-}
-
 /* Under the VM's lock. */
 int linux_vcpu_create(struct linux_vm *owner, u32 id)
 {
@@ -218,7 +203,7 @@ int linux_vcpu_create(struct linux_vm *owner, u32 id)
 	return fd;
 
 no_parts:
-	free_parts(l);
+	linux_vcpu_free(l);
 no_vcpu:
 	put_unused_fd(fd);
 	return err;

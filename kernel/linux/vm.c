@@ -48,35 +48,6 @@ static const struct mmu_notifier_ops notifier_ops = {
 	.release = release,
 };
 
-/* ---- life */
-
-static void destroy(struct kref *refs)
-{
-	struct linux_vm *l = container_of(refs, struct linux_vm, refs);
-	u32 i;
-
-	linux_shrink_end(l);
-	mmu_notifier_unregister(&l->notifier, l->mm);
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++)
-		if (l->vcpu[i])
-			linux_vcpu_free(l->vcpu[i]);
-	vm_destroy(&l->vm);
-	put_page(l->clock_page);
-	kvfree(l);
-	hardware_put();
-}
-
-void linux_vm_put(struct linux_vm *l)
-{
-	kref_put(&l->refs, destroy);
-}
-
-static int vm_release(struct inode *inode, struct file *file)
-{
-	linux_vm_put(file->private_data);
-	return 0;
-}
-
 /* ---- ioctls */
 
 static long set_cpuid(struct linux_vm *l, void __user *arg)
@@ -276,6 +247,12 @@ static int vm_mmap_clock(struct file *file, struct vm_area_struct *vma)
 	struct linux_vm *l = file->private_data;
 
 	return linux_mmap_page(vma, l->clock_page, false);
+}
+
+static int vm_release(struct inode *inode, struct file *file)
+{
+	linux_vm_put(file->private_data);
+	return 0;
 }
 
 static const struct file_operations vm_fops = {
