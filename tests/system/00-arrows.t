@@ -22,7 +22,7 @@ try() { # WANTED FILE INCLUDE: the check's status when FILE includes that, in a 
 	local part status
 	for part in kernel kernel/{base,insn,clock,apic,memory,memory/shadow,core,rules,svm,vmx,linux} \
 		kernel/{svm,vmx}/audit include include/uapi lib vmm vmm/{machine,devices,devices/pc,boot,backends} \
-		control cli cli/{run,guests,text} box examples; do
+		control cli cli/{caps,run,guests,text} box examples; do
 		mkdir -p "$dir/$part"
 		: >"$dir/$part/${part##*/}.h"
 	done
@@ -109,7 +109,11 @@ try 1 vmm/backends/a.c '"machine/machine.h"'
 try 1 vmm/boot/a.c '"machine/machine.h"'
 try 0 cli/run/a.c '"cli/text/text.h"'
 try 0 cli/run/a.c '"box/box.h"'
+try 0 cli/run/a.c '"cli/guests/guests.h"'
+try 0 cli/a.c '"cli/run/run.h"'
+try 0 cli/caps/a.c '"cli/run/run.h"'
 try 0 cli/guests/a.c '"control/control.h"'
+try 1 cli/run/a.c '"cli/cli.h"'
 try 1 cli/text/a.c '"cli/cli.h"'
 try 1 cli/text/a.c '"vmm/vmm.h"'
 try 1 cli/guests/a.c '"box/box.h"'
