@@ -3,10 +3,12 @@
 # The machine: devices, loader, and what joins them with libfermata.
 
 vmm_sources := \
-	vmm/clock_spec.c vmm/machine.c vmm/machine_board.c vmm/machine_clock.c vmm/machine_console.c vmm/machine_cpuid.c \
-	vmm/machine_dirty.c vmm/machine_events.c vmm/machine_pause.c vmm/machine_timer.c vmm/machine_vcpu.c \
+	vmm/clock_spec.c \
 	vmm/boot/acpi.c vmm/boot/bzimage.c vmm/boot/entry.c vmm/boot/file.c vmm/boot/layout.c \
-	vmm/devices/acpi_pm.c vmm/devices/bus.c vmm/devices/debug_exit.c vmm/devices/delay.c \
-	vmm/devices/i8042.c vmm/devices/ioapic.c vmm/devices/pci.c vmm/devices/pic.c \
-	vmm/devices/pit.c vmm/devices/rtc.c vmm/devices/serial.c
+	vmm/devices/bus.c \
+	vmm/devices/pc/acpi_pm.c vmm/devices/pc/debug_exit.c vmm/devices/pc/delay.c vmm/devices/pc/i8042.c \
+	vmm/devices/pc/ioapic.c vmm/devices/pc/pci.c vmm/devices/pc/pic.c vmm/devices/pc/pit.c \
+	vmm/devices/pc/rtc.c vmm/devices/pc/serial.c \
+	vmm/machine/board.c vmm/machine/console.c vmm/machine/cpuid.c vmm/machine/dirty.c vmm/machine/hold.c \
+	vmm/machine/log.c vmm/machine/machine.c vmm/machine/time.c vmm/machine/timer.c vmm/machine/vcpu.c
 vmm_libs := -lpthread

@@ -28,7 +28,7 @@ $(guest_images): $(build)/guests/%: $(build)/guests/obj/%.o $(guest_library) tes
 	$(Q)objcopy -O binary $@.elf $@
 
 runner_objects := $(patsubst %.c,$(build)/obj/%.o,$(wildcard tests/guests/runner*.c))
-runner_objects += $(addprefix $(build)/obj/vmm/devices/,acpi_pm.o bus.o pit.o rtc.o)
+runner_objects += $(addprefix $(build)/obj/vmm/devices/,bus.o pc/acpi_pm.o pc/pit.o pc/rtc.o)
 $(runner_objects): user_cflags += -Itests/guests/lib
 $(build)/guests/runner: $(runner_objects) $(build)/libfermata.a
 	$(call say,LINK,$@)

@@ -7,9 +7,9 @@
 #include <time.h>
 
 #include "runner.h"
-#include "vmm/devices/acpi_pm.h"
-#include "vmm/devices/pit.h"
-#include "vmm/devices/rtc.h"
+#include "vmm/devices/pc/acpi_pm.h"
+#include "vmm/devices/pc/pit.h"
+#include "vmm/devices/pc/rtc.h"
 
 struct clocks {
 	struct bus bus;

@@ -45,7 +45,7 @@ unit_control_command_libs := -ljson-c
 unit_control_server := $(control_sources) vmm/clock_spec.c lib/error.c lib/rule.c
 unit_control_server_libs := -ljson-c
 unit_clock_spec := vmm/clock_spec.c
-unit_cpuid_topology := vmm/machine_cpuid.c
+unit_cpuid_topology := vmm/machine/cpuid.c
 
 unit_clock := kernel/clock/clock.c tests/unit/host/host.c
 unit_clock_changes := kernel/clock/clock.c lib/clock.c lib/error.c
@@ -64,20 +64,19 @@ unit_insn_shape_libs := -lZydis
 
 # vmm/devices
 unit_bus := vmm/devices/bus.c
-unit_serial := vmm/devices/serial.c vmm/devices/bus.c
-unit_pic := vmm/devices/pic.c vmm/devices/bus.c
-unit_ioapic := vmm/devices/ioapic.c vmm/devices/bus.c
-unit_pit := vmm/devices/pit.c vmm/devices/bus.c
-unit_rtc := vmm/devices/rtc.c vmm/devices/bus.c
-unit_acpi_pm := vmm/devices/acpi_pm.c vmm/devices/bus.c
-unit_pci := vmm/devices/pci.c vmm/devices/bus.c
-unit_i8042 := vmm/devices/i8042.c vmm/devices/debug_exit.c vmm/devices/delay.c vmm/devices/bus.c
-unit_machine := $(addprefix vmm/,clock_spec.c machine.c machine_board.c machine_clock.c machine_console.c machine_cpuid.c machine_dirty.c \
-	machine_events.c machine_pause.c machine_timer.c machine_vcpu.c) $(wildcard vmm/boot/*.c vmm/devices/*.c)
+unit_serial := vmm/devices/pc/serial.c vmm/devices/bus.c
+unit_pic := vmm/devices/pc/pic.c vmm/devices/bus.c
+unit_ioapic := vmm/devices/pc/ioapic.c vmm/devices/bus.c
+unit_pit := vmm/devices/pc/pit.c vmm/devices/bus.c
+unit_rtc := vmm/devices/pc/rtc.c vmm/devices/bus.c
+unit_acpi_pm := vmm/devices/pc/acpi_pm.c vmm/devices/bus.c
+unit_pci := vmm/devices/pc/pci.c vmm/devices/bus.c
+unit_i8042 := vmm/devices/pc/i8042.c vmm/devices/pc/debug_exit.c vmm/devices/pc/delay.c vmm/devices/bus.c
+unit_machine := vmm/clock_spec.c $(wildcard vmm/machine/*.c vmm/boot/*.c vmm/devices/*.c vmm/devices/*/*.c)
 unit_lib_calls := $(emulator_sources) lib/answer.c lib/clock.c lib/device.c lib/dirty.c lib/events.c lib/report.c lib/rule.c lib/vcpu.c lib/vm.c
 unit_lib_calls_libs := -lZydis -Wl,--wrap=open,--wrap=ioctl,--wrap=mmap
 unit_lib_calls_cflags := -Ilib
-unit_forecast := kernel/clock/forecast.c kernel/clock/clock.c vmm/devices/pit.c vmm/devices/acpi_pm.c vmm/devices/bus.c tests/unit/host/host.c
+unit_forecast := kernel/clock/forecast.c kernel/clock/clock.c vmm/devices/pc/pit.c vmm/devices/pc/acpi_pm.c vmm/devices/bus.c tests/unit/host/host.c
 
 # kernel/core, kernel/svm and kernel/vmx. Their processor is tests/unit/fake_processor.c, and fake_vmcs.c:
 # privileged instructions have no place in a user process.

@@ -2,7 +2,7 @@
 /* The rules are those of ACPI 6.5, section 4.8.3. */
 #include "device_fuzz.h"
 
-#include "devices/acpi_pm.h"
+#include "devices/pc/acpi_pm.h"
 
 struct fixture {
 	struct acpi_pm pm;

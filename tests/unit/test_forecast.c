@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "clock/forecast.h"
-#include "devices/acpi_pm.h"
-#include "devices/pit.h"
+#include "devices/pc/acpi_pm.h"
+#include "devices/pc/pit.h"
 
 #define SECOND 1000000000ull
 

@@ -4,9 +4,9 @@
 
 #include "device_fuzz.h"
 
-#include "devices/debug_exit.h"
-#include "devices/delay.h"
-#include "devices/i8042.h"
+#include "devices/pc/debug_exit.h"
+#include "devices/pc/delay.h"
+#include "devices/pc/i8042.h"
 
 struct fixture {
 	struct i8042 i8042;

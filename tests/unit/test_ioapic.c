@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include "device_fuzz.h"
 
-#include "devices/ioapic.h"
+#include "devices/pc/ioapic.h"
 
 struct fixture {
 	struct ioapic ioapic;

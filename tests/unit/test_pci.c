@@ -4,7 +4,7 @@
 
 #include "device_fuzz.h"
 
-#include "devices/pci.h"
+#include "devices/pc/pci.h"
 
 struct fixture {
 	struct pci pci;

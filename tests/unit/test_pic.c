@@ -2,7 +2,7 @@
 /* The rules are those of the Intel 8259A datasheet, 231468. */
 #include "device_fuzz.h"
 
-#include "devices/pic.h"
+#include "devices/pc/pic.h"
 
 struct fixture {
 	struct pic pic;

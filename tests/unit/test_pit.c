@@ -2,7 +2,7 @@
 /* The rules are those of the Intel 8254 datasheet, 231164, "Mode Definitions". */
 #include "device_fuzz.h"
 
-#include "devices/pit.h"
+#include "devices/pc/pit.h"
 
 struct fixture {
 	struct pit pit;

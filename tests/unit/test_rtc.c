@@ -4,7 +4,7 @@
 
 #include "device_fuzz.h"
 
-#include "devices/rtc.h"
+#include "devices/pc/rtc.h"
 
 #define BASE 951782399ll /* 2000-02-28 23:59:59 UTC, a Monday */
 

@@ -2,7 +2,7 @@
 /* The rules are those of the PC16550D datasheet (National, June 1995). */
 #include "device_fuzz.h"
 
-#include "devices/serial.h"
+#include "devices/pc/serial.h"
 
 #define BASE SERIAL_COM1
 #define CHAR_NS 86805ull /* 10 bits at 115,200 baud */

@@ -6,7 +6,7 @@
 #ifndef VMM_RTC_H
 #define VMM_RTC_H
 
-#include "bus.h"
+#include "devices/bus.h"
 
 #define RTC_CMOS_SIZE 128
 #define RTC_CENTURY 0x32

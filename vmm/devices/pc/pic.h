@@ -6,7 +6,7 @@
 #ifndef VMM_PIC_H
 #define VMM_PIC_H
 
-#include "bus.h"
+#include "devices/bus.h"
 
 struct pic_chip {
 	uint8_t lines; /* levels of IR0..IR7 */

@@ -5,8 +5,8 @@
 #include <time.h>
 
 #include "boot/platform.h"
-#include "devices/delay.h"
-#include "machine_internal.h"
+#include "devices/pc/delay.h"
+#include "internal.h"
 
 uint64_t board_enter(struct machine *machine)
 {

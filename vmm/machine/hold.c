@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "machine_internal.h"
+#include "internal.h"
 
 void machine_tell(struct machine *machine, enum machine_news news)
 {

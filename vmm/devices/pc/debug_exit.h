@@ -6,7 +6,7 @@
 #ifndef VMM_DEBUG_EXIT_H
 #define VMM_DEBUG_EXIT_H
 
-#include "bus.h"
+#include "devices/bus.h"
 #include "power.h"
 
 #define DEBUG_EXIT_PORT 0xf4

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "machine_internal.h"
+#include "internal.h"
 
 #define PAGE 4096u
 

@@ -7,7 +7,7 @@
 #ifndef VMM_ACPI_PM_H
 #define VMM_ACPI_PM_H
 
-#include "bus.h"
+#include "devices/bus.h"
 #include "power.h"
 
 /* What the FADT says; the SCI is IRQ 9, level, active high. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* What the machine_*.c files share. */
+/* What the files of this folder share. */
 #ifndef VMM_MACHINE_INTERNAL_H
 #define VMM_MACHINE_INTERNAL_H
 
@@ -7,16 +7,16 @@
 #include <stdatomic.h>
 
 #include "boot/layout.h"
-#include "devices/acpi_pm.h"
+#include "devices/pc/acpi_pm.h"
 #include "devices/bus.h"
-#include "devices/debug_exit.h"
-#include "devices/i8042.h"
-#include "devices/ioapic.h"
-#include "devices/pci.h"
-#include "devices/pic.h"
-#include "devices/pit.h"
-#include "devices/rtc.h"
-#include "devices/serial.h"
+#include "devices/pc/debug_exit.h"
+#include "devices/pc/i8042.h"
+#include "devices/pc/ioapic.h"
+#include "devices/pc/pci.h"
+#include "devices/pc/pic.h"
+#include "devices/pc/pit.h"
+#include "devices/pc/rtc.h"
+#include "devices/pc/serial.h"
 #include "fermata.h"
 #include "machine.h"
 
@@ -107,14 +107,14 @@ uint64_t host_ns(void); /* CLOCK_MONOTONIC */
 void machine_finish(struct machine *machine, enum machine_end_kind kind, uint32_t value,
 		    const char *why, char *report);
 
-/* machine_pause.c; the first three under lock */
+/* hold.c; the first three under lock */
 void machine_hold(struct machine *machine); /* as machine_pause(), from any thread, without waiting */
 void machine_kick_all(struct machine *machine);
 void machine_tell(struct machine *machine, enum machine_news news);
 void machine_wait_released(struct machine *machine); /* a vCPU's thread, once it sees `hold` */
 void machine_vcpu_gone(struct machine *machine);     /* its last call */
 
-/* machine_board.c */
+/* board.c */
 int board_init(struct machine *machine, const struct machine_config *config, char *error,
 	       size_t error_size);
 /* Lock the machine and get its time; tell the timer thread of a nearer deadline and unlock. */
@@ -123,27 +123,27 @@ void board_leave(struct machine *machine);
 /* What the kernel part foretells of this device is said anew; under lock. */
 void board_foretell(struct machine *machine, const void *dev);
 
-/* machine_clock.c; under lock */
+/* time.c; under lock */
 /* Before the guest starts. 0 or negative errno with fermata_error(). */
 int clock_start(struct machine *machine, const struct clock_spec *spec);
 void clock_hold(struct machine *machine); /* the vCPUs are being held */
 void clock_release(struct machine *machine);
 void clock_tick(struct machine *machine, uint64_t now); /* not before catch_up, guest ns */
 
-/* machine_events.c */
+/* log.c */
 void machine_stopped_by_rule(struct machine_vcpu *v, const struct fermata_exit_stop *stop);
 
-/* machine_console.c */
+/* console.c */
 void console_out(void *machine, const uint8_t *bytes, size_t n); /* under lock */
 void console_raise_event(struct machine *machine);		 /* under lock */
 void console_room(void *machine);				 /* under lock */
 void console_throttle(struct machine *machine);			 /* without lock */
 
-/* machine_timer.c, machine_vcpu.c: the threads; argument: struct machine, struct machine_vcpu */
+/* timer.c, vcpu.c: the threads; argument: struct machine, struct machine_vcpu */
 void *machine_timer_thread(void *machine);
 void *machine_vcpu_thread(void *vcpu);
 
-/* machine_cpuid.c: how `vcpus` processors describe themselves. */
+/* cpuid.c: how `vcpus` processors describe themselves. */
 void machine_cpuid_topology(struct fermata_cpuid *cpuid, unsigned vcpus);
 bool machine_cpuid_has_1g_pages(const struct fermata_cpuid *cpuid);
 

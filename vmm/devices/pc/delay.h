@@ -5,7 +5,7 @@
 #ifndef VMM_DELAY_H
 #define VMM_DELAY_H
 
-#include "bus.h"
+#include "devices/bus.h"
 
 int delay_attach(struct bus *bus);
 

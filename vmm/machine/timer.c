@@ -5,7 +5,7 @@
  */
 #include <time.h>
 
-#include "machine_internal.h"
+#include "internal.h"
 
 uint64_t host_ns(void)
 {

@@ -6,7 +6,7 @@
 #ifndef VMM_PCI_H
 #define VMM_PCI_H
 
-#include "bus.h"
+#include "devices/bus.h"
 #include "power.h"
 
 #define PCI_DEVICES 32

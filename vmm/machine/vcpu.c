@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "machine_internal.h"
+#include "internal.h"
 
 static void io_read(void *opaque, uint16_t port, unsigned size, uint32_t *value)
 {

@@ -13,7 +13,7 @@
 
 #include "boot/acpi.h"
 #include "boot/bzimage.h"
-#include "machine_internal.h"
+#include "internal.h"
 
 /* ---- loading */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* Rules about what the guest does, their log, and the guest that a rule stops. */
-#include "machine_internal.h"
+#include "internal.h"
 
 int machine_rule_add(struct machine *machine, struct fermata_rule *rule)
 {

@@ -11,7 +11,7 @@
 #ifndef VMM_PIT_H
 #define VMM_PIT_H
 
-#include "bus.h"
+#include "devices/bus.h"
 
 #define PIT_HZ 1193182u
 

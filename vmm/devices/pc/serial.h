@@ -22,7 +22,7 @@
 
 #include <stddef.h>
 
-#include "bus.h"
+#include "devices/bus.h"
 
 #define SERIAL_COM1 0x3f8 /* IRQ 4 */
 #define SERIAL_PORTS 8

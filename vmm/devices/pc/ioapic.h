@@ -7,7 +7,7 @@
 #ifndef VMM_IOAPIC_H
 #define VMM_IOAPIC_H
 
-#include "bus.h"
+#include "devices/bus.h"
 
 #define IOAPIC_BASE 0xfec00000ull
 #define IOAPIC_SIZE 0x1000

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "machine_internal.h"
+#include "internal.h"
 
 #define SECOND 1000000000ll
 /* Time that a pause took is made up at this many times the guest's rate: an hour in a minute. */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "machine_internal.h"
+#include "internal.h"
 
 #define FLUSH_BYTES 512
 #define FLUSH_DELAY_NS 2000000u

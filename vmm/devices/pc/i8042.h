@@ -7,7 +7,7 @@
 #ifndef VMM_I8042_H
 #define VMM_I8042_H
 
-#include "bus.h"
+#include "devices/bus.h"
 #include "power.h"
 
 struct i8042 {
