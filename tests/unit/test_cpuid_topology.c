@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "machine/internal.h"
+#include "machine/cpuid.h"
 
 /* A host with 16 threads in 8 cores, as it might be offered. */
 static const struct fermata_cpuid_entry host[] = {

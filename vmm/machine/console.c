@@ -8,117 +8,92 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "internal.h"
 
+/* A guest that is not read waits when so much is here. */
+#define OUTPUT_LIMIT (64u << 10)
 #define FLUSH_BYTES 512
 #define FLUSH_DELAY_NS 2000000u
 
-void console_raise_event(struct machine *machine)
+static bool make_room(struct console *console, size_t n)
 {
-	uint64_t one = 1;
-
-	if (machine->event_raised)
-		return;
-	/* An eventfd takes 2^64 - 2 of these before a write could fail. */
-	if (write(machine->event_fd, &one, sizeof(one)) == sizeof(one))
-		machine->event_raised = true;
-}
-
-static bool make_room(struct output *output, size_t n)
-{
-	size_t room = output->room ? output->room : 4096;
+	size_t room = console->room ? console->room : 4096;
 	uint8_t *bytes;
 
-	if (output->room - output->start - output->length >= n)
+	if (console->room - console->start - console->length >= n)
 		return true;
-	if (output->start) {
-		memmove(output->bytes, output->bytes + output->start, output->length);
-		output->start = 0;
+	if (console->start) {
+		memmove(console->bytes, console->bytes + console->start, console->length);
+		console->start = 0;
 	}
-	while (room - output->length < n)
+	while (room - console->length < n)
 		room *= 2;
-	if (room == output->room)
+	if (room == console->room)
 		return true;
-	bytes = realloc(output->bytes, room);
+	bytes = realloc(console->bytes, room);
 	if (!bytes)
 		return false;
-	output->bytes = bytes;
-	output->room = room;
+	console->bytes = bytes;
+	console->room = room;
 	return true;
 }
 
 void console_out(void *opaque, const uint8_t *bytes, size_t n)
 {
 	struct machine *machine = opaque;
-	struct output *output = &machine->output;
+	struct console *console = &machine->console;
 
 	if (machine->stopping)
 		return;
-	if (!make_room(output, n)) {
+	if (!make_room(console, n)) {
 		machine_finish(machine, MACHINE_DIED, 0,
 			       "no memory left on the host for the console's output", NULL);
 		return;
 	}
-	memcpy(output->bytes + output->start + output->length, bytes, n);
-	output->length += n;
-	output->full = output->length >= OUTPUT_LIMIT;
-	if (output->length >= FLUSH_BYTES || memchr(bytes, '\n', n)) {
-		output->flush_at = NEVER;
-		console_raise_event(machine);
-	} else if (output->flush_at == NEVER && !machine->event_raised) {
-		output->flush_at = host_ns() + FLUSH_DELAY_NS;
+	memcpy(console->bytes + console->start + console->length, bytes, n);
+	console->length += n;
+	console->full = console->length >= OUTPUT_LIMIT;
+	if (console->length >= FLUSH_BYTES || memchr(bytes, '\n', n)) {
+		console->flush_at = NEVER;
+		news_raise(machine);
+	} else if (console->flush_at == NEVER && !machine->news.raised) {
+		console->flush_at = host_ns() + FLUSH_DELAY_NS;
 	}
 }
 
 void console_room(void *opaque)
 {
-	console_raise_event(opaque);
+	news_raise(opaque);
 }
 
 void console_throttle(struct machine *machine)
 {
-	if (!atomic_load_explicit(&machine->output.full, memory_order_relaxed))
+	if (!atomic_load_explicit(&machine->console.full, memory_order_relaxed))
 		return;
 	pthread_mutex_lock(&machine->lock);
-	while (machine->output.full && !machine->stopping && !machine->hold)
-		pthread_cond_wait(&machine->output_read, &machine->lock);
-	pthread_mutex_unlock(&machine->lock);
-}
-
-int machine_event_fd(struct machine *machine)
-{
-	return machine->event_fd;
-}
-
-void machine_event_take(struct machine *machine)
-{
-	uint64_t count;
-
-	pthread_mutex_lock(&machine->lock);
-	if (machine->event_raised && read(machine->event_fd, &count, sizeof(count)) > 0)
-		machine->event_raised = false;
+	while (machine->console.full && !machine->stopping && !machine->hold.on)
+		pthread_cond_wait(&machine->console.taken, &machine->lock);
 	pthread_mutex_unlock(&machine->lock);
 }
 
 size_t machine_console_read(struct machine *machine, void *bytes, size_t n)
 {
-	struct output *output = &machine->output;
+	struct console *console = &machine->console;
 
 	pthread_mutex_lock(&machine->lock);
-	if (n > output->length)
-		n = output->length;
+	if (n > console->length)
+		n = console->length;
 	if (n)
-		memcpy(bytes, output->bytes + output->start, n);
-	output->start += n;
-	output->length -= n;
-	output->full = output->length >= OUTPUT_LIMIT;
-	if (!output->length) {
-		output->start = 0;
-		output->flush_at = NEVER;
+		memcpy(bytes, console->bytes + console->start, n);
+	console->start += n;
+	console->length -= n;
+	console->full = console->length >= OUTPUT_LIMIT;
+	if (!console->length) {
+		console->start = 0;
+		console->flush_at = NEVER;
 	}
-	pthread_cond_broadcast(&machine->output_read);
+	pthread_cond_broadcast(&machine->console.taken);
 	pthread_mutex_unlock(&machine->lock);
 	return n;
 }

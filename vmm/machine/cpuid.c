@@ -4,7 +4,7 @@
  * core, APIC IDs 0, 1, 2 ... The leaves that name a processor's own APIC ID are completed for each
  * vCPU by the kernel part. All other leaves, brand string included, stay as the host offers them.
  */
-#include "internal.h"
+#include "cpuid.h"
 
 /* Bits of an APIC ID that number `vcpus` processors. */
 static uint32_t id_bits(unsigned vcpus)

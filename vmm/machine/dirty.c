@@ -22,15 +22,15 @@ int machine_log_dirty(struct machine *machine, bool on)
 	uint64_t gpa, pages;
 	int result = 0;
 
-	pthread_mutex_lock(&machine->dirty_lock);
+	pthread_mutex_lock(&machine->dirty.lock);
 	for (unsigned slot = 0; slot < 2 && !result; slot++)
 		if (part(machine, slot, &gpa, &pages))
 			result = fermata_memory_log_dirty(machine->vm, slot, on);
-	if (!result && on != machine->logs_dirty) {
-		machine->logs_dirty = on;
-		machine->asked_at = host_ns();
+	if (!result && on != machine->dirty.on) {
+		machine->dirty.on = on;
+		machine->dirty.asked_at = host_ns();
 	}
-	pthread_mutex_unlock(&machine->dirty_lock);
+	pthread_mutex_unlock(&machine->dirty.lock);
 	return result;
 }
 
@@ -77,17 +77,17 @@ int machine_dirty(struct machine *machine, struct machine_dirty *dirty)
 	int result = bitmap ? 0 : -ENOMEM;
 
 	memset(dirty, 0, sizeof(*dirty));
-	pthread_mutex_lock(&machine->dirty_lock);
-	if (!machine->logs_dirty)
+	pthread_mutex_lock(&machine->dirty.lock);
+	if (!machine->dirty.on)
 		result = -ENOENT;
 	for (unsigned slot = 0; slot < 2 && !result; slot++)
 		result = ask(machine, slot, bitmap, dirty);
 	if (!result) {
 		now = host_ns();
-		dirty->ns = now - machine->asked_at;
-		machine->asked_at = now;
+		dirty->ns = now - machine->dirty.asked_at;
+		machine->dirty.asked_at = now;
 	}
-	pthread_mutex_unlock(&machine->dirty_lock);
+	pthread_mutex_unlock(&machine->dirty.lock);
 	free(bitmap);
 	return result;
 }

@@ -27,7 +27,7 @@ unsigned machine_log_read(struct machine *machine, struct fermata_record *out, u
 	uint64_t lost, all = 0;
 	unsigned count = 0;
 
-	pthread_mutex_lock(&machine->log_lock);
+	pthread_mutex_lock(&machine->log.lock);
 	for (unsigned i = 0; i < machine->vcpus; i++) {
 		/* None of them waits behind the others for long. */
 		unsigned share = (room - count) / (machine->vcpus - i);
@@ -35,7 +35,7 @@ unsigned machine_log_read(struct machine *machine, struct fermata_record *out, u
 		count += fermata_log_read(machine->vcpu[i].vcpu, out + count, share, &lost);
 		all += lost;
 	}
-	pthread_mutex_unlock(&machine->log_lock);
+	pthread_mutex_unlock(&machine->log.lock);
 	if (dropped)
 		*dropped = all;
 	return count;
@@ -51,7 +51,7 @@ bool machine_log_empty(struct machine *machine)
 }
 
 /* Called by the vCPU's thread; the instruction is carried out when it comes back. */
-void machine_stopped_by_rule(struct machine_vcpu *v, const struct fermata_exit_stop *stop)
+void log_stopped_by_rule(struct machine_vcpu *v, const struct fermata_exit_stop *stop)
 {
 	struct machine *machine = v->machine;
 
@@ -59,11 +59,11 @@ void machine_stopped_by_rule(struct machine_vcpu *v, const struct fermata_exit_s
 	machine->end.stop = *stop;
 	machine->end.stop_rip = fermata_vcpu_page(v->vcpu)->rip;
 	machine->end.stop_vcpu = (unsigned)(v - machine->vcpu);
-	machine->stop_untold = true;
+	machine->log.stop_untold = true;
 	if (!machine->stopping)
-		machine_tell(machine, MACHINE_NEWS_STOPPED);
-	machine_hold(machine);
-	console_raise_event(machine);
+		news_tell(machine, MACHINE_NEWS_STOPPED);
+	hold_now(machine);
+	news_raise(machine);
 	pthread_mutex_unlock(&machine->lock);
 }
 
@@ -72,8 +72,8 @@ bool machine_take_stop(struct machine *machine, struct machine_end *end)
 	bool untold;
 
 	pthread_mutex_lock(&machine->lock);
-	untold = machine->stop_untold;
-	machine->stop_untold = false;
+	untold = machine->log.stop_untold;
+	machine->log.stop_untold = false;
 	*end = machine->end;
 	pthread_mutex_unlock(&machine->lock);
 	return untold;

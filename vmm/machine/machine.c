@@ -1,84 +1,16 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-#include "machine.h"
-
+/* A machine's life: it is built, its threads are started, waited for, and everything is freed. */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "boot/acpi.h"
 #include "boot/bzimage.h"
+#include "cpuid.h"
 #include "internal.h"
-
-/* ---- loading */
-
-static struct boot_memory boot_memory(uint8_t *ram, uint64_t size)
-{
-	uint64_t low = layout_low_size(size), high = layout_high_size(size);
-
-	return (struct boot_memory){
-		.low = ram,
-		.low_size = low,
-		.high = high ? ram + low : NULL,
-		.high_size = high,
-	};
-}
-
-static int load(const struct machine_config *config, uint8_t *ram, bool gigabyte_pages,
-		struct boot_entry *entry, char *error, size_t error_size)
-{
-	struct boot_request request = {
-		.memory = boot_memory(ram, config->memory),
-		.kernel_path = config->kernel,
-		.initrd_path = config->initrd,
-		.cmdline = config->cmdline,
-		.gigabyte_pages = gigabyte_pages,
-	};
-	int result = -1;
-
-	if (boot_file_open(config->kernel, &request.kernel, error, error_size))
-		goto out;
-	if (config->initrd && boot_file_open(config->initrd, &request.initrd, error, error_size))
-		goto out;
-	request.rsdp = acpi_build(&request.memory, config->vcpus);
-	if (!request.rsdp) {
-		snprintf(error, error_size,
-			 "%" PRIu64
-			 " bytes of memory and %u vCPUs are more or less than a machine can have",
-			 config->memory, config->vcpus);
-		goto out;
-	}
-	result = boot_load(&request, entry, error, error_size);
-out:
-	boot_file_close(&request.kernel);
-	boot_file_close(&request.initrd);
-	return result;
-}
-
-int machine_check(const struct machine_config *config, char *error, size_t error_size)
-{
-	struct boot_entry entry;
-	uint8_t *ram;
-	int result;
-
-	/* Only the pages that the loader writes become memory. */
-	ram = mmap(NULL, config->memory, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (ram == MAP_FAILED) {
-		snprintf(error, error_size,
-			 "no %" PRIu64 "M of address space: %s; give less --memory",
-			 config->memory >> 20, strerror(errno));
-		return -1;
-	}
-	result = load(config, ram, true, &entry, error, error_size);
-	munmap(ram, config->memory);
-	return result;
-}
 
 /* ---- building */
 
@@ -174,9 +106,9 @@ static int build(struct machine *machine, const struct machine_config *config, c
 		return library_error(error, error_size);
 	if (map_memory(machine, error, error_size) ||
 	    board_init(machine, config, error, error_size) ||
-	    load(config, machine->ram, gigabyte_pages, &entry, error, error_size))
+	    load_guest(config, machine->ram, gigabyte_pages, &entry, error, error_size))
 		return -1;
-	if (clock_start(machine, &config->clock))
+	if (time_start(machine, &config->clock))
 		return library_error(error, error_size);
 	return create_vcpus(machine, &entry, error, error_size);
 }
@@ -198,27 +130,26 @@ struct machine *machine_create(const struct machine_config *config, char *error,
 		snprintf(error, error_size, "no memory for the machine");
 		return NULL;
 	}
-	snprintf(machine->name, sizeof(machine->name), "%s", config->name);
 	machine->ram_size = config->memory;
 	machine->vcpus = config->vcpus;
 	machine->kvmclock = config->kvmclock;
-	machine->output.flush_at = NEVER;
+	machine->console.flush_at = NEVER;
 	/* Until the timer thread has looked for itself, nothing needs to wake it. */
-	machine->armed = 0;
-	machine->armed_flush = 0;
-	machine->catch_up = NEVER;
+	machine->timer.armed = 0;
+	machine->timer.armed_flush = 0;
+	machine->time.catch_up = NEVER;
 	pthread_mutex_init(&machine->lock, NULL);
-	pthread_mutex_init(&machine->log_lock, NULL);
-	pthread_mutex_init(&machine->dirty_lock, NULL);
+	pthread_mutex_init(&machine->log.lock, NULL);
+	pthread_mutex_init(&machine->dirty.lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&machine->timer_wake, &monotonic);
-	pthread_cond_init(&machine->output_read, NULL);
-	pthread_cond_init(&machine->held_more, NULL);
-	pthread_cond_init(&machine->released, NULL);
+	pthread_cond_init(&machine->timer.wake, &monotonic);
+	pthread_cond_init(&machine->console.taken, NULL);
+	pthread_cond_init(&machine->hold.more, NULL);
+	pthread_cond_init(&machine->hold.released, NULL);
 	pthread_condattr_destroy(&monotonic);
-	machine->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (machine->event_fd < 0)
+	machine->news.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (machine->news.event_fd < 0)
 		snprintf(error, error_size, "no eventfd: %s; raise `ulimit -n`", strerror(errno));
 	else if (build(machine, config, error, error_size) == 0)
 		return machine;
@@ -227,44 +158,6 @@ struct machine *machine_create(const struct machine_config *config, char *error,
 }
 
 /* ---- running */
-
-void machine_finish(struct machine *machine, enum machine_end_kind kind, uint32_t value,
-		    const char *why, char *report)
-{
-	if (machine->stopping) {
-		free(report);
-		return;
-	}
-	machine->end.kind = kind;
-	machine->end.value = value;
-	snprintf(machine->end.why, sizeof(machine->end.why), "%s", why ? why : "");
-	machine->end.report = machine->report = report;
-	machine->stopping = true;
-	machine_kick_all(machine);
-	pthread_cond_broadcast(&machine->held_more);
-	pthread_cond_broadcast(&machine->released);
-	console_raise_event(machine);
-	machine_tell(machine, MACHINE_NEWS_ENDED);
-}
-
-void machine_stop(struct machine *machine)
-{
-	pthread_mutex_lock(&machine->lock);
-	machine_finish(machine, MACHINE_STOPPED, 0, NULL, NULL);
-	pthread_mutex_unlock(&machine->lock);
-}
-
-bool machine_ended(struct machine *machine, struct machine_end *end)
-{
-	bool ended;
-
-	pthread_mutex_lock(&machine->lock);
-	ended = machine->end.kind != MACHINE_RUNNING;
-	if (ended && end)
-		*end = machine->end;
-	pthread_mutex_unlock(&machine->lock);
-	return ended;
-}
 
 static int start_thread(pthread_t *thread, void *(*main)(void *), void *argument, const char *name,
 			char *error, size_t error_size)
@@ -285,16 +178,16 @@ int machine_start(struct machine *machine, char *error, size_t error_size)
 	char name[16];
 	unsigned i;
 
-	if (start_thread(&machine->timer, machine_timer_thread, machine, "timer", error, error_size))
+	if (start_thread(&machine->timer.thread, timer_thread, machine, "timer", error, error_size))
 		return -1;
-	machine->timer_started = true;
+	machine->timer.started = true;
 	pthread_mutex_lock(&machine->lock);
-	machine->running = machine->vcpus;
+	machine->hold.running = machine->vcpus;
 	pthread_mutex_unlock(&machine->lock);
 	for (i = 0; i < machine->vcpus; i++) {
 		snprintf(name, sizeof(name), "vcpu%u", i);
-		if (start_thread(&machine->vcpu[i].thread, machine_vcpu_thread, &machine->vcpu[i],
-				 name, error, error_size)) {
+		if (start_thread(&machine->vcpu[i].thread, vcpu_thread, &machine->vcpu[i], name,
+				 error, error_size)) {
 			machine_stop(machine);
 			return -1;
 		}
@@ -312,9 +205,9 @@ void machine_wait(struct machine *machine)
 			pthread_join(machine->vcpu[i].thread, NULL);
 		machine->vcpu[i].started = false;
 	}
-	if (machine->timer_started)
-		pthread_join(machine->timer, NULL);
-	machine->timer_started = false;
+	if (machine->timer.started)
+		pthread_join(machine->timer.thread, NULL);
+	machine->timer.started = false;
 }
 
 int machine_stats(struct machine *machine, struct fermata_stats *stats)
@@ -365,16 +258,16 @@ void machine_destroy(struct machine *machine)
 		fermata_vm_free(machine->vm);
 	if (machine->ram)
 		fermata_memory_free(machine->ram, machine->ram_size);
-	if (machine->event_fd >= 0)
-		close(machine->event_fd);
-	pthread_cond_destroy(&machine->timer_wake);
-	pthread_cond_destroy(&machine->output_read);
-	pthread_cond_destroy(&machine->held_more);
-	pthread_cond_destroy(&machine->released);
+	if (machine->news.event_fd >= 0)
+		close(machine->news.event_fd);
+	pthread_cond_destroy(&machine->timer.wake);
+	pthread_cond_destroy(&machine->console.taken);
+	pthread_cond_destroy(&machine->hold.more);
+	pthread_cond_destroy(&machine->hold.released);
 	pthread_mutex_destroy(&machine->lock);
-	pthread_mutex_destroy(&machine->log_lock);
-	pthread_mutex_destroy(&machine->dirty_lock);
-	free(machine->output.bytes);
-	free(machine->report);
+	pthread_mutex_destroy(&machine->log.lock);
+	pthread_mutex_destroy(&machine->dirty.lock);
+	free(machine->console.bytes);
+	free((void *)machine->end.report);
 	free(machine);
 }

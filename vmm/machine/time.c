@@ -23,7 +23,7 @@ static int change(struct machine *machine, uint32_t verb, uint32_t num, uint32_t
 	if (ns)
 		*ns = c.ns;
 	/* Deadlines lie elsewhere now, and the timer thread sleeps by the old clock. */
-	pthread_cond_signal(&machine->timer_wake);
+	pthread_cond_signal(&machine->timer.wake);
 	return result;
 }
 
@@ -32,10 +32,11 @@ static int end_catch_up(struct machine *machine)
 {
 	int result;
 
-	if (machine->catch_up == NEVER)
+	if (machine->time.catch_up == NEVER)
 		return 0;
-	machine->catch_up = NEVER;
-	result = change(machine, FERMATA_CLOCK_RATE, machine->rate_num, machine->rate_den, NULL);
+	machine->time.catch_up = NEVER;
+	result = change(machine, FERMATA_CLOCK_RATE, machine->time.rate_num, machine->time.rate_den,
+			NULL);
 	return result ? result : change(machine, FERMATA_CLOCK_THAW, 0, 0, NULL);
 }
 
@@ -63,7 +64,7 @@ static int tell_date(struct machine *machine)
 	return change(machine, FERMATA_CLOCK_DATE, 0, 0, &ns);
 }
 
-int clock_start(struct machine *machine, const struct clock_spec *spec)
+int time_start(struct machine *machine, const struct clock_spec *spec)
 {
 	int result = 0;
 
@@ -79,44 +80,45 @@ int clock_start(struct machine *machine, const struct clock_spec *spec)
 	return result;
 }
 
-void clock_tick(struct machine *machine, uint64_t now)
+void time_tick(struct machine *machine, uint64_t now)
 {
-	if (machine->catch_up <= now)
+	if (machine->time.catch_up <= now)
 		end_catch_up(machine);
 }
 
-void clock_hold(struct machine *machine)
+void time_hold(struct machine *machine)
 {
 	struct fermata_reading reading;
 
 	fermata_clock(machine->vm, &reading);
 	/* What stands still loses nothing by a pause. */
-	machine->losing = !(reading.clock.flags & FERMATA_CLOCK_FROZEN) ||
-			  machine->catch_up != NEVER;
-	machine->lost = 0;
+	machine->time.losing = !(reading.clock.flags & FERMATA_CLOCK_FROZEN) ||
+			       machine->time.catch_up != NEVER;
+	machine->time.lost = 0;
 	change(machine, FERMATA_CLOCK_HOLD, 0, 0, NULL);
-	machine->held_at = host_ns();
+	machine->time.held_at = host_ns();
 }
 
-void clock_release(struct machine *machine)
+void time_release(struct machine *machine)
 {
 	struct fermata_reading reading;
 
 	fermata_clock(machine->vm, &reading);
-	if (machine->catch_up == NEVER) {
-		machine->rate_num = reading.clock.num;
-		machine->rate_den = reading.clock.den;
+	if (machine->time.catch_up == NEVER) {
+		machine->time.rate_num = reading.clock.num;
+		machine->time.rate_den = reading.clock.den;
 	}
-	if (machine->losing)
-		machine->lost = (uint64_t)((unsigned __int128)(host_ns() - machine->held_at) *
-					   machine->rate_num / machine->rate_den);
+	if (machine->time.losing)
+		machine->time.lost =
+			(uint64_t)((unsigned __int128)(host_ns() - machine->time.held_at) *
+				   machine->time.rate_num / machine->time.rate_den);
 	change(machine, FERMATA_CLOCK_RELEASE, 0, 0, NULL);
 }
 
 /* The rate from now until the guest's clock is where it would be, and how far that is. */
 static int fast(struct machine *machine, uint64_t lost)
 {
-	uint64_t num = machine->rate_num, den = machine->rate_den;
+	uint64_t num = machine->time.rate_num, den = machine->time.rate_den;
 	int64_t way;
 	int result;
 
@@ -134,7 +136,7 @@ static int fast(struct machine *machine, uint64_t lost)
 	if (result)
 		return result;
 	/* A step ends exactly there, however late we look. */
-	machine->catch_up = fermata_now(machine->vm) + (uint64_t)way;
+	machine->time.catch_up = fermata_now(machine->vm) + (uint64_t)way;
 	return change(machine, FERMATA_CLOCK_STEP, 0, 0, &way);
 }
 
@@ -144,17 +146,20 @@ int machine_clock_catch_up(struct machine *machine)
 	int64_t lost;
 
 	pthread_mutex_lock(&machine->lock);
-	lost = (int64_t)machine->lost;
-	machine->lost = 0;
-	if (machine->catch_up != NEVER) { /* of a pause before, and not done when this one came */
+	lost = (int64_t)machine->time.lost;
+	machine->time.lost = 0;
+	if (machine->time.catch_up !=
+	    NEVER) { /* of a pause before, and not done when this one came */
 		uint64_t now = fermata_now(machine->vm);
 
-		if (machine->catch_up > now)
-			lost += (int64_t)((machine->catch_up - now) / CATCH_UP * (CATCH_UP - 1));
+		if (machine->time.catch_up > now)
+			lost += (int64_t)((machine->time.catch_up - now) / CATCH_UP *
+					  (CATCH_UP - 1));
 		result = end_catch_up(machine);
 	}
 	if (!result && lost > LEAP_MAX &&
-	    2ull * machine->rate_num <= (uint64_t)machine->rate_den * FERMATA_CLOCK_RATE_MAX) {
+	    2ull * machine->time.rate_num <=
+		    (uint64_t)machine->time.rate_den * FERMATA_CLOCK_RATE_MAX) {
 		result = fast(machine, (uint64_t)lost);
 		lost = 0;
 	}
@@ -190,7 +195,7 @@ static int simple(struct machine *machine, uint32_t verb, int64_t *ns)
 	if (!result && verb == FERMATA_CLOCK_JUMP && *ns < 0) {
 		uint64_t now = fermata_now(machine->vm);
 
-		machine->gone_back += (uint64_t) - *ns;
+		machine->time.gone_back += (uint64_t) - *ns;
 		rtc_back(&machine->board.rtc, now, (uint64_t) - *ns);
 		acpi_pm_back(&machine->board.pm, now, (uint64_t) - *ns);
 		board_foretell(machine, &machine->board.pm);
@@ -224,7 +229,7 @@ void machine_clock_set_date(struct machine *machine, int64_t seconds)
 	pthread_mutex_lock(&machine->lock);
 	rtc_set(&machine->board.rtc, fermata_now(machine->vm), seconds);
 	tell_date(machine);
-	pthread_cond_signal(&machine->timer_wake);
+	pthread_cond_signal(&machine->timer.wake);
 	pthread_mutex_unlock(&machine->lock);
 }
 
@@ -250,7 +255,7 @@ void machine_clock_show(struct machine *machine, struct machine_clock *clock)
 	memset(clock, 0, sizeof(*clock));
 	pthread_mutex_lock(&machine->lock);
 	fermata_clock(machine->vm, &clock->now);
-	clock->catching_up = machine->catch_up != NEVER;
+	clock->catching_up = machine->time.catch_up != NEVER;
 	now = clock->now.guest_ns;
 	add_source(clock, "TSC", "ticks", clock->now.guest_tsc,
 		   c->ns_start +
@@ -267,6 +272,6 @@ void machine_clock_show(struct machine *machine, struct machine_clock *clock)
 	add_source(clock, "PIT channel 0", "count at 1,193,182 Hz", value, moment);
 	if (machine->kvmclock)
 		add_source(clock, "KVM clock", "ns", kvmclock_ns(&clock->now),
-			   kvmclock_ns(&clock->now) + machine->gone_back);
+			   kvmclock_ns(&clock->now) + machine->time.gone_back);
 	pthread_mutex_unlock(&machine->lock);
 }

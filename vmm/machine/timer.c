@@ -7,14 +7,6 @@
 
 #include "internal.h"
 
-uint64_t host_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* Host time at which the guest's clock shows `deadline`, or NEVER: who changes the clock wakes us. */
 static uint64_t host_time_of(const struct machine *machine, uint64_t deadline)
 {
@@ -32,12 +24,12 @@ static void sleep_until(struct machine *machine, uint64_t at)
 			      .tv_nsec = (long)(at % 1000000000u) };
 
 	if (at == NEVER)
-		pthread_cond_wait(&machine->timer_wake, &machine->lock);
+		pthread_cond_wait(&machine->timer.wake, &machine->lock);
 	else
-		pthread_cond_timedwait(&machine->timer_wake, &machine->lock, &t);
+		pthread_cond_timedwait(&machine->timer.wake, &machine->lock, &t);
 }
 
-void *machine_timer_thread(void *opaque)
+void *timer_thread(void *opaque)
 {
 	struct machine *machine = opaque;
 	uint64_t now, at, catch_up;
@@ -45,25 +37,26 @@ void *machine_timer_thread(void *opaque)
 	pthread_mutex_lock(&machine->lock);
 	while (!machine->stopping) {
 		now = fermata_now(machine->vm);
-		machine->armed = machine->hold ? NEVER : bus_deadline(&machine->board.bus);
-		if (machine->armed <= now) {
+		machine->timer.armed = machine->hold.on ? NEVER : bus_deadline(&machine->board.bus);
+		if (machine->timer.armed <= now) {
 			bus_tick(&machine->board.bus, now);
 			continue;
 		}
-		if (machine->output.flush_at <= host_ns()) {
-			machine->output.flush_at = NEVER;
-			console_raise_event(machine);
+		if (machine->console.flush_at <= host_ns()) {
+			machine->console.flush_at = NEVER;
+			news_raise(machine);
 		}
-		machine->armed_flush = machine->output.flush_at;
-		at = host_time_of(machine, machine->armed);
-		if (machine->catch_up <= now) {
-			clock_tick(machine, now);
+		machine->timer.armed_flush = machine->console.flush_at;
+		at = host_time_of(machine, machine->timer.armed);
+		if (machine->time.catch_up <= now) {
+			time_tick(machine, now);
 			continue;
 		}
-		catch_up = host_time_of(machine, machine->catch_up);
+		catch_up = host_time_of(machine, machine->time.catch_up);
 		if (catch_up < at)
 			at = catch_up;
-		sleep_until(machine, at < machine->armed_flush ? at : machine->armed_flush);
+		sleep_until(machine,
+			    at < machine->timer.armed_flush ? at : machine->timer.armed_flush);
 	}
 	pthread_mutex_unlock(&machine->lock);
 	return NULL;

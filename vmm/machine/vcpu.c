@@ -78,7 +78,7 @@ static void halted(struct machine_vcpu *v)
 	bool all;
 
 	pthread_mutex_lock(&machine->lock);
-	all = ++machine->halted == machine->vcpus;
+	all = ++machine->hold.halted == machine->vcpus;
 	pthread_mutex_unlock(&machine->lock);
 	if (all)
 		die(v, "the guest halted with interrupts disabled, and nothing can wake it");
@@ -109,7 +109,7 @@ static bool answer(struct machine_vcpu *v, const struct fermata_bus *bus)
 		board_leave(machine);
 		return true;
 	case FERMATA_EXIT_STOPPED:
-		machine_stopped_by_rule(v, &exit->stop);
+		log_stopped_by_rule(v, &exit->stop);
 		return true;
 	case FERMATA_EXIT_SHUTDOWN:
 		die(v, "triple fault: an exception in the double fault's handler");
@@ -146,7 +146,7 @@ static bool answer(struct machine_vcpu *v, const struct fermata_bus *bus)
 	}
 }
 
-void *machine_vcpu_thread(void *opaque)
+void *vcpu_thread(void *opaque)
 {
 	struct machine_vcpu *v = opaque;
 	struct machine *machine = v->machine;
@@ -160,8 +160,8 @@ void *machine_vcpu_thread(void *opaque)
 	int result;
 
 	while (!machine->stopping) {
-		if (atomic_load_explicit(&machine->hold, memory_order_relaxed)) {
-			machine_wait_released(machine);
+		if (atomic_load_explicit(&machine->hold.on, memory_order_relaxed)) {
+			hold_wait_released(machine);
 			continue;
 		}
 		result = fermata_run(v->vcpu);
@@ -175,6 +175,6 @@ void *machine_vcpu_thread(void *opaque)
 			break;
 		console_throttle(machine);
 	}
-	machine_vcpu_gone(machine);
+	hold_vcpu_gone(machine);
 	return NULL;
 }
