@@ -5,7 +5,7 @@
 vmm_sources := \
 	vmm/clock_spec.c \
 	vmm/boot/acpi.c vmm/boot/bzimage.c vmm/boot/entry.c vmm/boot/file.c vmm/boot/layout.c \
-	vmm/devices/bus.c \
+	vmm/devices/bus.c vmm/devices/fields.c \
 	vmm/devices/pc/acpi_pm.c vmm/devices/pc/debug_exit.c vmm/devices/pc/delay.c vmm/devices/pc/i8042.c \
 	vmm/devices/pc/ioapic.c vmm/devices/pc/pci.c vmm/devices/pc/pic.c vmm/devices/pc/pit.c \
 	vmm/devices/pc/rtc.c vmm/devices/pc/serial.c \

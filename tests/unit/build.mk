@@ -64,6 +64,15 @@ unit_insn_shape_libs := -lZydis
 
 # vmm/devices
 unit_bus := vmm/devices/bus.c
+unit_fields := vmm/devices/fields.c vmm/devices/bus.c $(wildcard vmm/devices/pc/*.c)
+# The test and the devices with structs that have no padding.
+packed := -fpack-struct -Wno-address-of-packed-member
+unit_fields_packed_cflags := $(packed)
+$(build)/unit/test_fields_packed: $(patsubst %.c,$(build)/unit/obj/packed/%.o,vmm/devices/bus.c $(wildcard vmm/devices/pc/*.c))
+$(build)/unit/obj/packed/%.o: %.c $(build)/stamp/flags
+	$(call say,CC,$< (packed))
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(unit_cflags) $(packed) -c -o $@ $<
 unit_serial := vmm/devices/pc/serial.c vmm/devices/bus.c
 unit_pic := vmm/devices/pc/pic.c vmm/devices/bus.c
 unit_ioapic := vmm/devices/pc/ioapic.c vmm/devices/bus.c

@@ -22,6 +22,7 @@
 #include "bzimage_image.h"
 #include "fermata.h"
 #include "machine.h"
+#include "machine/internal.h"
 
 /* ---- the guest */
 
@@ -812,6 +813,29 @@ static void refusals(void **state)
 	assert_null(machine_create(&config, error, sizeof(error)));
 }
 
+/* What has state on the board has a list of it, one for all its registers. */
+static void devices_have_their_fields(void **state)
+{
+	struct machine *machine = start((const struct step[]){ SLEEP }, true);
+	const struct bus *bus = &machine->board.bus;
+	unsigned lists = 0;
+
+	for (unsigned kind = 0; kind < BUS_KINDS; kind++) {
+		for (unsigned i = 1; i <= bus->count[kind]; i++) {
+			const struct bus_range *range = &bus->range[kind][i], *r;
+			unsigned own = 0;
+
+			for (unsigned k = 0; k < BUS_KINDS; k++)
+				for (r = &bus->range[k][1]; r <= &bus->range[k][bus->count[k]]; r++)
+					own += r->dev == range->dev && r->ops->fields;
+			assert_int_equal(own, range->dev ? 1 : 0);
+			lists += range->ops->fields != NULL;
+		}
+	}
+	assert_int_equal(lists, 9);
+	machine_destroy(machine);
+}
+
 /* Processors after the first begin in real mode. */
 static void real_mode_is_needed_for_more(void **state)
 {
@@ -850,6 +874,7 @@ int main(void)
 		cmocka_unit_test(pauses),
 		cmocka_unit_test(pauses_a_full_console),
 		cmocka_unit_test(refusals),
+		cmocka_unit_test(devices_have_their_fields),
 	};
 
 	alarm(120);

@@ -14,6 +14,8 @@
 
 #define NEVER UINT64_MAX
 
+struct fields;
+
 /* A wire out of a device. raise/lower are idempotent; an edge is false then true. */
 struct wire {
 	void (*set)(void *opaque, unsigned line, bool level);
@@ -58,6 +60,8 @@ struct device_ops {
 	/* The next guest time at which tick() must be called, or NEVER. */
 	uint64_t (*deadline)(void *dev);
 	void (*reset)(void *dev);
+	/* From which the device is saved and loaded; NULL where there is no device behind the registers. */
+	const struct fields *fields;
 	/*
 	 * For registers that only time changes: what reads of offset give until the next write. Such a
 	 * read must have no effect on the device but to turn between halves, and a write turns back.

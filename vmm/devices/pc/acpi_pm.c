@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include <string.h>
 
+#include "devices/fields.h"
 #include "acpi_pm.h"
 
 #define SECOND 1000000000ull
@@ -164,6 +165,40 @@ static void acpi_pm_reset(void *dev)
 	update_sci(pm);
 }
 
+static const char *check(const void *dev)
+{
+	const struct acpi_pm *pm = dev;
+
+	if (pm->timer_bits != 24 && pm->timer_bits != 32)
+		return "the timer has 24 or 32 bits";
+	if (pm->ticks != ticks_at(pm->now) + pm->base ||
+	    pm->flips != pm->ticks >> (pm->timer_bits - 1))
+		return "the timer is not where its time says";
+	return NULL;
+}
+
+static const struct field rows[] = {
+	WIRING(acpi_pm, sci),
+	WIRING(acpi_pm, power),
+	FIELD(acpi_pm, timer_bits),
+	FIELD(acpi_pm, status, .bits = STATUS_BITS),
+	FIELD(acpi_pm, enable, .bits = ENABLE_BITS),
+	FIELD(acpi_pm, control, .bits = BM_RLD | SLP_TYP),
+	FIELD(acpi_pm, flips),
+	FIELD(acpi_pm, now),
+	FIELD(acpi_pm, ticks),
+	FIELD(acpi_pm, base, .max = UINT32_MAX),
+	{ 0 },
+};
+
+static const struct fields fields = {
+	.name = "acpi_pm",
+	.version = 1,
+	.size = sizeof(struct acpi_pm),
+	.row = rows,
+	.check = check,
+};
+
 const struct device_ops acpi_pm_ops = {
 	.name = "acpi_pm",
 	.width = 4,
@@ -173,6 +208,7 @@ const struct device_ops acpi_pm_ops = {
 	.deadline = acpi_pm_deadline,
 	.reset = acpi_pm_reset,
 	.forecast = acpi_pm_forecast,
+	.fields = &fields,
 };
 
 void acpi_pm_init(struct acpi_pm *pm, struct wire sci, const struct power *power,

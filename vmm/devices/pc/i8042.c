@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include <string.h>
 
+#include "devices/fields.h"
 #include "i8042.h"
 
 /* Status, port 64h */
@@ -211,12 +212,33 @@ static void i8042_reset(void *dev)
 	k->ram[0] = CONFIG_NO_KEYBOARD | CONFIG_NO_AUX;
 }
 
+static const struct field rows[] = {
+	WIRING(i8042, power),
+	FIELD(i8042, command),
+	ARRAY(i8042, ram),
+	FIELD(i8042, output_port),
+	FIELD(i8042, output),
+	FLAG(i8042, full),
+	FLAG(i8042, timeout),
+	FLAG(i8042, last_command),
+	FIELD(i8042, port92, .bits = PORT92_RESET | PORT92_A20),
+	{ 0 },
+};
+
+static const struct fields fields = {
+	.name = "i8042",
+	.version = 1,
+	.size = sizeof(struct i8042),
+	.row = rows,
+};
+
 const struct device_ops i8042_data_ops = {
 	.name = "i8042",
 	.width = 1,
 	.read = i8042_data_read,
 	.write = i8042_data_write,
 	.reset = i8042_reset,
+	.fields = &fields,
 };
 
 const struct device_ops i8042_command_ops = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include <string.h>
 
+#include "devices/fields.h"
 #include "ioapic.h"
 
 #define IOREGSEL 0x00
@@ -182,12 +183,30 @@ static void ioapic_reset(void *dev)
 		ioapic->redirection[pin] = RTE_MASKED;
 }
 
+static const struct field rows[] = {
+	WIRING(ioapic, msi),
+	WIRING(ioapic, opaque),
+	FIELD(ioapic, select),
+	FIELD(ioapic, id, .bits = 0xf),
+	FIELD(ioapic, lines, .bits = (1u << IOAPIC_PINS) - 1),
+	ARRAY(ioapic, redirection, .bits = RTE_WRITABLE | RTE_READ_ONLY),
+	{ 0 },
+};
+
+static const struct fields fields = {
+	.name = "ioapic",
+	.version = 1,
+	.size = sizeof(struct ioapic),
+	.row = rows,
+};
+
 const struct device_ops ioapic_ops = {
 	.name = "ioapic",
 	.width = 4,
 	.read = ioapic_read,
 	.write = ioapic_write,
 	.reset = ioapic_reset,
+	.fields = &fields,
 };
 
 void ioapic_init(struct ioapic *ioapic, uint8_t id,

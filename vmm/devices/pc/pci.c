@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/fields.h"
 #include "pci.h"
 
 /* Offsets from CF8h */
@@ -193,12 +194,51 @@ static void pci_reset(void *dev)
 	}
 }
 
+static const struct field function_rows[] = {
+	ARRAY(pci_function, config),
+	WIRING(pci_function, writable),
+	WIRING(pci_function, clearable),
+	WIRING(pci_function, written),
+	WIRING(pci_function, opaque),
+	WIRING(pci_function, initial),
+	{ 0 },
+};
+
+static const char *check(const void *dev)
+{
+	const struct pci_function *f = &((const struct pci *)dev)->bridge;
+
+	for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++) {
+		if ((f->config[i] ^ f->initial[i]) & ~(f->writable[i] | f->clearable[i]))
+			return "the host bridge is not the one that this machine has";
+	}
+	return NULL;
+}
+
+static const struct field rows[] = {
+	WIRING(pci, power),
+	FIELD(pci, address, .bits = ADDRESS_BITS),
+	FIELD(pci, reset_control, .bits = RST_BITS),
+	WIRING(pci, function),
+	FIELD(pci, bridge, .part = function_rows),
+	{ 0 },
+};
+
+static const struct fields fields = {
+	.name = "pci",
+	.version = 1,
+	.size = sizeof(struct pci),
+	.row = rows,
+	.check = check,
+};
+
 const struct device_ops pci_ops = {
 	.name = "pci",
 	.width = 4,
 	.read = pci_read,
 	.write = pci_write,
 	.reset = pci_reset,
+	.fields = &fields,
 };
 
 void pci_init(struct pci *pci, const struct power *power)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include <string.h>
 
+#include "devices/fields.h"
 #include "pic.h"
 
 enum { MASTER, SLAVE };
@@ -155,8 +156,7 @@ static void go_on_with_init(struct pic_chip *c, uint8_t value)
 		c->base = value & 0xf8;
 		c->icw_next = c->single ? (c->need_icw4 ? 4 : 0) : 3;
 		break;
-	case 3:
-		c->icw3 = value;
+	case 3: /* which line the cascade is on: here it is wired */
 		c->icw_next = c->need_icw4 ? 4 : 0;
 		break;
 	case 4:
@@ -306,12 +306,66 @@ static void pic_reset(void *dev)
 	update(pic);
 }
 
+static const struct field chip_rows[] = {
+	FIELD(pic_chip, lines),
+	FIELD(pic_chip, irr),
+	FIELD(pic_chip, isr),
+	FIELD(pic_chip, imr),
+	FIELD(pic_chip, elcr),
+	FIELD(pic_chip, base, .bits = 0xf8),
+	FIELD(pic_chip, lowest, .max = 7),
+	FIELD(pic_chip, icw_next, .max = 4),
+	FLAG(pic_chip, ltim),
+	FLAG(pic_chip, single),
+	FLAG(pic_chip, need_icw4),
+	FLAG(pic_chip, auto_eoi),
+	FLAG(pic_chip, rotate_on_aeoi),
+	FLAG(pic_chip, special_mask),
+	FLAG(pic_chip, special_nested),
+	FLAG(pic_chip, poll),
+	FLAG(pic_chip, read_isr),
+	FLAG(pic_chip, output),
+	{ 0 },
+};
+
+static const char *check(const void *dev)
+{
+	const struct pic *pic = dev;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct pic_chip *c = &pic->chip[i];
+
+		if (c->elcr & ~elcr_writable[i])
+			return "a line is level-triggered that cannot be";
+		if (c->icw_next == 1)
+			return "no initialisation goes on with ICW1";
+		if (c->output != (pending(c) >= 0))
+			return "INT of a chip is not what its registers say";
+	}
+	return NULL;
+}
+
+static const struct field rows[] = {
+	WIRING(pic, intr),
+	ARRAY(pic, chip, .part = chip_rows),
+	{ 0 },
+};
+
+static const struct fields fields = {
+	.name = "pic",
+	.version = 1,
+	.size = sizeof(struct pic),
+	.row = rows,
+	.check = check,
+};
+
 const struct device_ops pic_master_ops = {
 	.name = "pic",
 	.width = 1,
 	.read = pic_master_read,
 	.write = pic_master_write,
 	.reset = pic_reset,
+	.fields = &fields,
 };
 
 const struct device_ops pic_slave_ops = {

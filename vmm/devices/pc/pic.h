@@ -11,9 +11,8 @@
 struct pic_chip {
 	uint8_t lines; /* levels of IR0..IR7 */
 	uint8_t irr, isr, imr;
-	uint8_t elcr; /* 1: level-triggered */
-	uint8_t base; /* ICW2: vector of IR0 */
-	uint8_t icw3;
+	uint8_t elcr;	  /* 1: level-triggered */
+	uint8_t base;	  /* ICW2: vector of IR0 */
 	uint8_t lowest;	  /* IR with the lowest priority: 7 unless rotated */
 	uint8_t icw_next; /* ICW expected at the odd port: 2, 3, 4; 0 when initialised */
 	bool ltim;	  /* ICW1: all lines level-triggered */

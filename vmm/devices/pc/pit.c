@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include <string.h>
 
+#include "devices/fields.h"
 #include "pit.h"
 
 #define SECOND 1000000000ull
@@ -506,6 +507,67 @@ static void pit_reset(void *dev)
 	drive(pit, false);
 }
 
+/* Later ticks than any that the end of time has. Sums of such numbers do not wrap. */
+#define TICKS_MAX (1ull << 55)
+
+static const struct field channel_rows[] = {
+	FIELD(pit_channel, mode, .max = 5),
+	FIELD(pit_channel, access, .max = ACCESS_BOTH),
+	FLAG(pit_channel, bcd),
+	FLAG(pit_channel, gate),
+	FLAG(pit_channel, loaded),
+	FLAG(pit_channel, counting),
+	FLAG(pit_channel, out_before),
+	FIELD(pit_channel, count, .max = 65536),
+	FIELD(pit_channel, start, .max = TICKS_MAX),
+	FIELD(pit_channel, held, .max = TICKS_MAX),
+	FIELD(pit_channel, next, .max = 65536),
+	FIELD(pit_channel, next_at, .max = TICKS_MAX),
+	FLAG(pit_channel, write_high),
+	FLAG(pit_channel, read_high),
+	FIELD(pit_channel, write_low),
+	FLAG(pit_channel, latched),
+	FLAG(pit_channel, status_latched),
+	FIELD(pit_channel, latch),
+	FIELD(pit_channel, status),
+	{ 0 },
+};
+
+static const char *check(const void *dev)
+{
+	const struct pit *pit = dev;
+
+	for (unsigned i = 0; i < 3; i++) {
+		const struct pit_channel *c = &pit->channel[i];
+
+		if (c->access < ACCESS_LOW)
+			return "a channel has no way to its count";
+		if (c->loaded && !c->count)
+			return "a channel counts down from nothing";
+		if (c->held > pit->seen)
+			return "a channel has counted for longer than there was time";
+	}
+	return NULL;
+}
+
+static const struct field rows[] = {
+	WIRING(pit, irq),
+	ARRAY(pit, channel, .part = channel_rows),
+	FIELD(pit, port61, .bits = PORT61_WRITABLE),
+	FLAG(pit, out),
+	FIELD(pit, seen, .max = TICKS_MAX),
+	FIELD(pit, last_edge, .max = TICKS_MAX),
+	{ 0 },
+};
+
+static const struct fields fields = {
+	.name = "pit",
+	.version = 1,
+	.size = sizeof(struct pit),
+	.row = rows,
+	.check = check,
+};
+
 const struct device_ops pit_ops = {
 	.name = "pit",
 	.width = 1,
@@ -515,6 +577,7 @@ const struct device_ops pit_ops = {
 	.deadline = pit_deadline,
 	.reset = pit_reset,
 	.forecast = pit_forecast,
+	.fields = &fields,
 };
 
 const struct device_ops pit_port61_ops = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include <string.h>
 
+#include "devices/fields.h"
 #include "rtc.h"
 
 #define SECOND 1000000000ull
@@ -459,6 +460,40 @@ static void rtc_reset(void *dev)
 	update_irq(rtc);
 }
 
+static const char *check(const void *dev)
+{
+	const struct rtc *rtc = dev;
+
+	if (rtc->base > TIME_MAX || rtc->base < TIME_MIN - (int64_t)(NEVER / SECOND) - 1)
+		return "the date is beyond what the registers can say";
+	if (rtc->second != seconds_passed(rtc, rtc->now) ||
+	    rtc->period != periods_passed(rtc, rtc->now))
+		return "seconds or periods are not where the time says";
+	return NULL;
+}
+
+static const struct field rows[] = {
+	WIRING(rtc, irq),
+	FLAG(rtc, level),
+	ARRAY(rtc, cmos),
+	FIELD(rtc, index, .max = RTC_CMOS_SIZE - 1),
+	FLAG(rtc, nmi_masked),
+	FIELD(rtc, base),
+	FIELD(rtc, phase, .max = SECOND - 1),
+	FIELD(rtc, second),
+	FIELD(rtc, period),
+	FIELD(rtc, now),
+	{ 0 },
+};
+
+static const struct fields fields = {
+	.name = "rtc",
+	.version = 1,
+	.size = sizeof(struct rtc),
+	.row = rows,
+	.check = check,
+};
+
 const struct device_ops rtc_ops = {
 	.name = "rtc",
 	.width = 1,
@@ -467,6 +502,7 @@ const struct device_ops rtc_ops = {
 	.tick = rtc_tick,
 	.deadline = rtc_deadline,
 	.reset = rtc_reset,
+	.fields = &fields,
 };
 
 static void store_le(uint8_t *at, uint64_t value, unsigned bytes)

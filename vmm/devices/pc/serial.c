@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include <string.h>
 
+#include "devices/fields.h"
 #include "serial.h"
 
 /* PC16550D section 8, table II */
@@ -416,6 +417,60 @@ static void serial_reset(void *dev)
 	update_irq(s);
 }
 
+static const struct field char_rows[] = {
+	FIELD(serial_char, byte),
+	FLAG(serial_char, queued),
+	{ 0 },
+};
+
+static const char *check(const void *dev)
+{
+	const struct serial *s = dev;
+
+	return s->fifo_count > fifo_depth(s) ? "more is received than there is room for" : NULL;
+}
+
+static const struct field rows[] = {
+	WIRING(serial, irq),
+	WIRING(serial, out),
+	WIRING(serial, out_opaque),
+	WIRING(serial, room),
+	WIRING(serial, room_opaque),
+	FIELD(serial, ier, .bits = 0x0f),
+	FIELD(serial, fcr, .bits = FCR_KEPT),
+	FIELD(serial, lcr),
+	FIELD(serial, mcr, .bits = 0x1f),
+	FIELD(serial, msr),
+	FIELD(serial, scr),
+	FIELD(serial, divisor),
+	FLAG(serial, overrun),
+	FLAG(serial, level),
+	FLAG(serial, thre_pending),
+	ARRAY(serial, fifo, .part = char_rows),
+	FIELD(serial, fifo_head, .max = SERIAL_FIFO - 1),
+	FIELD(serial, fifo_count, .max = SERIAL_FIFO),
+	FIELD(serial, timeout_at),
+	FLAG(serial, timeout),
+	FIELD(serial, receive_at),
+	ARRAY(serial, queue),
+	FIELD(serial, queue_head, .max = SERIAL_QUEUE - 1),
+	FIELD(serial, queue_count, .max = SERIAL_QUEUE),
+	FLAG(serial, queue_full),
+	FLAG(serial, flow),
+	FLAG(serial, ended),
+	FIELD(serial, eof_at),
+	FIELD(serial, now),
+	{ 0 },
+};
+
+static const struct fields fields = {
+	.name = "serial",
+	.version = 1,
+	.size = sizeof(struct serial),
+	.row = rows,
+	.check = check,
+};
+
 const struct device_ops serial_ops = {
 	.name = "serial",
 	.width = 1,
@@ -424,6 +479,7 @@ const struct device_ops serial_ops = {
 	.tick = serial_tick,
 	.deadline = serial_deadline,
 	.reset = serial_reset,
+	.fields = &fields,
 };
 
 void serial_init(struct serial *serial, struct wire irq,
