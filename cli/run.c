@@ -31,7 +31,6 @@ int status_of_console(const struct console *console, enum console_result result)
 struct machine_config config_of_options(const struct run_options *options)
 {
 	return (struct machine_config){
-		.name = options->name,
 		.kernel = options->kernel,
 		.initrd = options->initrd,
 		.cmdline = options->append,

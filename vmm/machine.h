@@ -16,7 +16,6 @@
 struct machine;
 
 struct machine_config {
-	const char *name;	     /* for messages and thread names */
 	const char *kernel;	     /* path of a bzImage */
 	const char *initrd;	     /* path, or NULL */
 	const char *cmdline;	     /* of the kernel; NULL: empty */

@@ -406,7 +406,6 @@ static int group_teardown(void **state)
 static struct machine *start(const struct step *steps, bool debug_exit)
 {
 	struct machine_config config = {
-		.name = "test",
 		.kernel = kernel,
 		.cmdline = "console=ttyS0",
 		.memory = 64u << 20,
@@ -794,7 +793,6 @@ static void pauses_a_full_console(void **state)
 static void refusals(void **state)
 {
 	struct machine_config config = {
-		.name = "test",
 		.kernel = "/nonexistent",
 		.memory = 64u << 20,
 		.vcpus = 1,
@@ -839,9 +837,7 @@ static void devices_have_their_fields(void **state)
 /* Processors after the first begin in real mode. */
 static void real_mode_is_needed_for_more(void **state)
 {
-	struct machine_config config = { .name = "test",
-					 .kernel = "/nonexistent",
-					 .memory = 64 << 20 };
+	struct machine_config config = { .kernel = "/nonexistent", .memory = 64 << 20 };
 	char error[256];
 
 	caps.vendor = FERMATA_VENDOR_INTEL;
