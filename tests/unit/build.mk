@@ -94,6 +94,7 @@ kernel_folders := insn clock apic memory memory/shadow core rules
 core_sources := $(wildcard $(kernel_folders:%=kernel/%/*.c))
 core_sources += tests/unit/host/host.c tests/unit/fake_backend.c tests/unit/fake_processor.c
 unit_cpuid := $(core_sources)
+unit_cpuid_hosts := $(core_sources)
 unit_msr := $(core_sources)
 unit_control := $(core_sources)
 unit_state := $(core_sources)
