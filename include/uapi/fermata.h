@@ -830,6 +830,7 @@ struct fermata_ring {
  * paravirtual clock, MSRs 4B564D00h (the date, see FERMATA_CLOCK_DATE) and 4B564D01h; the second says
  * that the flags in its page can be believed.
  *	EINVAL	count above FERMATA_MAX_CPUID, an unknown flag, a leaf or a feature bit that GET_CPUID lacks
+ *		(the host's log names it; an entry without FERMATA_CPUID_SUBLEAF is held to every subleaf)
  *	EBUSY	a vCPU exists
  *
  * CREATE_VCPU returns the vCPU's descriptor. vCPU 0 is in the state after RESET (SDM 3A table 9-1), the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * What the guest's CPU says it is. A leaf or bit that is not named in cpuid.c is hidden.
+ * What the guest's CPU says it is. A leaf or bit that cpuid_bits.c does not list is hidden.
  */
 #ifndef CORE_CPUID_H
 #define CORE_CPUID_H
@@ -24,7 +24,7 @@ struct cpuid_table {
 	/* index + 1 of a leaf's first entry; 0: no such leaf */
 	u8 basic[CPUID_BASIC_LEAVES], hypervisor[CPUID_HYPERVISOR_LEAVES],
 		extended[CPUID_EXTENDED_LEAVES];
-	/* read from the entries, because MSRs and control registers ask often */
+	/* read from the entries by cpuid_bits.c, because MSRs and control registers ask often */
 	u64 cr4_allowed, efer_allowed, xcr0_allowed;
 	u32 phys_bits, linear_bits;
 	bool rdtscp, x2apic, tsc_deadline, tsc_adjust, mtrr, mce, ibpb, amd;
@@ -33,7 +33,7 @@ struct cpuid_table {
 
 /* Everything this host and this hypervisor can show a guest. */
 void cpuid_supported(struct fermata_cpuid *out, u64 host_xcr0);
-/* -EINVAL when the caller shows a guest a feature bit that is not supported. */
+/* -EINVAL, and a line in the host's log, when the caller shows a feature that is not supported. */
 int cpuid_set(struct cpuid_table *table, const struct fermata_cpuid *wanted,
 	      const struct fermata_cpuid *supported);
 /* What it invalidates is ours to know, and not every CPU can tell of it. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* kernel/core/cpuid.c: nothing that is not named is shown, nothing that is not supported is promised. */
+#include "core/cpuid_bits.h"
 #include "core_fixture.h"
 
 #define BIT32(n) (1u << (n))
@@ -254,6 +255,117 @@ static void promises(void **state)
 	assert_int_equal(table.phys_bits, 32);
 }
 
+static void refused(struct fermata_cpuid_entry entry)
+{
+	wanted = offer;
+	wanted.entry[wanted.count++] = entry;
+	assert_int_equal(cpuid_set(&table, &wanted, &offer), -EINVAL);
+}
+
+/* An entry without the flag answers every subleaf, and is held to what is supported in each. */
+static void every_subleaf(void **state)
+{
+	struct fermata_cpuid_entry e = { .leaf = 0xd, .subleaf = 5, .eax = ~0u, .edx = ~0u };
+
+	/* It answers subleaf 0, which says what XCR0 may be. */
+	memset(&wanted, 0, sizeof(wanted));
+	wanted.count = 2;
+	wanted.entry[0] = *offered(1, 0);
+	wanted.entry[1] = e;
+	assert_int_equal(cpuid_set(&table, &wanted, &offer), -EINVAL);
+	wanted.entry[1].flags = FERMATA_CPUID_SUBLEAF;
+	assert_int_equal(cpuid_set(&table, &wanted, &offer), 0);
+	assert_int_equal(table.xcr0_allowed, 0);
+	/* What is right in subleaf 0 means something else in subleaf 1, and nothing in subleaf 2. */
+	e = *offered(7, 0);
+	e.flags = 0;
+	refused(e);
+	refused((struct fermata_cpuid_entry){ .leaf = 7, .ebx = BIT32(0) });
+	refused((struct fermata_cpuid_entry){ .leaf = 7, .eax = BIT32(4) });
+	refused((struct fermata_cpuid_entry){
+		.leaf = 7, .subleaf = 2, .flags = FERMATA_CPUID_SUBLEAF, .edx = 1 });
+	/* Caches are for the caller to describe. */
+	wanted = offer;
+	wanted.entry[wanted.count++] = (struct fermata_cpuid_entry){ .leaf = 4, .eax = 0x121 };
+	assert_int_equal(cpuid_set(&table, &wanted, &offer), 0);
+}
+
+/* MWAIT, performance counters, SGX, tracing, IBS, SEV; and of leaf 6, HWP. */
+static void unlisted_leaves(void **state)
+{
+	static const u32 leaves[] = { 5, 0xa, 0x12, 0x14, 0x1f, 0x8000000a, 0x8000001b, 0x8000001f };
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(leaves); i++) {
+		refused((struct fermata_cpuid_entry){ .leaf = leaves[i], .edx = 1 });
+		wanted = offer;
+		wanted.entry[wanted.count++] = (struct fermata_cpuid_entry){ .leaf = leaves[i] };
+		assert_int_equal(cpuid_set(&table, &wanted, &offer), 0);
+	}
+	wanted = offer;
+	want(6, 0)->eax |= BIT32(7);
+	assert_int_equal(cpuid_set(&table, &wanted, &offer), -EINVAL);
+}
+
+/* A width that no address has would be shifted by. */
+static void width_without_leaf(void **state)
+{
+	offer.count = 2;
+	refused((struct fermata_cpuid_entry){ .leaf = 0x80000008, .eax = 0xff });
+	refused((struct fermata_cpuid_entry){ .leaf = 0x80000008, .eax = 37 });
+	wanted.entry[2].eax = 36;
+	assert_int_equal(cpuid_set(&table, &wanted, &offer), 0);
+	assert_int_equal(table.phys_bits, 36);
+}
+
+/* The host's log names the bit that was too many. */
+static void named(void **state)
+{
+	want(1, 0)->ecx |= BIT32(5);
+	assert_int_equal(cpuid_set(&table, &wanted, &offer), -EINVAL);
+	assert_string_equal(host_test.last_log,
+			    "SET_CPUID: leaf 0x1, subleaf 0, ECX[5] (VMX) is refused: "
+			    "there are no nested guests");
+	wanted = offer;
+	want(0x80000001, 0)->edx |= BIT32(27);
+	offer.entry[offered(0x80000001, 0) - offer.entry].edx &= ~BIT32(27);
+	assert_int_equal(cpuid_set(&table, &wanted, &offer), -EINVAL);
+	assert_string_equal(host_test.last_log,
+			    "SET_CPUID: leaf 0x80000001, subleaf 0, EDX[27] (RDTSCP) is refused: "
+			    "this host lacks it");
+	refused((struct fermata_cpuid_entry){ .leaf = 0x1f, .ebx = 6 });
+	assert_string_equal(host_test.last_log,
+			    "SET_CPUID: leaf 0x1f, subleaf 0, EBX[1] (no name) is refused: "
+			    "it is not listed");
+}
+
+/* Each leaf covers all of ECX in order; a bit that is hidden says why, and no other does. */
+static void listed(void **state)
+{
+	u32 i, reg, bit;
+
+	for (i = 0; i < cpuid_leaf_count; i++) {
+		const struct cpuid_leaf *l = &cpuid_leaves[i], *next = l + 1;
+
+		if (!i || l[-1].leaf != l->leaf)
+			assert_int_equal(l->first, 0);
+		if (i + 1 == cpuid_leaf_count || next->leaf != l->leaf)
+			assert_int_equal(l->last, ~0u);
+		else
+			assert_int_equal(next->first, l->last + 1);
+		assert_true(!i || l->leaf >= l[-1].leaf);
+		for (reg = 0; reg < CPUID_REGISTERS; reg++)
+			for (bit = 0; l->bits[reg] && bit < 32; bit++) {
+				const struct cpuid_bit *b = &l->bits[reg][bit];
+
+				assert_int_equal(!!b->why, b->name && b->policy == CPUID_HIDDEN);
+				assert_true(b->name || b->policy == CPUID_HIDDEN);
+				/* a bit has one owner */
+				assert_false(b->name && (l->own[reg] | l->host[reg]) >> bit & 1);
+			}
+	}
+}
+
 static void malformed(void **state)
 {
 	wanted.count = FERMATA_MAX_CPUID + 1;
@@ -364,7 +476,9 @@ int main(void)
 		CPUID_TEST(xsave_sizes),     CPUID_TEST(aligned_components),
 		CPUID_TEST(protection_keys), CPUID_TEST(promises),
 		CPUID_TEST(malformed),	     CPUID_TEST(order),
-		CPUID_TEST(derived),
+		CPUID_TEST(derived),	     CPUID_TEST(every_subleaf),
+		CPUID_TEST(unlisted_leaves), CPUID_TEST(width_without_leaf),
+		CPUID_TEST(named),	     CPUID_TEST(listed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
