@@ -97,8 +97,8 @@ static void report(const struct fermata_run *page, uint64_t seed)
 	     (unsigned long long)tried.control.cr0, (unsigned long long)tried.control.cr3,
 	     (unsigned long long)tried.control.cr4, (unsigned long long)tried.control.efer,
 	     tried.segments.cs.attrib, tried.segments.ss.attrib,
-	     (unsigned long long)tried.regs.rflags, tried.events.exception_pending,
-	     tried.events.exception_vector, tried.events.exception_has_code);
+	     (unsigned long long)tried.regs.rflags, tried.pending.exception_pending,
+	     tried.pending.exception_vector, tried.pending.exception_has_code);
 }
 
 /*
@@ -187,7 +187,7 @@ static bool same(struct guest *g, uint64_t seed)
 		note("seed %#llx: registers read back differ", (unsigned long long)seed);
 		return false;
 	}
-	if (now.mask & FERMATA_STATE_PENDING && now.pending.mp_state != tried.events.mp_state) {
+	if (now.mask & FERMATA_STATE_PENDING && now.pending.mp_state != tried.pending.mp_state) {
 		note("seed %#llx: mp_state reads back as %d", (unsigned long long)seed,
 		     now.pending.mp_state);
 		return false;
