@@ -256,11 +256,14 @@ static void print_state(FILE *out, const struct fermata_state *state)
 	fprintf(out, "  %-6s %" PRIx64 "\n", "CR8", (uint64_t)c->cr8);
 	print_flagged(out, "EFER", c->efer, efer_names);
 	fprintf(out, "  %-6s %" PRIx64 "\n", "XCR0", (uint64_t)c->xcr0);
-	if (v->exception_pending)
-		fprintf(out, "Pending exception %u, code %#x\n", v->exception_vector,
-			v->exception_code);
+	if (v->injection.kind != FERMATA_INJECT_NONE)
+		fprintf(out, "Pending %s %u, code %#x\n",
+			v->injection.kind == FERMATA_INJECT_NMI	   ? "NMI" :
+			v->injection.kind == FERMATA_INJECT_EXTINT ? "interrupt" :
+								     "exception",
+			v->injection.vector, v->injection.code);
 	if (v->nmi_pending || v->nmi_blocked || v->interrupts_blocked)
-		fprintf(out, "Events:%s%s%s\n", v->nmi_pending ? " NMI pending" : "",
+		fprintf(out, "Blocked or due:%s%s%s\n", v->nmi_pending ? " NMI pending" : "",
 			v->nmi_blocked ? " NMI blocked" : "",
 			v->interrupts_blocked ? " interrupts blocked by STI or MOV SS" : "");
 }

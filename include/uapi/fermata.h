@@ -21,7 +21,7 @@
 #include <linux/types.h>
 
 #define FERMATA_DEVICE "/dev/fermata"
-#define FERMATA_ABI_VERSION 3
+#define FERMATA_ABI_VERSION 4
 
 #define FERMATA_MAX_VCPUS 64
 #define FERMATA_MAX_SLOTS 32
@@ -458,25 +458,47 @@ struct fermata_state_debug { /* FERMATA_STATE_DEBUG */
 	__u64 dr6, dr7;
 };
 
-struct fermata_state_msrs { /* FERMATA_STATE_MSRS */
+struct fermata_state_msrs { /* FERMATA_STATE_MSRS; 0 where the guest's CPUID says that it has none */
 	__u64 star, lstar, cstar, sfmask, kernel_gs_base;
 	__u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	__u64 pat, tsc, tsc_adjust, tsc_aux, tsc_deadline;
 	/*
-	 * Of guests with KVM's paravirtual clock (SET_CPUID), else 0: MSRs 4B564D01h and 4B564D00h. Set, the
-	 * vCPU's page is written before the guest goes on; the date's, which all vCPUs share, is not.
+	 * Of guests with KVM's paravirtual clock (SET_CPUID): MSRs 4B564D01h and 4B564D00h. Set, the vCPU's
+	 * page is written before the guest goes on; the date's, which all vCPUs share, is not.
 	 */
 	__u64 kvm_system_time, kvm_wall_clock;
+	__u64 misc_enable, debugctl, mcg_status, hwcr, syscfg;
+	__u64 mtrr_def_type;
+	__u64 mtrr_fixed[11];	 /* 250h, 258h, 259h, 268h to 26Fh */
+	__u64 mtrr_variable[16]; /* 200h to 20Fh */
 	__u64 reserved;
 };
 
-struct fermata_state_pending { /* FERMATA_STATE_PENDING */
-	__u8 exception_pending, exception_vector, exception_has_code, interrupts_blocked;
-	__u32 exception_code;
-	__u8 nmi_pending, nmi_blocked;
-	__u8 mp_state; /* FERMATA_MP_* */
-	__u8 sipi_vector;
+/* An interrupt, NMI or exception: the answer to FERMATA_EXIT_INTACK, or what else the caller wants injected. */
+struct fermata_injection {
+	__u32 vector; /* 0..255 */
+	__u32 kind;   /* FERMATA_INJECT_* */
+	__u32 code;   /* error code, with FERMATA_INJECT_EXCEPTION_CODE */
 	__u32 reserved;
+	__u64 cr2; /* with vector 14 */
+};
+#define FERMATA_INJECT_NONE 0		/* spurious: the 8259 withdrew its request */
+#define FERMATA_INJECT_EXTINT 1		/* what the 8259 answered */
+#define FERMATA_INJECT_NMI 2		/* vector ignored */
+#define FERMATA_INJECT_EXCEPTION 3	/* without error code: 0, 1, 3-8, 10-14, 16-21, 28-30 */
+#define FERMATA_INJECT_EXCEPTION_CODE 4 /* with error code */
+
+/* What is on its way into the guest, and what keeps it out. */
+struct fermata_state_pending { /* FERMATA_STATE_PENDING */
+	/* An exception that was raised, or what an exit has interrupted on its way in; cr2: 0, see CONTROL. */
+	struct fermata_injection injection;
+	__u8 nmi_pending;
+	__u8 init_pending, sipi_pending, sipi_vector; /* from another processor, not taken yet */
+	__u8 eoi_pending, eoi_vector;		      /* FERMATA_EXIT_EOI is due */
+	__u8 interrupts_blocked;		      /* by STI or MOV SS, for one instruction */
+	__u8 nmi_blocked;			      /* a handler of one runs */
+	__u8 mp_state;				      /* FERMATA_MP_* */
+	__u8 reserved[7];
 };
 #define FERMATA_MP_RUNNABLE 0
 #define FERMATA_MP_HALTED 1
@@ -519,20 +541,6 @@ struct fermata_state {
 #define FERMATA_STATE_ALL 0xffu
 
 /* ---------------------------------------------------------------- vCPU: the rest */
-
-/* Answer to FERMATA_EXIT_INTACK, or what else the caller wants injected. */
-struct fermata_injection {
-	__u32 vector; /* 0..255 */
-	__u32 kind;   /* FERMATA_INJECT_* */
-	__u32 code;   /* error code, with FERMATA_INJECT_EXCEPTION_CODE */
-	__u32 reserved;
-	__u64 cr2; /* with vector 14 */
-};
-#define FERMATA_INJECT_EXTINT 0		/* what the 8259 answered */
-#define FERMATA_INJECT_NMI 1		/* vector ignored */
-#define FERMATA_INJECT_EXCEPTION 2	/* without error code: 0, 1, 3-8, 10-14, 16-21, 28-30 */
-#define FERMATA_INJECT_EXCEPTION_CODE 3 /* with error code */
-#define FERMATA_INJECT_NONE 4		/* spurious: the 8259 withdrew its request */
 
 /* Guest-linear to guest-physical, by the guest's own page tables as they are now. */
 struct fermata_translate {
@@ -956,9 +964,9 @@ FERMATA_LAYOUT(struct fermata_exit, 80);
 FERMATA_LAYOUT(struct fermata_run, 152 + 80);
 FERMATA_LAYOUT(struct fermata_segment, 16);
 FERMATA_LAYOUT(struct fermata_state_segments, 160);
-FERMATA_LAYOUT(struct fermata_state_msrs, 128);
-FERMATA_LAYOUT(struct fermata_state_pending, 16);
-FERMATA_LAYOUT(struct fermata_state, 8 + 144 + 160 + 64 + 48 + 128 + 16 + 256 + 4096);
+FERMATA_LAYOUT(struct fermata_state_msrs, 392);
+FERMATA_LAYOUT(struct fermata_state_pending, 40);
+FERMATA_LAYOUT(struct fermata_state, 8 + 144 + 160 + 64 + 48 + 392 + 40 + 256 + 4096);
 FERMATA_LAYOUT(struct fermata_rule, 16 + 16 * FERMATA_FILTERS + 16 + 16 + 32 + 16);
 FERMATA_LAYOUT(struct fermata_record, 144);
 FERMATA_LAYOUT(struct fermata_ring, 128);

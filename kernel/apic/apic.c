@@ -227,6 +227,16 @@ bool apic_take_sipi(struct apic *apic, u8 *vector)
 	return true;
 }
 
+void apic_post_startup(struct apic *apic, bool init, bool sipi, u8 vector)
+{
+	if (init)
+		host_set_bit(LAPIC_ATTN_INIT, &apic->attention);
+	if (!sipi)
+		return;
+	host_exchange(&apic->sipi_vector, vector);
+	host_set_bit(LAPIC_ATTN_SIPI, &apic->attention);
+}
+
 bool apic_has_wakeup(struct apic *apic)
 {
 	apic_merge(apic);

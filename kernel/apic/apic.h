@@ -232,6 +232,8 @@ void apic_extint_accept(struct apic *apic);
 bool apic_take_nmi(struct apic *apic);
 bool apic_take_init(struct apic *apic);
 bool apic_take_sipi(struct apic *apic, u8 *vector);
+/* As if another processor had sent them: for SET_STATE. */
+void apic_post_startup(struct apic *apic, bool init, bool sipi, u8 vector);
 /* Anything that ends HLT when the guest has interrupts enabled; NMI and INIT do in any case. */
 bool apic_has_wakeup(struct apic *apic);
 

@@ -4,6 +4,7 @@
 #define CORE_EXITS_H
 
 #include "insn/insn.h"
+#include "core/msr.h"
 #include "core/vcpu.h"
 
 /* What a handler wants next. */
@@ -56,12 +57,6 @@ static inline u8 exit_mov_length(struct vcpu *v)
 {
 	return likely(v->exit.mov.decoded) ? exit_length(v) : exit_decode(v);
 }
-
-/* msr.c: 0, or -EINVAL where the processor raises #GP(0) */
-int msr_read(struct vcpu *v, u32 msr, u64 *value);
-int msr_write(struct vcpu *v, u32 msr, u64 value);
-/* Eight memory types, as in IA32_PAT (pat) or a fixed-range MTRR. */
-bool msr_memory_types_valid(u64 value, bool pat);
 
 /* control.c: likewise */
 int control_check(const struct vm *vm, u64 cr0, u64 cr4, u64 efer);

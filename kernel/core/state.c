@@ -54,28 +54,20 @@ static int check_debug(const struct fermata_state_debug *d)
 	return (d->dr6 | d->dr7) >> 32 ? -EINVAL : 0;
 }
 
-static int check_msrs(struct vm *vm, const struct fermata_state_msrs *m)
+/* What is on its way must be something that can go in. */
+static int check_pending(const struct fermata_state_pending *p)
 {
-	if (m->tsc_aux >> 32 || m->reserved ||
-	    !pvclock_state_valid(vm, m->kvm_system_time, m->kvm_wall_clock) ||
-	    !msr_memory_types_valid(m->pat, true))
-		return -EINVAL;
-	if (!arch_canonical(m->lstar, vm->cpuid.linear_bits) ||
-	    !arch_canonical(m->cstar, vm->cpuid.linear_bits) ||
-	    !arch_canonical(m->kernel_gs_base, vm->cpuid.linear_bits))
-		return -EINVAL;
-	return 0;
-}
+	struct injection injection;
 
-static int check_pending(const struct fermata_state_pending *e)
-{
-	if (e->exception_pending > 1 || e->exception_has_code > 1 || e->interrupts_blocked > 1 ||
-	    e->nmi_pending > 1 || e->nmi_blocked > 1 || e->reserved)
+	if (p->nmi_pending > 1 || p->init_pending > 1 || p->sipi_pending > 1 || p->eoi_pending > 1 ||
+	    p->interrupts_blocked > 1 || p->nmi_blocked > 1 || p->injection.cr2 ||
+	    p->mp_state > FERMATA_MP_WAIT_FOR_SIPI || (!p->sipi_pending && p->sipi_vector) ||
+	    (p->eoi_pending ? p->eoi_vector < 16 : p->eoi_vector != 0))
 		return -EINVAL;
-	if (e->exception_vector > 31 ||
-	    (e->exception_pending && !arch_is_exception(e->exception_vector)))
-		return -EINVAL;
-	return e->mp_state > FERMATA_MP_WAIT_FOR_SIPI ? -EINVAL : 0;
+	for (u32 i = 0; i < ARRAY_SIZE(p->reserved); i++)
+		if (p->reserved[i])
+			return -EINVAL;
+	return injection_from(&p->injection, &injection);
 }
 
 /* The guest's PKRU is not in the thread's area: it changes hands at every turn (core/keys.h). */
@@ -121,6 +113,38 @@ static int check_xsave(const struct vm *vm, const struct fermata_state_xsave *x)
 	return 0;
 }
 
+/* The backend has told what is blocked. */
+static void get_pending(struct vcpu *v, struct fermata_state_pending *p)
+{
+	u64 attention = READ_ONCE(v->apic.attention);
+
+	if (apic_take_nmi(&v->apic))
+		v->waiting.nmi = true;
+	p->injection = injection_to(v->waiting.valid ? &v->waiting.injection : NULL);
+	p->nmi_pending = v->waiting.nmi;
+	p->init_pending = attention >> LAPIC_ATTN_INIT & 1;
+	p->sipi_pending = attention >> LAPIC_ATTN_SIPI & 1;
+	p->sipi_vector = p->sipi_pending ? READ_ONCE(v->apic.sipi_vector) : 0;
+	p->eoi_pending = READ_ONCE(v->requests) >> REQUEST_EOI & 1;
+	p->eoi_vector = p->eoi_pending ? v->report.eoi_vector : 0;
+	p->mp_state = v->mp_state;
+	memset(p->reserved, 0, sizeof(p->reserved));
+}
+
+static void set_pending(struct vcpu *v, const struct fermata_state_pending *p)
+{
+	injection_from(&p->injection, &v->waiting.injection);
+	v->waiting.valid = p->injection.kind != FERMATA_INJECT_NONE;
+	v->waiting.nmi = p->nmi_pending;
+	apic_post_startup(&v->apic, p->init_pending, p->sipi_pending, p->sipi_vector);
+	v->report.eoi_vector = p->eoi_vector;
+	if (p->eoi_pending)
+		host_set_bit(REQUEST_EOI, &v->requests);
+	else
+		host_clear_bit(REQUEST_EOI, &v->requests);
+	v->mp_state = p->mp_state;
+}
+
 int vcpu_get_state(struct vcpu *v, struct fermata_state *state)
 {
 	u32 mask = state->mask;
@@ -146,28 +170,15 @@ int vcpu_get_state(struct vcpu *v, struct fermata_state *state)
 		state->debug.dr7 = v->guest.dr7;
 	}
 	if (mask & FERMATA_STATE_MSRS) {
-		state->msrs.pat = v->guest.pat;
+		msr_get_state(v, &state->msrs);
 		state->msrs.tsc = now + v->guest.tsc_offset;
 		state->msrs.tsc_adjust = v->guest.tsc_adjust;
-		state->msrs.tsc_aux = v->guest.tsc_aux;
 		state->msrs.tsc_deadline = apic_tsc_deadline(&v->apic, &clock, now);
 		state->msrs.kvm_system_time = pvclock_time(v);
 		state->msrs.kvm_wall_clock = pvclock_wall(v->vm);
-		state->msrs.reserved = 0;
 	}
-	if (mask & FERMATA_STATE_PENDING) {
-		struct fermata_state_pending *e = &state->pending;
-
-		e->exception_pending = v->waiting.valid &&
-				       v->waiting.injection.kind == INJECT_EXCEPTION;
-		e->exception_vector = e->exception_pending ? v->waiting.injection.vector : 0;
-		e->exception_has_code = e->exception_pending && v->waiting.injection.has_code;
-		e->exception_code = e->exception_pending ? v->waiting.injection.code : 0;
-		e->nmi_pending = v->waiting.nmi;
-		e->mp_state = v->mp_state;
-		e->sipi_vector = 0;
-		e->reserved = 0;
-	}
+	if (mask & FERMATA_STATE_PENDING)
+		get_pending(v, &state->pending);
 	if (mask & FERMATA_STATE_APIC)
 		apic_get_state(&v->apic, &state->apic, &clock, now);
 	if (mask & FERMATA_STATE_XSAVE) {
@@ -189,7 +200,9 @@ static int check(struct vm *vm, const struct fermata_state *state)
 	     check_segments(&state->segments, vm->cpuid.linear_bits)) ||
 	    (mask & FERMATA_STATE_CONTROL && check_control(vm, &state->control)) ||
 	    (mask & FERMATA_STATE_DEBUG && check_debug(&state->debug)) ||
-	    (mask & FERMATA_STATE_MSRS && check_msrs(vm, &state->msrs)) ||
+	    (mask & FERMATA_STATE_MSRS &&
+	     (msr_check_state(&vm->cpuid, &state->msrs) ||
+	      !pvclock_state_valid(vm, state->msrs.kvm_system_time, state->msrs.kvm_wall_clock))) ||
 	    (mask & FERMATA_STATE_PENDING && check_pending(&state->pending)) ||
 	    (mask & FERMATA_STATE_XSAVE && check_xsave(vm, &state->xsave)))
 		return -EINVAL;
@@ -248,26 +261,16 @@ int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
 		v->dirty |= DIRTY_DEBUG;
 	}
 	if (mask & FERMATA_STATE_MSRS) {
-		v->guest.pat = state->msrs.pat;
-		v->guest.tsc_aux = state->msrs.tsc_aux;
+		msr_set_state(v, &state->msrs);
 		v->guest.tsc_adjust = state->msrs.tsc_adjust;
 		v->guest.tsc_offset = state->msrs.tsc - now;
-		v->dirty |= DIRTY_PAT | DIRTY_CLOCK;
+		v->dirty |= DIRTY_CLOCK;
 		apic_set_tsc_adjust(&v->apic, v->guest.tsc_offset);
 		apic_set_tsc_deadline(&v->apic, state->msrs.tsc_deadline, &effects);
 		pvclock_restore(v, state->msrs.kvm_system_time, state->msrs.kvm_wall_clock);
 	}
-	if (mask & FERMATA_STATE_PENDING) {
-		const struct fermata_state_pending *e = &state->pending;
-
-		v->waiting.valid = e->exception_pending;
-		v->waiting.injection = (struct injection){ .kind = INJECT_EXCEPTION,
-							   .vector = e->exception_vector,
-							   .has_code = e->exception_has_code,
-							   .code = e->exception_code };
-		v->waiting.nmi = e->nmi_pending;
-		v->mp_state = e->mp_state;
-	}
+	if (mask & FERMATA_STATE_PENDING)
+		set_pending(v, &state->pending);
 	if (mask & FERMATA_STATE_XSAVE) {
 		memcpy(host_xsave_area(v->thread), state->xsave.area, FERMATA_XSAVE_SIZE);
 		v->guest.pkru = get_pkru(v, state->xsave.area);

@@ -108,8 +108,8 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 	v->page = page;
 	v->account.stats.vendor = vm->backend->vendor;
 	v->account.cost = &v->account.uncounted;
-	v->guest.mtrr.def_type = 0xc06; /* enabled, fixed ranges too, write-back */
-	memset(v->guest.mtrr.fixed, 6, sizeof(v->guest.mtrr.fixed));
+	v->guest.mtrr_def_type = 0xc06; /* enabled, fixed ranges too, write-back */
+	memset(v->guest.mtrr_fixed, 6, sizeof(v->guest.mtrr_fixed));
 	v->scratch = host_alloc(sizeof(*v->scratch));
 	if (!v->scratch)
 		return -ENOMEM;
@@ -159,41 +159,70 @@ void vcpu_kick(struct vcpu *v)
 		host_wake(v->thread);
 }
 
-int vcpu_inject(struct vcpu *v, const struct fermata_injection *wanted)
+int injection_from(const struct fermata_injection *wanted, struct injection *injection)
 {
+	bool has_code = wanted->kind == FERMATA_INJECT_EXCEPTION_CODE;
+
+	*injection = (struct injection){ .vector = wanted->vector,
+					 .has_code = has_code,
+					 .code = has_code ? wanted->code : 0 };
 	if (wanted->vector > 255 || wanted->reserved)
 		return -EINVAL;
-	if (wanted->kind == FERMATA_INJECT_NONE)
+	switch (wanted->kind) {
+	case FERMATA_INJECT_NONE:
 		return 0;
-	if (wanted->kind == FERMATA_INJECT_NMI) {
+	case FERMATA_INJECT_EXTINT:
+		injection->kind = INJECT_INTERRUPT;
+		return 0;
+	case FERMATA_INJECT_NMI:
+		injection->kind = INJECT_NMI;
+		injection->vector = ARCH_NMI;
+		return 0;
+	case FERMATA_INJECT_EXCEPTION:
+	case FERMATA_INJECT_EXCEPTION_CODE:
+		injection->kind = INJECT_EXCEPTION;
+		return arch_is_exception(wanted->vector) ? 0 : -EINVAL;
+	}
+	return -EINVAL;
+}
+
+struct fermata_injection injection_to(const struct injection *injection)
+{
+	static const u8 kinds[] = {
+		[INJECT_NONE] = FERMATA_INJECT_NONE,
+		[INJECT_INTERRUPT] = FERMATA_INJECT_EXTINT,
+		[INJECT_NMI] = FERMATA_INJECT_NMI,
+		[INJECT_EXCEPTION] = FERMATA_INJECT_EXCEPTION,
+	};
+
+	if (!injection)
+		return (struct fermata_injection){ .kind = FERMATA_INJECT_NONE };
+	return (struct fermata_injection){
+		.vector = injection->vector,
+		.kind = injection->has_code ? FERMATA_INJECT_EXCEPTION_CODE : kinds[injection->kind],
+		.code = injection->code,
+	};
+}
+
+int vcpu_inject(struct vcpu *v, const struct fermata_injection *wanted)
+{
+	struct injection injection;
+	int err = injection_from(wanted, &injection);
+
+	if (err || injection.kind == INJECT_NONE)
+		return err;
+	if (injection.kind == INJECT_NMI) {
 		v->waiting.nmi = true;
 		return 0;
 	}
 	if (v->waiting.valid)
 		return -EBUSY;
-	switch (wanted->kind) {
-	case FERMATA_INJECT_EXTINT:
-		v->waiting.injection =
-			(struct injection){ .kind = INJECT_INTERRUPT, .vector = wanted->vector };
-		break;
-	case FERMATA_INJECT_EXCEPTION:
-	case FERMATA_INJECT_EXCEPTION_CODE:
-		if (!arch_is_exception(wanted->vector))
-			return -EINVAL;
-		v->waiting.injection = (struct injection){ .kind = INJECT_EXCEPTION,
-							   .vector = wanted->vector,
-							   .has_code = wanted->kind ==
-								       FERMATA_INJECT_EXCEPTION_CODE,
-							   .code = wanted->code };
-		if (wanted->vector == ARCH_PF) {
-			v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
-			v->scratch->control.cr2 = wanted->cr2;
-			v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);
-		}
-		break;
-	default:
-		return -EINVAL;
+	if (injection.kind == INJECT_EXCEPTION && injection.vector == ARCH_PF) {
+		v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
+		v->scratch->control.cr2 = wanted->cr2;
+		v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);
 	}
+	v->waiting.injection = injection;
 	v->waiting.valid = true;
 	return 0;
 }

@@ -65,9 +65,7 @@ struct guest_cpu {
 	u32 pkru; /* as it was at the last exit */
 	u64 dr[4], dr6, dr7;
 	u64 tsc_adjust, tsc_offset, tsc_aux; /* tsc_offset: against the VM's guest TSC */
-	struct guest_mtrr {
-		u64 def_type, fixed[11], variable[16];
-	} mtrr;
+	u64 mtrr_def_type, mtrr_fixed[11], mtrr_variable[16];
 	u64 misc_enable, mcg_status, hwcr, syscfg, debugctl;
 	u64 pvclock_time; /* the MSR: where the paravirtual clock's page is, and bit 0 */
 };
@@ -151,6 +149,9 @@ void vcpu_reset(struct vcpu *v, bool init_signal);
 void vcpu_start_at(struct vcpu *v, u8 sipi_vector);
 void vcpu_set_rip(struct vcpu *v, const u64 *rip, const u64 *rflags);
 void vcpu_kick(struct vcpu *v);
+/* Between the caller's words and ours. -EINVAL: no processor takes that. NULL: nothing. */
+int injection_from(const struct fermata_injection *wanted, struct injection *injection);
+struct fermata_injection injection_to(const struct injection *injection);
 int vcpu_inject(struct vcpu *v, const struct fermata_injection *wanted);
 int vcpu_translate(struct vcpu *v, struct fermata_translate *t);
 /* From any thread, also while another one runs the vCPU: no number is torn. */

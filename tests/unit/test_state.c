@@ -69,7 +69,8 @@ static void after_init(void **state)
 	assert_int_equal(s.msrs.pat, 0);
 	assert_int_equal(s.regs.rip, 0xfff0);
 	assert_int_equal(s.debug.dr7, 0x400);
-	assert_int_equal(s.pending.exception_pending | s.pending.nmi_pending, 0);
+	assert_int_equal(s.pending.injection.kind, FERMATA_INJECT_NONE);
+	assert_int_equal(s.pending.nmi_pending, 0);
 	assert_int_equal(s.pending.nmi_blocked | s.pending.interrupts_blocked, 0);
 }
 
@@ -103,10 +104,9 @@ static void round_trip(void **state)
 	s.msrs.tsc = 0x123456789a;
 	s.msrs.tsc_adjust = 0x77;
 	s.msrs.tsc_aux = 9;
-	s.pending.exception_pending = 1;
-	s.pending.exception_vector = ARCH_PF;
-	s.pending.exception_has_code = 1;
-	s.pending.exception_code = 2;
+	s.pending.injection.kind = FERMATA_INJECT_EXCEPTION_CODE;
+	s.pending.injection.vector = ARCH_PF;
+	s.pending.injection.code = 2;
 	s.pending.interrupts_blocked = 1;
 	s.pending.nmi_pending = 1;
 	s.pending.nmi_blocked = 1;
@@ -143,16 +143,129 @@ static void pending_step(void **state)
 	assert_int_equal(fake_hw(v)->rip, 0x5000);
 }
 
-/* An NMI that an exit interrupted on its way in is still to be delivered. */
-static void interrupted_exception(void **state)
+static void waits(u32 kind, u32 vector, u32 code)
 {
-	vcpu_raise_code(v, ARCH_PF, 2);
 	get_all(&t);
-	assert_int_equal(t.pending.exception_pending, 1);
-	assert_int_equal(t.pending.exception_vector, ARCH_PF);
-	assert_int_equal(t.pending.exception_code, 2);
+	assert_int_equal(t.pending.injection.kind, kind);
+	assert_int_equal(t.pending.injection.vector, vector);
+	assert_int_equal(t.pending.injection.code, code);
+}
+
+/* What an exit interrupted on its way in is still to be delivered, whatever it is: it comes out, and goes in again. */
+static void waiting_injections(void **state)
+{
+	static const struct injection kinds[] = {
+		{ .kind = INJECT_INTERRUPT, .vector = 0xe1 },
+		{ .kind = INJECT_NMI, .vector = ARCH_NMI },
+		{ .kind = INJECT_EXCEPTION, .vector = ARCH_UD },
+		{ .kind = INJECT_EXCEPTION, .vector = ARCH_PF, .has_code = true, .code = 2 },
+	};
+	static const u32 told[] = { FERMATA_INJECT_EXTINT, FERMATA_INJECT_NMI,
+				    FERMATA_INJECT_EXCEPTION, FERMATA_INJECT_EXCEPTION_CODE };
+
+	for (u32 i = 0; i < ARRAY_SIZE(kinds); i++) {
+		v->waiting.injection = kinds[i];
+		v->waiting.valid = true;
+		waits(told[i], kinds[i].vector, kinds[i].code);
+		assert_int_equal(set(FERMATA_STATE_PENDING), 0); /* s has none */
+		assert_false(v->waiting.valid);
+		t.mask = FERMATA_STATE_PENDING;
+		assert_int_equal(vcpu_set_state(v, &t), 0);
+		assert_true(v->waiting.valid);
+		assert_memory_equal(&v->waiting.injection, &kinds[i], sizeof(kinds[i]));
+	}
+	v->waiting.valid = false;
+	waits(FERMATA_INJECT_NONE, 0, 0);
+}
+
+/* What other processors and the APIC have posted, and nobody has taken yet. */
+static void waiting_messages(void **state)
+{
+	struct apic_message message = { .mode = LAPIC_MODE_NMI, .assert = true };
+	u8 vector;
+
+	apic_deliver(&v->apic, &message);
+	message.mode = LAPIC_MODE_INIT;
+	apic_deliver(&v->apic, &message);
+	message.mode = LAPIC_MODE_SIPI;
+	message.vector = 0x9a;
+	apic_deliver(&v->apic, &message);
+	host_set_bit(REQUEST_EOI, &v->requests);
+	v->report.eoi_vector = 0x31;
+	get_all(&t);
+	assert_int_equal(t.pending.nmi_pending, 1);
+	assert_int_equal(t.pending.init_pending, 1);
+	assert_int_equal(t.pending.sipi_pending, 1);
+	assert_int_equal(t.pending.sipi_vector, 0x9a);
+	assert_int_equal(t.pending.eoi_pending, 1);
+	assert_int_equal(t.pending.eoi_vector, 0x31);
+	/* as into a new vCPU */
+	assert_true(apic_take_init(&v->apic) && apic_take_sipi(&v->apic, &vector));
 	assert_int_equal(set(FERMATA_STATE_PENDING), 0); /* s has none */
-	assert_false(v->waiting.valid);
+	assert_false(v->waiting.nmi || v->requests & BIT(REQUEST_EOI));
+	assert_false(apic_take_nmi(&v->apic) || apic_take_init(&v->apic));
+	t.mask = FERMATA_STATE_PENDING;
+	assert_int_equal(vcpu_set_state(v, &t), 0);
+	assert_true(v->waiting.nmi && v->requests & BIT(REQUEST_EOI));
+	assert_int_equal(v->report.eoi_vector, 0x31);
+	assert_true(apic_take_init(&v->apic) && apic_take_sipi(&v->apic, &vector));
+	assert_int_equal(vector, 0x9a);
+}
+
+/* Those that have another place in the state, or are a moment's. */
+static bool elsewhere(u32 msr)
+{
+	switch (msr) {
+	case ARCH_MSR_TSC:
+	case ARCH_MSR_TSC_ADJUST:
+	case ARCH_MSR_TSC_DEADLINE:
+	case ARCH_MSR_APIC_BASE:
+	case ARCH_MSR_EFER:
+	case ARCH_MSR_FS_BASE:
+	case ARCH_MSR_GS_BASE:
+		return true;
+	}
+	return false;
+}
+
+/* Whatever a guest can write to an MSR and reads back is saved, and comes back. */
+static void each_msr(void **state)
+{
+	static const u64 values[] = { 0, 6, 3, 0x800, 0x0605040100060504, 0x40000, 0xc06, 0x1234567 };
+	static const u32 base[] = { 0, 0xc0000000, 0xc0010000 };
+	u32 saved = 0;
+
+	enter();
+	for (u32 n = 0; n < 3 * 0x2000; n++) {
+		u32 msr = base[n / 0x2000] + n % 0x2000;
+		bool kept = false;
+
+		for (u32 i = 0; i < ARRAY_SIZE(values) && !elsewhere(msr); i++) {
+			u64 before, value;
+
+			if (msr_read(v, msr, &before) || before == values[i] ||
+			    msr_write(v, msr, values[i]) || msr_read(v, msr, &value) ||
+			    value == before)
+				continue;
+			get_all(&t);
+			v->guest.mtrr_def_type = 0;
+			memset(v->guest.mtrr_fixed, 0, sizeof(v->guest.mtrr_fixed));
+			memset(v->guest.mtrr_variable, 0, sizeof(v->guest.mtrr_variable));
+			v->guest.misc_enable = v->guest.debugctl = v->guest.mcg_status =
+				v->guest.hwcr = v->guest.syscfg = v->guest.pat = v->guest.tsc_aux =
+					0;
+			msr_write(v, msr, before);
+			t.mask = FERMATA_STATE_MSRS;
+			assert_int_equal(vcpu_set_state(v, &t), 0);
+			assert_int_equal(msr_read(v, msr, &before), 0);
+			assert_int_equal(before, value);
+			kept = true;
+		}
+		saved += kept;
+	}
+	leave();
+	/* PAT, TSC_AUX, DEBUGCTL, MCG_STATUS; MTRRs; by vendor HWCR and SYSCFG, or MISC_ENABLE; the backend's one */
+	assert_int_equal(saved, 4 + 28 + (vm.cpuid.amd ? 2 : 1) + 1);
 }
 
 #define REFUSED(group, change)                                                                     \
@@ -213,13 +326,28 @@ static void absurd_rest(void **state)
 	REFUSED(FERMATA_STATE_MSRS, s.msrs.reserved = 1);
 	REFUSED(FERMATA_STATE_MSRS, s.msrs.kvm_system_time = 0x1001);
 	REFUSED(FERMATA_STATE_MSRS, s.msrs.kvm_wall_clock = 0x1000);
-	REFUSED(FERMATA_STATE_PENDING, s.pending.exception_pending = 2);
-	REFUSED(FERMATA_STATE_PENDING, s.pending.exception_vector = 32);
-	REFUSED(FERMATA_STATE_PENDING,
-		(s.pending.exception_pending = 1, s.pending.exception_vector = 2));
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.sfmask = 1ull << 32);
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.mtrr_def_type = 2);
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.mtrr_fixed[10] = 2);
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.mtrr_variable[14] = 2);
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.mtrr_variable[15] = 1);
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.mcg_status = 8);
+	REFUSED(FERMATA_STATE_MSRS, s.msrs.debugctl = 4);
+	REFUSED(FERMATA_STATE_MSRS, vm.cpuid.amd ? (s.msrs.misc_enable = 1) : (s.msrs.hwcr = 8));
+	REFUSED(FERMATA_STATE_PENDING, s.pending.injection.kind = FERMATA_INJECT_EXCEPTION_CODE + 1);
+	REFUSED(FERMATA_STATE_PENDING, s.pending.injection.vector = 256);
+	REFUSED(FERMATA_STATE_PENDING, s.pending.injection.reserved = 1);
+	REFUSED(FERMATA_STATE_PENDING, s.pending.injection.cr2 = 1);
+	REFUSED(FERMATA_STATE_PENDING, (s.pending.injection.kind = FERMATA_INJECT_EXCEPTION,
+					s.pending.injection.vector = 2));
+	REFUSED(FERMATA_STATE_PENDING, s.pending.nmi_pending = 2);
+	REFUSED(FERMATA_STATE_PENDING, s.pending.init_pending = 2);
+	REFUSED(FERMATA_STATE_PENDING, s.pending.sipi_vector = 1);
+	REFUSED(FERMATA_STATE_PENDING, (s.pending.eoi_pending = 1, s.pending.eoi_vector = 15));
+	REFUSED(FERMATA_STATE_PENDING, s.pending.eoi_vector = 16);
 	REFUSED(FERMATA_STATE_PENDING, s.pending.mp_state = FERMATA_MP_DEAD);
 	REFUSED(FERMATA_STATE_PENDING, s.pending.nmi_blocked = 2);
-	REFUSED(FERMATA_STATE_PENDING, s.pending.reserved = 1);
+	REFUSED(FERMATA_STATE_PENDING, s.pending.reserved[6] = 1);
 	REFUSED(FERMATA_STATE_ALL + 1, (void)0);
 	REFUSED(FERMATA_STATE_REGS, s.reserved = 1);
 }
@@ -323,7 +451,9 @@ int main(void)
 		STATE_TEST(after_init),
 		STATE_TEST(round_trip),
 		STATE_TEST(pending_step),
-		STATE_TEST(interrupted_exception),
+		STATE_TEST(waiting_injections),
+		STATE_TEST(waiting_messages),
+		STATE_TEST(each_msr),
 		STATE_TEST(absurd_control),
 		STATE_TEST(absurd_rest),
 		STATE_TEST(absurd_xsave),

@@ -165,7 +165,7 @@ static void msr_cost(void **state)
 	page.regs[FERMATA_RAX] = 6;
 	page.regs[FERMATA_RDX] = 0;
 	costs(VMX_EXIT_MSR_WRITE, 4, 1);
-	assert_int_equal(v->guest.mtrr.def_type, 6);
+	assert_int_equal(v->guest.mtrr_def_type, 6);
 	/* The TSC offset goes in. */
 	page.regs[FERMATA_RCX] = ARCH_MSR_TSC_ADJUST;
 	costs(VMX_EXIT_MSR_WRITE, 4, 2);

@@ -239,7 +239,7 @@ static void wrong_vcpu_fields(int vcpu)
 	SPOIL(vcpu, FERMATA_INJECT, event, reserved, 1, EINVAL);
 	SPOIL(vcpu, FERMATA_INJECT, event, vector, 256, EINVAL);
 	SPOIL(vcpu, FERMATA_INJECT, event, vector, ~0u, EINVAL);
-	SPOIL(vcpu, FERMATA_INJECT, event, kind, FERMATA_INJECT_NONE + 1, EINVAL);
+	SPOIL(vcpu, FERMATA_INJECT, event, kind, FERMATA_INJECT_EXCEPTION_CODE + 1, EINVAL);
 	SPOIL(vcpu, FERMATA_INJECT, event, kind, ~0u, EINVAL);
 	SPOIL(vcpu, FERMATA_INJECT, event, kind, FERMATA_INJECT_EXCEPTION, EINVAL);
 	event.vector = 2;

@@ -68,13 +68,16 @@ static void mangle(struct fermata_state *s)
 		s->debug.dr[below(4)] = interesting();
 		break;
 	case 10:
-		((uint64_t *)&s->msrs)[below(13)] = interesting();
+		((uint64_t *)&s->msrs)[below(sizeof(s->msrs) / 8)] = interesting();
 		break;
 	case 11:
-		s->pending.exception_pending = below(2);
-		s->pending.exception_vector = below(33);
-		s->pending.exception_has_code = below(2);
-		s->pending.exception_code = interesting();
+		s->pending.injection.kind = below(6);
+		s->pending.injection.vector = below(below(2) ? 33 : 257);
+		s->pending.injection.code = interesting();
+		s->pending.init_pending = s->pending.sipi_pending = !below(20);
+		s->pending.sipi_vector = below(256);
+		s->pending.eoi_pending = !below(10);
+		s->pending.eoi_vector = below(256);
 		s->pending.nmi_pending = below(2);
 		s->pending.nmi_blocked = below(2);
 		s->pending.interrupts_blocked = below(2);
@@ -92,13 +95,13 @@ static void mangle(struct fermata_state *s)
 static void report(const struct fermata_run *page, uint64_t seed)
 {
 	note("seed %#llx: %s %#x: cr0 %#llx cr3 %#llx cr4 %#llx efer %#llx cs %#x ss %#x rflags %#llx "
-	     "event %d %d %d",
+	     "injection %u %u",
 	     (unsigned long long)seed, exit_name(page->exit.reason), page->exit.hw_reason,
 	     (unsigned long long)tried.control.cr0, (unsigned long long)tried.control.cr3,
 	     (unsigned long long)tried.control.cr4, (unsigned long long)tried.control.efer,
 	     tried.segments.cs.attrib, tried.segments.ss.attrib,
-	     (unsigned long long)tried.regs.rflags, tried.pending.exception_pending,
-	     tried.pending.exception_vector, tried.pending.exception_has_code);
+	     (unsigned long long)tried.regs.rflags, tried.pending.injection.kind,
+	     tried.pending.injection.vector);
 }
 
 /*
