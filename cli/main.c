@@ -4,9 +4,9 @@
 
 #include "box/box.h"
 #include "commands.h"
-#include "help.h"
-#include "say.h"
-#include "terminal.h"
+#include "cli/text/help.h"
+#include "cli/text/say.h"
+#include "cli/text/terminal.h"
 
 bool parse_place(const char *text, enum place *place, const char **kind)
 {

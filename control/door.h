@@ -13,7 +13,7 @@ struct door {
 };
 
 /*
- * The caller holds the claim on the name (cli/name.h): a socket that is there already was left by a
+ * The caller holds the claim on the name (cli/guests/name.h): a socket that is there already was left by a
  * process that died, and goes. 0, or -1 with one line in problem[].
  */
 int door_open(struct door *door, const char *name, char *problem, size_t problem_size);

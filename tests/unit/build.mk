@@ -33,11 +33,11 @@ unit_exit_names := lib/names.c
 unit_lib_clock := lib/clock.c lib/error.c
 unit_lib_clock_cflags := -Ilib
 
-unit_cli_parse := cli/parse.c
-unit_cli_guests := cli/log_format.c cli/options.c vmm/clock_spec.c cli/parse.c cli/rule.c cli/say.c lib/error.c lib/rule.c cli/terminal.c cli/words.c
+unit_cli_parse := cli/text/parse.c
+unit_cli_guests := cli/guests/log_format.c cli/run/options.c vmm/clock_spec.c cli/text/parse.c cli/text/rule.c cli/text/say.c lib/error.c lib/rule.c cli/text/terminal.c cli/text/words.c
 unit_cli_guests_libs := -ljson-c
-unit_cli_escape := cli/escape.c
-unit_cli_stats := cli/stats.c
+unit_cli_escape := cli/text/escape.c
+unit_cli_stats := cli/run/stats.c
 unit_relay := box/relay.c
 unit_control_line := control/line.c control/queue.c
 unit_control_command := control/command.c

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "cli/escape.h"
+#include "cli/text/escape.h"
 
 #define A "\x01"
 

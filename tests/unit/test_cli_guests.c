@@ -12,8 +12,8 @@
 #include <errno.h>
 #include <getopt.h>
 
-#include "cli/options.h"
-#include "cli/words.h"
+#include "cli/run/options.h"
+#include "cli/text/words.h"
 
 #define WORDS 6
 

@@ -10,7 +10,7 @@
 
 #include <errno.h>
 
-#include "cli/parse.h"
+#include "cli/text/parse.h"
 
 static void sizes_good(void **state)
 {

@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
-#include "cli/stats.h"
+#include "cli/run/stats.h"
 
-/* What cli/stats.c needs of its neighbours; the table itself needs only the names. */
+/* What cli/run/stats.c needs of its neighbours; the table itself needs only the names. */
 const char *fermata_exit_code_name(uint32_t vendor, uint32_t code)
 {
 	return code == 0x72  ? "cpuid" :

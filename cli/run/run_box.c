@@ -10,11 +10,11 @@
 #include "box/box.h"
 #include "control/folder.h"
 #include "control/porter.h"
-#include "parse.h"
+#include "cli/text/parse.h"
 #include "run.h"
-#include "say.h"
-#include "terminal.h"
-#include "words.h"
+#include "cli/text/say.h"
+#include "cli/text/terminal.h"
+#include "cli/text/words.h"
 
 #define BOX_END_MS 3000 /* what the command inside gets for ending its guest itself */
 

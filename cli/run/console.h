@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "escape.h"
+#include "cli/text/escape.h"
 
 /* The guest's side. Nothing here blocks. */
 struct console_link {

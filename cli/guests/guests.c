@@ -12,15 +12,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "commands.h"
+#include "cli/commands.h"
 #include "control/client.h"
 #include "control/folder.h"
 #include "guests.h"
-#include "help.h"
+#include "cli/text/help.h"
 #include "name.h"
-#include "options.h"
-#include "parse.h"
-#include "say.h"
+#include "cli/run/options.h"
+#include "cli/text/parse.h"
+#include "cli/text/say.h"
 
 #define LIST_MS 3000 /* for one guest's greeting, when it is one of many */
 

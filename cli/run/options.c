@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "events.h"
-#include "parse.h"
-#include "say.h"
-#include "words.h"
+#include "cli/guests/events.h"
+#include "cli/text/parse.h"
+#include "cli/text/say.h"
+#include "cli/text/words.h"
 
 static int next(int argc, char **argv, const struct option *list, const char *letters)
 {

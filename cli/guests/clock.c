@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "clock_spec.h"
-#include "commands.h"
+#include "cli/commands.h"
 #include "guests.h"
-#include "say.h"
+#include "cli/text/say.h"
 
 /* A wrong word is found here, before the guest is asked, and in a box before it is even reached. */
 static bool value_is_good(const struct guest_words *words)

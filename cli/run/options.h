@@ -4,9 +4,9 @@
 #define CLI_OPTIONS_H
 
 #include "clock_spec.h"
-#include "commands.h"
+#include "cli/commands.h"
 #include "console.h"
-#include "log_format.h"
+#include "cli/guests/log_format.h"
 #include <uapi/fermata.h>
 
 #define DEFAULT_MEMORY (256ull << 20)

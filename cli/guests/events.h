@@ -4,7 +4,7 @@
 #define CLI_EVENTS_H
 
 #include "machine.h"
-#include "options.h"
+#include "cli/run/options.h"
 
 /* Is the rule one? Else false with two lines said: what is wrong, and where. */
 bool rule_check(const char *what, const char *text);

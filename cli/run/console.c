@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "terminal.h"
+#include "cli/text/terminal.h"
 
 #define IN_ROOM 8192u
 #define IN_ROOM_KEYS (1u << 20)

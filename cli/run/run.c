@@ -6,12 +6,12 @@
 #include <signal.h>
 #include <string.h>
 
-#include "events.h"
-#include "help.h"
+#include "cli/guests/events.h"
+#include "cli/text/help.h"
 #include "host.h"
-#include "name.h"
-#include "parse.h"
-#include "say.h"
+#include "cli/guests/name.h"
+#include "cli/text/parse.h"
+#include "cli/text/say.h"
 
 int status_of_console(const struct console *console, enum console_result result)
 {

@@ -9,11 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "commands.h"
+#include "cli/commands.h"
 #include "guests.h"
-#include "help.h"
-#include "options.h"
-#include "say.h"
+#include "cli/text/help.h"
+#include "cli/run/options.h"
+#include "cli/text/say.h"
 
 #define ROWS 200
 

@@ -2,7 +2,7 @@
 /* A rule as the user has written it. */
 #include <stdio.h>
 
-#include "events.h"
+#include "cli/guests/events.h"
 #include "fermata.h"
 #include "say.h"
 

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "commands.h"
+#include "cli/commands.h"
 #include "guests.h"
-#include "say.h"
+#include "cli/text/say.h"
 
 static int read_words(int argc, char **argv, struct guest_words *words)
 {

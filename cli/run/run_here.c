@@ -6,11 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "events.h"
+#include "cli/guests/events.h"
 #include "run.h"
-#include "say.h"
+#include "cli/text/say.h"
 #include "stats.h"
-#include "terminal.h"
+#include "cli/text/terminal.h"
 
 static void woken(void *opaque)
 {

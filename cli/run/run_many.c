@@ -12,13 +12,13 @@
 #include <unistd.h>
 
 #include "host.h"
-#include "name.h"
-#include "parse.h"
-#include "events.h"
+#include "cli/guests/name.h"
+#include "cli/text/parse.h"
+#include "cli/guests/events.h"
 #include "run.h"
-#include "say.h"
+#include "cli/text/say.h"
 #include "stats.h"
-#include "terminal.h"
+#include "cli/text/terminal.h"
 
 #define LINE_ROOM 1024u /* a longer line is told in pieces */
 

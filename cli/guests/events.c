@@ -12,12 +12,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "commands.h"
+#include "cli/commands.h"
 #include "fermata.h"
 #include "guests.h"
-#include "help.h"
+#include "cli/text/help.h"
 #include "log_format.h"
-#include "say.h"
+#include "cli/text/say.h"
 
 #define POLL_MS 20	 /* between two looks at an empty log */
 #define GRACE_MS 4000	 /* for the log's reader, after the guest's end */

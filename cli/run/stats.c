@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "fermata.h"
-#include "say.h"
+#include "cli/text/say.h"
 
 struct row {
 	uint32_t code;

@@ -7,13 +7,13 @@
 
 #include <json-c/json.h>
 
-#include "commands.h"
+#include "cli/commands.h"
 #include "svm_features.h"
-#include "help.h"
-#include "host.h"
-#include "options.h"
-#include "run.h"
-#include "say.h"
+#include "cli/text/help.h"
+#include "cli/run/host.h"
+#include "cli/run/options.h"
+#include "cli/run/run.h"
+#include "cli/text/say.h"
 
 static const char *level_names[] = { "4K", "2M", "1G" };
 
