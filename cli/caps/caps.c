@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* fermata caps: what the computer offers, what is missing, what stands in the way. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <json-c/json.h>
-
-#include "cli/commands.h"
+#include "caps.h"
 #include "svm_features.h"
-#include "cli/text/help.h"
+#include "cli/text/json.h"
 #include "cli/run/host.h"
-#include "cli/run/options.h"
 #include "cli/run/run.h"
 #include "cli/text/say.h"
 
@@ -250,46 +246,59 @@ static void print_json(const struct host *host)
 		put(object, "nested_page_sizes", json_page_sizes(caps->nested_levels));
 	}
 	put(object, "obstacles", json_obstacles(host));
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
-							    JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_print(object);
 	json_object_put(object);
 }
 
-int command_caps(int argc, char **argv)
-{
-	static const struct option list[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "box", required_argument, NULL, 'b' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	enum place place = PLACE_AUTO;
-	const char *kind = "amd";
-	struct host host;
-	bool json = false;
-	int option;
+/* ---- the verb */
 
-	while ((option = options_next(argc, argv, list)) != -1) {
-		switch (option) {
-		case 'j':
-			json = true;
-			break;
-		case 'b':
-			if (!parse_place(optarg, &place, &kind))
-				return STATUS_FAILED;
-			break;
-		case 'h':
-			return help_print("caps");
-		default:
-			return STATUS_FAILED;
-		}
-	}
-	if (place == PLACE_BOX)
-		return caps_in_box(kind, json);
+struct caps_options {
+	struct place place;
+	bool json;
+};
+
+static int run(const struct command *command, char **argv)
+{
+	struct caps_options options = { .place = PLACE_DEFAULT };
+	int status = options_read(command, argv, &options, NULL);
+	struct host host;
+
+	if (status != OPTIONS_READ)
+		return status;
+	if (options.place.where == PLACE_BOX)
+		return caps_in_box(options.place.box, options.json);
 	host_probe(&host);
-	if (json)
+	if (options.json)
 		print_json(&host);
 	else
 		print_text(&host);
 	return host.obstacles ? STATUS_FAILED : STATUS_OK;
 }
+
+static const struct option_row options[] = {
+	{ "json", NULL, option_flag, offsetof(struct caps_options, json),
+	  .help = "for programs: one JSON object" },
+	{ "box", "KIND", take_place, offsetof(struct caps_options, place),
+	  .help = "which computer: none: this one (the default, as is auto); amd, intel or "
+		  "bochs:MODEL: the box, as in `fermata run`" },
+	{ .name = NULL },
+};
+
+const struct command command_caps = {
+	.name = "caps",
+	.what = "show what this computer offers for running guests",
+	.run = run,
+	.usage = "[--json] [--box KIND]",
+	.options = options,
+	.about =
+		"Shows the processor's virtualization features, what Fermata does with each or without it,\n"
+		"and what stands in the way of running guests, with what to do about it. It works without\n"
+		"the module too; what only the module can know is then left out.\n"
+		"\n"
+		"exit status: 0 guests can run there; 1 they cannot (or the question could not be asked)\n"
+		"\n"
+		"examples:\n"
+		"  fermata caps\n"
+		"  fermata caps --box bochs:corei5_lynnfield_750\n"
+		"  fermata caps --json | jq -r '.obstacles[] | .what + \": \" + .remedy'\n",
+};

@@ -4,19 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/commands.h"
-#include "guests.h"
 #include "cli/text/say.h"
-
-static int read_words(int argc, char **argv, struct guest_words *words)
-{
-	int status = guest_words_read(argc, argv, 2, words);
-
-	if (!status && strcmp(words->what, "show") && strcmp(words->what, "on") &&
-	    strcmp(words->what, "off"))
-		return fail("'%s': give on, off or show; see `fermata dirty --help`", words->what);
-	return status;
-}
+#include "guests.h"
 
 static void print_ranges(struct json_object *dirty, uint64_t page)
 {
@@ -29,8 +18,8 @@ static void print_ranges(struct json_object *dirty, uint64_t page)
 		uint64_t gpa, pages;
 
 		range = json_object_array_get_idx(list, i);
-		gpa = guest_number(range, "gpa");
-		pages = guest_number(range, "pages");
+		gpa = json_number(range, "gpa");
+		pages = json_number(range, "pages");
 		printf("%#-18" PRIx64 " %#-18" PRIx64 " %10" PRIu64 "\n", gpa,
 		       gpa + pages * page - 1, pages);
 	}
@@ -38,9 +27,9 @@ static void print_ranges(struct json_object *dirty, uint64_t page)
 
 static void print_dirty(struct json_object *dirty)
 {
-	uint64_t pages = guest_number(dirty, "pages"), page = guest_number(dirty, "page_size");
-	uint64_t left_out = guest_number(dirty, "left_out"), all = guest_number(dirty, "memory");
-	double seconds = (double)guest_number(dirty, "ns") / 1e9;
+	uint64_t pages = json_number(dirty, "pages"), page = json_number(dirty, "page_size");
+	uint64_t left_out = json_number(dirty, "left_out"), all = json_number(dirty, "memory");
+	double seconds = (double)json_number(dirty, "ns") / 1e9;
 	double mib = (double)(pages * page) / 1048576;
 
 	printf("written        %" PRIu64 " of %" PRIu64 " pages, %.1f MiB\n", pages,
@@ -54,22 +43,48 @@ static void print_dirty(struct json_object *dirty)
 		printf("... and %" PRIu64 " ranges more\n", left_out);
 }
 
-int command_dirty(int argc, char **argv)
+static int run(const struct command *command, char **argv)
 {
-	struct guest_words words;
-	struct json_object *dirty;
-	int status;
+	struct guest_request request = { 0 };
+	int status = guest_read(command, argv, &request);
+	bool show;
 
-	status = read_words(argc, argv, &words);
-	if (status)
-		return status < 0 ? STATUS_OK : status;
-	dirty = guest_words_call("dirty", &words);
-	if (!dirty)
-		return STATUS_FAILED;
-	if (words.json)
-		guest_print_json(dirty);
-	else if (!strcmp(words.what, "show"))
-		print_dirty(dirty);
-	json_object_put(dirty);
-	return STATUS_OK;
+	if (status != OPTIONS_READ)
+		return status;
+	request.what = request.what ?: "show";
+	show = !strcmp(request.what, "show");
+	if (!show && strcmp(request.what, "on") && strcmp(request.what, "off"))
+		return fail("'%s': give on, off or show; see `fermata dirty --help`", request.what);
+	return guest_do(&request, "dirty", request.json ? json_print : show ? print_dirty : NULL);
 }
+
+static const struct option_row options[] = {
+	{ "json", NULL, option_flag, GUEST_MEMBER(json),
+	  .help = "for programs: the answer as one JSON object" },
+	{ .name = NULL },
+};
+
+const struct command command_dirty = {
+	.name = "dirty",
+	.what = "show which memory a running guest writes to",
+	.run = run,
+	.usage = "NAME on|off\n"
+		 "NAME [show] [--json]",
+	.options = options,
+	.words = 2,
+	.about =
+		"  on      log the guest's writes from now on\n"
+		"  show    what the guest has written to since the last show, or since `on`: how many pages of 4 KiB,\n"
+		"          how many per second, and where, by guest-physical address (the default)\n"
+		"  off     stop logging\n"
+		"\n"
+		"While the log is on, the first write to a page after each show costs the guest an exit, and its\n"
+		"memory is mapped in pages of 4 KiB.\n"
+		"\n"
+		"exit status: 0 done; 1 there is no such guest, no log, or a word is wrong\n"
+		"\n"
+		"examples:\n"
+		"  fermata dirty web on\n"
+		"  fermata dirty web; sleep 10; fermata dirty web\n"
+		"  fermata dirty web --json\n",
+};

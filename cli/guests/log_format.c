@@ -6,38 +6,18 @@
 
 #define RATE_NS 1000000u /* the clock's rate is told over spans of a millisecond or more */
 
-bool log_format_parse(const char *text, enum log_format *format)
-{
-	static const char *const names[] = { "text", "json", "chrome" };
-
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(text, names[i])) {
-			*format = (enum log_format)i;
-			return true;
-		}
-	}
-	return false;
-}
+const struct option_word log_formats[] = {
+	{ "text", LOG_TEXT },
+	{ "json", LOG_JSON },
+	{ "chrome", LOG_CHROME },
+	{ .name = NULL },
+};
 
 void log_begin(struct log_writer *writer, FILE *file, enum log_format format)
 {
 	*writer = (struct log_writer){ .file = file, .format = format };
 	if (format == LOG_CHROME)
 		fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", file);
-}
-
-static const char *text_of(struct json_object *object, const char *name)
-{
-	struct json_object *value;
-
-	return json_object_object_get_ex(object, name, &value) ? json_object_get_string(value) : "";
-}
-
-static uint64_t number_of(struct json_object *object, const char *name)
-{
-	struct json_object *value;
-
-	return json_object_object_get_ex(object, name, &value) ? json_object_get_uint64(value) : 0;
 }
 
 /* An event's number is the member whose name is none of every record's. */
@@ -60,20 +40,20 @@ static void title(struct json_object *record, char *out, size_t size)
 	struct json_object *linear;
 
 	if (number && json_object_object_get_ex(record, "gva", &linear))
-		snprintf(out, size, "%s %s=%s gva=%s", text_of(record, "event"), number,
-			 text_of(record, number), text_of(record, "gva"));
+		snprintf(out, size, "%s %s=%s gva=%s", json_text(record, "event"), number,
+			 json_text(record, number), json_text(record, "gva"));
 	else if (number)
-		snprintf(out, size, "%s %s=%s", text_of(record, "event"), number,
-			 text_of(record, number));
+		snprintf(out, size, "%s %s=%s", json_text(record, "event"), number,
+			 json_text(record, number));
 	else
-		snprintf(out, size, "%s", text_of(record, "event"));
+		snprintf(out, size, "%s", json_text(record, "event"));
 }
 
 /* ---- text */
 
 static void write_text(struct log_writer *w, struct json_object *record)
 {
-	uint64_t guest = number_of(record, "guest_ns"), host = number_of(record, "host_ns");
+	uint64_t guest = json_number(record, "guest_ns"), host = json_number(record, "host_ns");
 	struct json_object *flags;
 	char name[100];
 
@@ -81,10 +61,10 @@ static void write_text(struct log_writer *w, struct json_object *record)
 	fprintf(w->file,
 		"%6" PRIu64 " vcpu %" PRIu64 " guest %" PRIu64 ".%09" PRIu64 " host %" PRIu64
 		".%09" PRIu64 " %s value=%s old=%s rip=%s cr3=%s cpl=%" PRIu64 " rule=%" PRIu64,
-		number_of(record, "sequence"), number_of(record, "vcpu"), guest / 1000000000u,
+		json_number(record, "sequence"), json_number(record, "vcpu"), guest / 1000000000u,
 		guest % 1000000000u, host / 1000000000u, host % 1000000000u, name,
-		text_of(record, "value"), text_of(record, "old"), text_of(record, "rip"),
-		text_of(record, "cr3"), number_of(record, "cpl"), number_of(record, "rule"));
+		json_text(record, "value"), json_text(record, "old"), json_text(record, "rip"),
+		json_text(record, "cr3"), json_number(record, "cpl"), json_number(record, "rule"));
 	if (json_object_object_get_ex(record, "flags", &flags))
 		for (size_t i = 0; i < json_object_array_length(flags); i++)
 			fprintf(w->file, " %s",
@@ -123,13 +103,13 @@ static void write_rate(struct log_writer *w, uint64_t host, uint64_t guest)
 
 static void write_chrome(struct log_writer *w, struct json_object *record)
 {
-	uint64_t host = number_of(record, "host_ns"), cost = number_of(record, "cost_ns");
-	uint64_t vcpu = number_of(record, "vcpu");
+	uint64_t host = json_number(record, "host_ns"), cost = json_number(record, "cost_ns");
+	uint64_t vcpu = json_number(record, "vcpu");
 	char name[100];
 
 	title(record, name, sizeof(name));
 	write_track(w, vcpu);
-	write_rate(w, host, number_of(record, "guest_ns"));
+	write_rate(w, host, json_number(record, "guest_ns"));
 	fprintf(w->file,
 		"{\"ph\":\"X\",\"pid\":1,\"tid\":%" PRIu64 ",\"ts\":%" PRIu64 ".%03" PRIu64
 		",\"dur\":%" PRIu64 ".%03" PRIu64

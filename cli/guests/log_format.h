@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include <json-c/json.h>
+#include "cli/text/json.h"
+#include "cli/text/option.h"
 
 enum log_format { LOG_TEXT, LOG_JSON, LOG_CHROME };
 
@@ -20,8 +21,9 @@ struct log_writer {
 	uint64_t rate_host, rate_guest; /* chrome: where the clock's rate was taken last, ns */
 };
 
-/* "text", "json", "chrome"; false: none of them. */
-bool log_format_parse(const char *text, enum log_format *format);
+/* Their names, for an option. */
+extern const struct option_word log_formats[];
+
 void log_begin(struct log_writer *writer, FILE *file, enum log_format format);
 /* A record, as docs/control.md has it. */
 void log_record(struct log_writer *writer, struct json_object *record);

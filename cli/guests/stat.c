@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* fermata stat: a running guest's exits by reason, and where its time goes, as kvm_stat shows it. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "cli/commands.h"
 #include "guests.h"
-#include "cli/text/help.h"
-#include "cli/run/options.h"
 #include "cli/text/say.h"
 
 #define ROWS 200
@@ -23,17 +18,11 @@ struct row {
 	uint64_t count, cycles; /* in the interval */
 };
 
-struct stat_options {
-	const char *name;
-	bool json, once;
-	double interval; /* seconds */
-};
-
 /* ---- what happened between two answers; without an earlier one: since the guest was made */
 
 static uint64_t since(struct json_object *now, struct json_object *before, const char *name)
 {
-	return guest_number(now, name) - (before ? guest_number(before, name) : 0);
+	return json_number(now, name) - (before ? json_number(before, name) : 0);
 }
 
 static struct json_object *exit_of(struct json_object *stats, uint64_t code)
@@ -43,7 +32,7 @@ static struct json_object *exit_of(struct json_object *stats, uint64_t code)
 	if (!stats || !json_object_object_get_ex(stats, "exits", &exits))
 		return NULL;
 	for (size_t i = 0; i < json_object_array_length(exits); i++)
-		if (guest_number(json_object_array_get_idx(exits, i), "code") == code)
+		if (json_number(json_object_array_get_idx(exits, i), "code") == code)
 			return json_object_array_get_idx(exits, i);
 	return NULL;
 }
@@ -68,13 +57,13 @@ static unsigned make_rows(struct json_object *now, struct json_object *before, s
 		return 0;
 	for (size_t i = 0; i < json_object_array_length(exits) && rows < ROWS; i++) {
 		struct json_object *one = json_object_array_get_idx(exits, i);
-		uint64_t code = guest_number(one, "code");
+		uint64_t code = json_number(one, "code");
 		struct json_object *earlier = exit_of(before, code);
 
 		row[rows++] = (struct row){
-			.name = guest_text(one, "name"),
+			.name = json_text(one, "name"),
 			.code = code,
-			.total = guest_number(one, "count"),
+			.total = json_number(one, "count"),
 			.count = since(one, earlier, "count"),
 			.cycles = since(one, earlier, "cycles"),
 		};
@@ -117,7 +106,7 @@ static void print_rates(struct json_object *now, struct json_object *before, uin
 	};
 
 	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
-		printf("%-24s %12" PRIu64 " %12.0f\n", rates[i][1], guest_number(now, rates[i][0]),
+		printf("%-24s %12" PRIu64 " %12.0f\n", rates[i][1], json_number(now, rates[i][0]),
 		       per_second(since(now, before, rates[i][0]), ns));
 }
 
@@ -140,19 +129,19 @@ static void print_flushes(const char *key, const char *title, struct json_object
 	}
 }
 
-static void print_table(const struct stat_options *options, struct json_object *about,
+static void print_table(const struct guest_request *request, struct json_object *about,
 			struct json_object *now, struct json_object *before)
 {
 	static struct row row[ROWS];
 	unsigned rows = make_rows(now, before, row);
 	uint64_t ns = since(now, before, "ns"), total = 0, count = 0, cycles = 0;
-	double all = (double)ns * (double)guest_number(now, "tsc_khz") / 1e6 *
-		     (double)guest_number(now, "vcpus");
+	double all = (double)ns * (double)json_number(now, "tsc_khz") / 1e6 *
+		     (double)json_number(now, "vcpus");
 	double guest = share(since(now, before, "guest_cycles"), all);
 	double halted = share(since(now, before, "halt_cycles"), all), exits;
 
-	printf("guest %s, %s, %s, %.1f s\n\n", options->name, guest_text(about, "state"),
-	       guest_text(about, "where"), (double)guest_number(now, "ns") / 1e9);
+	printf("guest %s, %s, %s, %.1f s\n\n", request->name, json_text(about, "state"),
+	       json_text(about, "where"), (double)json_number(now, "ns") / 1e9);
 	printf("%-24s %12s %12s %9s %12s\n", "exit", "total", "per second", "time%", "mean cycles");
 	for (unsigned i = 0; i < rows; i++) {
 		print_row(row[i].name, row[i].total, row[i].count, row[i].cycles, ns, all);
@@ -174,7 +163,7 @@ static void print_table(const struct stat_options *options, struct json_object *
 /* ---- for programs */
 
 /* The guest's own answer, and in each exit what there was per second. */
-static void print_json(const struct stat_options *options, struct json_object *about,
+static void print_json(const struct guest_request *request, struct json_object *about,
 		       struct json_object *now, struct json_object *before)
 {
 	struct json_object *line = NULL, *exits;
@@ -182,47 +171,39 @@ static void print_json(const struct stat_options *options, struct json_object *a
 
 	if (json_object_deep_copy(now, &line, NULL))
 		return;
-	json_object_object_add(line, "name", json_object_new_string(options->name));
-	json_object_object_add(line, "state", json_object_new_string(guest_text(about, "state")));
+	json_object_object_add(line, "name", json_object_new_string(request->name));
+	json_object_object_add(line, "state", json_object_new_string(json_text(about, "state")));
 	json_object_object_add(line, "interval_ns", json_object_new_uint64(ns));
 	json_object_object_get_ex(line, "exits", &exits);
 	for (size_t i = 0; i < json_object_array_length(exits); i++) {
 		struct json_object *one = json_object_array_get_idx(exits, i);
-		struct json_object *earlier = exit_of(before, guest_number(one, "code"));
+		struct json_object *earlier = exit_of(before, json_number(one, "code"));
 
 		json_object_object_add(one, "per_second",
 				       json_object_new_double(
 					       per_second(since(one, earlier, "count"), ns)));
 	}
-	puts(json_object_to_json_string_ext(line, JSON_C_TO_STRING_PLAIN |
-							  JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_print_line(line);
 	json_object_put(line);
 }
 
 /* ---- */
 
-static bool parse_interval(const char *text, double *interval)
+static bool take_interval(void *settings, const struct option_row *row, const char *text)
 {
+	double *interval = option_member(settings, row);
 	char *end;
 
 	errno = 0;
 	*interval = strtod(text, &end);
 	if (!errno && end != text && !*end && *interval >= 0.1 && *interval <= 3600)
 		return true;
-	say("--interval %s: not a time; give seconds, 0.1 to 3600", text);
+	say("--%s %s: not a time; give seconds, 0.1 to 3600", row->name, text);
 	return false;
 }
 
-static void wait_for(double seconds)
-{
-	struct timespec t = { .tv_sec = (time_t)seconds };
-
-	t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
-	nanosleep(&t, NULL);
-}
-
 /* 0: all shown; else it is over. */
-static int show(const struct stat_options *options, struct client *client,
+static int show(const struct guest_request *request, struct client *client,
 		struct json_object **before, bool first)
 {
 	struct json_object *about, *now = NULL;
@@ -237,14 +218,14 @@ static int show(const struct stat_options *options, struct client *client,
 		say("%s", problem);
 		return first ? STATUS_FAILED : -1;
 	}
-	if (options->json) {
-		print_json(options, about, now, *before);
+	if (request->json) {
+		print_json(request, about, now, *before);
 	} else {
-		if (!options->once && isatty(STDOUT_FILENO))
+		if (!request->once && isatty(STDOUT_FILENO))
 			fputs("\033[H\033[J", stdout);
 		else if (!first)
 			putchar('\n');
-		print_table(options, about, now, *before);
+		print_table(request, about, now, *before);
 	}
 	json_object_put(about);
 	json_object_put(*before);
@@ -252,52 +233,57 @@ static int show(const struct stat_options *options, struct client *client,
 	return fflush(stdout) ? fail("cannot write to standard output: %s", strerror(errno)) : 0;
 }
 
-static int watch(const struct stat_options *options)
+static int watch(const struct guest_request *request)
 {
 	struct json_object *before = NULL;
 	struct client client;
 	int result;
 
-	if (guest_open(&client, options->name))
+	if (guest_open(&client, request->name))
 		return STATUS_FAILED;
-	result = show(options, &client, &before, true);
-	while (!result && !options->once) {
-		wait_for(options->interval);
-		result = show(options, &client, &before, false);
+	result = show(request, &client, &before, true);
+	while (!result && !request->once) {
+		usleep((useconds_t)(request->interval * 1e6));
+		result = show(request, &client, &before, false);
 	}
 	json_object_put(before);
 	client_close(&client);
 	return result < 0 ? STATUS_OK : result;
 }
 
-int command_stat(int argc, char **argv)
+static int run(const struct command *command, char **argv)
 {
-	static const struct option list[] = { { "json", no_argument, NULL, 'j' },
-					      { "once", no_argument, NULL, 'o' },
-					      { "interval", required_argument, NULL, 'i' },
-					      { "help", no_argument, NULL, 'h' },
-					      { NULL, 0, NULL, 0 } };
-	struct stat_options options = { .interval = 1 };
-	int option;
+	struct guest_request request = { .interval = 1 };
+	int status = guest_read(command, argv, &request);
 
-	while ((option = options_next_mixed(argc, argv, list)) != -1) {
-		switch (option) {
-		case 'j':
-			options.json = true;
-			break;
-		case 'o':
-			options.once = true;
-			break;
-		case 'i':
-			if (!parse_interval(optarg, &options.interval))
-				return STATUS_FAILED;
-			break;
-		case 'h':
-			return help_print("stat");
-		default:
-			return STATUS_FAILED;
-		}
-	}
-	options.name = options_guest_name(argc, argv);
-	return options.name ? watch(&options) : STATUS_FAILED;
+	return status == OPTIONS_READ ? watch(&request) : status;
 }
+
+static const struct option_row options[] = {
+	{ "once", NULL, option_flag, GUEST_MEMBER(once),
+	  .help = "show the sums since the guest was made, and end" },
+	{ "interval", "SECONDS", take_interval, GUEST_MEMBER(interval),
+	  .help = "how often it is shown anew: 0.1 to 3600; default: 1" },
+	{ "json", NULL, option_flag, GUEST_MEMBER(json),
+	  .help = "for programs: one JSON object a line" },
+	{ .name = NULL },
+};
+
+const struct command command_stat = {
+	.name = "stat",
+	.what = "show what a running guest does, live",
+	.run = run,
+	.usage = "NAME [OPTION...]",
+	.options = options,
+	.words = 1,
+	.about =
+		"Shows the guest's exits by reason, in total and per second, with their share of the time and their\n"
+		"mean cost in cycles of the time-stamp counter; entries, exits to user space, injected events, halts,\n"
+		"mapped pages and flushes; and where the time went. The guest runs on.\n"
+		"\n"
+		"exit status: 0 shown (also when the guest ended meanwhile); 1 there is no such guest\n"
+		"\n"
+		"examples:\n"
+		"  fermata stat web --interval 5\n"
+		"  fermata stat web --once --json | jq '.exits | sort_by(-.cycles)[0].name'\n",
+};

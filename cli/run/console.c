@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/text/say.h"
 #include "cli/text/terminal.h"
 
 #define IN_ROOM 8192u
@@ -50,16 +51,17 @@ static void open_output(struct console *console)
 	}
 }
 
-int console_open(struct console *console, const struct console_link *link, enum console_keys keys)
+bool console_keys(enum console_keys keys)
+{
+	return keys == KEYS_ON || (keys == KEYS_AUTO && isatty(STDIN_FILENO));
+}
+
+static int take_signals(void)
 {
 	static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT };
 	sigset_t set;
 	size_t i;
 
-	memset(console, 0, sizeof(*console));
-	console->link = link;
-	console->input = STDIN_FILENO;
-	console->escape.enabled = keys == KEYS_ON || (keys == KEYS_AUTO && isatty(STDIN_FILENO));
 	sigemptyset(&set);
 	for (i = 0; i < sizeof(ending) / sizeof(ending[0]); i++) {
 		struct sigaction action;
@@ -69,19 +71,50 @@ int console_open(struct console *console, const struct console_link *link, enum 
 			continue;
 		sigaddset(&set, ending[i]);
 	}
-	console->in_room = console->escape.enabled ? IN_ROOM_KEYS : IN_ROOM;
-	console->in = malloc(console->in_room);
-	if (!console->in)
-		return -1;
 	signal(SIGPIPE, SIG_IGN);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	console->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+bool console_open(struct console *console, const struct console_link *link, bool keys)
+{
+	memset(console, 0, sizeof(*console));
+	console->link = link;
+	console->input = STDIN_FILENO;
+	console->escape.enabled = keys;
+	console->in_room = keys ? IN_ROOM_KEYS : IN_ROOM;
+	console->in = malloc(console->in_room);
+	console->signal_fd = console->in ? take_signals() : -1;
 	if (console->signal_fd < 0) {
+		say("cannot watch for signals: %s; raise `ulimit -n`", strerror(errno));
 		free(console->in);
-		return -1;
+		return false;
 	}
 	open_output(console);
-	return 0;
+	return true;
+}
+
+void console_take_terminal(const struct console *console)
+{
+	if (console->escape.enabled)
+		terminal_raw();
+	/* Only the box passes keys through a pipe: the terminal at its other end is raw. */
+	say_carriage_return(console->escape.enabled && !isatty(STDIN_FILENO));
+}
+
+int console_status(const struct console *console, enum console_result result)
+{
+	switch (result) {
+	case CONSOLE_SIGNAL:
+		return STATUS_SIGNAL + console->signal;
+	case CONSOLE_CLOSED:
+		return STATUS_SIGNAL + SIGPIPE;
+	case CONSOLE_ERROR:
+		return fail("cannot write to standard output: %s; the guest was ended",
+			    strerror(errno));
+	default:
+		return STATUS_OK;
+	}
 }
 
 void console_close(struct console *console)

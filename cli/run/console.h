@@ -28,6 +28,8 @@ struct console_link {
 };
 
 enum console_keys { KEYS_AUTO, KEYS_ON, KEYS_OFF }; /* auto: on when standard input is a terminal */
+/* Whether Ctrl-A is then for Fermata. */
+bool console_keys(enum console_keys keys);
 
 enum console_result {
 	CONSOLE_ENDED,	  /* the guest's side ended, and all it said is written */
@@ -58,13 +60,17 @@ struct console {
 
 /*
  * The signals that end the process are blocked from here on, and read from a descriptor. Call
- * before threads are made, and make the terminal raw before or after. 0 or -1 with errno.
+ * before threads are made, and make the terminal raw before or after. False with a line said.
  */
-int console_open(struct console *console, const struct console_link *link, enum console_keys keys);
+bool console_open(struct console *console, const struct console_link *link, bool keys);
+/* The terminal and standard error are as a guest of this process needs them. */
+void console_take_terminal(const struct console *console);
 /* Carries bytes until something of the list above; timeout_ms -1: no limit. */
 enum console_result console_pump(struct console *console, int timeout_ms);
 /* No more of the user's input; keys_beyond is sent Ctrl-A x instead. */
 void console_end_beyond(struct console *console);
+/* Why console_pump() came back, as an exit status; where it needs a line, that is said. */
+int console_status(const struct console *console, enum console_result result);
 void console_close(struct console *console);
 
 #endif

@@ -3,10 +3,11 @@
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
+#include "cli/text/option.h"
 #include "clock_spec.h"
-#include "cli/commands.h"
 #include "console.h"
-#include "cli/guests/log_format.h"
+#include "machine.h"
+#include "place.h"
 #include <uapi/fermata.h>
 
 #define DEFAULT_MEMORY (256ull << 20)
@@ -14,46 +15,55 @@
 
 #define GUESTS_MAX 32 /* of one command */
 
+/* An option as it was given. */
+struct option_given {
+	const struct option_row *row;
+	const char *value;
+};
+
 struct run_options {
+	const struct command *command;
 	const char *kernel, *initrd, *append;
 	char name[80];
 	uint64_t memory;
-	enum place place;
-	const char *box; /* its kind, if it is to be one */
-	enum console_keys keys;
-	const char *clock_words; /* as the user gave them; NULL: nothing was said */
+	struct place place;
+	uint32_t keys; /* enum console_keys */
 	struct clock_spec clock;
-	bool stats, debug_exit, no_tags, kvmclock, help;
-	const char *paging, *debug;	     /* as given; NULL: not */
-	struct fermata_vm_config vm;	     /* what they mean */
+	bool stats, debug_exit, no_tags, kvmclock;
+	uint32_t paging;		     /* FERMATA_VM_SHADOW, FERMATA_VM_NESTED, or neither */
+	uint32_t debug;			     /* bits of its words */
 	const char *rule[FERMATA_MAX_RULES]; /* of each --on */
 	unsigned rules;
 	const char *log; /* a file; "-": standard error; "channel": nowhere but there; NULL: not said */
-	enum log_format log_format;
+	uint32_t log_format;	       /* enum log_format */
 	bool named;		       /* by the user */
-	char **words;		       /* of a --guest: where its strings are; else NULL */
 	const char *guest[GUESTS_MAX]; /* what each --guest says; what is above is then common to all */
 	unsigned guests;	       /* 0: there is one guest, the one above */
+	/* What all of this was made from. An option that does not repeat is there once, as it counts. */
+	struct option_given *given;
+	unsigned given_count;
+	char **words; /* of a --guest: where its strings are; else NULL */
 };
 
-/*
- * Reads argv (argv[0] is the verb). False when something is wrong; a line has been said. Checks what
- * can be seen in the words alone: files and memory come later.
- */
-bool options_parse(struct run_options *options, int argc, char **argv);
+/* Of the verb `run`. */
+extern const struct option_row run_rows[];
 
 /*
- * The guests of several: guest[i] is what --guest number i says on top of `options`; the caller
- * frees guest[i].words. False when something is wrong; a line has been said, nothing is to be freed.
+ * Reads argv (argv[0] is the verb). OPTIONS_READ: go on, and options_free() at the end; else the command's exit
+ * status. Checks what can be seen in the words alone: files and memory come later.
  */
-bool options_guests(const struct run_options *options, struct run_options *guest);
+int options_parse(struct run_options *options, const struct command *command, char **argv);
 
-struct option;
-/* getopt_long() without its own messages: returns its value, and '?' after a line was said. */
-int options_next(int argc, char **argv, const struct option *list);
-/* The same where words that are no options may stand anywhere: at -1 they are argv[optind] and on. */
-int options_next_mixed(int argc, char **argv, const struct option *list);
-/* After options_next_mixed() gave -1: the one word, a guest's name; NULL with a line said. */
-const char *options_guest_name(int argc, char **argv);
+/*
+ * The command's guests: guest[i] is what --guest number i says on top of `options`; without --guest there
+ * is one, guest[0]. How many, options_free() for each; 0: something is wrong, a line has been said, and
+ * nothing is to be freed.
+ */
+unsigned options_guests(const struct run_options *options, struct run_options *guest);
+
+void options_free(struct run_options *options);
+
+/* What the machine of this guest is to be; the strings stay the options'. */
+struct machine_config options_machine(const struct run_options *options);
 
 #endif

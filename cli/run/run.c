@@ -2,99 +2,127 @@
 /* fermata run: what can be checked is checked here, before anything starts. */
 #include "run.h"
 
-#include <errno.h>
-#include <signal.h>
-#include <string.h>
+#include <inttypes.h>
 
-#include "cli/guests/events.h"
-#include "cli/text/help.h"
-#include "host.h"
 #include "cli/guests/name.h"
 #include "cli/text/parse.h"
 #include "cli/text/say.h"
+#include "host.h"
+#include "rules.h"
 
-int status_of_console(const struct console *console, enum console_result result)
+static bool memory_suffices(const struct run_options *guest, unsigned count)
 {
-	switch (result) {
-	case CONSOLE_SIGNAL:
-		return STATUS_SIGNAL + console->signal;
-	case CONSOLE_CLOSED:
-		return STATUS_SIGNAL + SIGPIPE;
-	case CONSOLE_ERROR:
-		return fail("cannot write to standard output: %s; the guest was ended",
-			    strerror(errno));
-	default:
-		return STATUS_OK;
+	uint64_t available = host_memory_available(), sum = 0;
+	char problem[512], size[32];
+
+	for (unsigned i = 0; i < count; i++) {
+		if (!memory_size_valid(guest[i].memory, available, problem, sizeof(problem))) {
+			say("%s", problem);
+			return false;
+		}
+		sum += guest[i].memory;
 	}
+	if (sum > available)
+		say("--memory: together the guests want %s, and this host has only %" PRIu64
+		    "M free; give less, or free some memory",
+		    format_size(sum, size, sizeof(size)), available >> 20);
+	return sum <= available;
 }
 
-struct machine_config config_of_options(const struct run_options *options)
+/* This computer, the box, or neither, whatever the user has allowed. */
+static int run_somewhere(const struct run_options *options, const struct run_options *guest,
+			 unsigned count)
 {
-	return (struct machine_config){
-		.kernel = options->kernel,
-		.initrd = options->initrd,
-		.cmdline = options->append,
-		.memory = options->memory,
-		.vcpus = 1,
-		.clock = options->clock,
-		.kvmclock = options->kvmclock,
-		.debug_exit = options->debug_exit,
-		.no_tags = options->no_tags,
-		.vm = options->vm,
-	};
-}
-
-/* What speaks against running here: the box, or not at all, whatever the user has allowed. */
-static int run_elsewhere(const struct run_options *options, const struct machine_config *config,
-			 const struct host_obstacle *obstacle)
-{
+	struct host host = { .obstacles = 0 };
 	char problem[512];
 
-	if (options->place == PLACE_HERE)
-		return fail("%s; %s", obstacle->what, obstacle->remedy);
-	/* A box is not started for what cannot work in it. */
-	if (machine_check(config, problem, sizeof(problem)))
-		return fail("%s", problem);
-	if (options->place == PLACE_AUTO)
-		say("%s; running in the box", obstacle->what);
-	return run_in_box(options);
-}
-
-int command_run(int argc, char **argv)
-{
-	struct machine_config config;
-	struct run_options options;
-	struct log_thread *log;
-	struct name_claim claim;
-	struct host host;
-	char problem[512];
-	bool failed;
-	int status;
-
-	if (!options_parse(&options, argc, argv))
-		return STATUS_FAILED;
-	if (options.help)
-		return help_print("run");
-	if (options.guests)
-		return run_many(&options);
-	config = config_of_options(&options);
-
-	if (!memory_size_valid(options.memory, host_memory_available(), problem, sizeof(problem)))
-		return fail("%s", problem);
-	if (name_claim(&claim, options.name, problem, sizeof(problem)))
-		return fail("%s", problem);
-	log = log_start(&options, &failed);
-	if (failed) {
-		name_release(&claim);
-		return STATUS_FAILED;
-	}
-	if (options.place != PLACE_BOX)
+	if (options->place.where != PLACE_BOX) {
 		host_probe(&host);
-	if (options.place == PLACE_BOX || host.obstacles)
-		status = run_elsewhere(&options, &config, &host.obstacle[0]);
-	else
-		status = run_here(&options, &config);
+		if (!host.obstacles)
+			return options->guests ? run_many(options, guest) : run_here(guest);
+		if (options->place.where == PLACE_HERE)
+			return fail("%s; %s", host.obstacle[0].what, host.obstacle[0].remedy);
+	}
+	/* A box is not started for what cannot work in it. */
+	for (unsigned i = 0; i < count; i++) {
+		struct machine_config config = options_machine(&guest[i]);
+
+		if (machine_check(&config, problem, sizeof(problem)))
+			return fail("%s", problem);
+	}
+	if (options->place.where == PLACE_AUTO)
+		say("%s; running in the box", host.obstacle[0].what);
+	return run_in_box(options, guest, count);
+}
+
+static int run_guests(const struct run_options *options, const struct run_options *guest,
+		      unsigned count)
+{
+	struct name_claim claim[GUESTS_MAX];
+	struct log_thread *log = NULL;
+	bool failed = !memory_suffices(guest, count);
+	int status = STATUS_FAILED;
+	unsigned claimed = 0;
+	char problem[512];
+
+	while (claimed < count && !failed) {
+		failed = name_claim(&claim[claimed], guest[claimed].name, problem, sizeof(problem));
+		if (failed)
+			say("%s", problem);
+		else
+			claimed++;
+	}
+	/* The log of one of several stays in its channel. */
+	if (!failed && !options->guests)
+		log = log_start(guest, &failed);
+	if (!failed)
+		status = run_somewhere(options, guest, count);
 	log_stop(log);
-	name_release(&claim);
+	while (claimed)
+		name_release(&claim[--claimed]);
 	return status;
 }
+
+static int run(const struct command *command, char **argv)
+{
+	struct run_options options, guest[GUESTS_MAX];
+	int status = options_parse(&options, command, argv);
+	unsigned count;
+
+	if (status != OPTIONS_READ)
+		return status;
+	count = options_guests(&options, guest);
+	status = count ? run_guests(&options, guest, count) : STATUS_FAILED;
+	while (count)
+		options_free(&guest[--count]);
+	options_free(&options);
+	return status;
+}
+
+const struct command command_run = {
+	.name = "run",
+	.what = "run a guest, its serial console on this terminal",
+	.run = run,
+	.usage = "--kernel FILE [OPTION...]\n"
+		 "[OPTION...] --guest 'OPTION...' --guest 'OPTION...' ...",
+	.options = run_rows,
+	.about =
+		"keys:  Ctrl-A x  end the guest          Ctrl-A d       end of the guest's input\n"
+		"       Ctrl-A h  help                   Ctrl-A Ctrl-A  send one Ctrl-A to the guest\n"
+		"\n"
+		"exit status:\n"
+		"  0    the guest powered off, or asked for a reset, or you ended it with Ctrl-A x\n"
+		"  1    it could not start; one line says what, why, and what to do\n"
+		"  2    it died; a report on standard error says how\n"
+		"  128+N  signal N ended fermata (130: Ctrl-C, 141: standard output was closed)\n"
+		"  odd  with --debug-exit: what the guest said, (V << 1) | 1\n"
+		"  With several guests the worst of theirs: 2 if one died, else the largest.\n"
+		"\n"
+		"examples:\n"
+		"  fermata run --kernel vmlinuz --initrd initrd.gz --append \"console=ttyS0 quiet\"\n"
+		"  fermata run --kernel vmlinuz --initrd initrd.gz --memory 1G --stats\n"
+		"  fermata run --kernel vmlinuz --guest '--name a --initrd a.gz' --guest '--name b'\n"
+		"  echo 'uname -a; poweroff -f' | fermata run --kernel vmlinuz --initrd initrd.gz --box amd\n"
+		"  fermata run --kernel vmlinuz --initrd initrd.gz --on 'rdmsr do log' --log msrs.txt\n"
+		"  fermata run --kernel vmlinuz --initrd initrd.gz --clock rate=60,date=2030-01-01\n",
+};

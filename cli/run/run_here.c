@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/guests/events.h"
+#include "guest.h"
+#include "rules.h"
 #include "run.h"
 #include "cli/text/say.h"
 #include "stats.h"
@@ -40,62 +41,9 @@ static void end_console(void *opaque)
 	machine_console_end(opaque);
 }
 
-/* In a box the command finds its kind in the environment (box/README.md). */
-static const char *where(void)
+int run_here(const struct run_options *options)
 {
-	static char text[80];
-	const char *kind = getenv("BOX_KIND");
-
-	if (!kind || !*kind)
-		return "here";
-	snprintf(text, sizeof(text), "box %s", kind);
-	return text;
-}
-
-struct control *control_of_machine(struct machine *machine, const struct run_options *options)
-{
-	const struct control_guest guest = {
-		.name = options->name,
-		.where = where(),
-		.vcpus = config_of_options(options).vcpus,
-		.memory = options->memory,
-		.machine = machine,
-	};
-	struct control *control;
-	char problem[512];
-
-	control = control_start(&guest, problem, sizeof(problem));
-	if (!control)
-		say("%s", problem);
-	return control;
-}
-
-int status_of_machine(struct machine *machine, const struct run_options *options)
-{
-	struct machine_end end = { 0 };
-
-	machine_ended(machine, &end);
-	switch (end.kind) {
-	case MACHINE_POWEROFF:
-		return STATUS_OK;
-	case MACHINE_RESET:
-		say("the guest '%s' asked for a reset; run it again to start it anew",
-		    options->name);
-		return STATUS_OK;
-	case MACHINE_DEBUG_EXIT:
-		return (int)((end.value << 1 | 1) & 0xff);
-	case MACHINE_DIED:
-		say("the guest '%s' died: %s", options->name, end.why);
-		if (end.report)
-			say_block(end.report);
-		return STATUS_DIED;
-	default:
-		return STATUS_OK;
-	}
-}
-
-int run_here(const struct run_options *options, const struct machine_config *config)
-{
+	const struct machine_config config = options_machine(options);
 	struct console_link link = {
 		.event_fd = { -1, -1 },
 		.write_fd = -1,
@@ -111,25 +59,22 @@ int run_here(const struct run_options *options, const struct machine_config *con
 	char problem[512];
 	int status;
 
-	machine = machine_create(config, problem, sizeof(problem));
+	machine = machine_create(&config, problem, sizeof(problem));
 	if (!machine)
 		return fail("%s", problem);
 	link.opaque = machine;
 	link.event_fd[0] = machine_event_fd(machine);
-	if (console_open(&console, &link, options->keys)) {
+	if (!console_open(&console, &link, console_keys(options->keys))) {
 		machine_destroy(machine);
-		return fail("cannot watch for signals: %s; raise `ulimit -n`", strerror(errno));
+		return STATUS_FAILED;
 	}
-	control = rules_apply(machine, options) ? control_of_machine(machine, options) : NULL;
+	control = guest_control(machine, options);
 	if (!control) {
 		console_close(&console);
 		machine_destroy(machine);
 		return STATUS_FAILED;
 	}
-	if (console.escape.enabled)
-		terminal_raw();
-	/* Only the box passes keys through a pipe: the terminal at its other end is raw. */
-	say_carriage_return(console.escape.enabled && !isatty(STDIN_FILENO));
+	console_take_terminal(&console);
 	if (machine_start(machine, problem, sizeof(problem))) {
 		terminal_restore();
 		status = fail("%s", problem);
@@ -141,9 +86,9 @@ int run_here(const struct run_options *options, const struct machine_config *con
 		control_stop(control);
 		control = NULL;
 		if (result == CONSOLE_ENDED)
-			status = status_of_machine(machine, options);
+			status = guest_status(machine, options);
 		else
-			status = status_of_console(&console, result);
+			status = console_status(&console, result);
 		if (options->stats)
 			stats_print(machine);
 	}

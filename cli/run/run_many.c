@@ -4,17 +4,14 @@
  * standard output line by line; standard input is the first one's.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "host.h"
-#include "cli/guests/name.h"
 #include "cli/text/parse.h"
-#include "cli/guests/events.h"
+#include "guest.h"
 #include "run.h"
 #include "cli/text/say.h"
 #include "stats.h"
@@ -65,7 +62,7 @@ static void finish(struct guest *guest)
 static void tell_end(struct many *many, struct guest *guest)
 {
 	struct machine_end end = { 0 };
-	int status = status_of_machine(guest->machine, guest->options);
+	int status = guest_status(guest->machine, guest->options);
 
 	machine_ended(guest->machine, &end);
 	if (end.kind == MACHINE_POWEROFF)
@@ -185,7 +182,7 @@ static bool create(struct many *many, char *problem, size_t size)
 {
 	for (unsigned i = 0; i < many->count; i++) {
 		struct guest *guest = &many->guest[i];
-		struct machine_config config = config_of_options(guest->options);
+		struct machine_config config = options_machine(guest->options);
 		struct epoll_event event = { .events = EPOLLIN };
 
 		guest->machine = machine_create(&config, problem, size);
@@ -206,8 +203,7 @@ static bool open_controls(struct many *many)
 	for (unsigned i = 0; i < many->count; i++) {
 		struct guest *guest = &many->guest[i];
 
-		if (rules_apply(guest->machine, guest->options))
-			guest->control = control_of_machine(guest->machine, guest->options);
+		guest->control = guest_control(guest->machine, guest->options);
 		if (!guest->control)
 			return false;
 	}
@@ -240,7 +236,7 @@ static int converse(struct many *many, struct console *console)
 			finish(&many->guest[i]);
 		}
 	}
-	status = result == CONSOLE_ENDED ? STATUS_OK : status_of_console(console, result);
+	status = result == CONSOLE_ENDED ? STATUS_OK : console_status(console, result);
 	/* What ended us all is what counts. */
 	return status ? status : many->status;
 }
@@ -262,22 +258,19 @@ static int run_machines(struct many *many, enum console_keys keys)
 
 	if (!create(many, problem, sizeof(problem)))
 		return fail("%s", problem);
-	if (console_open(&console, &link, keys))
-		return fail("cannot watch for signals: %s; raise `ulimit -n`", strerror(errno));
+	if (!console_open(&console, &link, console_keys(keys)))
+		return STATUS_FAILED;
 	if (!open_controls(many)) {
 		console_close(&console);
 		return STATUS_FAILED;
 	}
-	if (console.escape.enabled)
-		terminal_raw();
-	/* Only the box passes keys through a pipe: the terminal at its other end is raw. */
-	say_carriage_return(console.escape.enabled && !isatty(STDIN_FILENO));
+	console_take_terminal(&console);
 	status = converse(many, &console);
 	console_close(&console);
 	return status;
 }
 
-static int run_many_here(const struct run_options *options, const struct run_options *guest)
+int run_many(const struct run_options *options, const struct run_options *guest)
 {
 	struct many *many = calloc(1, sizeof(*many));
 	int status;
@@ -299,78 +292,5 @@ static int run_many_here(const struct run_options *options, const struct run_opt
 		machine_destroy(many->guest[i].machine);
 	}
 	free(many);
-	return status;
-}
-
-/* ---- what can be checked before anything starts */
-
-static bool memory_suffices(const struct run_options *guest, unsigned count)
-{
-	uint64_t available = host_memory_available(), sum = 0;
-	char problem[512], size[32];
-
-	for (unsigned i = 0; i < count; i++) {
-		if (!memory_size_valid(guest[i].memory, available, problem, sizeof(problem))) {
-			say("%s", problem);
-			return false;
-		}
-		sum += guest[i].memory;
-	}
-	if (sum > available)
-		say("--memory: together the guests want %s, and this host has only %" PRIu64
-		    "M free; give less, or free some memory",
-		    format_size(sum, size, sizeof(size)), available >> 20);
-	return sum <= available;
-}
-
-static int run_elsewhere(const struct run_options *options, const struct run_options *guest,
-			 const struct host_obstacle *obstacle)
-{
-	char problem[512];
-
-	if (options->place == PLACE_HERE)
-		return fail("%s; %s", obstacle->what, obstacle->remedy);
-	/* A box is not started for what cannot work in it. */
-	for (unsigned i = 0; i < options->guests; i++) {
-		struct machine_config config = config_of_options(&guest[i]);
-
-		if (machine_check(&config, problem, sizeof(problem)))
-			return fail("%s", problem);
-	}
-	if (options->place == PLACE_AUTO)
-		say("%s; running in the box", obstacle->what);
-	return run_many_in_box(options, guest);
-}
-
-int run_many(const struct run_options *options)
-{
-	struct run_options guest[GUESTS_MAX];
-	struct name_claim claim[GUESTS_MAX];
-	unsigned claimed = 0;
-	struct host host;
-	char problem[512];
-	int status;
-
-	if (!options_guests(options, guest))
-		return STATUS_FAILED;
-	status = memory_suffices(guest, options->guests) ? STATUS_OK : STATUS_FAILED;
-	while (claimed < options->guests && !status) {
-		if (name_claim(&claim[claimed], guest[claimed].name, problem, sizeof(problem)))
-			status = fail("%s", problem);
-		else
-			claimed++;
-	}
-	if (!status) {
-		if (options->place != PLACE_BOX)
-			host_probe(&host);
-		if (options->place == PLACE_BOX || host.obstacles)
-			status = run_elsewhere(options, guest, &host.obstacle[0]);
-		else
-			status = run_many_here(options, guest);
-	}
-	while (claimed)
-		name_release(&claim[--claimed]);
-	for (unsigned i = 0; i < options->guests; i++)
-		free(guest[i].words);
 	return status;
 }

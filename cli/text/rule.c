@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* A rule as the user has written it. */
+#include "rule.h"
+
 #include <stdio.h>
 
-#include "cli/guests/events.h"
 #include "fermata.h"
 #include "say.h"
 

@@ -106,11 +106,46 @@ my $library = slurp('docs/libfermata.3') =~ s/\\-/-/gr;
 my $header = slurp('include/fermata.h');
 my $uapi = slurp('include/uapi/fermata.h');
 
-my $help = join '', map { `build/fermata $_ --help` } qw(run caps ps stat pause resume quit dirty on off events log clock);
+# The command's verbs and their options, as its rows have them, against the manual.
+my @verbs = grep { $_ ne 'help' } (split /\n\n/, `build/fermata help`)[2] =~ /^  ([a-z]+) /mg;
+cmp_ok(scalar @verbs, '>', 10, 'the command has verbs');
+my %help = map { $_ => scalar `build/fermata $_ --help` } @verbs;
+my $help = $help{run};
 like($help, qr/--kernel FILE/, 'the command helps');
-my $offered = set('--version', $help =~ /^ +(--[a-z-]+)/mg);
-my $explained = set(($command =~ /^\.B\S* (--[a-z-]+)/mg), $command =~ /^\.B (--version)$/m);
-is_deeply([ differences('--help', $offered, 'fermata.1', $explained) ], [], 'the options of the command');
+
+sub part { # of the manual: what stands below that heading
+	my ($heading) = @_;
+	return $command =~ /^\.S[HS] "?[^\n]*$heading[^\n]*\n(.*?)(?=^\.S[HS] )/ms ? $1 : '';
+}
+
+my %written; # in the synopsis: verb => option => 1
+for my $block (grep { length } split /^\.SY fermata\n/m, part('SYNOPSIS')) {
+	my ($names, $rest) = split /\n/, $block, 2;
+	for my $verb ($names =~ /\b[a-z]+\b/g) {
+		$written{$verb}{$_} = 1 for '', ($rest // '') =~ /(--[a-z-]+)/g;
+	}
+}
+for my $verb (@verbs) {
+	my %value = $help{$verb} =~ /^  (--[a-z-]+)(?:$| ('?[A-Z]+)?)/mg;
+	delete $value{'--help'};
+	my $offered = set('', keys %value);
+	is_deeply([ differences('--help', $offered, 'the synopsis', $written{$verb} // {}) ], [], "the synopsis of $verb");
+	my $part = part({ run => 'RUNNING A GUEST', caps => 'WHAT THE COMPUTER OFFERS' }->{$verb} // "fermata $verb\\b");
+	my %explained = $part =~ /^\.B\S* (--[a-z-]+)(?:\\~ ([A-Z]+))?$/mg;
+	delete $explained{'--help'};
+	my ($left, $right) = map { my $of = $_; set(map { "$_ " . ($of->{$_} // '') =~ s/'//gr } keys %$of) } \%value, \%explained;
+	is_deeply([ differences('--help', $left, 'fermata.1', $right) ], [], "the options of $verb");
+}
+like($command, qr/^\.B --version$/m, 'and --version');
+like(scalar `build/fermata --version`, qr/^fermata \d/, 'which there is');
+my %words = map { $_ => 1 } map { /give (.*)/ ? split /, | or /, $1 : () } `build/fermata run --debug x 2>&1`;
+my ($debug) = $command =~ /^\.BI --debug\\~ WORDS\n(.*?)^\.TP/ms;
+is_deeply([ differences('--debug', \%words, 'fermata.1', set($debug =~ /\b((?:no-)?shadow-\w+)/g)) ], [], 'the words of --debug');
+my $each = set(grep { `build/fermata run --guest '$_' 2>&1; build/fermata run --guest '$_=x' 2>&1` !~ /it is for the whole command/ }
+	$help =~ /^  (--[a-z-]+)/mg);
+delete $each->{'--no-asid'}; # another word for --no-vpid
+my ($several) = part('SEVERAL GUESTS') =~ /are the guest's own:(.*?)They are one argument/s;
+is_deeply([ differences('--guest', $each, 'fermata.1', set($several =~ /(--[a-z-]+)/g)) ], [], 'the options of one of several guests');
 my @statuses = ($help =~ /^exit status:\n((?: .*\n)+)/m)[0] =~ /^  (\d+\S*) /mg;
 is_deeply([ grep { $command !~ /^\.(?:B|BI) "?\Q$_\E|^\.BI \Q@{[ $_ =~ s{N}{}r ]}\E N/m } @statuses ], [], 'its exit statuses');
 

@@ -34,7 +34,12 @@ unit_lib_clock := lib/clock.c lib/error.c
 unit_lib_clock_cflags := -Ilib
 
 unit_cli_parse := cli/text/parse.c
-unit_cli_guests := cli/guests/log_format.c cli/run/options.c vmm/clock_spec.c cli/text/parse.c cli/text/rule.c cli/text/say.c lib/error.c lib/rule.c cli/text/terminal.c cli/text/words.c
+cli_option_sources := $(addprefix cli/text/,option.c parse.c say.c terminal.c)
+unit_cli_option := $(cli_option_sources)
+unit_cli_guests := $(cli_option_sources) $(addprefix cli/run/,options.c place.c rows.c) $(addprefix cli/text/,json.c rule.c words.c)
+unit_cli_guests += cli/guests/log_format.c vmm/clock_spec.c lib/error.c lib/rule.c
+unit_cli_carry := $(unit_cli_guests) cli/run/carry.c
+unit_cli_carry_libs := -ljson-c
 unit_cli_guests_libs := -ljson-c
 unit_cli_escape := cli/text/escape.c
 unit_cli_stats := cli/run/stats.c

@@ -10,19 +10,18 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <getopt.h>
 
 #include "cli/run/options.h"
 #include "cli/text/words.h"
 
 #define WORDS 6
 
+static const struct command run = { .name = "run", .options = run_rows };
+
 /* Kinds of boxes are the box's; here there is none. */
-bool parse_place(const char *text, enum place *place, const char **kind)
+int box_kind(const char *kind, char *error, size_t error_size)
 {
-	*place = PLACE_HERE;
-	*kind = text;
-	return !strcmp(text, "none");
+	return -1;
 }
 
 static void splits(void **state)
@@ -111,16 +110,19 @@ static int parse(const char *line, struct run_options *options, struct run_optio
 	free(words);
 	words = words_split(line, &count);
 	assert_non_null(words);
-	optind = 0;
-	if (!options_parse(options, count, words) || !options_guests(options, guest))
+	if (options_parse(options, &run, words) != OPTIONS_READ)
 		return -1;
-	return (int)options->guests;
+	count = (int)options_guests(options, guest);
+	options_free(options);
+	if (!options->guests)
+		options_free(guest);
+	return !count ? -1 : (int)options->guests;
 }
 
 static void release(struct run_options *guest, int count)
 {
 	for (int i = 0; i < count; i++)
-		free(guest[i].words);
+		options_free(&guest[i]);
 }
 
 static void one(void **state)
@@ -164,7 +166,7 @@ static void several(void **state)
 	assert_string_not_equal(guest[1].name, guest[2].name);
 	for (int i = 0; i < n; i++) {
 		assert_true(guest[i].stats);
-		assert_int_equal(guest[i].place, PLACE_HERE);
+		assert_int_equal(guest[i].place.where, PLACE_HERE);
 		assert_int_equal(guest[i].guests, 0);
 	}
 	release(guest, n);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* Rules of `fermata run`, and where their log goes. */
-#ifndef CLI_EVENTS_H
-#define CLI_EVENTS_H
+#ifndef CLI_RULES_H
+#define CLI_RULES_H
 
 #include "machine.h"
-#include "cli/run/options.h"
+#include "options.h"
 
-/* Is the rule one? Else false with two lines said: what is wrong, and where. */
-bool rule_check(const char *what, const char *text);
 /* Does one of the options' rules log? */
 bool rules_log(const struct run_options *options);
 /* Puts the options' rules in force; false with a line said. */
