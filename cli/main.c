@@ -62,15 +62,10 @@ static void print_verbs(void)
 
 static int run_help(const struct command *command, char **argv)
 {
-	const struct command *about;
+	const struct command *about = argv[1] ? find_verb(argv[1]) : command;
 
-	if (!argv[1]) {
-		print_verbs();
-		return STATUS_OK;
-	}
-	if (argv[2])
+	if (argv[1] && argv[2])
 		return fail("help takes one verb; try `fermata help %s`", argv[1]);
-	about = find_verb(argv[1]);
 	if (!about)
 		return fail("no verb '%s'; see `fermata help`", argv[1]);
 	if (about == command)
@@ -86,16 +81,14 @@ static int run_verb(char **argv)
 
 	if (command)
 		return command->run(command, argv);
-	if (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")) {
+	if (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"))
 		print_verbs();
-		return STATUS_OK;
-	}
-	if (!strcmp(argv[0], "--version") || !strcmp(argv[0], "-V")) {
+	else if (!strcmp(argv[0], "--version") || !strcmp(argv[0], "-V"))
 		printf("fermata " FERMATA_VERSION " (module interface %d)\n", FERMATA_ABI_VERSION);
-		return STATUS_OK;
-	}
-	return fail("no %s '%s'; see `fermata help`", argv[0][0] == '-' ? "option" : "verb",
-		    argv[0]);
+	else
+		return fail("no %s '%s'; see `fermata help`", argv[0][0] == '-' ? "option" : "verb",
+			    argv[0]);
+	return STATUS_OK;
 }
 
 int main(int argc, char **argv)

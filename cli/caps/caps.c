@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "caps.h"
-#include "svm_features.h"
-#include "cli/text/json.h"
 #include "cli/run/host.h"
 #include "cli/run/run.h"
+#include "cli/text/json.h"
 #include "cli/text/say.h"
+#include "svm_features.h"
 
 static const char *level_names[] = { "4K", "2M", "1G" };
 
@@ -150,26 +150,21 @@ static void put(struct json_object *object, const char *key, struct json_object 
 	json_object_object_add(object, key, value);
 }
 
-static struct json_object *text_or_null(const char *text)
-{
-	return text ? json_object_new_string(text) : NULL;
-}
-
 static struct json_object *json_features(uint32_t word)
 {
 	struct json_object *list = json_object_new_array();
-	size_t i;
 
-	for (i = 0; i < svm_feature_count; i++) {
+	for (size_t i = 0; i < svm_feature_count; i++) {
 		const struct svm_feature *f = &svm_features[i];
 		struct json_object *entry = json_object_new_object();
 		bool present = word >> f->bit & 1;
 
-		put(entry, "name", json_object_new_string(f->name));
+		json_add_text(entry, "name", f->name);
 		put(entry, "bit", json_object_new_int((int)f->bit));
 		put(entry, "present", json_object_new_boolean(present));
 		put(entry, "used", json_object_new_boolean(present && f->with));
-		put(entry, "fallback", present ? NULL : text_or_null(f->without));
+		put(entry, "fallback",
+		    present || !f->without ? NULL : json_object_new_string(f->without));
 		json_object_array_add(list, entry);
 	}
 	return list;
@@ -178,13 +173,12 @@ static struct json_object *json_features(uint32_t word)
 static struct json_object *json_obstacles(const struct host *host)
 {
 	struct json_object *list = json_object_new_array();
-	unsigned i;
 
-	for (i = 0; i < host->obstacles; i++) {
+	for (unsigned i = 0; i < host->obstacles; i++) {
 		struct json_object *entry = json_object_new_object();
 
-		put(entry, "what", json_object_new_string(host->obstacle[i].what));
-		put(entry, "remedy", json_object_new_string(host->obstacle[i].remedy));
+		json_add_text(entry, "what", host->obstacle[i].what);
+		json_add_text(entry, "remedy", host->obstacle[i].remedy);
 		json_object_array_add(list, entry);
 	}
 	return list;
@@ -193,9 +187,8 @@ static struct json_object *json_obstacles(const struct host *host)
 static struct json_object *json_page_sizes(uint32_t levels)
 {
 	struct json_object *list = json_object_new_array();
-	unsigned i;
 
-	for (i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		if (levels >> (i + 1) & 1)
 			json_object_array_add(list, json_object_new_string(level_names[i]));
 	}
@@ -205,9 +198,8 @@ static struct json_object *json_page_sizes(uint32_t levels)
 static struct json_object *json_vmx(const struct host *host)
 {
 	struct json_object *vmx = json_object_new_object();
-	size_t i;
 
-	for (i = 0; i < VMX_FEATURES; i++)
+	for (size_t i = 0; i < VMX_FEATURES; i++)
 		put(vmx, vmx_features[i].key,
 		    json_object_new_boolean(has_vmx(host, &vmx_features[i])));
 	return vmx;
@@ -219,7 +211,7 @@ static void print_json(const struct host *host)
 	const struct fermata_caps *caps = &host->caps;
 
 	put(object, "usable", json_object_new_boolean(!host->obstacles));
-	put(object, "processor", json_object_new_string(brand(host)));
+	json_add_text(object, "processor", brand(host));
 	put(object, "vendor",
 	    caps->vendor == FERMATA_VENDOR_AMD	 ? json_object_new_string("amd") :
 	    caps->vendor == FERMATA_VENDOR_INTEL ? json_object_new_string("intel") :

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/text/say.h"
 #include "clock_spec.h"
 #include "guests.h"
-#include "cli/text/say.h"
 
 /* A wrong word is found here, before the guest is asked, and in a box before it is even reached. */
 static bool value_is_good(const struct guest_request *request)
@@ -51,8 +51,7 @@ static bool check_words(struct guest_request *request)
 			return !request->value || value_is_good(request);
 		return false;
 	}
-	say("'%s' is nothing that a clock does; give show, freeze, thaw, rate, step, jump or set",
-	    request->what);
+	say("clock %s: not known; give show, freeze, thaw, rate, step, jump or set", request->what);
 	return false;
 }
 

@@ -54,7 +54,7 @@ static int run(const struct command *command, char **argv)
 	request.what = request.what ?: "show";
 	show = !strcmp(request.what, "show");
 	if (!show && strcmp(request.what, "on") && strcmp(request.what, "off"))
-		return fail("'%s': give on, off or show; see `fermata dirty --help`", request.what);
+		return fail("dirty %s: not known; give on, off or show", request.what);
 	return guest_do(&request, "dirty", request.json ? json_print : show ? print_dirty : NULL);
 }
 

@@ -17,7 +17,7 @@ int guest_read(const struct command *command, char **argv, struct guest_request 
 		return fail("no guest named; `fermata ps` lists them, see `fermata %s --help`",
 			    command->name);
 	if (!name_valid(word[0]))
-		return fail("'%s' is no guest's name; `fermata ps` lists them", word[0]);
+		return fail("'%s' is not a guest's name; `fermata ps` lists them", word[0]);
 	request->name = word[0];
 	request->what = word[1];
 	request->value = word[2];

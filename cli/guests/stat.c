@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "guests.h"
 #include "cli/text/say.h"
+#include "guests.h"
 
 #define ROWS 200
 
@@ -263,7 +263,7 @@ static const struct option_row options[] = {
 	{ "once", NULL, option_flag, GUEST_MEMBER(once),
 	  .help = "show the sums since the guest was made, and end" },
 	{ "interval", "SECONDS", take_interval, GUEST_MEMBER(interval),
-	  .help = "how often it is shown anew: 0.1 to 3600; default: 1" },
+	  .help = "time between two tables: 0.1 to 3600; default: 1" },
 	{ "json", NULL, option_flag, GUEST_MEMBER(json),
 	  .help = "for programs: one JSON object a line" },
 	{ .name = NULL },

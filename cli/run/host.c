@@ -103,12 +103,6 @@ static void no_virtualization(struct host *host)
 			 "use the box (--box amd)");
 }
 
-static void no_backend(struct host *host)
-{
-	obstacle(host, "the loaded fermata.ko does not drive this CPU's virtualization",
-		 "use the box (--box amd)");
-}
-
 static void disabled_by_firmware(struct host *host)
 {
 	obstacle(host,
@@ -118,11 +112,11 @@ static void disabled_by_firmware(struct host *host)
 			     "enable SVM in the firmware's setup, or use the box (--box amd)");
 }
 
-static void held_by_kvm(struct host *host)
+static void kvm(struct host *host, const char *what, bool intel)
 {
-	obstacle(host, "KVM holds the CPU",
-		 host->vmx ? "end its guests and run `modprobe -r kvm_intel`" :
-			     "end its guests and run `modprobe -r kvm_amd`");
+	obstacle(host, what,
+		 intel ? "end its guests and run `modprobe -r kvm_intel`" :
+			 "end its guests and run `modprobe -r kvm_amd`");
 }
 
 static void obstacles_of_module(struct host *host)
@@ -132,11 +126,12 @@ static void obstacles_of_module(struct host *host)
 	if (blocked & FERMATA_BLOCK_NO_VIRT)
 		no_virtualization(host);
 	if (blocked & FERMATA_BLOCK_NO_BACKEND)
-		no_backend(host);
+		obstacle(host, "the loaded fermata.ko does not drive this CPU's virtualization",
+			 "use the box (--box amd)");
 	if (blocked & FERMATA_BLOCK_FIRMWARE)
 		disabled_by_firmware(host);
 	if (blocked & FERMATA_BLOCK_BUSY)
-		held_by_kvm(host);
+		kvm(host, "KVM holds the CPU", host->vmx);
 	if (blocked & FERMATA_BLOCK_ENCRYPTED)
 		obstacle(host, "the host encrypts its memory (SME)", "boot it with mem_encrypt=off");
 	if (blocked && !host->obstacles) {
@@ -166,11 +161,9 @@ static void obstacles_without_module(struct host *host, int error)
 		obstacle(host, fermata_error(), "see `dmesg`");
 	}
 	if (host->svm && loaded("kvm_amd"))
-		obstacle(host, "KVM (kvm_amd) is loaded and may hold the CPU",
-			 "end its guests and run `modprobe -r kvm_amd`");
+		kvm(host, "KVM (kvm_amd) is loaded and may hold the CPU", false);
 	if (host->vmx && loaded("kvm_intel"))
-		obstacle(host, "KVM (kvm_intel) is loaded and may hold the CPU",
-			 "end its guests and run `modprobe -r kvm_intel`");
+		kvm(host, "KVM (kvm_intel) is loaded and may hold the CPU", true);
 }
 
 void host_probe(struct host *host)

@@ -169,7 +169,7 @@ const struct option_row run_rows[] = {
 	  .repeats = true },
 	{ "log", "FILE", option_text, AT(log),
 	  .help = "where the log of the rules goes; \"-\": to standard error (the default); "
-		  "\"channel\": nowhere, it is left for `fermata log NAME`",
+		  "\"channel\": it is left for `fermata log NAME`",
 	  .carry = CARRY_WHOLE },
 	{ "log-format", "FORMAT", option_choice, AT(log_format),
 	  .help = "text (the default), json (lines), or chrome (a trace for Perfetto)",

@@ -6,13 +6,13 @@
 #include <unistd.h>
 
 #include "box/box.h"
-#include "control/folder.h"
-#include "control/porter.h"
-#include "cli/text/parse.h"
 #include "carry.h"
-#include "run.h"
+#include "cli/text/parse.h"
 #include "cli/text/say.h"
 #include "cli/text/terminal.h"
+#include "control/folder.h"
+#include "control/porter.h"
+#include "run.h"
 
 #define BOX_END_MS 3000 /* what the command inside gets for ending its guest itself */
 
@@ -88,29 +88,6 @@ static void end_box_input(void *opaque)
 	box_close_input(l->box);
 }
 
-/* The console's other side is `l`, whose box is still to be set. */
-static void link_init(struct console_link *link, struct box_link *l)
-{
-	*link = (struct console_link){
-		.opaque = l,
-		.event_fd = { -1, -1 },
-		.write_fd = -1,
-		.read = read_box,
-		.write = write_box,
-		.end_of_input = end_box_input,
-	};
-}
-
-static void link_box(struct console_link *link, struct box_link *l, struct box *box)
-{
-	l->box = box;
-	l->ended = false;
-	l->progress = false;
-	link->event_fd[0] = box_output(box);
-	link->event_fd[1] = box_events(box);
-	link->write_fd = box_input(box);
-}
-
 static int status_of_box(struct box *box)
 {
 	bool booted = box_booted(box);
@@ -164,50 +141,52 @@ static struct porter *open_doors(struct box *box, const char *const *names, unsi
 static int run_command(const struct box_request *request, bool keys, const char *const *names,
 		       unsigned count)
 {
+	struct box_link l = { .box = NULL };
+	struct console_link link = {
+		.opaque = &l,
+		.read = read_box,
+		.write = write_box,
+		.end_of_input = end_box_input,
+		.keys_beyond = keys,
+	};
 	struct porter *porter = NULL;
 	enum console_result result;
-	struct console_link link;
+	int status = STATUS_FAILED;
 	struct console console;
-	struct box_link l;
 	char problem[512];
 	struct box *box;
-	int status;
 
-	link_init(&link, &l);
-	link.keys_beyond = keys;
 	/* Signals are blocked first: one that comes while the box starts must find us listening. */
 	if (!console_open(&console, &link, keys))
 		return STATUS_FAILED;
 	box = box_start(request, problem, sizeof(problem));
 	if (!box) {
-		console_close(&console);
-		return fail("%s", problem);
+		say("%s", problem);
+		goto close;
 	}
-	link_box(&link, &l, box);
-	if (count)
+	l.box = box;
+	link.event_fd[0] = box_output(box);
+	link.event_fd[1] = box_events(box);
+	link.write_fd = box_input(box);
+	if (count) {
 		porter = open_doors(box, names, count);
-	if (count && !porter) {
-		box_free(box);
-		console_close(&console);
-		return STATUS_FAILED;
+		if (!porter)
+			goto end;
 	}
 	console.muted = !count;
 	if (keys)
 		terminal_raw();
 	result = pump(&console, &l);
-	if (result == CONSOLE_ENDED) {
-		terminal_restore();
-		status = status_of_box(box);
-	} else {
-		if (result == CONSOLE_CLOSED || result == CONSOLE_ERROR)
-			box_kill(box);
-		else
-			end_guest(&console, box);
-		terminal_restore();
-		status = console_status(&console, result);
-	}
+	if (result == CONSOLE_CLOSED || result == CONSOLE_ERROR)
+		box_kill(box);
+	else if (result != CONSOLE_ENDED)
+		end_guest(&console, box);
+	terminal_restore();
+	status = result == CONSOLE_ENDED ? status_of_box(box) : console_status(&console, result);
 	porter_stop(porter);
+end:
 	box_free(box);
+close:
 	console_close(&console);
 	return status;
 }

@@ -6,12 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/text/say.h"
+#include "cli/text/terminal.h"
 #include "guest.h"
 #include "rules.h"
 #include "run.h"
-#include "cli/text/say.h"
 #include "stats.h"
-#include "cli/text/terminal.h"
 
 static void woken(void *opaque)
 {
@@ -41,6 +41,32 @@ static void end_console(void *opaque)
 	machine_console_end(opaque);
 }
 
+/* From the machine's start to its end. */
+static int converse(const struct run_options *options, struct machine *machine,
+		    struct control *control, struct console *console)
+{
+	enum console_result result;
+	char problem[512];
+	int status;
+
+	console_take_terminal(console);
+	if (machine_start(machine, problem, sizeof(problem))) {
+		terminal_restore();
+		control_stop(control);
+		return fail("%s", problem);
+	}
+	result = console_pump(console, -1);
+	terminal_restore();
+	machine_stop(machine);
+	rules_end(machine, options);
+	control_stop(control);
+	status = result == CONSOLE_ENDED ? guest_status(machine, options) :
+					   console_status(console, result);
+	if (options->stats)
+		stats_print(machine);
+	return status;
+}
+
 int run_here(const struct run_options *options)
 {
 	const struct machine_config config = options_machine(options);
@@ -52,48 +78,21 @@ int run_here(const struct run_options *options)
 		.write = write_console,
 		.end_of_input = end_console,
 	};
-	enum console_result result = CONSOLE_ENDED;
-	struct machine *machine;
 	struct control *control;
 	struct console console;
+	int status = STATUS_FAILED;
 	char problem[512];
-	int status;
 
-	machine = machine_create(&config, problem, sizeof(problem));
-	if (!machine)
+	link.opaque = machine_create(&config, problem, sizeof(problem));
+	if (!link.opaque)
 		return fail("%s", problem);
-	link.opaque = machine;
-	link.event_fd[0] = machine_event_fd(machine);
-	if (!console_open(&console, &link, console_keys(options->keys))) {
-		machine_destroy(machine);
-		return STATUS_FAILED;
-	}
-	control = guest_control(machine, options);
-	if (!control) {
+	link.event_fd[0] = machine_event_fd(link.opaque);
+	if (console_open(&console, &link, console_keys(options->keys))) {
+		control = guest_control(link.opaque, options);
+		if (control)
+			status = converse(options, link.opaque, control, &console);
 		console_close(&console);
-		machine_destroy(machine);
-		return STATUS_FAILED;
 	}
-	console_take_terminal(&console);
-	if (machine_start(machine, problem, sizeof(problem))) {
-		terminal_restore();
-		status = fail("%s", problem);
-	} else {
-		result = console_pump(&console, -1);
-		terminal_restore();
-		machine_stop(machine);
-		rules_end(machine, options);
-		control_stop(control);
-		control = NULL;
-		if (result == CONSOLE_ENDED)
-			status = guest_status(machine, options);
-		else
-			status = console_status(&console, result);
-		if (options->stats)
-			stats_print(machine);
-	}
-	control_stop(control);
-	console_close(&console);
-	machine_destroy(machine);
+	machine_destroy(link.opaque);
 	return status;
 }

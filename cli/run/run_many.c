@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #include "cli/text/parse.h"
+#include "cli/text/say.h"
+#include "cli/text/terminal.h"
 #include "guest.h"
 #include "run.h"
-#include "cli/text/say.h"
 #include "stats.h"
-#include "cli/text/terminal.h"
 
 #define LINE_ROOM 1024u /* a longer line is told in pieces */
 

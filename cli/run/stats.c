@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fermata.h"
 #include "cli/text/say.h"
+#include "fermata.h"
 
 struct row {
 	uint32_t code;

@@ -157,7 +157,7 @@ static bool keep_word(struct option_reader *reader, const char *text)
 	else if (command->words == 1)
 		say("'%s': one guest at a time; see `fermata %s --help`", text, command->name);
 	else
-		say("'%s': a word too many; see `fermata %s --help`", text, command->name);
+		say("'%s': one word too many; see `fermata %s --help`", text, command->name);
 	return false;
 }
 

@@ -1,36 +1,18 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include "parse.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-static int suffix_shift(char c)
-{
-	switch (c) {
-	case 'k':
-	case 'K':
-		return 10;
-	case 'm':
-	case 'M':
-		return 20;
-	case 'g':
-	case 'G':
-		return 30;
-	case 't':
-	case 'T':
-		return 40;
-	default:
-		return -1;
-	}
-}
+static const char suffixes[] = "KMGT"; /* each 1024 times the one before */
 
 int parse_size(const char *text, uint64_t *bytes)
 {
 	uint64_t value = 0;
-	const char *p = text;
-	int shift;
+	const char *p = text, *suffix;
 
 	if (*p < '0' || *p > '9')
 		return -EINVAL;
@@ -40,12 +22,11 @@ int parse_size(const char *text, uint64_t *bytes)
 			return -ERANGE;
 	}
 	if (*p) {
-		shift = suffix_shift(*p);
-		if (shift < 0 || p[1])
+		suffix = strchr(suffixes, toupper((unsigned char)*p));
+		if (!suffix || p[1])
 			return -EINVAL;
-		if (value > UINT64_MAX >> shift)
+		if (__builtin_mul_overflow(value, 1024ull << 10 * (suffix - suffixes), &value))
 			return -ERANGE;
-		value <<= shift;
 	}
 	*bytes = value;
 	return 0;
@@ -53,22 +34,15 @@ int parse_size(const char *text, uint64_t *bytes)
 
 bool name_valid(const char *name)
 {
-	size_t i;
+	size_t length =
+		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 
-	for (i = 0; name[i]; i++) {
-		char c = name[i];
-		bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-			    (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-
-		if (!good || i >= NAME_MAX_LENGTH)
-			return false;
-	}
-	return i > 0 && strcmp(name, ".") && strcmp(name, "..");
+	return length && length <= NAME_MAX_LENGTH && !name[length] && strcmp(name, ".") &&
+	       strcmp(name, "..");
 }
 
 const char *format_size(uint64_t bytes, char *text, size_t text_size)
 {
-	static const char suffix[] = "KMGT";
 	int unit = -1;
 
 	while (unit < 3 && bytes && bytes % 1024 == 0) {
@@ -78,7 +52,7 @@ const char *format_size(uint64_t bytes, char *text, size_t text_size)
 	if (unit < 0)
 		snprintf(text, text_size, "%" PRIu64, bytes);
 	else
-		snprintf(text, text_size, "%" PRIu64 "%c", bytes, suffix[unit]);
+		snprintf(text, text_size, "%" PRIu64 "%c", bytes, suffixes[unit]);
 	return text;
 }
 

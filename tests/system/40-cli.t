@@ -120,10 +120,10 @@ refuses('an unknown verb', qr/no verb 'start'/, $fermata, 'start');
 refuses('an unknown option', qr/no option '--fast'/, $fermata, '--fast');
 refuses('an unknown option of caps', qr/unknown option '--xml'/, $fermata, 'caps', '--xml');
 refuses("a clock's $_->[0]", $_->[1], $fermata, 'clock', @{ $_->[2] }) for
-	[ 'unknown verb', qr/'stop' is nothing that a clock does/, [ 'web', 'stop' ] ],
+	[ 'unknown verb', qr/clock stop: not known; give show, freeze/, [ 'web', 'stop' ] ],
 	[ 'missing value', qr/clock rate needs a value/, [ 'web', 'rate' ] ],
 	[ 'value too many', qr/'1': clock freeze takes no value/, [ 'web', 'freeze', '1' ] ],
-	[ 'word too many', qr/'3': a word too many/, [ 'web', 'rate', '2', '3' ] ],
+	[ 'word too many', qr/'3': one word too many/, [ 'web', 'rate', '2', '3' ] ],
 	[ 'bad rate', qr/clock rate: '2x' is no rate/, [ 'web', 'rate', '2x' ] ],
 	[ 'bad span', qr/clock step: '10' is no span of time/, [ 'web', 'step', '10' ] ],
 	[ 'negative step', qr/clock step: '-1s' is no span of time/, [ 'web', 'step', '-1s' ] ],
@@ -138,7 +138,7 @@ refuses("$_ of nobody", qr/no guest named; `fermata ps` lists them/, $fermata, $
 refuses("$_ of a guest that is none", qr/no guest 'nobody-of-that-name' runs/, $fermata, $_, 'nobody-of-that-name')
 	for qw(stat pause resume quit);
 refuses("$_ of two", qr/'b': one guest at a time/, $fermata, $_, 'a', 'b') for qw(stat pause resume quit);
-refuses('a name that is none', qr{'\.\./a' is no guest's name}, $fermata, 'quit', '../a');
+refuses('a name that is none', qr{'\.\./a' is not a guest's name}, $fermata, 'quit', '../a');
 refuses("an interval '$_'", qr/--interval $_: not a time/, $fermata, 'stat', 'a', '--interval', $_) for '', 0, -1, '1s', 'nan', 4000;
 refuses('a box that is not there', qr/no box in FERMATA_BOX/, $fermata, 'run', '--box', $kind, '--kernel', $echo);
 
