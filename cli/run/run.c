@@ -101,7 +101,7 @@ static int run(const struct command *command, char **argv)
 
 const struct command command_run = {
 	.name = "run",
-	.what = "run a guest, its serial console on this terminal",
+	.what = "run a guest with its serial console on this terminal",
 	.run = run,
 	.usage = "--kernel FILE [OPTION...]\n"
 		 "[OPTION...] --guest 'OPTION...' --guest 'OPTION...' ...",

@@ -52,6 +52,7 @@ static inline void *option_member(void *settings, const struct option_row *row)
 	return (char *)settings + row->at;
 }
 
+/* A verb; cli/main.c has the list of them. */
 struct command {
 	const char *name;
 	const char *what; /* it does, in a line */
