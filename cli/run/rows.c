@@ -100,7 +100,6 @@ static const struct option_word debug_words[] = {
 struct machine_config options_machine(const struct run_options *options)
 {
 	return (struct machine_config){
-		.name = options->name,
 		.kernel = options->kernel,
 		.initrd = options->initrd,
 		.cmdline = options->append,
