@@ -266,6 +266,10 @@ static pid_t start(const struct box_boot *boot, char *error, size_t error_size)
 	struct wires wires;
 	pid_t pid = -1;
 
+	if (boot->request->gdb_path) {
+		complain(error, error_size, "the box on Bochs cannot be controlled by gdb");
+		return -1;
+	}
 	disk = make_disk(boot, model, &cylinders, error, error_size);
 	if (disk < 0)
 		return -1;

@@ -26,6 +26,7 @@ static const char usage[] =
 	"  -i          time is the number of instructions executed; one processor\n"
 	"  -n          do not load fermata.ko\n"
 	"  -s          the script's standard input is this command's; else it is at its end\n"
+	"  -g SOCKET   QEMU: make a socket there, on which gdb controls the box\n"
 	"  -1          QEMU: its processors, two by default, take turns on one thread\n"
 	"  -t SECONDS  end it after that time, default 300\n"
 	"Exit status: the script's; 124 when the time was up; 125 when the box failed.\n";
@@ -107,7 +108,7 @@ int main(int argc, char **argv)
 	int option, status = 0, ended = 0;
 	time_t limit;
 
-	while ((option = getopt(argc, argv, "1b:m:c:l:k:o:inst:h")) != -1)
+	while ((option = getopt(argc, argv, "1b:m:c:l:k:o:g:inst:h")) != -1)
 		switch (option) {
 		case 'b':
 			request.kind = optarg;
@@ -126,6 +127,9 @@ int main(int argc, char **argv)
 			break;
 		case 'o':
 			request.module_options = optarg;
+			break;
+		case 'g':
+			request.gdb_path = optarg;
 			break;
 		case 'i':
 			request.count = true;

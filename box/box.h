@@ -35,7 +35,8 @@ struct box_request {
 	 */
 	bool turns;
 	bool count; /* time is the number of instructions executed, one CPU: to measure; slower */
-	bool no_module; /* leave fermata.ko unloaded */
+	bool no_module;	      /* leave fermata.ko unloaded */
+	const char *gdb_path; /* QEMU: a socket made there, on which gdb controls the box; NULL: none */
 };
 
 /* Whether there is a box of that name: 0, or -1 with the line that error[] then holds. */

@@ -60,6 +60,10 @@ static void describe(struct command *c, const struct box_boot *boot)
 	add(c, "-append");
 	add(c, "console=ttyS0 " BOX_KERNEL_OPTIONS "%s%s", r->kernel_options ? " " : "",
 	    r->kernel_options ? r->kernel_options : "");
+	if (r->gdb_path) {
+		add(c, "-gdb");
+		add(c, "unix:%s,server=on,wait=off", r->gdb_path);
+	}
 	add(c, "-chardev");
 	add(c, "file,id=log,append=on,path=/proc/self/fd/%d", boot->log);
 	add(c, "-serial");

@@ -51,6 +51,21 @@ got=$("$box" -n "$(script 'r() { awk "/rtc0/ { print \$2 }" /proc/interrupts; };
 [ "$got" -ge 2 ]
 ok $? "the interrupts of its clock come whatever else it does: $got in three seconds"
 
+# The remote protocol of gdb: why did it stop? and an answer, "S05" or the like. Then it goes on.
+"$box" -n -g "$dir/gdb" -s "$(script 'read go; echo "it went $go"')" >"$dir/went" 2>&1 < <(
+	perl -MIO::Socket::UNIX -e '
+		$| = 1;
+		$SIG{ALRM} = sub { print "nowhere\n"; exit };
+		alarm 20;
+		until ($gdb = IO::Socket::UNIX->new(Peer => $ARGV[0])) { select undef, undef, undef, 0.1 }
+		print $gdb "\$?#3f";
+		until ($said =~ /\$[ST]05.*#../) { sysread $gdb, $said, 999, length $said or last }
+		print $gdb "+\$D#44";
+		until ($said =~ /\$OK#9a/) { sysread $gdb, $said, 999, length $said or last }
+		print "on\n"' "$dir/gdb"
+)
+same "$?: $(cat "$dir/went")" '0: it went on' 'gdb stops it and lets it go'
+
 got=$("$box" -n "$dir/missing" 2>&1)
 same "$?: $got" "125: box-sh: cannot read $dir/missing: No such file or directory" 'a missing file'
 got=$(FERMATA_BOX=$dir "$box" -n "$dir/script" 2>&1)

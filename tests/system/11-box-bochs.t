@@ -66,6 +66,8 @@ same $? 125 'a crash of the box is an error'
 grep -q 'Kernel panic' <<<"$got"
 ok $? 'and the error shows the end of the log'
 
+got=$("$box" -b intel -n -g "$dir/gdb" "$dir/script" 2>&1)
+same "$?: $got" '125: box-sh: the box on Bochs cannot be controlled by gdb' 'gdb is for QEMU'
 got=$("$box" -b bochs:i486 -n "$dir/script" 2>&1)
 same "$?: ${got%%:*}: $(grep -o 'no such model' <<<"$got")" '125: box-sh: no such model' 'a model that Bochs does not have'
 got=$(PATH=/nowhere "$box" -b intel -n "$dir/script" 2>&1)
