@@ -4,7 +4,7 @@
 # make run        BOX=amd|intel|bochs:MODEL; a Debian kernel as a guest, its shell on this terminal
 # make test       all tests; unit, check (style, include directions), system (boots) are parts of it
 # make bench      Fermata beside KVM; ROW=NAME measures one row, BOX=amd|intel in one box
-# make bench-papers  its figures into README.md and docs/bench.md
+# make bench-docs   what `make bench` has measured, into README.md and docs/bench.md
 # make test-generations   Debian's kernel on each processor that Bochs has: build/generations.md
 # make test-matrix   the test guests and Debian's kernel: nested and shadow paging, with tags and without; on VT-x
 #                 what `make test` runs on AMD-V only
@@ -228,9 +228,9 @@ test-matrix: all bochs $(build)/abuse/abuse $(build)/abuse/modules.order
 bench: all $(if $(BOX),$(if $(filter amd,$(BOX)),,bochs),bochs) $(bench_files)
 	$(Q)bench/run $(if $(BOX),-b $(BOX)) $(ROW)
 
-# What `make bench` has measured, into the papers.
-bench-papers:
-	$(Q)bench/report -t -r README.md -m $(build)/bench/machine.txt $(build)/bench/bench.json
+# Writes what `make bench` has measured into the documentation.
+bench-docs:
+	$(Q)bench/report -s -r README.md -m $(build)/bench/machine.txt $(build)/bench/bench.json
 	$(Q)bench/report -r docs/bench.md -m $(build)/bench/machine.txt $(build)/bench/bench.json
 	$(Q)cp $(build)/bench/bench.svg docs/bench.svg
 
@@ -265,6 +265,6 @@ install-module: $(build)/kernel/fermata.ko
 clean:
 	rm -rf $(build)
 
-.PHONY: FORCE all run bochs test units unit check system test-generations test-matrix format bench bench-papers bench-boot kernel-release install install-module clean
+.PHONY: FORCE all run bochs test units unit check system test-generations test-matrix format bench bench-docs bench-boot kernel-release install install-module clean
 
 -include $(shell find $(build)/obj $(build)/unit/obj -name '*.d' 2>/dev/null)

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: MIT OR GPL-2.0
 #
-# The papers and the code say the same: links and names of files, options, functions, exits, ioctls.
+# The documentation and the code say the same: links and names of files, tests, options, functions, exits, ioctls.
 # And what finds a difference is shown one.
 use strict;
 use warnings;
@@ -58,6 +58,13 @@ sub missing {
 	return @missing;
 }
 
+# Those tests that a text does not name: by their paths in back quotes, perhaps with stars.
+sub unnamed {
+	my ($text, @tests) = @_;
+	my @patterns = map { my $p = quotemeta; $p =~ s{\\\*}{[^/]*}gr } $text =~ m{`(tests/[\w.*/-]+)`}g;
+	return grep { my $test = $_; !grep { $test =~ /^$_$/ } @patterns } @tests;
+}
+
 sub differences { # between two sets, in words
 	my ($left, $in_left, $right, $in_right) = @_;
 	return ((map { "$_ is in $left only" } grep { !$in_right->{$_} } sort keys %$in_left),
@@ -74,6 +81,8 @@ open my $page, '>', "$dir/a/page.md" or die;
 print $page "[good](page.md) [bad](none.md) `a/page.md` `a/none.c` `page.md` `none.c` `a/*.md` `/dev/none` `x / y`\n";
 close $page;
 is_deeply([ missing($dir, 'a/page.md') ], [ 'link none.md', 'a/none.c', 'none.c' ], 'what is missing is found');
+is_deeply([ unnamed('`tests/a.t`, `tests/u/b_*.c`, tests/d.t', qw(tests/a.t tests/u/b_1.c tests/u/c.c tests/d.t)) ],
+	[ 'tests/u/c.c', 'tests/d.t' ], 'and tests that are not named');
 is_deeply([ differences('a', set('x', 'y'), 'b', set('y', 'z')) ], [ 'x is in a only', 'z is in b only' ],
 	'and so are differences');
 
@@ -85,8 +94,11 @@ for my $page (@pages) {
 	is_deeply([ missing('.', $page) ], [], "$page names what is there");
 }
 
-my $readme = slurp('README.md');
-is_deeply([ grep { index($readme, "`$_`") < 0 } glob 'tests/system/*.t' ], [], 'README.md says what each system test shows');
+my $support = slurp('docs/support.md') . slurp('tests/README.md');
+my @guests = grep { !m{/runner} } glob 'tests/guests/*.c';
+my @tests = (glob('tests/system/*.t'), glob('tests/unit/test_*.c'), glob('tests/fuzz/fuzz_*.c'), @guests);
+cmp_ok(scalar @tests, '>', 100, 'there are tests');
+is_deeply([ unnamed($support, @tests) ], [], 'docs/support.md or tests/README.md names each of them');
 
 my %folder = map { dirname($_) => 1 } grep { m{^[^/.]+(/[^/]+)?/[^/]+\.(c|h|S|t)$} } files('.');
 delete @folder{ 'include/uapi', 'tests/system/abuse' }; # parts of the folders above them

@@ -52,13 +52,22 @@ for emulator in qemu-amd bochs-intel; do
 	done
 done >"$dir/all"
 printf 'before\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nafter\n' >"$dir/page"
-bench/report -r "$dir/page" -t -m "$dir/machine" "$dir/all"
+cp "$dir/page" "$dir/short"
+bench/report -r "$dir/page" -m "$dir/machine" "$dir/all"
 same "$(sed -n '1,2p;/bench: end/,$p' "$dir/page")" 'before
 <!-- bench: begin -->
 <!-- bench: end -->
 after' 'a page keeps what is outside its markers'
-grep -q '^| boot | 4,321 (1) | 4,321 (1) | 4,321 (1) | 4,321 (1) | 4,321 (1) |$' "$dir/page" && ! grep -q 'old\|77,777' "$dir/page"
-ok $? '... and has the table between them'
+all='| 4,321 (1) | 4,321 (1) | 4,321 (1) | 4,321 (1) | 4,321 (1) | 77,777 (1) | 77,777 (1) | 77,777 (1) | 77,777 (1) |'
+same "$(grep '^| boot ' "$dir/page")" "| boot $all"$'\n'"| boot $all" '... and has a table for each emulator between them'
+! grep -q old "$dir/page"
+ok $? '... in place of what was there'
+bench/report -r "$dir/short" -s -m "$dir/machine" "$dir/all"
+same "$(grep -c '^|---' "$dir/short")" 1 'the short page has one table'
+grep -q '^| row | paging | one operation | QEMU, AMD-V: KVM | QEMU, AMD-V: Fermata | Bochs, VT-x: KVM | Bochs, VT-x: Fermata |$' "$dir/short"
+ok $? '... with both emulators beside each other'
+grep -q '^| `page-fault` | shadow | [^|]* | 4,321 (1) | 4,321 (1) | 4,321 (1) | 4,321 (1) |$' "$dir/short" && ! grep -q 'old\|77,777' "$dir/short"
+ok $? '... and only the columns with tags'
 
 refused() { # NAME WANTED LINE: that is not taken, and why
 	printf '%s' "$3" >"$dir/bad"
