@@ -13,9 +13,9 @@ chdir "$FindBin::Bin/../.." or die;
 use lib "$FindBin::Bin";
 use Lab;
 
-# The examples of the paper, but for the first, which is how this guest starts: each in its turn, as it stands.
-open(my $paper, '<', 'docs/clock.md') or die;
-my ($block) = join('', <$paper>) =~ /^```sh\n(.*?)^```/ms;
+# The examples of that page, each in its turn and as it stands; but not the first, which is how this guest starts.
+open(my $page, '<', 'docs/clock.md') or die;
+my ($block) = join('', <$page>) =~ /^```sh\n(.*?)^```/ms;
 my @examples = grep { !/^fermata run / } map { s/ *#.*//r } split /\n/, $block;
 my $examples = join "\n", map { "$_ >/tmp/said 2>&1 && echo 'did $_' || { echo 'failed $_'; cat /tmp/said; }" } @examples;
 
