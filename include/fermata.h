@@ -2,10 +2,11 @@
 /*
  * libfermata: run guests on Fermata from a C program.
  *
- * A VM is made from the device, vCPUs from the VM. Functions return 0 (or a pointer) on success;
- * on failure -errno (or NULL with errno set), and fermata_error() says in one line what, why, and
- * what to do. Nothing here is global: several VMs in one process do not know of each other.
- * One vCPU is driven by one thread at a time; everything else may be called from any thread.
+ * A VM is made from the device, vCPUs are made from the VM. Functions return 0 (or a pointer) on
+ * success. On failure they return -errno (or NULL with errno set), and fermata_error() says in one
+ * line what failed, why, and what to do. Nothing here is global: several VMs in one process do not
+ * know of each other. One vCPU is driven by one thread at a time; everything else may be called from
+ * any thread.
  *
  * The manual is libfermata(3).
  */
@@ -34,15 +35,17 @@ const char *fermata_error(void);
 /* ---- device */
 
 /*
- * What this machine offers, guests possible or not: look at caps->blocked. -ENOENT: no /dev/fermata
- * (module not loaded); -EACCES: not allowed to open it; -EPROTO: another version of the interface.
+ * What this machine offers. It succeeds where guests cannot run, too: look at caps->blocked.
+ * -ENOENT: no /dev/fermata (module not loaded); -EACCES: not allowed to open it; -EPROTO: another
+ * version of the interface.
  */
 int fermata_caps(struct fermata_caps *caps);
-/* The CPUID leaves and bits guests may be shown on this host; cpuid->count says how many. */
+/* The CPUID leaves and bits that guests may be shown on this host; cpuid->count says how many. */
 int fermata_cpuid_supported(struct fermata_cpuid *cpuid);
 /*
- * Adds KVM's paravirtual clock to what a guest is to be shown: the signature of KVM in leaf 4000_0000h,
- * and leaf 4000_0001h. FERMATA_CLOCK_DATE tells it the date. -ENOSPC: no entry is free.
+ * Adds KVM's paravirtual clock to the leaves that a guest will be shown: KVM's signature in leaf
+ * 4000_0000h, and leaf 4000_0001h. FERMATA_CLOCK_DATE sets the date that it tells. -ENOSPC: no
+ * entry is free.
  */
 int fermata_cpuid_kvmclock(struct fermata_cpuid *cpuid);
 
@@ -54,7 +57,7 @@ int fermata_cpuid_kvmclock(struct fermata_cpuid *cpuid);
  * (another hypervisor holds it), -ENOMEM.
  */
 fermata_vm *fermata_vm_new(void);
-/* The same with FERMATA_VM_* flags, as FERMATA_VM_NO_TAGS; -EINVAL: one that the module does not know. */
+/* The same with FERMATA_VM_* flags, such as FERMATA_VM_NO_TAGS. -EINVAL: a flag that the module does not know. */
 fermata_vm *fermata_vm_new_flags(uint32_t flags);
 /*
  * The same with paging and tags as config says (FERMATA_VM_*, FERMATA_SHADOW_*). Besides the above
@@ -76,51 +79,53 @@ int fermata_map(fermata_vm *vm, unsigned slot, uint64_t gpa, uint64_t size, void
 /* After it no vCPU reaches the memory. -EINVAL: no such slot; -ENOENT: not in use. */
 int fermata_unmap(fermata_vm *vm, unsigned slot);
 /*
- * Memory fit for fermata_map: anonymous, zero, aligned to 2 MiB, with huge pages asked for. size in
+ * Memory for fermata_map(): anonymous, zero, aligned to 2 MiB; huge pages are requested. size in
  * bytes is rounded up to 4096. NULL with EINVAL (0, absurd) or ENOMEM.
  */
 void *fermata_memory_alloc(uint64_t size);
 void fermata_memory_free(void *addr, uint64_t size); /* size as allocated; NULL is fine */
-/* Host address of guest-physical [gpa, gpa + size), or NULL when no one slot covers it. */
+/* The host address of guest-physical [gpa, gpa + size), or NULL if no single slot covers it. */
 void *fermata_gpa(fermata_vm *vm, uint64_t gpa, uint64_t size);
 
 /*
- * Which pages of a slot are written to, from now on or no longer; as FERMATA_MEMORY_LOG_DIRTY with
- * fermata_map(). The guest may be running. While it is on, each page's first write after a question costs
- * the guest an exit, and it gets no large mappings there. -EINVAL: no such slot; -ENOENT: not in use.
+ * Switches the log of a slot's written pages on or off, as FERMATA_MEMORY_LOG_DIRTY does with
+ * fermata_map(). The guest may be running. While the log is on, each page's first write after a
+ * question costs the guest an exit, and the slot gets no large mappings. -EINVAL: no such slot;
+ * -ENOENT: not in use.
  */
 int fermata_memory_log_dirty(fermata_vm *vm, unsigned slot, bool on);
 /*
- * The pages (of 4096 bytes) that were written to since they were last asked about, bit n % 64 of
- * bitmap[n / 64] for page first + n of the slot; their number in *dirty (NULL is fine). What is written
- * from here on is in the next answer. first: a multiple of 64; count too, unless it ends with the slot.
- * What counts: the guest and its processor, the module and fermata_emulate() on its behalf, and what
- * fermata_memory_wrote() was told. -EINVAL: no such slot or pages; -ENOENT: not in use, or no log; after
- * an error nothing was taken.
+ * Which pages (of 4096 bytes) were written to since the last question about them: bit n % 64 of
+ * bitmap[n / 64] stands for page first + n of the slot; *dirty gets their number (NULL is fine).
+ * Later writes are in the next answer. first is a multiple of 64; so is count, unless it ends with
+ * the slot. Writes of the guest and its processor count, those of the module and fermata_emulate()
+ * on its behalf, and those that fermata_memory_wrote() was told of. -EINVAL: no such slot or pages;
+ * -ENOENT: not in use, or no log; after an error nothing was taken.
  */
 int fermata_memory_dirty(fermata_vm *vm, unsigned slot, uint64_t first, uint64_t count,
 			 uint64_t *bitmap, uint64_t *dirty);
 /*
- * The caller has written to [gpa, gpa + size) by itself, as devices do: it counts as dirty where there is
- * a log. After the write, so that who reads the page by the log's answer finds it.
+ * The caller has written to [gpa, gpa + size) by itself, as devices do. Where there is a log, these
+ * pages are dirty then. Call it after the write, so that a reader who trusts the log's answer finds
+ * what was written.
  */
 void fermata_memory_wrote(fermata_vm *vm, uint64_t gpa, uint64_t size);
 
 /*
- * What CPUID shows to guests. Before the first vCPU, else -EBUSY. Bits the host lacks are -EINVAL.
- * Without a call: all that is supported.
+ * Sets what CPUID shows to the guest; without a call it is all that is supported. Call it before
+ * the first vCPU is made, else -EBUSY. -EINVAL: bits that the host lacks.
  */
 int fermata_cpuid_set(fermata_vm *vm, const struct fermata_cpuid *cpuid);
 
 /* A message-signalled interrupt as a device writes it. -EINVAL: address not of the local APICs. */
 int fermata_msi(fermata_vm *vm, uint64_t address, uint32_t data);
-/* The level of a wire into vCPU `vcpu`'s local APIC; line: FERMATA_LINE_*. -EINVAL: no such one. */
+/* Sets the level of a wire into vCPU `vcpu`'s local APIC; line: FERMATA_LINE_*. -EINVAL: no such wire. */
 int fermata_line(fermata_vm *vm, unsigned vcpu, unsigned line, bool level);
 
 /*
- * Foretells what reads of a port give as time passes, so that they need no exit to the caller until
- * the next call for that port; kind FERMATA_FORECAST_NONE takes it back. See struct fermata_forecast.
- * -EINVAL: no such forecast; -ENOSPC: FERMATA_MAX_FORECASTS ports have one.
+ * Foretells what reads of a port will give as time passes, so that they need no exit to the caller
+ * until the next call for that port. Kind FERMATA_FORECAST_NONE takes it back. See struct
+ * fermata_forecast. -EINVAL: no such forecast; -ENOSPC: FERMATA_MAX_FORECASTS ports have one.
  */
 int fermata_forecast(fermata_vm *vm, const struct fermata_forecast *forecast);
 
@@ -129,21 +134,22 @@ uint64_t fermata_now(const fermata_vm *vm);	/* ns of the guest since the VM was 
 uint64_t fermata_tsc(const fermata_vm *vm);	/* ticks: what RDTSC would say in the guest */
 uint32_t fermata_tsc_khz(const fermata_vm *vm); /* its frequency, kHz */
 /*
- * Host ns until fermata_now() is guest_ns: 0 when it is, rounded up so that who sleeps so long is not
- * early; UINT64_MAX when it never will be before the clock is changed (it stands still, or will). With a
- * run-only clock, whose future nobody knows: how long it takes at least, but not less than 50 us.
+ * Host ns until fermata_now() is guest_ns: 0 if it is already. Rounded up, so that a sleep of this
+ * length does not end early. UINT64_MAX if it never will be unless the clock is changed (it stands
+ * still, or will). With a run-only clock, whose future nobody knows: how long it takes at least,
+ * but not less than 50 us.
  */
 uint64_t fermata_until(const fermata_vm *vm, uint64_t guest_ns);
 
-/* All that the clock is, and what it reads, of one moment. */
+/* The clock's settings and its readings, all of one moment. */
 struct fermata_reading {
 	struct fermata_clock clock; /* see uapi/fermata.h */
 	uint64_t host_tsc, guest_tsc, guest_ns;
 };
 void fermata_clock(const fermata_vm *vm, struct fermata_reading *reading);
 /*
- * Another rate, a freeze, a step, a jump: see struct fermata_clock_change, whose ns a jump fills in. All
- * vCPUs and all readers see it at one moment. -EINVAL: no such verb, rate or span.
+ * Another rate, a freeze, a step, a jump: see struct fermata_clock_change, whose ns a jump fills
+ * in. All vCPUs and all readers see it at one moment. -EINVAL: no such verb, rate or span.
  */
 int fermata_clock_change(fermata_vm *vm, struct fermata_clock_change *change);
 
@@ -156,8 +162,8 @@ int fermata_clock_change(fermata_vm *vm, struct fermata_clock_change *change);
 fermata_vcpu *fermata_vcpu_new(fermata_vm *vm, unsigned id);
 void fermata_vcpu_free(fermata_vcpu *vcpu); /* not while it runs; NULL is fine */
 /*
- * Registers and exit record, shared with the kernel and valid as long as the vCPU. To be touched
- * only by the thread that drives the vCPU, outside fermata_run().
+ * Registers and exit record, shared with the kernel and valid as long as the vCPU. Only the thread that
+ * drives the vCPU may use them, outside of fermata_run().
  */
 struct fermata_run *fermata_vcpu_page(fermata_vcpu *vcpu);
 
@@ -176,9 +182,9 @@ int fermata_run(fermata_vcpu *vcpu);
 void fermata_kick(fermata_vcpu *vcpu);
 
 /*
- * The groups in mask, FERMATA_STATE_*. Not while the vCPU runs (-EBUSY). -EINVAL: an unknown group,
- * or state no processor can be in: then nothing has changed. What fermata_emulate() did is complete
- * only after the next fermata_run(): RIP moves on there.
+ * Read and write the groups of state in mask, FERMATA_STATE_*. Not while the vCPU runs (-EBUSY).
+ * -EINVAL: an unknown group, or a state that no processor can be in; then nothing has changed. What
+ * fermata_emulate() did is complete only after the next fermata_run(), which moves RIP on.
  */
 int fermata_state_get(fermata_vcpu *vcpu, struct fermata_state *state, uint32_t mask);
 int fermata_state_set(fermata_vcpu *vcpu, const struct fermata_state *state, uint32_t mask);
@@ -188,8 +194,9 @@ int fermata_state_set(fermata_vcpu *vcpu, const struct fermata_state *state, uin
  */
 int fermata_inject(fermata_vcpu *vcpu, const struct fermata_injection *injection);
 /*
- * Guest-linear to guest-physical, by the guest's page tables as they are now. In: linear, access.
- * 0: t->gpa and t->page_size are set; -EFAULT: the guest would fault, t->code says how.
+ * Translates a guest-linear address to a guest-physical one, by the guest's page tables as they are
+ * now. In: linear, access. 0: t->gpa and t->page_size are set; -EFAULT: the guest would fault,
+ * t->code says how.
  */
 int fermata_translate(fermata_vcpu *vcpu, struct fermata_translate *t);
 int fermata_stats(fermata_vcpu *vcpu, struct fermata_stats *stats);
@@ -202,11 +209,11 @@ int fermata_audit(fermata_vcpu *vcpu, struct fermata_audit *audit);
 /* ---- answering exits */
 
 /*
- * The caller's world of ports and device memory. Sizes are 1, 2, 4 (and 8 for memory) bytes. An
+ * The caller's ports and device memory. Sizes are 1, 2, 4 (and 8 for memory) bytes. An
  * access is handed over whole, aligned or not, as long as it stays within one 4 KiB page; longer
  * ones (16 and 32 bytes of SSE and AVX) come in pieces, lowest address first. The calls happen on
- * the thread inside fermata_emulate(). Reads set *value; what they leave alone reads as an empty
- * bus does from a port (all ones) and as 0 from memory.
+ * the thread inside fermata_emulate(). Reads set *value; if they do not, a port reads as an empty bus
+ * (all ones) and memory as 0.
  */
 struct fermata_bus {
 	void *opaque;
@@ -217,17 +224,17 @@ struct fermata_bus {
 };
 
 /*
- * Completes the IO or MMIO exit in the run page: performs the instruction against the bus and guest
- * memory, updates registers, and arranges for RIP to move on, or for the fault the guest deserves.
- * Once per exit. A long REP is done in pieces: 0 is returned with RIP where it is, and the guest
- * comes back by itself. 0 is also the answer when the guest has changed its code or page tables
- * since: it then executes what is there now.
- * -ENOSYS: an instruction the emulator does not know, or code executed from device memory;
- * fermata_error() has its text. -EINVAL: the exit is neither IO nor MMIO.
+ * Completes the IO or MMIO exit in the run page, once per exit: carries out the instruction against
+ * the bus and guest memory, updates registers, and arranges for RIP to move on, or for the fault
+ * that the guest must get. A long REP is done in pieces: 0 is returned with RIP still at the
+ * instruction, and the guest executes it again. 0 is also returned if the guest has changed its
+ * code or page tables since the exit: it then executes what is there now. -ENOSYS: an instruction
+ * the emulator does not know, or code executed from device memory; fermata_error() has its text.
+ * -EINVAL: the exit is neither IO nor MMIO.
  */
 int fermata_emulate(fermata_vcpu *vcpu, const struct fermata_bus *bus);
 
-/* ---- events: what rules are is struct fermata_rule, what they look like in words docs/events.md */
+/* ---- events: struct fermata_rule says what a rule is, docs/events.md how it is written in words */
 
 /* A piece of a text, in bytes. */
 struct fermata_span {
@@ -235,28 +242,28 @@ struct fermata_span {
 };
 
 /*
- * "EVENT [FILTER...] [do ACTION...]", such as "cpuid leaf=1 do log". -EINVAL: fermata_error() says what
- * is wrong, and *wrong (NULL is fine) where. Whether this processor can intercept it, only
- * fermata_rule_add() knows.
+ * Reads "EVENT [FILTER...] [do ACTION...]", such as "cpuid leaf=1 do log". -EINVAL: fermata_error()
+ * says what is wrong, and *wrong (NULL is fine) where. Only fermata_rule_add() knows whether this
+ * processor can intercept the event.
  */
 int fermata_rule_parse(const char *text, struct fermata_rule *rule, struct fermata_span *wrong);
 /*
- * The rule in words that fermata_rule_parse() understands, cut to `size` bytes, with a 0 byte if size
- * is not 0. Returns the whole text's length.
+ * Writes the rule in words that fermata_rule_parse() understands, cut to `size` bytes, with a 0
+ * byte if size is not 0. Returns the length of the whole text.
  */
 size_t fermata_rule_text(const struct fermata_rule *rule, char *out, size_t size);
 /*
- * A rule for the VM, running or not: rule->id is set. -EINVAL: see struct fermata_rule; -EOPNOTSUPP:
- * this processor cannot intercept it; -ENOSPC: FERMATA_MAX_RULES.
+ * Adds a rule to the VM, running or not, and sets rule->id. -EINVAL: see struct fermata_rule;
+ * -EOPNOTSUPP: this processor cannot intercept it; -ENOSPC: there are FERMATA_MAX_RULES.
  */
 int fermata_rule_add(fermata_vm *vm, struct fermata_rule *rule);
 int fermata_rule_remove(fermata_vm *vm, unsigned id); /* -ENOENT */
 /*
- * The rule with the least id that is at least rule->id, with its hits: start with 1, go on with its id
- * + 1. -ENOENT: there is none.
+ * Gives the rule with the least id that is at least rule->id, with its hits. To list all: start
+ * with 1, go on with its id + 1. -ENOENT: there is none.
  */
 int fermata_rule_get(fermata_vm *vm, struct fermata_rule *rule);
-/* From now on what rules log on this vCPU is kept for fermata_log_read(). Again: no harm. */
+/* From now on the records of this vCPU are kept for fermata_log_read(). Calling it again does no harm. */
 int fermata_log_open(fermata_vcpu *vcpu);
 /*
  * Takes up to `room` records out of the vCPU's log, the oldest first, and returns how many. *dropped
@@ -266,11 +273,11 @@ int fermata_log_open(fermata_vcpu *vcpu);
 unsigned fermata_log_read(fermata_vcpu *vcpu, struct fermata_record *out, unsigned room,
 			  uint64_t *dropped);
 bool fermata_log_waiting(fermata_vcpu *vcpu); /* is there something to read? */
-/* "cpuid"; NULL: no such event. And how its number is called: "leaf"; NULL: it has none. */
+/* The event's name, "cpuid"; NULL: no such event. And its number's name, "leaf"; NULL: it has none. */
 const char *fermata_event_name(unsigned event);
 const char *fermata_event_number_name(unsigned event);
 
-/* ---- in words: never NULL, "unknown" for numbers that mean nothing */
+/* ---- names of numbers: never NULL, "unknown" for numbers that mean nothing */
 
 const char *fermata_exit_reason_name(uint32_t reason); /* "IO", "MMIO", ... */
 /* "npf", "cpuid" (AMD), "EPT_VIOLATION" (Intel): Linux's names; vendor as in caps and stats */

@@ -2,15 +2,15 @@
 /*
  * The ioctl interface of /dev/fermata.
  *
- * Three kinds of file descriptor: the device, a VM made from it, a vCPU made from a VM. Each one's
- * objects live exactly as long as its descriptor. A VM belongs to the process that created it:
+ * There are three kinds of file descriptors: the device, a VM made from it, a vCPU made from a VM. The
+ * object lives exactly as long as its descriptor. A VM belongs to the process that created it:
  * ioctls from another address space get EPERM, because guest memory is that process's memory.
  *
  * Rules that hold for every call:
  *  - every structure has the same layout for 32- and 64-bit callers; the assertions below check it;
  *  - reserved and padding fields must be zero, unknown flag bits are EINVAL;
  *  - an ioctl's number contains the size of its argument, so a wrong size is ENOTTY;
- *  - they return 0, or a new descriptor (close-on-exec), or -1 with errno. EFAULT (the argument cannot
+ *  - a call returns 0, or a new descriptor (close-on-exec), or -1 with errno. EFAULT (the argument cannot
  *    be read or written), ENOTTY and, where something is created, ENOMEM are not listed below;
  *  - an incompatible change raises FERMATA_ABI_VERSION.
  */
@@ -39,14 +39,14 @@ enum fermata_vendor {
 	FERMATA_VENDOR_INTEL = 2,
 };
 
-/* What stands between this machine and running a guest; several bits may be set. */
+/* What prevents this machine from running guests; several bits may be set. */
 #define FERMATA_BLOCK_NO_VIRT (1u << 0)	   /* the CPU has neither SVM nor VMX */
 #define FERMATA_BLOCK_FIRMWARE (1u << 1)   /* VM_CR.SVMDIS, or IA32_FEATURE_CONTROL */
 #define FERMATA_BLOCK_BUSY (1u << 2)	   /* another hypervisor (KVM) holds the CPU */
 #define FERMATA_BLOCK_NO_BACKEND (1u << 4) /* the CPU's vendor has no backend in this build */
 #define FERMATA_BLOCK_ENCRYPTED (1u << 5)  /* the host encrypts its memory (SME) */
 
-/* AMD: CPUID 8000_000A EDX as it stands (APM 3, E.4.9); kept raw so that no bit is lost. */
+/* svm_features is AMD's CPUID 8000_000A EDX unchanged (APM 3, E.4.9), so that no bit is lost. */
 struct fermata_caps {
 	__u32 abi;	    /* out: FERMATA_ABI_VERSION of the module */
 	__u32 vendor;	    /* out: enum fermata_vendor */
@@ -59,7 +59,7 @@ struct fermata_caps {
 	__u64 xcr0;	    /* out: XCR0 bits a guest may enable */
 	__u32 nested_levels; /* out: bit n set: a nested-paging leaf of level n (1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB) */
 	__u32 max_vcpus; /* out: FERMATA_MAX_VCPUS of the module */
-	/* Intel: what the capability MSRs grant, as Fermata sets it; 0 on AMD. By FERMATA_VMX_*. */
+	/* Intel: the controls that Fermata sets, of those that the capability MSRs allow; 0 on AMD. By FERMATA_VMX_*. */
 	__u64 vmx[8];
 };
 #define FERMATA_VMX_PIN 0      /* pin-based controls (SDM 3C 25.6.1) */
@@ -67,7 +67,7 @@ struct fermata_caps {
 #define FERMATA_VMX_PROC2 2    /* secondary processor-based controls */
 #define FERMATA_VMX_EXIT 3     /* VM-exit controls */
 #define FERMATA_VMX_ENTRY 4    /* VM-entry controls */
-#define FERMATA_VMX_EPT_VPID 5 /* IA32_VMX_EPT_VPID_CAP as it stands (SDM 3D A.10) */
+#define FERMATA_VMX_EPT_VPID 5 /* IA32_VMX_EPT_VPID_CAP, unchanged (SDM 3D A.10) */
 
 struct fermata_cpuid_entry {
 	__u32 leaf;
@@ -76,7 +76,7 @@ struct fermata_cpuid_entry {
 	__u32 eax, ebx, ecx, edx;
 	__u32 reserved;
 };
-/* The entry answers only its own ECX; without it, it answers every ECX of its leaf. */
+/* With the flag an entry answers only its own ECX; without it, every ECX of its leaf. */
 #define FERMATA_CPUID_SUBLEAF (1u << 0)
 
 struct fermata_cpuid {
@@ -91,13 +91,14 @@ struct fermata_vm_config {
 	__u32 reserved[6];
 };
 /*
- * The guest gets no ASID or VPID of its own: what the processor caches of its translations does not
- * survive an entry. As on a CPU without tags (caps.tags 0), where the flag says nothing new.
+ * The guest gets no ASID or VPID of its own, and its cached translations do not survive an entry.
+ * On a CPU without tags (caps.tags 0) this is so anyway.
  */
 #define FERMATA_VM_NO_TAGS (1u << 0)
 /*
- * Shadow paging: the guest runs on page tables that the module keeps, not on NPT or EPT. Chosen by
- * itself where the CPU has no nested paging (caps.nested_levels 0). INVPCID is hidden from such a guest.
+ * Shadow paging: the guest runs on page tables that the module keeps, not on NPT or EPT. It is the
+ * default where the CPU has no nested paging (caps.nested_levels 0). INVPCID is hidden from such a
+ * guest.
  */
 #define FERMATA_VM_SHADOW (1u << 1)
 #define FERMATA_VM_NESTED (1u << 2) /* nested paging, or no VM; not with FERMATA_VM_SHADOW */
@@ -110,8 +111,8 @@ struct fermata_vm_config {
  */
 #define FERMATA_SHADOW_UNSYNC                                                                      \
 	(1u << 0) /* tables may be written unseen until the guest invalidates */
-#define FERMATA_SHADOW_LARGE (1u << 1)	  /* 2 MiB where guest and host agree */
-#define FERMATA_SHADOW_NARROW (1u << 2)	  /* entries whose rights alone changed are not dropped */
+#define FERMATA_SHADOW_LARGE (1u << 1)	  /* 2 MiB entries where guest and host agree */
+#define FERMATA_SHADOW_NARROW (1u << 2)	  /* entries with fewer rights are narrowed, not dropped */
 #define FERMATA_SHADOW_KEEP (1u << 3)	  /* tables that are being written stay writable */
 #define FERMATA_SHADOW_PREFETCH (1u << 4) /* a fault brings its neighbours along */
 #define FERMATA_SHADOW_ROOTS (1u << 5)	  /* roots that no vCPU runs on are kept */
@@ -131,8 +132,9 @@ struct fermata_memory {
 };
 #define FERMATA_MEMORY_READONLY (1u << 0) /* a guest write exits as FERMATA_EXIT_MMIO */
 /*
- * Which pages are written to is logged: FERMATA_GET_DIRTY. By guest-physical address: the same memory in
- * a second slot has a log of its own, or none. While it is on, the guest gets no large pages there.
+ * A log is kept of which pages are written to: FERMATA_GET_DIRTY. It goes by guest-physical
+ * address: the same memory in a second slot has a log of its own, or none. While it is on, the slot
+ * gets no large pages.
  */
 #define FERMATA_MEMORY_LOG_DIRTY (1u << 1)
 
@@ -143,10 +145,10 @@ struct fermata_dirty_log {
 };
 
 /*
- * The pages that were written to since they were last asked about here, one bit each, the lowest of a
- * byte first; whatever is written after that is logged anew. What counts: the guest's instructions and
- * its processor's own writes (accessed and dirty bits, for one), and what the module writes for them.
- * What the caller writes to its memory it knows itself.
+ * The pages that were written to since the last question about them, one bit each, the lowest bit
+ * of a byte first. Later writes are logged anew. Writes of the guest's instructions count, its
+ * processor's own (accessed and dirty bits, for example), and those that the module makes for them.
+ * Writes of the caller do not: it knows of these itself.
  */
 struct fermata_dirty {
 	__u32 slot;
@@ -182,8 +184,8 @@ struct fermata_line {
 #define FERMATA_LINE_LINT1 1 /* NMI */
 
 /*
- * What reads of one port will give as time passes, until the caller says otherwise: the kernel part
- * then answers them itself. For timers that guests read in a loop. With
+ * What reads of one port will give as time passes, until the caller says otherwise. The kernel part
+ * then answers them itself. This is for timers that guests read in a loop. With
  *	ticks = guest ns * hz / 10^9, rounded down
  * and ticks >= from (before that, and at other sizes, a read exits as ever):
  *   COUNTER  value = (base + ticks, or base - ticks with `down`) & mask; with `halves`, single bytes:
@@ -204,7 +206,7 @@ struct fermata_forecast {
 	__u8 reserved[3];
 	__u32 flip_ticks; /* STEP: at least 1 */
 };
-#define FERMATA_FORECAST_NONE 0 /* forget what was said about this port */
+#define FERMATA_FORECAST_NONE 0 /* no forecast for this port any more */
 #define FERMATA_FORECAST_COUNTER 1
 #define FERMATA_FORECAST_STEP 2
 #define FERMATA_MAX_FORECASTS 8
@@ -213,13 +215,14 @@ struct fermata_forecast {
  * The guest clock, mapped read-only at offset 0 of the VM descriptor, one page. Read seq (odd: being
  * written, try again), then the host's TSC and the rest, then seq again: it must be the same. With
  *	ticks = (u64)((u128)host_tsc * tsc_mult >> 48) + tsc_offset - tsc_start
- * as a signed number, not less than 0 and not more than tsc_ticks, which it is from host_tsc = host_end
- * on without looking, the guest's TSC is
+ * as a signed number, limited to 0 .. tsc_ticks (from host_tsc = host_end on it is tsc_ticks, and
+ * the product above means nothing), the guest's TSC is
  *	guest_tsc = tsc_start + ticks
  * and the guest's time since the VM was created, in ns of the guest, is
  *	guest_ns = ns_start + ((u128)ticks * ns_mult + ns_fraction >> 32)
- * Every change of the clock begins a new segment, at exactly the time that the old one has then; only a
- * jump does not. The host's TSC must be read inside: between fences, for the processor may move it.
+ * Every change of the clock begins a new segment. It begins at exactly the time that the old one
+ * has then, unless the change is a jump. The host's TSC must be read between the two readings of
+ * seq, and between fences, because the processor may move it.
  */
 struct fermata_clock {
 	__u32 seq;
@@ -239,7 +242,7 @@ struct fermata_clock {
 	__u64 reserved[4];
 };
 #define FERMATA_CLOCK_FRACTION 48
-#define FERMATA_CLOCK_FROZEN (1u << 0) /* it stands still when the segment ends (a step), or does */
+#define FERMATA_CLOCK_FROZEN (1u << 0) /* it stands still, or will when the segment ends (a step) */
 #define FERMATA_CLOCK_HELD (1u << 1)   /* it stands still, until RELEASE */
 #define FERMATA_CLOCK_TRAPPED (1u << 2) /* RDTSC and RDTSCP exit; else the processor answers them */
 #define FERMATA_CLOCK_SCALED (1u << 3)	/* ... by its TSC scaling, not by the offset alone */
@@ -257,30 +260,32 @@ struct fermata_clock_change {
 #define FERMATA_CLOCK_FREEZE 1 /* time stands still */
 #define FERMATA_CLOCK_THAW 2   /* ... and goes on, at the rate that is set */
 /*
- * From now on exactly ns pass at the rate that is set, to the tick, and then time stands still. What
- * was left of an earlier step comes on top: steps add up.
+ * From now on exactly ns pass, to the tick, at the rate that is set. Then time stands still. The
+ * rest of an earlier step is added: steps add up.
  */
 #define FERMATA_CLOCK_STEP 3
 /*
- * Forward, as if so much time had passed at once: timers that lie in it fire now, periodic ones once.
- * Back, the TSC alone: timers that count ns keep what they had left, a TSC deadline is as far away as
- * the TSC says.
+ * Forward, it is as if so much time had passed at once: timers that lie in the span fire now,
+ * periodic ones once. Backward, only the TSC goes back: timers that count ns keep what they had
+ * left, and a TSC deadline is as far away as the TSC says.
  */
 #define FERMATA_CLOCK_JUMP 4
 /*
- * HOLD stops the clock, RELEASE lets it be what the other verbs have made of it, also in between: for
- * pauses, whose end must not thaw what somebody else froze.
+ * HOLD stops the clock. RELEASE lets it go on as the other verbs have set it, before HOLD or since.
+ * They are for pauses, whose end must not thaw a clock that somebody else froze.
  */
 #define FERMATA_CLOCK_HOLD 5
 #define FERMATA_CLOCK_RELEASE 6
 /*
- * Before the VM's one vCPU is made: from now on time passes only while it executes the guest, or sleeps
- * in HLT. What an exit costs, and a thread that is not running, the guest does not see. RDTSC exits.
+ * To be called before the VM's one vCPU is made. From then on time passes only while the vCPU
+ * executes the guest or sleeps in HLT. The guest does not see what an exit costs, or that its
+ * thread was not running. RDTSC exits.
  */
 #define FERMATA_CLOCK_RUN_ONLY_MODE 7
 /*
- * What the date was, ns since 1970 in UTC, when the guest's TSC was 0. Nothing but KVM's paravirtual
- * clock tells it, to guests that ask from now on; it can say 1970 to 2106, and says 1970 for others.
+ * The date at which the guest's TSC was 0, in ns since 1970, UTC. Only KVM's paravirtual clock
+ * tells it, to guests that ask from now on. That clock can say 1970 to 2106; for dates outside of
+ * this it says 1970.
  */
 #define FERMATA_CLOCK_DATE 8
 #define FERMATA_CLOCK_RATE_MAX 1000
@@ -317,11 +322,11 @@ enum fermata_exit_reason {
 	FERMATA_EXIT_EOI,      /* a level-triggered vector got its EOI: exit.eoi */
 	FERMATA_EXIT_SHUTDOWN, /* triple fault (APM 2 15.14.3): the vCPU is dead */
 	FERMATA_EXIT_FAIL_ENTRY, /* the processor refused the guest's state: the vCPU is dead */
-	FERMATA_EXIT_MEMORY_FAULT, /* the caller's memory behind exit.mmio.gpa could not be had (SIGBUS, EFAULT) */
+	FERMATA_EXIT_MEMORY_FAULT, /* the host cannot provide the memory behind exit.mmio.gpa (SIGBUS, EFAULT) */
 	FERMATA_EXIT_HALTED, /* every way to wake this vCPU is closed: HLT with IF = 0 */
 	FERMATA_EXIT_STOPPED, /* a rule's FERMATA_DO_STOP: exit.stop; RUN goes on with the instruction */
 	/*
-	 * What the guest did is legal, and this processor's virtualization cannot run it: the vCPU is
+	 * What the guest did is legal, but this processor's virtualization cannot run it: the vCPU is
 	 * dead. hw_reason: a task switch, or FERMATA_VMX_UNPAGED.
 	 */
 	FERMATA_EXIT_UNSUPPORTED,
@@ -344,8 +349,8 @@ struct fermata_exit_mmio {
 	__u8 write;
 	__u8 fetch; /* the guest tried to execute there */
 	/*
-	 * What the kernel part has decoded already, of the plain MOVs that drivers use: then insn_len is
-	 * set, and the caller needs neither insn[] nor the guest's state. FERMATA_MMIO_*.
+	 * The kernel part decodes the plain MOVs that drivers use: then insn_len is set, and the caller
+	 * needs neither insn[] nor the guest's state. FERMATA_MMIO_*.
 	 */
 	__u8 op;
 	__u8 size;     /* of the access, 1, 2, 4, 8 bytes; it does not cross a page */
@@ -510,8 +515,8 @@ struct fermata_state_apic { /* FERMATA_STATE_APIC: the 16-byte-aligned registers
 };
 
 /*
- * Where guests have protection keys (caps.xcr0 bit 9), PKRU is component 9, where the host's CPUID leaf Dh
- * has it, and 0 when the header does not name it.
+ * Where guests have protection keys (caps.xcr0 bit 9), PKRU is component 9, where the host's CPUID
+ * leaf Dh has it, and 0 when the header does not name it.
  */
 #define FERMATA_XSAVE_SIZE 4096
 struct fermata_state_xsave { /* FERMATA_STATE_XSAVE: standard format, FXSAVE layout first */
@@ -570,8 +575,8 @@ struct fermata_last_exit {
 };
 
 /*
- * How a vCPU got rid of translations that it must not use any more. Flushes owed for several causes
- * may be paid by one.
+ * How a vCPU dropped translations that it must not use any more. One flush may pay what several
+ * causes owe.
  */
 #define FERMATA_FLUSH_NEW_TAG 0	   /* a tag under which nothing is cached; no instruction */
 #define FERMATA_FLUSH_ADDRESS 1	   /* one linear address: INVVPID type 0, INVLPGA */
@@ -583,7 +588,7 @@ struct fermata_last_exit {
 #define FERMATA_FLUSH_ENTRY 7	   /* without tags: every entry */
 #define FERMATA_FLUSH_KINDS 8
 
-#define FERMATA_CAUSE_STATE 0	 /* registers set anew: RESET, INIT, SET_STATE */
+#define FERMATA_CAUSE_STATE 0	 /* registers were set: RESET, INIT, SET_STATE */
 #define FERMATA_CAUSE_CONTROL 1	 /* the guest wrote CR0, CR3, CR4 or EFER, and that exits */
 #define FERMATA_CAUSE_ADDRESS 2	 /* the guest invalidated an address, and that exits */
 #define FERMATA_CAUSE_HOST 3	 /* the host took memory back */
@@ -630,8 +635,8 @@ struct fermata_audit {
 };
 
 /*
- * SVM's codes 400h..40Eh are folded down behind 0..AFh so that one small array holds all of them; the
- * last slot counts every other code.
+ * SVM's codes 400h..40Eh follow directly behind 0..AFh, so that one small array holds all of them.
+ * The last slot counts every other code.
  */
 static inline __u32 fermata_exit_slot(__u32 code)
 {
@@ -650,8 +655,8 @@ static inline __u32 fermata_exit_code(__u32 slot)
 /* ---------------------------------------------------------------- events */
 
 /*
- * What a guest does that a rule can look at, and what `number` (the first filter) then is. Events of the
- * processor's that cannot be intercepted on this one are EOPNOTSUPP.
+ * What a rule can be about, and what `number` (the first filter) then is. An event that this
+ * processor cannot intercept is EOPNOTSUPP.
  */
 enum fermata_on {
 	FERMATA_ON_RDTSC,
@@ -692,12 +697,14 @@ enum fermata_on {
 	FERMATA_ON_CR3_SWITCH, /* MOV to CR3 with another address than before */
 	FERMATA_ON_SYSCALL,    /* SYSCALL; RAX */
 	/*
-	 * An instruction's access to memory, or an event's on its way to its handler; one that is more than
-	 * one page is one for each. Not: page walks, what the caller does. EXEC: its first byte is there.
-	 * number is the guest-physical address. Their rules have a range of GPA, or of GVA alone: then they are
-	 * about these linear addresses in the address spaces (with CR3: in those) where the vCPUs are, wherever
-	 * the guest's tables lead to, and follow those. Of GVA alone at most FERMATA_MAX_GVA_PAGES pages in one
-	 * rule, and FERMATA_MAX_GVA_PAGES_ALL in all of a VM's: E2BIG.
+	 * An access to memory by an instruction, or by the delivery of an interrupt or exception.
+	 * An access to two pages counts for each. Page walks do not count, nor what the caller
+	 * does. EXEC: the instruction's first byte lies there. number is the guest-physical
+	 * address. These rules have a range of GPA, or of GVA alone. With GVA alone they are about
+	 * these linear addresses in the address spaces where the vCPUs are (with CR3: in those
+	 * only), wherever the guest's tables lead, and follow the tables. There may be
+	 * FERMATA_MAX_GVA_PAGES pages of GVA alone in one rule, FERMATA_MAX_GVA_PAGES_ALL in all
+	 * rules of a VM; more is E2BIG.
 	 */
 	FERMATA_ON_READ,
 	FERMATA_ON_WRITE,
@@ -712,8 +719,8 @@ enum fermata_filter {
 	FERMATA_FILTER_CPL,
 	FERMATA_FILTER_CR3, /* before the event, without its low 12 bits */
 	FERMATA_FILTER_RIP,
-	FERMATA_FILTER_GVA, /* of accesses to memory: a byte of it lies there; so with GPA */
-	FERMATA_FILTER_GPA, /* of accesses to memory only */
+	FERMATA_FILTER_GVA, /* accesses to memory: a byte of the access lies there; so with GPA */
+	FERMATA_FILTER_GPA, /* accesses to memory only */
 	FERMATA_FILTERS = 8,
 };
 
@@ -722,15 +729,15 @@ struct fermata_range {
 };
 
 /*
- * What is to happen at an event. Rules are looked at in the order of their ids. Each that matches counts
- * a hit; the first of them that has one of STOP, SKIP, SET, INJECT decides what becomes of the
- * instruction, and the first with LOG has it logged.
+ * What is to happen at an event. Rules are looked at in the order of their ids, and each that
+ * matches counts a hit. Among those that match, the first with STOP, SKIP, SET or INJECT decides
+ * what becomes of the instruction, and the first with LOG has it logged.
  */
 struct fermata_rule {
 	__u32 id;    /* ADD: 0, out: the rule's, 1 and up; REMOVE: which; GET: from which on; out */
 	__u32 event; /* enum fermata_on */
 	__u32 actions; /* FERMATA_DO_* */
-	__u32 filters; /* bit n: range[n] is looked at; the other ranges must be 0 */
+	__u32 filters; /* bit n: range[n] counts; the other ranges must be 0 */
 	struct fermata_range range[FERMATA_FILTERS];
 	__u64 first;   /* only the first so many hits; 0: all */
 	__u64 every;   /* a hit is each so many'th match; 0 as 1 */
@@ -748,7 +755,7 @@ struct fermata_rule {
 #define FERMATA_MAX_RULES 64
 #define FERMATA_MAX_GVA_PAGES 16 /* 4 KiB each */
 #define FERMATA_MAX_GVA_PAGES_ALL 64
-#define FERMATA_DO_LOG (1u << 0) /* a record in the vCPU's ring, if somebody has mapped it */
+#define FERMATA_DO_LOG (1u << 0) /* a record in the vCPU's ring, if the ring was mapped */
 #define FERMATA_DO_STOP                                                                            \
 	(1u << 1) /* FERMATA_EXIT_STOPPED before it; not with one of the following */
 #define FERMATA_DO_SKIP (1u << 2) /* go on behind the instruction; of exceptions only 1, 3, 4 */
@@ -757,10 +764,11 @@ struct fermata_rule {
 	(1u << 4) /* an exception in the instruction's place; alone, but for LOG */
 
 /*
- * The log: a ring per vCPU, mapped shared and writable at offset FERMATA_RING_OFFSET of its descriptor,
- * FERMATA_RING_SIZE bytes. The kernel writes records and `head`, the reader `tail`; both count records
- * from 0 and wrap modulo 2^64; record n is at n modulo FERMATA_RING_RECORDS. A full ring loses the
- * newest, counted in `dropped`. From the first mapping on the vCPU logs, until it ends.
+ * The log: a ring per vCPU, mapped shared and writable at offset FERMATA_RING_OFFSET of its
+ * descriptor, FERMATA_RING_SIZE bytes. The kernel writes records and `head`, the reader `tail`;
+ * both count records from 0 and wrap modulo 2^64; record n is at n modulo FERMATA_RING_RECORDS. A
+ * full ring loses the newest records; `dropped` counts them. The vCPU logs from the first mapping
+ * until it ends.
  */
 struct fermata_record {
 	__u64 sequence; /* of this vCPU's; those dropped are counted too */
@@ -806,7 +814,7 @@ struct fermata_ring {
 #define FERMATA_IOC 0xFE
 
 /*
- * Device. GET_CAPS always succeeds, guests possible or not: look at `blocked`.
+ * Device. GET_CAPS always succeeds, also where guests cannot run: look at `blocked`.
  *
  * GET_CPUID: the leaves and bits that guests may be shown on this host.
  *	EINVAL	reserved not zero
@@ -824,25 +832,26 @@ struct fermata_ring {
 /*
  * VM. EPERM: the caller is not the process that created it. Any thread of that process may call.
  *
- * SET_MEMORY: when the removal of a slot returns, no vCPU reaches its memory any more. A slot is changed
- * by removing it and adding another; its dirty log alone is switched by SET_DIRTY_LOG.
+ * SET_MEMORY: when the removal of a slot returns, no vCPU reaches its memory any more. A slot is
+ * changed by removing it and adding another; its dirty log alone is switched by SET_DIRTY_LOG.
  *	EINVAL	slot out of range, unknown flag; gpa, size or user_addr unaligned; beyond caps.phys_bits, or
  *		beyond the end of user addresses
  *	EEXIST	the slot is in use, or the range overlaps another slot
  *	ENOENT	size 0, and the slot is not in use
  *	E2BIG	FERMATA_MEMORY_LOG_DIRTY, and the slot has more than FERMATA_MAX_LOGGED pages
  *
- * SET_CPUID: what CPUID shows; replaces what was there, by default all of GET_CPUID. What depends on
- * the vCPU (APIC IDs, OSXSAVE, OSPKE, sizes of the XSAVE area) is filled in when the guest asks.
- * Leaf 4000_0001h, which GET_CPUID lacks, may have EAX[3] and EAX[24]: with the first the guest has KVM's
- * paravirtual clock, MSRs 4B564D00h (the date, see FERMATA_CLOCK_DATE) and 4B564D01h; the second says
- * that the flags in its page can be believed.
+ * SET_CPUID: what CPUID shows; replaces what was there, by default all of GET_CPUID. What depends
+ * on the vCPU (APIC IDs, OSXSAVE, OSPKE, sizes of the XSAVE area) is filled in when the guest asks.
+ * Leaf 4000_0001h, which GET_CPUID lacks, may have EAX[3] and EAX[24]: with the first the guest has
+ * KVM's paravirtual clock, MSRs 4B564D00h (the date, see FERMATA_CLOCK_DATE) and 4B564D01h; the
+ * second says that the flags in its page can be believed.
  *	EINVAL	count above FERMATA_MAX_CPUID, an unknown flag, a leaf or a feature bit that GET_CPUID lacks
  *		(the host's log names it; an entry without FERMATA_CPUID_SUBLEAF is held to every subleaf)
  *	EBUSY	a vCPU exists
  *
- * CREATE_VCPU returns the vCPU's descriptor. vCPU 0 is in the state after RESET (SDM 3A table 9-1), the
- * others wait for INIT and SIPI. A vCPU whose descriptor is closed keeps its id until the VM ends.
+ * CREATE_VCPU returns the vCPU's descriptor. vCPU 0 is in the state after RESET (SDM 3A table
+ * 10-1), the others wait for INIT and SIPI. A vCPU whose descriptor is closed keeps its id until
+ * the VM ends.
  *	EINVAL	id out of range, reserved fields not zero
  *	EEXIST	there is a vCPU with that id
  *	EBUSY	a second one, and the clock is run-only
@@ -859,19 +868,19 @@ struct fermata_ring {
  *	EINVAL	no such kind, size or hz; halves with a size other than 1; reserved not zero
  *	ENOSPC	FERMATA_MAX_FORECASTS ports have one
  *
- * SET_DIRTY_LOG: when it returns, every write that comes is logged, or none is. On where it is on (off
- * where it is off): nothing changes.
+ * SET_DIRTY_LOG: when it returns, every later write is logged, or none is. To switch a log on that
+ * is on, or off that is off, changes nothing.
  *	EINVAL	slot out of range, an unknown flag
  *	ENOENT	the slot is not in use
  *	E2BIG	it has more than FERMATA_MAX_LOGGED pages
  *
- * GET_DIRTY: see struct fermata_dirty. Bits of this call are no other call's. After EFAULT nothing was
- * taken.
+ * GET_DIRTY: see struct fermata_dirty. A bit that one call returns is not returned by another.
+ * After EFAULT nothing was taken.
  *	EINVAL	slot or count out of range, first or count no multiple of 64, reserved not zero; beyond the
  *		slot's end
  *	ENOENT	the slot is not in use, or has no log
  *
- * SET_CLOCK: see struct fermata_clock_change; the page tells the rest.
+ * SET_CLOCK: see struct fermata_clock_change; the clock page shows the result.
  *	EINVAL	no such verb; a rate outside of 1/1000 to 1000; STEP with a negative ns; what the verb
  *		does not use is not zero
  *	EBUSY	RUN_ONLY_MODE, and there is a vCPU
@@ -902,7 +911,7 @@ struct fermata_ring {
 #define FERMATA_REMOVE_RULE _IOW(FERMATA_IOC, 0x1d, struct fermata_rule)
 #define FERMATA_GET_RULE _IOWR(FERMATA_IOC, 0x1e, struct fermata_rule)
 /*
- * vCPU. EPERM: as above. EBUSY: another thread is in an ioctl of this vCPU (but for GET_STATS).
+ * vCPU. EPERM: as above. EBUSY: another thread is in an ioctl of this vCPU (not so for GET_STATS).
  *
  * RUN takes 0 as its argument and returns 0 with an exit record in the run page. RIP and RFLAGS there
  * are right after every return; the record means nothing after an error.
@@ -916,10 +925,11 @@ struct fermata_ring {
  *		segments above all: what SET has taken and they refuse is FERMATA_EXIT_FAIL_ENTRY at the
  *		next RUN, and GET_AUDIT says which rule it breaks
  *
- * INJECT: it goes in at the next entry at which the guest can take it. VT-x gives exceptions
- * in protected mode an error code when and only when they have one (8, 10-14, 17), 0 if none came with it.
+ * INJECT: the injection goes in at the next entry at which the guest can take it. VT-x gives
+ * exceptions in protected mode an error code when and only when they have one (8, 10-14, 17), 0 if
+ * none came with it.
  *	EINVAL	kind or vector out of range, no such exception, reserved not zero
- *	EBUSY	an injection waits already (an NMI that waits takes another one in)
+ *	EBUSY	an injection waits already (a second NMI behind one that waits is one with it)
  *
  * TRANSLATE: a page fault is an answer (`fault`), not an error. Accessed and dirty bits are set as by
  * an access.
@@ -927,14 +937,14 @@ struct fermata_ring {
  *	ENOENT	a table of the guest's lies outside every slot
  *	EACCES	a table in a read-only slot would need its accessed or dirty bit set
  *	EAGAIN	another vCPU keeps changing the tables
- *	EFAULT	also: the caller's memory behind a table cannot be had
+ *	EFAULT	also: the host cannot provide the caller's memory behind a table
  *
  * GET_STATS: since the vCPU was created; see struct fermata_stats. Any thread may ask at any time, also
  * while another one is in RUN: each number is then right by itself, but they are not of one moment, and
  * last_exit[] may be in the middle of a change.
  *
- * GET_AUDIT: for after FERMATA_EXIT_FAIL_ENTRY. A count of 0 there means that the processor found
- * something that the audit does not look for; earlier it means nothing.
+ * GET_AUDIT is for the time after FERMATA_EXIT_FAIL_ENTRY. A count of 0 then means that the
+ * processor found something that the audit does not look for. Before such an exit it means nothing.
  */
 #define FERMATA_RUN _IO(FERMATA_IOC, 0x20)
 #define FERMATA_GET_STATE _IOWR(FERMATA_IOC, 0x21, struct fermata_state)

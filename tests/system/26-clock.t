@@ -140,7 +140,7 @@ note("from before a pause whose time is made up the guest's clock has gone $made
 # Between setting the rate of 60 and the step that ends it a busy host's moment counts sixtyfold.
 ok($made > $least - 1.5 && $made < $longest + 1.5, 'a pause with --clock advance costs the guest no time');
 
-ok(@examples >= 11, 'the paper has examples');
+ok(@examples >= 11, 'the page has examples');
 like($host, qr/^did \Q$_\E$/m, "... and does what it says: $_") for @examples;
 like($host, qr/^date +2040-01-01/m, '... the date is the last of them');
 
