@@ -96,6 +96,13 @@ static void carry_input(struct input *in, struct box *box)
 		in->sent += n;
 }
 
+/* QEMU leaves it when the box powers off. */
+static void remove_socket(const struct box_request *request)
+{
+	if (request->gdb_path)
+		unlink(request->gdb_path);
+}
+
 int main(int argc, char **argv)
 {
 	struct box_request request = { .kind = "amd", .guest_memory = 512ull << 20 };
@@ -194,6 +201,7 @@ int main(int argc, char **argv)
 		if (!ended && time(NULL) >= limit) {
 			fprintf(stderr, "box-sh: not done after %ld s, ended\n", seconds);
 			box_free(box);
+			remove_socket(&request);
 			return 124;
 		}
 	}
@@ -205,6 +213,7 @@ int main(int argc, char **argv)
 		status = 125;
 	}
 	box_free(box);
+	remove_socket(&request);
 	free(files);
 	return status;
 }

@@ -2,7 +2,7 @@
 /*
  * The box: an emulated machine with AMD-V or VT-x that boots Debian's kernel with fermata.ko in it and
  * runs one command there. It is a child process, dies with the thread that called box_start(), and leaves
- * no files behind.
+ * no files behind, but for gdb's socket.
  */
 #ifndef BOX_H
 #define BOX_H
@@ -36,7 +36,7 @@ struct box_request {
 	bool turns;
 	bool count; /* time is the number of instructions executed, one CPU: to measure; slower */
 	bool no_module;	      /* leave fermata.ko unloaded */
-	const char *gdb_path; /* QEMU: a socket made there, on which gdb controls the box; NULL: none */
+	const char *gdb_path; /* QEMU: makes a socket there, on which gdb controls the box; NULL: none */
 };
 
 /* Whether there is a box of that name: 0, or -1 with the line that error[] then holds. */

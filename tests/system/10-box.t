@@ -65,6 +65,8 @@ ok $? "the interrupts of its clock come whatever else it does: $got in three sec
 		print "on\n"' "$dir/gdb"
 )
 same "$?: $(cat "$dir/went")" '0: it went on' 'gdb stops it and lets it go'
+[ ! -e "$dir/gdb" ]
+ok $? 'and its socket goes with the box'
 
 got=$("$box" -n "$dir/missing" 2>&1)
 same "$?: $got" "125: box-sh: cannot read $dir/missing: No such file or directory" 'a missing file'
