@@ -8,7 +8,7 @@
 #include "core/pvclock.h"
 #include "base/processor.h"
 
-#define MTRR_CAP 0x508 /* eight variable ranges, fixed ranges, WC (SDM 3A 11.11.1) */
+#define MTRR_CAP 0x508 /* eight variable ranges, fixed ranges, WC (SDM 3A 12.11.1) */
 #define ASK_IBPB BIT_ULL(0)
 #define UCODE_NEWEST (~0ull) /* newer than any erratum's fix, as the field does it */
 #define LFENCE_SERIALIZES BIT_ULL(1)
@@ -107,7 +107,7 @@ static bool memory_types_valid(u64 value, bool pat)
 	return true;
 }
 
-/* SDM 3A 11.11.2. The types themselves change nothing: guest memory is the host's, write-back. */
+/* SDM 3A 12.11.2. The types themselves change nothing: guest memory is the host's, write-back. */
 static bool mtrr_valid(const struct cpuid_table *cpuid, bool mask, u64 value)
 {
 	u64 frame = ((1ull << cpuid->phys_bits) - 1) & ~0xfffull;

@@ -11,7 +11,7 @@
 #define RESET_LDT 0x82
 #define RESET_TSS 0x8b
 
-/* Registers after RESET or INIT: SDM 3A table 9-1, APM 2 table 14-1. */
+/* Registers after RESET or INIT: SDM 3A table 10-1, APM 2 table 14-1. */
 static void reset_state(struct vcpu *v, struct fermata_state *state)
 {
 	struct fermata_segment data = { .limit = 0xffff, .attrib = RESET_DATA };

@@ -27,7 +27,7 @@ static int begin(void **state)
 
 #define STATE_TEST(name) cmocka_unit_test_setup_teardown(name, begin, done)
 
-/* SDM 3A table 9-1. */
+/* SDM 3A table 10-1. */
 static void after_reset(void **state)
 {
 	vcpu_reset(v, false);
