@@ -4,7 +4,7 @@
  * every access is a nested fault; the access itself is read from the instruction.
  */
 #include "core/exits.h"
-#include "insn/insn.h"
+#include "core/instruction.h"
 
 static u64 reg_get(const u64 *regs, u8 reg, bool high)
 {

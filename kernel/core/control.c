@@ -3,7 +3,9 @@
  * Control, debug and extended control registers, with the faults the architecture asks for
  * (SDM 3A 2.5 and 4.1.2, APM 2 3.1; XSETBV: SDM 1 13.3).
  */
-#include "core/exits.h"
+#include "core/control.h"
+#include "core/instruction.h"
+#include "core/report.h"
 #include "core/shadowing.h"
 
 /* Is this a state a processor with the guest's CPUID can be in? */

@@ -87,6 +87,14 @@ struct exit {
 	};
 };
 
+/* What a handler wants next. */
+enum verdict {
+	GO_ON,	    /* back into the guest */
+	SERVE_HOST, /* the host's interrupt ended the turn: interrupts on for a moment, then back */
+	LEAVE_FOR_HOST, /* out of guest context first: something may sleep; then back */
+	LEAVE_FOR_USER, /* the run page holds an exit record */
+};
+
 /* exit.mov.via */
 enum { MOV_PLAIN, MOV_CLTS, MOV_LMSW };
 static_assert(EXIT_KINDS <= 64, "vcpu.ruled has a bit for each");

@@ -4,6 +4,7 @@
  * GET_STATE saves and the checks of SET_STATE. An MSR without a row does not exist for the guest and raises #GP.
  */
 #include "core/msr.h"
+#include "core/control.h"
 #include "core/exits.h"
 #include "core/pvclock.h"
 #include "base/processor.h"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* The run loop of a vCPU: what is due goes in, the guest runs, what came out is answered. */
 #include "core/exits.h"
+#include "core/control.h"
+#include "core/report.h"
 #include "core/shadowing.h"
 #include "core/pvclock.h"
 

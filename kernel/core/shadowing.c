@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include "core/shadowing.h"
+#include "core/exits.h"
+#include "core/instruction.h"
+#include "core/report.h"
 #include "memory/shadow/shadow.h"
 
 #define PDPTE_P BIT_ULL(0)

@@ -6,7 +6,7 @@
 #ifndef CORE_SHADOWING_H
 #define CORE_SHADOWING_H
 
-#include "core/exits.h"
+#include "core/vcpu.h"
 
 int shadowing_init(struct vcpu *v);
 void shadowing_destroy(struct vcpu *v);

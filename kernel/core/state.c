@@ -3,7 +3,9 @@
  * Reading and writing a vCPU's registers. What comes from the caller is checked for everything the
  * processor would refuse at the next entry, so that an absurd state is EINVAL and not a dead guest.
  */
+#include "core/control.h"
 #include "core/exits.h"
+#include "core/msr.h"
 #include "core/shadowing.h"
 #include "core/pvclock.h"
 

@@ -4,6 +4,10 @@
  * instruction: carried out as without rules, or not.
  */
 #include "rules/internal.h"
+#include "core/control.h"
+#include "core/instruction.h"
+#include "core/msr.h"
+#include "core/report.h"
 
 /* ---- what happened */
 

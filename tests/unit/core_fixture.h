@@ -13,6 +13,8 @@
 #include <cmocka.h>
 
 #include "core/exits.h"
+#include "core/control.h"
+#include "core/msr.h"
 #include "fake_backend.h"
 #include "host_test.h"
 #include "standin/base/processor.h"
