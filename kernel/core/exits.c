@@ -177,6 +177,16 @@ static enum verdict handle_exception(struct vcpu *v)
 	return GO_ON;
 }
 
+static enum verdict again(struct vcpu *v, enum verdict verdict)
+{
+	return unlikely(verdict == HANDLE_AGAIN) ? exit_handle(v) : verdict;
+}
+
+static enum verdict handle_page_fault(struct vcpu *v)
+{
+	return again(v, shadowing_fault(v));
+}
+
 static enum verdict handle_nested_fault(struct vcpu *v)
 {
 	enum verdict verdict;
@@ -185,7 +195,7 @@ static enum verdict handle_nested_fault(struct vcpu *v)
 		return verdict;
 	if (!v->rules.watch.opening && guest_memory_near(&v->vm->memory, v->exit.fault.gpa)) {
 		v->account.stats.nested_faults++;
-		return v->shadow ? shadowing_near(v) : GO_ON;
+		return v->shadow ? again(v, shadowing_near(v)) : GO_ON;
 	}
 	return LEAVE_FOR_HOST;
 }
@@ -284,7 +294,7 @@ static enum verdict handle_invlpg(struct vcpu *v)
 
 static enum verdict handle_invpcid(struct vcpu *v)
 {
-	return v->shadow ? shadowing_invpcid(v) : handle_once(v);
+	return v->shadow ? again(v, shadowing_invpcid(v)) : handle_once(v);
 }
 
 /* A write of 32 bits clears the upper half of a register, one of 16 leaves the rest (SDM 1 3.4.1.1). */
@@ -345,7 +355,7 @@ enum verdict (*const exit_handlers[EXIT_KINDS])(struct vcpu *v) = {
 	[EXIT_RDTSC] = handle_rdtsc,
 	[EXIT_RDTSCP] = handle_rdtsc,
 	[EXIT_NESTED_FAULT] = handle_nested_fault,
-	[EXIT_PAGE_FAULT] = shadowing_fault,
+	[EXIT_PAGE_FAULT] = handle_page_fault,
 	[EXIT_EXCEPTION] = handle_exception,
 	[EXIT_WINDOW] = handle_window,
 	[EXIT_CACHE] = handle_skip,

@@ -6,8 +6,8 @@
 #include "core/vcpu.h"
 
 /*
- * A handler runs in guest context with interrupts off: it is short, and waits
- * neither for memory nor for another CPU.
+ * A handler runs in guest context with interrupts off: it is short, and waits neither for memory nor for
+ * another CPU.
  */
 extern enum verdict (*const exit_handlers[EXIT_KINDS])(struct vcpu *v);
 /* The part of a nested fault that may sleep; outside guest context. Verdict, or -errno. */

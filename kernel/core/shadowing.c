@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include "core/shadowing.h"
-#include "core/exits.h"
 #include "core/instruction.h"
 #include "core/report.h"
 #include "memory/shadow/shadow.h"
@@ -154,7 +153,7 @@ static enum verdict raise_fault(struct vcpu *v, u64 linear, u32 code)
 			.kind = INJECT_EXCEPTION, .vector = ARCH_PF, .has_code = true, .code = code
 		};
 		x->exception_address = linear;
-		return exit_handle(v);
+		return HANDLE_AGAIN;
 	}
 
 	v->guest.cr2 = linear;
@@ -274,12 +273,10 @@ enum verdict shadowing_near(struct vcpu *v)
 
 enum verdict shadowing_fault(struct vcpu *v)
 {
-	enum verdict verdict;
+	enum verdict verdict = fault(v, true, false);
 
-	verdict = fault(v, true, false);
-	if (verdict == LEAVE_FOR_HOST && v->exit.kind == EXIT_NESTED_FAULT)
-		return exit_handle(v);
-	return verdict;
+	return verdict == LEAVE_FOR_HOST && v->exit.kind == EXIT_NESTED_FAULT ? HANDLE_AGAIN :
+										verdict;
 }
 
 /* ---- outside of guest context */
@@ -311,7 +308,7 @@ int shadowing_outside(struct vcpu *v)
 		v->exit.kind = EXIT_NESTED_FAULT;
 		v->exit.fault.access = access;
 		v->exit.fault.table = true;
-		return exit_handle_fault(v);
+		return GO_ON;
 	}
 	err = shadow_refill(&v->vm->memory, &owed);
 	if (owed.kinds)

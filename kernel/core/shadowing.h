@@ -33,14 +33,20 @@ enum verdict shadowing_root(struct vcpu *v);
 /* MOV to CR3, checked but for PAE's PDPTEs. */
 enum verdict paging_set_cr3(struct vcpu *v, u64 value, bool keep);
 
-/* EXIT_PAGE_FAULT, EXIT_INVLPG, EXIT_INVPCID */
+/*
+ * EXIT_PAGE_FAULT, EXIT_INVLPG, EXIT_INVPCID, and a nested fault whose page has been mapped here. Besides the
+ * other verdicts HANDLE_AGAIN: it is a nested fault, or an exception of the guest's that a rule may be about.
+ */
 enum verdict shadowing_fault(struct vcpu *v);
 enum verdict shadowing_invlpg(struct vcpu *v);
 enum verdict shadowing_invpcid(struct vcpu *v);
+enum verdict shadowing_near(struct vcpu *v);
 
-/* Outside of guest context: what a handler here left for it, and a fault whose page is mapped now. */
+/*
+ * Outside of guest context: what a handler here left for it, after which the exit may be a nested fault; and
+ * a fault whose page is mapped now. Verdict, or -errno.
+ */
 int shadowing_outside(struct vcpu *v);
 int shadowing_mapped(struct vcpu *v);
-enum verdict shadowing_near(struct vcpu *v);
 
 #endif

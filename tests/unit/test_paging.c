@@ -206,6 +206,36 @@ static void absent_table(void **state)
 	assert_true(host_test.page_gets > 0);
 }
 
+/* One that cannot be brought back is memory that the guest cannot have: the caller hears where. */
+static void lost_table(void **state)
+{
+	host_test_user_absent(ram + PT, 4096, true);
+	host_test.page_error = -EFAULT;
+	page_fault(PAGE, 0);
+	assert_int_equal(play(), 0);
+	assert_int_equal(pages[0].exit.reason, FERMATA_EXIT_MEMORY_FAULT);
+	assert_int_equal(pages[0].exit.mmio.gpa, PT + 6 * 8);
+	host_test.page_error = 0;
+}
+
+/* A fault of the guest's that a rule is about is an exception's exit, and the guest's after that. */
+static void ruled_fault(void **state)
+{
+	struct fermata_rule rule = { .event = FERMATA_ON_EXCEPTION, .filters = 1 };
+
+	rule.range[FERMATA_FILTER_NUMBER] = (struct fermata_range){ ARCH_PF, ARCH_PF };
+	assert_int_equal(rules_add(&vm, &rule), 0);
+	page_fault(0x7123, PFERR_WRITE);
+	assert_int_equal(play(), -EINTR);
+	assert_int_equal(rules_get(&vm, &rule), 0);
+	assert_int_equal(rule.hits, 1);
+	assert_int_equal(fake.injections, 1);
+	assert_int_equal(fake.injected[0].vector, ARCH_PF);
+	assert_int_equal(fake.injected[0].code, PFERR_WRITE);
+	assert_int_equal(fake_hw(v)->cr2, 0x7123);
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+}
+
 static void new_root(void **state)
 {
 	u64 root;
@@ -368,7 +398,8 @@ int main(void)
 		SHADOW_TEST(device),	       SHADOW_TEST(absent_table),
 		SHADOW_TEST(new_root),	       SHADOW_TEST(becomes_a_table),
 		SHADOW_TEST(pdptes),	       SHADOW_TEST(invalidation),
-		SHADOW_TEST(process_contexts),
+		SHADOW_TEST(process_contexts), SHADOW_TEST(lost_table),
+		SHADOW_TEST(ruled_fault),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
