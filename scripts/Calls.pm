@@ -10,6 +10,9 @@
 # unit, and that one uses what is called. Where no .c file goes with the header, its user uses what is
 # called. What calls nothing is as good as a member of a struct.
 #
+# A list is a header of rows, ROW(column, ...), for whoever includes it: the file names what stands in those
+# columns that its own macro ROW() uses as they are.
+#
 # A seam is a header whose functions are implemented further up. Who calls them uses the header, and the
 # way ends there.
 package Calls;
@@ -155,7 +158,25 @@ sub parse {
 			die "$file: a bracket too many\n";
 		}
 	}
+	$file{rows} = rows(@t[$start .. $#t]) if $file =~ /\.h$/;
 	return \%file;
+}
+
+# The rows of a list: [ macro, [ names of the first column ], ... ].
+sub rows {
+	my @t = @_;
+	my @rows;
+	while (@t > 1 && $t[1] eq '(') {
+		my $end = closing(\@t, 1);
+		my @row = ([]);
+		for my $i (2 .. $end - 1) {
+			push @row, [] if $t[$i] eq ',';
+			push @{ $row[-1] }, $t[$i] if $t[$i] =~ /^[A-Za-z_]/;
+		}
+		push @rows, [ $t[0], @row ];
+		splice @t, 0, $end + 1;
+	}
+	return \@rows;
 }
 
 sub directive {
@@ -165,10 +186,14 @@ sub directive {
 	my %parameter = map { $_ => 1 } '', '__VA_ARGS__', $parameters =~ /\w+/g;
 	push @{ $file->{pastes} }, [ $name, map { $parameter{ $_ // '' } ? '' : $_ } $1, $2 ]
 		while $rest =~ /(\w+)?\s*##\s*(\w+)?/g;
+	my @columns = $parameters =~ /\w+|\.\.\./g;
+	my $alone = $rest =~ s/\w*\s*##\s*\w*/ /gr;
+	my @used = grep { $alone =~ /\b\Q$columns[$_]\E\b/ } 0 .. $#columns;
 	my $names = names(tokens($rest));
 	delete $names->{$_} for $name, $parameters =~ /\w+/g;
 	my $macro = $file->{macros}{$name} //= { names => {} };
 	$macro->{names}{$_} = 1 for keys %$names;
+	$macro->{used}{$_} = 1 for @used;
 	$macro->{static} = 1 if $rest =~ /\bstatic\b/;
 }
 
@@ -361,6 +386,13 @@ sub between {
 		push @parts, values %{ $own->{macros} } if $file =~ /\.h$/;
 		for my $part (@parts) {
 			$note->(unit($file), $file, $_, $_, 0) for sort keys %{ $part->{names} };
+		}
+	}
+	for my $file (sort keys %$files) {
+		for (map { @{ $files->{$_}{rows} // [] } } @{ $includes->{$file} // [] }) {
+			my ($row, @columns) = @$_;
+			my $used = ($files->{$file}{macros}{$row} // next)->{used};
+			$note->(unit($file), $file, $_, $_, 0) for map { @{ $columns[$_] // [] } } sort keys %$used;
 		}
 	}
 	delete $calls{$_}{$_} for keys %calls;

@@ -8,45 +8,11 @@
 
 /* Why the guest stopped, in neutral words. Starts as UNCLAIMED and must not stay so. */
 enum exit_kind {
-	EXIT_UNCLAIMED = 0,
-	EXIT_NOTHING, /* a host interrupt or NMI: served by the host already */
-	EXIT_CPUID,
-	EXIT_MSR_READ,
-	EXIT_MSR_WRITE,
-	EXIT_HLT,
-	EXIT_IO,
-	EXIT_CR_READ,
-	EXIT_CR_WRITE,
-	EXIT_DR_READ,
-	EXIT_DR_WRITE,
-	EXIT_XSETBV,
-	EXIT_HYPERCALL,
-	EXIT_RDTSC, /* QEMU 7.2 says so for RDTSCP, too: exit_length() finds out */
-	EXIT_RDTSCP,
-	EXIT_NESTED_FAULT,
-	EXIT_PAGE_FAULT, /* of the shadow or of the guest: shadow paging tells which */
-	EXIT_EXCEPTION,	 /* to be given to the guest as it is */
-	EXIT_WINDOW,	 /* the guest can take what waits for it */
-	EXIT_CACHE,	 /* INVD: caches are coherent for a guest; nothing to do */
-	EXIT_WBINVD,	 /* likewise */
-	EXIT_PAUSE,
-	EXIT_MONITOR, /* the guest's CPU has neither: CPUID says so */
-	EXIT_MWAIT,
-	EXIT_RDPMC, /* no counters */
-	EXIT_RDPRU,
-	/* these only when somebody wants to hear of them */
-	EXIT_INVLPG,
-	EXIT_INVPCID,
-	EXIT_RDRAND,
-	EXIT_RDSEED,
-	EXIT_TABLE,	/* SGDT ... LTR */
-	EXIT_UNDEFINED, /* an instruction this guest's CPU does not have */
-	EXIT_PROTECTED, /* an instruction that gets #GP(0) here */
-	EXIT_SHUTDOWN,
-	EXIT_FAIL_ENTRY,
-	EXIT_UNSUPPORTED, /* legal, and beyond this processor's virtualization */
-	EXIT_KINDS,
+#define EXIT(kind, ...) EXIT_##kind,
+#include "core/exit_kinds.h"
+	EXIT_KINDS
 };
+static_assert(EXIT_KINDS <= 64, "vcpu.ruled has a bit for each");
 
 struct exit {
 	u8 kind;
@@ -80,7 +46,6 @@ struct exit {
 			u64 exception_address; /* of a page fault: what goes to CR2 */
 		};
 		u64 linear; /* INVLPG */
-		u8 table;   /* FERMATA_ON_SGDT ... _LTR */
 		struct {
 			u8 reg, size;
 		} random;
@@ -98,6 +63,15 @@ enum verdict {
 
 /* exit.mov.via */
 enum { MOV_PLAIN, MOV_CLTS, MOV_LMSW };
-static_assert(EXIT_KINDS <= 64, "vcpu.ruled has a bit for each");
+
+static inline bool exit_is_mov(const struct exit *x)
+{
+	return x->kind >= EXIT_CR_READ && x->kind <= EXIT_DR_WRITE;
+}
+
+static inline bool exit_is_table(const struct exit *x)
+{
+	return x->kind >= EXIT_SGDT && x->kind <= EXIT_LTR;
+}
 
 #endif

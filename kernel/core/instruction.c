@@ -6,39 +6,11 @@
 /* How often an instruction may exit that cannot be decoded, in a row and at one place. */
 #define MYSTERIES_MAX 1000
 
-/* How insn/decode.c calls the instruction that this exit must have been; INSN_NONE: more than one may be. */
-static u8 expected_op(const struct exit *x)
-{
-	switch (x->kind) {
-	case EXIT_CPUID:
-		return INSN_CPUID;
-	case EXIT_MSR_READ:
-		return INSN_RDMSR;
-	case EXIT_MSR_WRITE:
-		return INSN_WRMSR;
-	case EXIT_HLT:
-		return INSN_HLT;
-	case EXIT_XSETBV:
-		return INSN_XSETBV;
-	case EXIT_RDTSC:
-		return INSN_RDTSC;
-	case EXIT_RDTSCP:
-		return INSN_RDTSCP;
-	case EXIT_DR_READ:
-		return INSN_MOV_FROM_DR;
-	case EXIT_DR_WRITE:
-		return INSN_MOV_TO_DR;
-	case EXIT_RDPMC:
-		return INSN_RDPMC;
-	case EXIT_RDPRU:
-		return INSN_RDPRU;
-	case EXIT_PAUSE:
-		return INSN_PAUSE;
-	case EXIT_INVPCID:
-		return INSN_INVPCID;
-	}
-	return INSN_NONE;
-}
+/* What insn/decode.c must say of it; INSN_NONE: more than one instruction may exit so. */
+static const u8 expected[EXIT_KINDS] = {
+#define EXIT(kind, handler, instruction, ...) [EXIT_##kind] = INSN_##instruction,
+#include "core/exit_kinds.h"
+};
 
 bool exit_fetch(struct vcpu *v, struct insn *insn)
 {
@@ -130,26 +102,17 @@ static bool fill_mov(struct vcpu *v, const struct insn *insn)
 	return true;
 }
 
-/* What the decoder says of the instructions that only rules make exit. False: it is another one. */
-static bool fill_plain(struct vcpu *v, const struct insn *insn)
+/* False: it is not the instruction that exited. */
+static bool is_expected(struct exit *x, const struct insn *insn)
 {
-	static const u8 tables[] = { INSN_SGDT, INSN_SIDT, INSN_SLDT, INSN_STR,
-				     INSN_LGDT, INSN_LIDT, INSN_LLDT, INSN_LTR };
-	struct exit *x = &v->exit;
-
-	switch (x->kind) {
-	case EXIT_INVLPG:
-		x->linear = exit_operand_address(v, insn);
-		return insn->op == INSN_INVLPG;
-	case EXIT_TABLE:
-		return x->table >= FERMATA_ON_SGDT && x->table <= FERMATA_ON_LTR &&
-		       insn->op == tables[x->table - FERMATA_ON_SGDT];
-	case EXIT_WBINVD: /* QEMU 7.2 gives INVD this reason too */
-		if (insn->op == INSN_INVD)
-			x->kind = EXIT_CACHE;
-		return insn->op == INSN_INVD || insn->op == INSN_WBINVD || insn->op == INSN_WBNOINVD;
-	}
-	return true;
+	/* QEMU 7.2 has one reason for RDTSC and RDTSCP, and one for WBINVD and INVD. */
+	if (x->kind == EXIT_RDTSC && insn->op == INSN_RDTSCP)
+		x->kind = EXIT_RDTSCP;
+	if (x->kind == EXIT_WBINVD && insn->op == INSN_INVD)
+		x->kind = EXIT_INVD;
+	if (x->kind == EXIT_WBINVD && insn->op == INSN_WBNOINVD)
+		return true;
+	return expected[x->kind] == INSN_NONE || expected[x->kind] == insn->op;
 }
 
 /*
@@ -169,25 +132,19 @@ static u8 mystery(struct vcpu *v)
 u8 exit_decode(struct vcpu *v)
 {
 	struct exit *x = &v->exit;
-	bool mov = x->kind >= EXIT_CR_READ && x->kind <= EXIT_DR_WRITE;
 	struct insn insn;
-	u8 op;
 
-	if (!exit_fetch(v, &insn))
-		return mystery(v);
 	/* Another CPU may have rewritten the code since: then the guest runs what is there now. */
-	if (x->kind == EXIT_RDTSC && insn.op == INSN_RDTSCP)
-		x->kind = EXIT_RDTSCP;
-	op = expected_op(x);
-	if (op != INSN_NONE && op != insn.op)
+	if (!exit_fetch(v, &insn) || !is_expected(x, &insn))
 		return mystery(v);
 	v->mystery.count = 0;
-	if (mov && !fill_mov(v, &insn))
-		return mystery(v);
-	if (mov)
+	if (x->kind == EXIT_INVLPG)
+		x->linear = exit_operand_address(v, &insn);
+	if (exit_is_mov(x)) {
+		if (!fill_mov(v, &insn))
+			return mystery(v);
 		x->mov.decoded = true;
-	else if (!fill_plain(v, &insn))
-		return mystery(v);
+	}
 	x->length = insn.length;
 	return x->length;
 }

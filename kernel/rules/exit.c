@@ -45,7 +45,6 @@ static void cr_write(struct vcpu *v, struct scene *scene)
 	scene->event = x->mov.via == MOV_CLTS ? FERMATA_ON_CLTS :
 		       x->mov.via == MOV_LMSW ? FERMATA_ON_LMSW :
 						FERMATA_ON_MOV_TO_CR;
-	scene->number = x->mov.number;
 	scene->value = mov_source(v);
 	scene->old = cr_now(v, x->mov.number);
 	/* Bit 63 says that translations are kept (SDM 3A 4.10.4.1). */
@@ -61,56 +60,6 @@ static u64 dr_now(const struct vcpu *v, u8 number)
 	return number & 1 ? v->guest.dr7 : v->guest.dr6;
 }
 
-static void io(struct vcpu *v, struct scene *scene)
-{
-	const struct exit *x = &v->exit;
-
-	scene->event = x->io.in ? FERMATA_ON_IN : FERMATA_ON_OUT;
-	scene->number = x->io.port;
-	scene->code = x->io.size;
-	if (!x->io.string && x->io.in) {
-		scene->result = FERMATA_RAX;
-		scene->width = x->io.size;
-	} else if (!x->io.string) {
-		scene->value = v->page->regs[FERMATA_RAX] & (~0u >> (32 - 8 * x->io.size));
-	}
-}
-
-static void exception(struct vcpu *v, struct scene *scene)
-{
-	const struct exit *x = &v->exit;
-
-	scene->event = FERMATA_ON_EXCEPTION;
-	scene->number = x->exception.vector;
-	scene->code = x->exception.code;
-	if (x->exception.vector == ARCH_PF)
-		scene->value = x->exception_address;
-	if (x->exception.vector == ARCH_UD && syscall_which(v) == INSN_SYSCALL) {
-		scene->event = FERMATA_ON_SYSCALL;
-		scene->number = v->page->regs[FERMATA_RAX];
-	}
-}
-
-/* The events of exits that carry one number at most, and where their answer goes. */
-static const struct {
-	u8 event, number, result; /* number: the register */
-} plain[EXIT_KINDS] = {
-	[EXIT_RDTSC] = { FERMATA_ON_RDTSC, RESULT_NONE, RESULT_PAIR },
-	[EXIT_RDTSCP] = { FERMATA_ON_RDTSCP, RESULT_NONE, RESULT_PAIR },
-	[EXIT_RDPMC] = { FERMATA_ON_RDPMC, FERMATA_RCX, RESULT_PAIR },
-	[EXIT_RDPRU] = { FERMATA_ON_RDPRU, FERMATA_RCX, RESULT_PAIR },
-	[EXIT_CPUID] = { FERMATA_ON_CPUID, FERMATA_RAX, RESULT_NONE },
-	[EXIT_MSR_READ] = { FERMATA_ON_RDMSR, FERMATA_RCX, RESULT_PAIR },
-	[EXIT_MSR_WRITE] = { FERMATA_ON_WRMSR, FERMATA_RCX, RESULT_NONE },
-	[EXIT_HLT] = { FERMATA_ON_HLT, RESULT_NONE, RESULT_NONE },
-	[EXIT_PAUSE] = { FERMATA_ON_PAUSE, RESULT_NONE, RESULT_NONE },
-	[EXIT_MONITOR] = { FERMATA_ON_MONITOR, RESULT_NONE, RESULT_NONE },
-	[EXIT_MWAIT] = { FERMATA_ON_MWAIT, RESULT_NONE, RESULT_NONE },
-	[EXIT_INVPCID] = { FERMATA_ON_INVPCID, RESULT_NONE, RESULT_NONE },
-	[EXIT_WBINVD] = { FERMATA_ON_WBINVD, RESULT_NONE, RESULT_NONE },
-	[EXIT_XSETBV] = { FERMATA_ON_XSETBV, FERMATA_RCX, RESULT_NONE },
-};
-
 static u64 pair(const struct vcpu *v)
 {
 	const u64 *regs = v->page->regs;
@@ -118,87 +67,128 @@ static u64 pair(const struct vcpu *v)
 	return (u32)regs[FERMATA_RAX] | regs[FERMATA_RDX] << 32;
 }
 
+/* What a kind of exit says to rules: see core/exit_kinds.h. */
+enum {
+	NUMBER_NONE,
+	NUMBER_EAX,
+	NUMBER_ECX,
+	NUMBER_RAX,
+	NUMBER_MOV,
+	NUMBER_PORT,
+	NUMBER_VECTOR,
+	NUMBER_LINEAR
+};
+enum { RESULT_MOV = FERMATA_REGS, RESULT_RANDOM, RESULT_IN };
+
+static const struct {
+	u64 events;
+	u8 number, result;
+} told[EXIT_KINDS] = {
+#define EXIT(kind, handler, instruction, number, result, events)                                   \
+	[EXIT_##kind] = { events, NUMBER_##number, RESULT_##result },
+#include "core/exit_kinds.h"
+};
+
+static u64 number_of(const struct vcpu *v)
+{
+	const struct exit *x = &v->exit;
+
+	switch (told[x->kind].number) {
+	case NUMBER_EAX:
+		return (u32)v->page->regs[FERMATA_RAX];
+	case NUMBER_ECX:
+		return (u32)v->page->regs[FERMATA_RCX];
+	case NUMBER_RAX:
+		return v->page->regs[FERMATA_RAX];
+	case NUMBER_MOV:
+		return x->mov.number;
+	case NUMBER_PORT:
+		return x->io.port;
+	case NUMBER_VECTOR:
+		return x->exception.vector;
+	case NUMBER_LINEAR:
+		return x->linear;
+	}
+	return 0;
+}
+
+static void find_result(const struct exit *x, struct scene *scene)
+{
+	scene->result = told[x->kind].result;
+	scene->width = 8;
+	switch (scene->result) {
+	case RESULT_MOV:
+		scene->result = x->mov.reg;
+		break;
+	case RESULT_RANDOM:
+		scene->result = x->random.reg;
+		scene->width = x->random.size;
+		break;
+	case RESULT_IN:
+		scene->result = x->io.in && !x->io.string ? FERMATA_RAX : RESULT_NONE;
+		scene->width = x->io.size;
+		break;
+	}
+}
+
+/* Which of several events it is, and what else there is to say. */
+static void add_details(struct vcpu *v, struct scene *scene)
+{
+	const struct exit *x = &v->exit;
+
+	switch (x->kind) {
+	case EXIT_CPUID:
+		scene->code = v->page->regs[FERMATA_RCX];
+		break;
+	case EXIT_MSR_WRITE:
+		scene->value = pair(v);
+		msr_read(v, scene->number, &scene->old);
+		break;
+	case EXIT_XSETBV:
+		scene->value = pair(v);
+		scene->old = v->guest.xcr0;
+		break;
+	case EXIT_IO:
+		scene->event = x->io.in ? FERMATA_ON_IN : FERMATA_ON_OUT;
+		scene->code = x->io.size;
+		if (!x->io.in && !x->io.string)
+			scene->value = v->page->regs[FERMATA_RAX] & (~0u >> (32 - 8 * x->io.size));
+		break;
+	case EXIT_CR_WRITE:
+		cr_write(v, scene);
+		break;
+	case EXIT_DR_WRITE:
+		scene->value = mov_source(v);
+		scene->old = dr_now(v, x->mov.number);
+		break;
+	case EXIT_INVLPG:
+		scene->value = x->linear;
+		break;
+	case EXIT_EXCEPTION:
+		scene->code = x->exception.code;
+		if (x->exception.vector == ARCH_PF)
+			scene->value = x->exception_address;
+		if (x->exception.vector == ARCH_UD && syscall_which(v) == INSN_SYSCALL) {
+			scene->event = FERMATA_ON_SYSCALL;
+			scene->number = v->page->regs[FERMATA_RAX];
+		}
+		break;
+	}
+}
+
 /* False: the exit is none of the events. */
 static bool recognise(struct vcpu *v, struct scene *scene)
 {
 	const struct exit *x = &v->exit;
-	u8 kind = x->kind;
 
-	memset(scene, 0, offsetof(struct scene, where));
-	scene->second = FERMATA_ON_EVENTS;
-	scene->result = RESULT_NONE;
-	scene->width = 8;
-	switch (kind) {
-	case EXIT_RDTSC:
-	case EXIT_RDTSCP:
-	case EXIT_RDPMC:
-	case EXIT_RDPRU:
-	case EXIT_CPUID:
-	case EXIT_MSR_READ:
-	case EXIT_MSR_WRITE:
-	case EXIT_HLT:
-	case EXIT_PAUSE:
-	case EXIT_MONITOR:
-	case EXIT_MWAIT:
-	case EXIT_INVPCID:
-	case EXIT_WBINVD:
-	case EXIT_XSETBV:
-		scene->event = plain[kind].event;
-		scene->result = plain[kind].result;
-		if (plain[kind].number != RESULT_NONE)
-			scene->number = (u32)v->page->regs[plain[kind].number];
-		break;
-	case EXIT_IO:
-		io(v, scene);
-		return true;
-	case EXIT_CR_READ:
-	case EXIT_DR_READ:
-		scene->event = kind == EXIT_CR_READ ? FERMATA_ON_MOV_FROM_CR :
-						      FERMATA_ON_MOV_FROM_DR;
-		scene->number = x->mov.number;
-		scene->result = x->mov.reg;
-		return true;
-	case EXIT_CR_WRITE:
-		cr_write(v, scene);
-		return true;
-	case EXIT_DR_WRITE:
-		scene->event = FERMATA_ON_MOV_TO_DR;
-		scene->number = x->mov.number;
-		scene->value = mov_source(v);
-		scene->old = dr_now(v, x->mov.number);
-		return true;
-	case EXIT_INVLPG:
-		scene->event = FERMATA_ON_INVLPG;
-		scene->number = scene->value = x->linear;
-		return true;
-	case EXIT_RDRAND:
-	case EXIT_RDSEED:
-		scene->event = kind == EXIT_RDRAND ? FERMATA_ON_RDRAND : FERMATA_ON_RDSEED;
-		scene->result = x->random.reg;
-		scene->width = x->random.size;
-		return true;
-	case EXIT_TABLE:
-		scene->event = x->table;
-		return true;
-	case EXIT_HYPERCALL:
-		scene->event = FERMATA_ON_HYPERCALL;
-		scene->number = v->page->regs[FERMATA_RAX];
-		return true;
-	case EXIT_EXCEPTION:
-		exception(v, scene);
-		return true;
-	default:
+	if (!told[x->kind].events)
 		return false;
-	}
-	if (kind == EXIT_CPUID)
-		scene->code = v->page->regs[FERMATA_RCX];
-	if (kind == EXIT_MSR_WRITE || kind == EXIT_XSETBV) {
-		scene->value = pair(v);
-		if (kind == EXIT_XSETBV)
-			scene->old = v->guest.xcr0;
-		else
-			msr_read(v, scene->number, &scene->old);
-	}
+	memset(scene, 0, offsetof(struct scene, where));
+	scene->event = __builtin_ctzll(told[x->kind].events);
+	scene->second = FERMATA_ON_EVENTS;
+	scene->number = number_of(v);
+	find_result(x, scene);
+	add_details(v, scene);
 	return true;
 }
 
@@ -484,7 +474,7 @@ static enum verdict carry_out(struct vcpu *v, const struct scene *scene)
 
 	if (scene->event == FERMATA_ON_SYSCALL) {
 		verdict = syscall_carry_out(v);
-	} else if (v->exit.kind == EXIT_TABLE || (v->exit.kind == EXIT_INVPCID && !v->shadow)) {
+	} else if (exit_is_table(&v->exit) || (v->exit.kind == EXIT_INVPCID && !v->shadow)) {
 		finish_later(v);
 		step_begin(v);
 		return GO_ON;
@@ -554,11 +544,9 @@ enum verdict rules_memory_elsewhere(struct vcpu *v)
 /* The instruction is known, if there is one. False: it cannot be had now. */
 static bool instruction_known(struct vcpu *v)
 {
-	u8 kind = v->exit.kind;
-
-	if (kind >= EXIT_CR_READ && kind <= EXIT_DR_WRITE)
+	if (exit_is_mov(&v->exit))
 		return exit_mov_length(v);
-	if (kind == EXIT_EXCEPTION && v->exit.exception.vector != ARCH_BP &&
+	if (v->exit.kind == EXIT_EXCEPTION && v->exit.exception.vector != ARCH_BP &&
 	    v->exit.exception.vector != ARCH_OF)
 		return true;
 	return exit_length(v);

@@ -9,53 +9,45 @@
 /* Vectors that rules cannot be about: the NMI is no exception, and machine checks are the host's. */
 #define VECTORS_OURS (BIT(ARCH_NMI) | BIT(ARCH_MC))
 
-/* By which exits each event comes, and what besides F_ALWAYS its rules may look at. */
-static const struct {
-	u64 kinds;
-	u32 filters;
-} events[FERMATA_ON_EVENTS] = {
-	[FERMATA_ON_RDTSC] = { BIT_ULL(EXIT_RDTSC), 0 },
-	/* QEMU 7.2 gives RDTSC as the reason of both. */
-	[FERMATA_ON_RDTSCP] = { BIT_ULL(EXIT_RDTSC) | BIT_ULL(EXIT_RDTSCP), 0 },
-	[FERMATA_ON_RDPMC] = { BIT_ULL(EXIT_RDPMC), F(NUMBER) },
-	[FERMATA_ON_RDPRU] = { BIT_ULL(EXIT_RDPRU), F(NUMBER) },
-	[FERMATA_ON_CPUID] = { BIT_ULL(EXIT_CPUID), F(NUMBER) },
-	[FERMATA_ON_RDMSR] = { BIT_ULL(EXIT_MSR_READ), F(NUMBER) },
-	[FERMATA_ON_WRMSR] = { BIT_ULL(EXIT_MSR_WRITE), F(NUMBER) | F(VALUE) },
-	[FERMATA_ON_IN] = { BIT_ULL(EXIT_IO), F(NUMBER) },
-	[FERMATA_ON_OUT] = { BIT_ULL(EXIT_IO), F(NUMBER) | F(VALUE) },
-	[FERMATA_ON_MOV_TO_CR] = { BIT_ULL(EXIT_CR_WRITE), F(NUMBER) | F(VALUE) },
-	[FERMATA_ON_MOV_FROM_CR] = { BIT_ULL(EXIT_CR_READ), F(NUMBER) },
-	[FERMATA_ON_MOV_TO_DR] = { BIT_ULL(EXIT_DR_WRITE), F(NUMBER) | F(VALUE) },
-	[FERMATA_ON_MOV_FROM_DR] = { BIT_ULL(EXIT_DR_READ), F(NUMBER) },
-	[FERMATA_ON_CLTS] = { BIT_ULL(EXIT_CR_WRITE), 0 },
-	[FERMATA_ON_LMSW] = { BIT_ULL(EXIT_CR_WRITE), F(VALUE) },
-	[FERMATA_ON_HLT] = { BIT_ULL(EXIT_HLT), 0 },
-	[FERMATA_ON_PAUSE] = { BIT_ULL(EXIT_PAUSE), 0 },
-	[FERMATA_ON_MONITOR] = { BIT_ULL(EXIT_MONITOR), 0 },
-	[FERMATA_ON_MWAIT] = { BIT_ULL(EXIT_MWAIT), 0 },
-	[FERMATA_ON_INVLPG] = { BIT_ULL(EXIT_INVLPG), F(GVA) },
-	[FERMATA_ON_INVPCID] = { BIT_ULL(EXIT_INVPCID), 0 },
-	[FERMATA_ON_WBINVD] = { BIT_ULL(EXIT_WBINVD), 0 },
-	[FERMATA_ON_XSETBV] = { BIT_ULL(EXIT_XSETBV), F(NUMBER) | F(VALUE) },
-	[FERMATA_ON_RDRAND] = { BIT_ULL(EXIT_RDRAND), 0 },
-	[FERMATA_ON_RDSEED] = { BIT_ULL(EXIT_RDSEED), 0 },
-	[FERMATA_ON_SGDT] = { BIT_ULL(EXIT_TABLE), 0 },
-	[FERMATA_ON_SIDT] = { BIT_ULL(EXIT_TABLE), 0 },
-	[FERMATA_ON_SLDT] = { BIT_ULL(EXIT_TABLE), 0 },
-	[FERMATA_ON_STR] = { BIT_ULL(EXIT_TABLE), 0 },
-	[FERMATA_ON_LGDT] = { BIT_ULL(EXIT_TABLE), 0 },
-	[FERMATA_ON_LIDT] = { BIT_ULL(EXIT_TABLE), 0 },
-	[FERMATA_ON_LLDT] = { BIT_ULL(EXIT_TABLE), 0 },
-	[FERMATA_ON_LTR] = { BIT_ULL(EXIT_TABLE), 0 },
-	[FERMATA_ON_EXCEPTION] = { BIT_ULL(EXIT_EXCEPTION), F(NUMBER) | F(GVA) },
-	[FERMATA_ON_HYPERCALL] = { BIT_ULL(EXIT_HYPERCALL), F(NUMBER) },
-	[FERMATA_ON_CR3_SWITCH] = { BIT_ULL(EXIT_CR_WRITE), F(VALUE) },
-	[FERMATA_ON_SYSCALL] = { BIT_ULL(EXIT_EXCEPTION), F(NUMBER) },
-	[FERMATA_ON_READ] = { BIT_ULL(EXIT_NESTED_FAULT), F(GPA) | F(GVA) },
-	[FERMATA_ON_WRITE] = { BIT_ULL(EXIT_NESTED_FAULT), F(GPA) | F(GVA) },
-	[FERMATA_ON_EXEC] = { BIT_ULL(EXIT_NESTED_FAULT), F(GPA) | F(GVA) },
+/* What besides F_ALWAYS the rules about an event may look at. lib/rule.c has the names of these. */
+static const u32 filters[FERMATA_ON_EVENTS] = {
+	[FERMATA_ON_RDPMC] = F(NUMBER),
+	[FERMATA_ON_RDPRU] = F(NUMBER),
+	[FERMATA_ON_CPUID] = F(NUMBER),
+	[FERMATA_ON_RDMSR] = F(NUMBER),
+	[FERMATA_ON_WRMSR] = F(NUMBER) | F(VALUE),
+	[FERMATA_ON_IN] = F(NUMBER),
+	[FERMATA_ON_OUT] = F(NUMBER) | F(VALUE),
+	[FERMATA_ON_MOV_TO_CR] = F(NUMBER) | F(VALUE),
+	[FERMATA_ON_MOV_FROM_CR] = F(NUMBER),
+	[FERMATA_ON_MOV_TO_DR] = F(NUMBER) | F(VALUE),
+	[FERMATA_ON_MOV_FROM_DR] = F(NUMBER),
+	[FERMATA_ON_LMSW] = F(VALUE),
+	[FERMATA_ON_INVLPG] = F(GVA),
+	[FERMATA_ON_XSETBV] = F(NUMBER) | F(VALUE),
+	[FERMATA_ON_EXCEPTION] = F(NUMBER) | F(GVA),
+	[FERMATA_ON_HYPERCALL] = F(NUMBER),
+	[FERMATA_ON_CR3_SWITCH] = F(VALUE),
+	[FERMATA_ON_SYSCALL] = F(NUMBER),
+	[FERMATA_ON_READ] = F(GPA) | F(GVA),
+	[FERMATA_ON_WRITE] = F(GPA) | F(GVA),
+	[FERMATA_ON_EXEC] = F(GPA) | F(GVA),
 };
+
+/* The kinds of exits by which an event comes. */
+static u64 kinds_of(u32 event)
+{
+	static const u64 events_of[EXIT_KINDS] = {
+#define EXIT(kind, handler, instruction, number, result, events) [EXIT_##kind] = events,
+#include "core/exit_kinds.h"
+	};
+	u64 kinds = 0;
+
+	for (u32 kind = 0; kind < EXIT_KINDS; kind++)
+		if (events_of[kind] >> event & 1)
+			kinds |= BIT_ULL(kind);
+	return kinds;
+}
 
 /* ---- what may be a rule */
 
@@ -129,8 +121,7 @@ static int check(const struct vm *vm, const struct fermata_rule *spec)
 	if (spec->id || spec->reserved || spec->reserved2 || spec->hits || spec->matches ||
 	    spec->event >= FERMATA_ON_EVENTS)
 		return -EINVAL;
-	if (spec->filters &
-		    ~(F_ALWAYS | events[host_index(spec->event, (u32)FERMATA_ON_EVENTS)].filters) ||
+	if (spec->filters & ~(F_ALWAYS | filters[host_index(spec->event, (u32)FERMATA_ON_EVENTS)]) ||
 	    !ranges_valid(spec) || !actions_valid(spec))
 		return -EINVAL;
 	if (watch_event(spec->event) && !(spec->filters & (F(GPA) | F(GVA))))
@@ -178,7 +169,7 @@ static void compile(struct rule_table *table)
 		u32 event = table->rule[i]->spec.event;
 
 		table->by_event[event] |= BIT_ULL(i);
-		table->kinds |= events[event].kinds;
+		table->kinds |= kinds_of(event);
 		table->linear += linear_rule(&table->rule[i]->spec);
 	}
 }

@@ -95,12 +95,6 @@ static void svm_exception_record(struct exit *x, const struct vmcb *c, u8 vector
 	x->exception_address = c->exitinfo2;
 }
 
-/* Codes 66h to 6Dh */
-static const u8 svm_tables[] = {
-	FERMATA_ON_SIDT, FERMATA_ON_SGDT, FERMATA_ON_SLDT, FERMATA_ON_STR,
-	FERMATA_ON_LIDT, FERMATA_ON_LGDT, FERMATA_ON_LLDT, FERMATA_ON_LTR,
-};
-
 static void svm_iret(struct vcpu *v)
 {
 	struct svm_vcpu *s = v->hw;
@@ -113,7 +107,7 @@ static void svm_iret(struct vcpu *v)
 	c->int_state |= INT_STATE_SHADOW;
 }
 
-/* What the commoner codes mean. MSR: EXITINFO1 has the direction. */
+/* What the codes mean of which no more than the length is to be told. MSR: EXITINFO1 has the direction. */
 static const u8 kinds[] = {
 	[SVM_EXIT_INTR] = EXIT_NOTHING,
 	[SVM_EXIT_NMI] = EXIT_NOTHING,
@@ -125,13 +119,21 @@ static const u8 kinds[] = {
 	[SVM_EXIT_MSR] = EXIT_MSR_READ,
 	[SVM_EXIT_VMMCALL] = EXIT_HYPERCALL,
 	[SVM_EXIT_XSETBV] = EXIT_XSETBV,
-	[SVM_EXIT_INVD] = EXIT_CACHE,
+	[SVM_EXIT_INVD] = EXIT_INVD,
 	[SVM_EXIT_WBINVD] = EXIT_WBINVD,
 	[SVM_EXIT_PAUSE] = EXIT_PAUSE,
 	[SVM_EXIT_RDTSC] = EXIT_RDTSC,
 	[SVM_EXIT_RDTSCP] = EXIT_RDTSCP,
 	[SVM_EXIT_RDPMC] = EXIT_RDPMC,
 	[SVM_EXIT_INVPCID] = EXIT_INVPCID,
+	[SVM_EXIT_IDTR_READ] = EXIT_SIDT,
+	[SVM_EXIT_GDTR_READ] = EXIT_SGDT,
+	[SVM_EXIT_LDTR_READ] = EXIT_SLDT,
+	[SVM_EXIT_TR_READ] = EXIT_STR,
+	[SVM_EXIT_IDTR_WRITE] = EXIT_LIDT,
+	[SVM_EXIT_GDTR_WRITE] = EXIT_LGDT,
+	[SVM_EXIT_LDTR_WRITE] = EXIT_LLDT,
+	[SVM_EXIT_TR_WRITE] = EXIT_LTR,
 	/* The guest's CPU has none of these: CPUID says so. */
 	[SVM_EXIT_MONITOR] = EXIT_MONITOR,
 	[SVM_EXIT_MWAIT] = EXIT_MWAIT,
@@ -326,10 +328,6 @@ void svm_exit_record(struct vcpu *v)
 			return;
 		}
 		svm_exception_record(x, c, code - SVM_EXIT_EXCP_BASE);
-		break;
-	case SVM_EXIT_IDTR_READ ... SVM_EXIT_TR_WRITE:
-		x->kind = EXIT_TABLE;
-		x->table = svm_tables[code - SVM_EXIT_IDTR_READ];
 		break;
 	case SVM_EXIT_INVLPG:
 		svm_invlpg_record(v, c);

@@ -45,12 +45,13 @@ static void exception_or_nmi(struct vcpu *v)
 	struct exit *x = &v->exit;
 	u8 vector = info;
 
-	x->kind = EXIT_NOTHING;
 	if ((info & INTERRUPTION_TYPE) == INTERRUPTION_NMI) {
+		x->kind = EXIT_NOTHING;
 		cpu_nmi(); /* the host's; NMIs are blocked until its handler's IRET */
 		return;
 	}
 	if (vector == ARCH_MC) {
+		x->kind = EXIT_NOTHING;
 		cpu_machine_check();
 		return;
 	}
@@ -66,7 +67,6 @@ static void exception_or_nmi(struct vcpu *v)
 				vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
 		return;
 	}
-	x->kind = EXIT_EXCEPTION;
 	x->exception = (struct injection){ .kind = INJECT_EXCEPTION,
 					   .vector = vector,
 					   .has_code = info & INTERRUPTION_HAS_CODE };
@@ -106,7 +106,6 @@ static void cr_access(struct vcpu *v)
 	x->mov.by_value = false;
 	x->mov.stored = false;
 	x->mov.via = MOV_PLAIN;
-	x->kind = EXIT_CR_WRITE;
 	switch (q >> 4 & 3) {
 	case 1:
 		x->kind = EXIT_CR_READ;
@@ -140,7 +139,8 @@ static void dr_access(struct vcpu *v)
 	}
 	vmx_sync(v);
 	vmx_fetch_rsp(v);
-	x->kind = x->info1 & BIT(4) ? EXIT_DR_READ : EXIT_DR_WRITE;
+	if (x->info1 & BIT(4))
+		x->kind = EXIT_DR_READ;
 	x->mov.number = x->info1 & 7;
 	x->mov.reg = x->info1 >> 8 & 15;
 	x->mov.decoded = true;
@@ -153,7 +153,6 @@ static void io(struct vcpu *v)
 {
 	struct exit *x = &v->exit;
 
-	x->kind = EXIT_IO;
 	x->io = (struct fermata_exit_io){
 		.port = x->info1 >> 16,
 		.size = (x->info1 & 7) + 1,
@@ -163,35 +162,14 @@ static void io(struct vcpu *v)
 	};
 }
 
-/* What exits only for rules: the operand is in the instruction information (SDM 3C 28.2.5). */
-static void refine(struct vcpu *v, u32 reason)
+/* SDM 3C table 28-13 */
+static void random(struct vcpu *v)
 {
-	static const u8 tables[] = { FERMATA_ON_SGDT, FERMATA_ON_SIDT, FERMATA_ON_LGDT,
-				     FERMATA_ON_LIDT, FERMATA_ON_SLDT, FERMATA_ON_STR,
-				     FERMATA_ON_LLDT, FERMATA_ON_LTR };
-	struct exit *x = &v->exit;
-	u32 info;
+	u32 info = vmread(VMCS_EXIT_INSTRUCTION_INFO);
 
-	switch (reason) {
-	case VMX_EXIT_INVLPG:
-		x->kind = EXIT_INVLPG;
-		x->linear = x->info1;
-		return;
-	case VMX_EXIT_RDRAND: /* table 28-13 */
-	case VMX_EXIT_RDSEED:
-		info = vmread(VMCS_EXIT_INSTRUCTION_INFO);
-		vmx_fetch_rsp(v);
-		x->kind = reason == VMX_EXIT_RDRAND ? EXIT_RDRAND : EXIT_RDSEED;
-		x->random.reg = info >> 3 & 15;
-		x->random.size = 2u << (info >> 11 & 3);
-		return;
-	case VMX_EXIT_GDTR_IDTR: /* tables 28-10, 28-11 */
-	case VMX_EXIT_LDTR_TR:
-		info = vmread(VMCS_EXIT_INSTRUCTION_INFO);
-		x->kind = EXIT_TABLE;
-		x->table = tables[(info >> 28 & 3) + (reason == VMX_EXIT_LDTR_TR ? 4 : 0)];
-		return;
-	}
+	vmx_fetch_rsp(v);
+	v->exit.random.reg = info >> 3 & 15;
+	v->exit.random.size = 2u << (info >> 11 & 3);
 }
 
 static void ept_violation(struct vcpu *v)
@@ -199,7 +177,6 @@ static void ept_violation(struct vcpu *v)
 	struct exit *x = &v->exit;
 	u64 q = x->info1;
 
-	x->kind = EXIT_NESTED_FAULT;
 	x->info2 = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
 	x->fault.gpa = x->info2;
 	x->fault.table = q & EPT_LINEAR_VALID && !(q & EPT_FINAL);
@@ -216,21 +193,21 @@ static void ept_violation(struct vcpu *v)
 			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
 }
 
-/* What the commoner reasons mean, and which fields speak about them (SDM 3C 28.2.1, 28.2.5). */
+/* What the reasons mean, and which fields speak about them (SDM 3C 28.2.1, 28.2.5). */
 #define QUALIFIED BIT(0) /* the exit qualification */
 #define LENGTH BIT(1)	 /* an instruction caused it, and its length is valid */
-#define MORE BIT(2)	 /* and further_record() has something to add */
+#define MORE BIT(2)	 /* and further_record() has something to add, another kind too */
 
 static const struct {
 	u8 kind, fields;
 } reasons[] = {
-	[VMX_EXIT_EXCEPTION_NMI] = { EXIT_UNCLAIMED, MORE },
+	[VMX_EXIT_EXCEPTION_NMI] = { EXIT_EXCEPTION, MORE },
 	[VMX_EXIT_EXTERNAL_INTERRUPT] = { EXIT_NOTHING, 0 },
 	[VMX_EXIT_INIT] = { EXIT_NOTHING, 0 },
 	[VMX_EXIT_SIPI] = { EXIT_NOTHING, 0 },
 	/* What a lower TPR lets in is delivered before the next entry. */
 	[VMX_EXIT_TPR_BELOW_THRESHOLD] = { EXIT_NOTHING, 0 },
-	[VMX_EXIT_PREEMPTION_TIMER] = { EXIT_UNCLAIMED, MORE },
+	[VMX_EXIT_PREEMPTION_TIMER] = { EXIT_NOTHING, MORE },
 	[VMX_EXIT_INTERRUPT_WINDOW] = { EXIT_WINDOW, 0 },
 	[VMX_EXIT_NMI_WINDOW] = { EXIT_WINDOW, 0 },
 	/* Always exits, and is the hypervisor's to do (SDM 3C 26.2); nothing here does it. */
@@ -241,22 +218,22 @@ static const struct {
 	[VMX_EXIT_MSR_WRITE] = { EXIT_MSR_WRITE, LENGTH | MORE },
 	[VMX_EXIT_VMCALL] = { EXIT_HYPERCALL, LENGTH },
 	[VMX_EXIT_XSETBV] = { EXIT_XSETBV, LENGTH },
-	[VMX_EXIT_INVD] = { EXIT_CACHE, LENGTH },
+	[VMX_EXIT_INVD] = { EXIT_INVD, LENGTH },
 	[VMX_EXIT_WBINVD] = { EXIT_WBINVD, LENGTH },
 	[VMX_EXIT_PAUSE] = { EXIT_PAUSE, LENGTH },
 	[VMX_EXIT_RDPMC] = { EXIT_RDPMC, LENGTH },
 	[VMX_EXIT_RDTSC] = { EXIT_RDTSC, LENGTH },
 	[VMX_EXIT_RDTSCP] = { EXIT_RDTSCP, LENGTH },
 	[VMX_EXIT_INVPCID] = { EXIT_INVPCID, LENGTH },
-	[VMX_EXIT_INVLPG] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH | MORE },
-	[VMX_EXIT_RDRAND] = { EXIT_UNCLAIMED, LENGTH | MORE },
-	[VMX_EXIT_RDSEED] = { EXIT_UNCLAIMED, LENGTH | MORE },
-	[VMX_EXIT_GDTR_IDTR] = { EXIT_UNCLAIMED, LENGTH | MORE },
-	[VMX_EXIT_LDTR_TR] = { EXIT_UNCLAIMED, LENGTH | MORE },
-	[VMX_EXIT_CR_ACCESS] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH | MORE },
-	[VMX_EXIT_DR_ACCESS] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH | MORE },
-	[VMX_EXIT_IO] = { EXIT_UNCLAIMED, QUALIFIED | LENGTH | MORE },
-	[VMX_EXIT_EPT_VIOLATION] = { EXIT_UNCLAIMED, QUALIFIED | MORE },
+	[VMX_EXIT_INVLPG] = { EXIT_INVLPG, QUALIFIED | LENGTH | MORE },
+	[VMX_EXIT_RDRAND] = { EXIT_RDRAND, LENGTH | MORE },
+	[VMX_EXIT_RDSEED] = { EXIT_RDSEED, LENGTH | MORE },
+	[VMX_EXIT_GDTR_IDTR] = { EXIT_SGDT, LENGTH | MORE },
+	[VMX_EXIT_LDTR_TR] = { EXIT_SLDT, LENGTH | MORE },
+	[VMX_EXIT_CR_ACCESS] = { EXIT_CR_WRITE, QUALIFIED | LENGTH | MORE },
+	[VMX_EXIT_DR_ACCESS] = { EXIT_DR_WRITE, QUALIFIED | LENGTH | MORE },
+	[VMX_EXIT_IO] = { EXIT_IO, QUALIFIED | LENGTH | MORE },
+	[VMX_EXIT_EPT_VIOLATION] = { EXIT_NESTED_FAULT, QUALIFIED | MORE },
 	[VMX_EXIT_EPT_MISCONFIG] = { EXIT_UNCLAIMED, MORE },
 	/* The guest's CPU has none of these: CPUID says so. */
 	[VMX_EXIT_GETSEC] = { EXIT_UNDEFINED, 0 },
@@ -355,11 +332,20 @@ static noinline void further_record(struct vcpu *v, u32 reason)
 		x->info2 = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
 		return;
 	case VMX_EXIT_PREEMPTION_TIMER:
-		x->kind = EXIT_NOTHING;
 		vmx_start_timer();
 		return;
+	case VMX_EXIT_INVLPG:
+		x->linear = x->info1;
+		return;
+	case VMX_EXIT_RDRAND:
+	case VMX_EXIT_RDSEED:
+		random(v);
+		return;
+	case VMX_EXIT_GDTR_IDTR:
+	case VMX_EXIT_LDTR_TR: /* tables 28-10, 28-11: one of four, which core/exit_kinds.h has in that order */
+		x->kind += vmread(VMCS_EXIT_INSTRUCTION_INFO) >> 28 & 3;
+		return;
 	}
-	refine(v, reason);
 }
 
 void vmx_exit_record(struct vcpu *v)

@@ -246,6 +246,36 @@ int a(int n) { return b(n); }
 int b(int n) { return n ? CALL_A(n) : 0; }
 EOF
 
+round 'kernel/core/low.c -> table.c (table) -> low.c (low)' 'by a list, in a column that is used' <<'EOF'
+== kernel/core/list.h
+#define ON(n) (1 << n)
+ROW(FIRST, own, ON(1))
+ROW(SECOND, low, ON(2) | ON(3))
+#undef ROW
+== kernel/core/table.c
+static int own(void) { return 0; }
+int (*const table[])(void) = {
+#define ROW(name, function, bits) [name] = function,
+#include "core/list.h"
+};
+== kernel/core/low.c
+int low(void) { return table[0](); }
+EOF
+
+round ok 'by a list, in columns that are not' <<'EOF'
+== kernel/core/list.h
+ROW(FIRST, top, 1)
+ROW(SECOND, low, 2)
+== kernel/core/top.c
+int top(void) { return low(); }
+== kernel/core/low.c
+static const int bits_of[] = {
+#define ROW(name, function, bits) [name] = bits,
+#include "core/list.h"
+};
+int low(void) { return bits_of[0]; }
+EOF
+
 round 'kernel/svm/a.c -> b.c (b_rule)' 'a function that a macro declares' <<'EOF'
 == kernel/svm/rule.h
 #define RULE(name) bool name(u64 value)

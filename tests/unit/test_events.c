@@ -350,7 +350,7 @@ static void step(void **state)
 	set.value[0] = 5;
 	id = add(set);
 	rules_apply(v);
-	v->exit = (struct exit){ .kind = EXIT_TABLE, .length = 3, .table = FERMATA_ON_SGDT };
+	v->exit = (struct exit){ .kind = EXIT_SGDT, .length = 3 };
 	assert_int_equal(exit_handle(v), GO_ON);
 	assert_true(v->rules.stepping);
 	assert_true(fake_hw(v)->rflags & ARCH_RFLAGS_TF);
@@ -383,7 +383,7 @@ static void step_faults(void **state)
 	set.value[0] = 5;
 	add(set);
 	rules_apply(v);
-	v->exit = (struct exit){ .kind = EXIT_TABLE, .length = 3, .table = FERMATA_ON_SGDT };
+	v->exit = (struct exit){ .kind = EXIT_SGDT, .length = 3 };
 	exit_handle(v);
 	v->exit = (struct exit){
 		.kind = EXIT_EXCEPTION,

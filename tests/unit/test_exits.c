@@ -129,7 +129,7 @@ static void simple(void **state)
 	assert_int_equal((s64)regs[FERMATA_RAX], -38);
 	assert_int_equal(v->advance, 3);
 
-	an_exit(EXIT_CACHE, 2);
+	an_exit(EXIT_INVD, 2);
 	assert_int_equal(exit_handle(v), GO_ON);
 	assert_int_equal(v->advance, 2);
 	assert_false(v->waiting.valid);
