@@ -104,7 +104,8 @@ unit_msr := $(core_sources)
 unit_control := $(core_sources)
 unit_state := $(core_sources)
 unit_exits := $(core_sources)
-unit_events := $(core_sources)
+unit_exits_libs := -Wl,--wrap=insn_decode
+unit_events := $(core_sources) lib/rule.c lib/error.c
 unit_watch_linear := $(core_sources)
 unit_run := $(core_sources)
 unit_paging := $(core_sources)

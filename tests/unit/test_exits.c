@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* kernel/core/exits.c: what becomes of each kind of exit, and of the instruction behind it. */
 #include "core_fixture.h"
+#include "insn/insn.h"
 
 static int begin(void **state)
 {
@@ -405,6 +406,40 @@ static void apic_page(void **state)
 	assert_int_equal(exit_handle(v), LEAVE_FOR_HOST);
 }
 
+/* The caller shares the page, and may write to it at the worst moment: when the bytes are being decoded. */
+static bool scribbling;
+
+int __real_insn_decode(const u8 *bytes, u32 count, u8 mode, struct insn *out);
+int __wrap_insn_decode(const u8 *bytes, u32 count, u8 mode, struct insn *out);
+
+int __wrap_insn_decode(const u8 *bytes, u32 count, u8 mode, struct insn *out)
+{
+	if (scribbling) {
+		memset(pages[0].exit.insn, 0xf4, sizeof(pages[0].exit.insn));
+		pages[0].exit.insn_bytes = 0xff;
+		pages[0].exit.cpu_mode = FERMATA_MODE_REAL;
+	}
+	return __real_insn_decode(bytes, count, mode, out);
+}
+
+static void shared_page(void **state)
+{
+	const struct fermata_exit *out = &pages[0].exit;
+
+	code("\x89\x48\x08", 3); /* mov %ecx, 8(%rax) */
+	fault(0x300008, RADIX_WRITE, false);
+	regs[FERMATA_RAX] = 0xffff888000300000;
+	regs[FERMATA_RCX] = 0x12345678;
+	scribbling = true;
+	assert_int_equal(outside(), LEAVE_FOR_USER);
+	scribbling = false;
+	assert_int_equal(out->insn[0], 0xf4);
+	assert_int_equal(out->mmio.op, FERMATA_MMIO_STORE);
+	assert_int_equal(out->mmio.size, 4);
+	assert_int_equal(out->mmio.value, 0x12345678);
+	assert_int_equal(out->insn_len, 3);
+}
+
 /* The plain MOVs are decoded here; what is not quite one of them is the caller's. */
 static void device_accesses(void **state)
 {
@@ -491,6 +526,7 @@ int main(void)
 		EXIT_TEST(foretold_io),
 		EXIT_TEST(memory_faults),
 		EXIT_TEST(device_accesses),
+		EXIT_TEST(shared_page),
 		EXIT_TEST(apic_page),
 		EXIT_TEST(refused_entry),
 		EXIT_TEST(audit_text_fits),
