@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* kernel/rules/: the table of rules, who matches and in which order, the ring, the step. */
+#include <stdio.h>
+
 #include "core_fixture.h"
+#include "fermata.h"
 
 static int begin(void **state)
 {
@@ -119,6 +122,37 @@ static void invalid(void **state)
 	r.id = 1;
 	refused(r, -EINVAL);
 	assert_null(vm.rules.table);
+}
+
+/* The words that libfermata knows of each event are the filters that its rules may have here. */
+static void filters_have_words(void **state)
+{
+	static const char *const words[] = { NULL, "value", "cpl", "cr3", "rip", "gva", "gpa" };
+	u32 event, filter;
+
+	for (event = 0; event < FERMATA_ON_EVENTS; event++) {
+		bool memory = event >= FERMATA_ON_READ && event <= FERMATA_ON_EXEC;
+
+		for (filter = 0; filter <= FERMATA_FILTER_GPA; filter++) {
+			const char *word = words[filter] ?: fermata_event_number_name(event);
+			struct fermata_rule rule = on(event, 0), said = rule;
+			char text[64];
+			int err;
+
+			rule.filters = BIT(filter) | (memory ? BIT(FERMATA_FILTER_GPA) : 0);
+			rule.range[filter] = (struct fermata_range){ 1, 1 };
+			err = try_add(&rule);
+			if (!err)
+				remove_rule(rule.id);
+			snprintf(text, sizeof(text), "%s %s=1%s", fermata_event_name(event),
+				 word ?: "number",
+				 memory && filter != FERMATA_FILTER_GPA ? " gpa=1" : "");
+			if (fermata_rule_parse(text, &said, NULL))
+				said.filters = 0;
+			if ((err != -EINVAL) != !!(said.filters & BIT(filter)))
+				fail_msg("%s: %d here, and filters %#x", text, err, said.filters);
+		}
+	}
 }
 
 static void bounded(void **state)
@@ -425,11 +459,21 @@ static void delivered_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		EVENT_TEST(invalid),	 EVENT_TEST(bounded),	      EVENT_TEST(no_memory),
-		EVENT_TEST(compiled),	 EVENT_TEST(filtered),	      EVENT_TEST(counted),
-		EVENT_TEST(decided),	 EVENT_TEST(injected),	      EVENT_TEST(stopped),
-		EVENT_TEST(ring),	 EVENT_TEST(after_user),      EVENT_TEST(step),
-		EVENT_TEST(step_faults), EVENT_TEST(delivered_again),
+		EVENT_TEST(invalid),
+		EVENT_TEST(filters_have_words),
+		EVENT_TEST(bounded),
+		EVENT_TEST(no_memory),
+		EVENT_TEST(compiled),
+		EVENT_TEST(filtered),
+		EVENT_TEST(counted),
+		EVENT_TEST(decided),
+		EVENT_TEST(injected),
+		EVENT_TEST(stopped),
+		EVENT_TEST(ring),
+		EVENT_TEST(after_user),
+		EVENT_TEST(step),
+		EVENT_TEST(step_faults),
+		EVENT_TEST(delivered_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
