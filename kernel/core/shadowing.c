@@ -354,7 +354,7 @@ static enum verdict refuse(struct vcpu *v)
 	return GO_ON;
 }
 
-/* The descriptor, byte by byte, since it may lie in two pages. GO_ON: it is there, or v->event_valid. */
+/* The descriptor, byte by byte, since it may lie in two pages. GO_ON: it is there, or v->waiting.valid. */
 static enum verdict read_descriptor(struct vcpu *v, u64 linear, u64 descriptor[2])
 {
 	struct guest_walk_result walk;
