@@ -402,6 +402,44 @@ static void unknown_reasons(void **state)
 	assert_int_equal(v->exit.info2, 0x5000);
 }
 
+/* Reasons that stand for several instructions: the qualification or the information says which it was. */
+static void told_apart(void **state)
+{
+	static const struct {
+		u32 reason, qualification, info;
+		u8 kind;
+	} row[] = {
+		{ VMX_EXIT_GDTR_IDTR, 0, 0 << 28, EXIT_SGDT },
+		{ VMX_EXIT_GDTR_IDTR, 0, 1 << 28, EXIT_SIDT },
+		{ VMX_EXIT_GDTR_IDTR, 0, 2 << 28, EXIT_LGDT },
+		{ VMX_EXIT_GDTR_IDTR, 0, 3 << 28, EXIT_LIDT },
+		{ VMX_EXIT_LDTR_TR, 0, 0 << 28, EXIT_SLDT },
+		{ VMX_EXIT_LDTR_TR, 0, 1 << 28, EXIT_STR },
+		{ VMX_EXIT_LDTR_TR, 0, 2 << 28, EXIT_LLDT },
+		{ VMX_EXIT_LDTR_TR, 0, 3 << 28, EXIT_LTR },
+		{ VMX_EXIT_CR_ACCESS, 0 << 4, 0, EXIT_CR_WRITE },
+		{ VMX_EXIT_CR_ACCESS, 1 << 4, 0, EXIT_CR_READ },
+		{ VMX_EXIT_CR_ACCESS, 2 << 4, 0, EXIT_CR_WRITE },
+		{ VMX_EXIT_CR_ACCESS, 3 << 4, 0, EXIT_CR_WRITE },
+		{ VMX_EXIT_DR_ACCESS, 0 << 4, 0, EXIT_DR_WRITE },
+		{ VMX_EXIT_DR_ACCESS, 1 << 4, 0, EXIT_DR_READ },
+		{ VMX_EXIT_RDRAND, 0, 9 << 3 | 2 << 11, EXIT_RDRAND },
+		{ VMX_EXIT_RDSEED, 0, 9 << 3 | 2 << 11, EXIT_RDSEED },
+	};
+
+	guest = exits;
+	for (u32 i = 0; i < ARRAY_SIZE(row); i++) {
+		reason = row[i].reason;
+		qualification = row[i].qualification;
+		fake_vmcs.field[VMCS_EXIT_INSTRUCTION_INFO] = row[i].info;
+		vmx_run(v);
+		assert_int_equal(v->exit.kind, row[i].kind);
+		assert_int_equal(v->exit.length, 2);
+	}
+	assert_int_equal(v->exit.random.reg, 9);
+	assert_int_equal(v->exit.random.size, 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,7 +448,7 @@ int main(void)
 		VMX_TEST(interrupt_cost),  VMX_TEST(injection_cost), VMX_TEST(goes_on),
 		VMX_TEST(by_hand),	   VMX_TEST(breakpoints),    VMX_TEST(tpr_threshold),
 		VMX_TEST(protection_keys), VMX_TEST(refusals),	     VMX_TEST(switched_off),
-		VMX_TEST(unknown_reasons),
+		VMX_TEST(unknown_reasons), VMX_TEST(told_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
