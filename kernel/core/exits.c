@@ -177,14 +177,20 @@ static enum verdict handle_exception(struct vcpu *v)
 	return GO_ON;
 }
 
-static enum verdict again(struct vcpu *v, enum verdict verdict)
+/* HANDLE_AGAIN, out of line: the common paths of those that may answer it stay short. */
+static noinline enum verdict handle_again(struct vcpu *v)
 {
-	return unlikely(verdict == HANDLE_AGAIN) ? exit_handle(v) : verdict;
+	return exit_handle(v);
+}
+
+static inline enum verdict settle(struct vcpu *v, enum verdict verdict)
+{
+	return unlikely(verdict == HANDLE_AGAIN) ? handle_again(v) : verdict;
 }
 
 static enum verdict handle_page_fault(struct vcpu *v)
 {
-	return again(v, shadowing_fault(v));
+	return settle(v, shadowing_fault(v));
 }
 
 static enum verdict handle_nested_fault(struct vcpu *v)
@@ -195,7 +201,7 @@ static enum verdict handle_nested_fault(struct vcpu *v)
 		return verdict;
 	if (!v->rules.watch.opening && guest_memory_near(&v->vm->memory, v->exit.fault.gpa)) {
 		v->account.stats.nested_faults++;
-		return v->shadow ? again(v, shadowing_near(v)) : GO_ON;
+		return v->shadow ? settle(v, shadowing_near(v)) : GO_ON;
 	}
 	return LEAVE_FOR_HOST;
 }
@@ -294,7 +300,7 @@ static enum verdict handle_invlpg(struct vcpu *v)
 
 static enum verdict handle_invpcid(struct vcpu *v)
 {
-	return v->shadow ? again(v, shadowing_invpcid(v)) : handle_once(v);
+	return v->shadow ? settle(v, shadowing_invpcid(v)) : handle_once(v);
 }
 
 /* A write of 32 bits clears the upper half of a register, one of 16 leaves the rest (SDM 1 3.4.1.1). */

@@ -244,13 +244,13 @@ static enum verdict fault(struct vcpu *v, bool inside, bool again)
 		x->fault.access = answer.access;
 		x->fault.table = false;
 		x->fault.linear_known = true;
-		return LEAVE_FOR_HOST;
+		return again ? LEAVE_FOR_HOST : HANDLE_AGAIN;
 	case SHADOW_LOST:
 		x->kind = EXIT_NESTED_FAULT;
 		x->fault.gpa = answer.gpa;
 		x->fault.access = RADIX_WRITE; /* of its accessed bit, where there is memory */
 		x->fault.table = true;
-		return LEAVE_FOR_HOST;
+		return again ? LEAVE_FOR_HOST : HANDLE_AGAIN;
 	case SHADOW_TABLE:
 		v->shadow->absent = answer.gpa;
 		return LEAVE_FOR_HOST;
@@ -264,19 +264,16 @@ static enum verdict fault(struct vcpu *v, bool inside, bool again)
 	return LEAVE_FOR_HOST;
 }
 
+enum verdict shadowing_fault(struct vcpu *v)
+{
+	return fault(v, true, false);
+}
+
 /* The same for a fault whose memory has been found by then. */
 enum verdict shadowing_near(struct vcpu *v)
 {
 	v->exit.kind = EXIT_PAGE_FAULT;
 	return fault(v, true, true);
-}
-
-enum verdict shadowing_fault(struct vcpu *v)
-{
-	enum verdict verdict = fault(v, true, false);
-
-	return verdict == LEAVE_FOR_HOST && v->exit.kind == EXIT_NESTED_FAULT ? HANDLE_AGAIN :
-										verdict;
 }
 
 /* ---- outside of guest context */
