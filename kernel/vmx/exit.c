@@ -162,14 +162,28 @@ static void io(struct vcpu *v)
 	};
 }
 
-/* SDM 3C table 28-13 */
-static void random(struct vcpu *v)
+/* What exits only for rules: the operand is in the instruction information (SDM 3C 28.2.5). */
+static void refine(struct vcpu *v, u32 reason)
 {
-	u32 info = vmread(VMCS_EXIT_INSTRUCTION_INFO);
+	struct exit *x = &v->exit;
+	u32 info;
 
-	vmx_fetch_rsp(v);
-	v->exit.random.reg = info >> 3 & 15;
-	v->exit.random.size = 2u << (info >> 11 & 3);
+	switch (reason) {
+	case VMX_EXIT_INVLPG:
+		x->linear = x->info1;
+		return;
+	case VMX_EXIT_RDRAND: /* table 28-13 */
+	case VMX_EXIT_RDSEED:
+		info = vmread(VMCS_EXIT_INSTRUCTION_INFO);
+		vmx_fetch_rsp(v);
+		x->random.reg = info >> 3 & 15;
+		x->random.size = 2u << (info >> 11 & 3);
+		return;
+	case VMX_EXIT_GDTR_IDTR: /* tables 28-10, 28-11: one of four, in core/exit_kinds.h's order */
+	case VMX_EXIT_LDTR_TR:
+		x->kind += vmread(VMCS_EXIT_INSTRUCTION_INFO) >> 28 & 3;
+		return;
+	}
 }
 
 static void ept_violation(struct vcpu *v)
@@ -334,18 +348,8 @@ static noinline void further_record(struct vcpu *v, u32 reason)
 	case VMX_EXIT_PREEMPTION_TIMER:
 		vmx_start_timer();
 		return;
-	case VMX_EXIT_INVLPG:
-		x->linear = x->info1;
-		return;
-	case VMX_EXIT_RDRAND:
-	case VMX_EXIT_RDSEED:
-		random(v);
-		return;
-	case VMX_EXIT_GDTR_IDTR:
-	case VMX_EXIT_LDTR_TR: /* tables 28-10, 28-11: one of four, which core/exit_kinds.h has in that order */
-		x->kind += vmread(VMCS_EXIT_INSTRUCTION_INFO) >> 28 & 3;
-		return;
 	}
+	refine(v, reason);
 }
 
 void vmx_exit_record(struct vcpu *v)
