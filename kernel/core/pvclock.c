@@ -126,14 +126,9 @@ static int put_page(struct vm *vm, u64 gpa, const void *page, u32 size)
 /* A kernel that reads another vCPU's page, or any page in user space, needs TSCs that are one. */
 static bool one_tsc(const struct vm *vm)
 {
-	const struct vcpu *first = NULL;
-	u32 i;
+	const struct vcpu *first = NULL, *v;
 
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		const struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
-
-		if (!v)
-			continue;
+	for_each_vcpu(vm, v) {
 		first = first ?: v;
 		if (READ_ONCE(v->guest.tsc_offset) != READ_ONCE(first->guest.tsc_offset))
 			return false;
@@ -199,17 +194,13 @@ static bool write_out(struct vm *vm, const struct vcpu *v, bool date)
 
 void pvclock_write(struct vcpu *v)
 {
+	const struct vcpu *other;
 	struct vm *vm = v->vm;
 	bool done = true;
-	u32 i;
 
 	host_clear_bit(REQUEST_PVCLOCK, &v->requests);
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		const struct vcpu *other = READ_ONCE(vm->vcpus.at[i]);
-
-		if (other)
-			done &= write_out(vm, other, false);
-	}
+	for_each_vcpu(vm, other)
+		done &= write_out(vm, other, false);
 	if (v->pvclock_wall_due)
 		v->pvclock_wall_due = !write_out(vm, v, true);
 	if (!done || v->pvclock_wall_due)

@@ -2,52 +2,10 @@
 /*
  * Changing the VM's clock under running vCPUs. While the processor answers RDTSC by an offset and a
  * multiplier, a change is one moment for all of them only if none is in the guest then: everybody is
- * fetched out first, and waits at the door (REQUEST_CLOCK, clock_changing) for the few instructions
- * that the change takes.
+ * fetched out first, and waits at the door (REQUEST_CLOCK, time.changing) for the few instructions that
+ * the change takes.
  */
 #include "core/exits.h"
-
-static void request(struct vm *vm)
-{
-	u32 i;
-
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
-
-		if (v)
-			host_set_bit(REQUEST_CLOCK, &v->requests);
-	}
-}
-
-/* A vCPU that enters after this has seen the request, and leaves again without the guest's turn. */
-static void wait_outside(struct vm *vm)
-{
-	u32 i;
-
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
-
-		if (!v || READ_ONCE(v->mode) != VCPU_IN_GUEST)
-			continue;
-		host_kick(READ_ONCE(v->cpu));
-		while (READ_ONCE(v->mode) == VCPU_IN_GUEST)
-			host_pause();
-	}
-}
-
-static void let_in(struct vm *vm)
-{
-	u32 i;
-
-	host_full_barrier();
-	WRITE_ONCE(vm->time.changing, 0);
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
-
-		if (v)
-			vcpu_kick(v); /* who sleeps arms its timer anew */
-	}
-}
 
 /* Whether the processor can compute the clock as it is now. */
 static u32 in_force(const struct vm *vm)
@@ -69,10 +27,7 @@ static void begin(struct vm *vm)
 {
 	host_lock(&vm->time.lock);
 	WRITE_ONCE(vm->time.changing, 1);
-	host_full_barrier();
-	request(vm);
-	host_full_barrier();
-	wait_outside(vm);
+	gather(vm, NULL, BIT(REQUEST_CLOCK), GATHER_HOLD);
 	clock_change_begin(&vm->time.clock, vm->time.page);
 }
 
@@ -81,7 +36,9 @@ static void end(struct vm *vm)
 	vm->time.flags = in_force(vm);
 	vm->time.clock.changes++;
 	clock_change_end(&vm->time.clock, vm->time.page, vm->time.flags);
-	let_in(vm);
+	host_full_barrier();
+	WRITE_ONCE(vm->time.changing, 0);
+	gather(vm, NULL, 0, GATHER_WAKE); /* who sleeps arms its timer anew */
 	host_unlock(&vm->time.lock);
 }
 

@@ -150,15 +150,6 @@ void vcpu_destroy(struct vcpu *v)
 	host_free(v->scratch);
 }
 
-void vcpu_kick(struct vcpu *v)
-{
-	host_full_barrier(); /* what was posted is visible before the mode is read */
-	if (READ_ONCE(v->mode) == VCPU_IN_GUEST)
-		host_kick(READ_ONCE(v->cpu));
-	else
-		host_wake(v->thread);
-}
-
 int injection_from(const struct fermata_injection *wanted, struct injection *injection)
 {
 	bool has_code = wanted->kind == FERMATA_INJECT_EXCEPTION_CODE;
@@ -252,19 +243,6 @@ void vcpu_get_stats(const struct vcpu *v, struct fermata_stats *stats)
 		stats->flush_kind[FERMATA_FLUSH_ENTRY] = stats->entries;
 		stats->flush_cause[FERMATA_CAUSE_UNTAGGED] = stats->entries;
 	}
-}
-
-void vcpu_owe(struct vcpu *v, u32 kinds, u64 linear, u32 cause)
-{
-	if (kinds & FLUSH_ADDRESS) {
-		/* There is room for one. */
-		if (v->tlb.owed & FLUSH_ADDRESS && (v->tlb.linear ^ linear) >> 12)
-			kinds |= FLUSH_LINEAR;
-		v->tlb.linear = linear;
-	}
-	v->tlb.owed |= kinds;
-	v->dirty |= DIRTY_FLUSH;
-	v->account.stats.flush_cause[cause]++;
 }
 
 int vcpu_translate(struct vcpu *v, struct fermata_translate *t)

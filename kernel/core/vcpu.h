@@ -36,8 +36,10 @@ enum {
 	REQUEST_EOI,  /* a level-triggered vector is done: eoi_vector; the caller must hear of it */
 	REQUEST_LOST, /* an exit's instruction stays a mystery: the vCPU ends */
 
+	REQUESTS,
 	REQUEST_CAUSE = 32, /* + FERMATA_CAUSE_*: why a flush is requested */
 };
+#define REQUESTS_ALL (BIT_ULL(REQUESTS) - 1)
 #define REQUEST_FLUSHES (BIT(REQUEST_FLUSH_LINEAR) | BIT(REQUEST_FLUSH_NESTED))
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
@@ -148,7 +150,6 @@ void vcpu_destroy(struct vcpu *v);
 void vcpu_reset(struct vcpu *v, bool init_signal);
 void vcpu_start_at(struct vcpu *v, u8 sipi_vector);
 void vcpu_set_rip(struct vcpu *v, const u64 *rip, const u64 *rflags);
-void vcpu_kick(struct vcpu *v);
 /* Between the caller's words and ours. -EINVAL: no processor takes that. NULL: nothing. */
 int injection_from(const struct fermata_injection *wanted, struct injection *injection);
 struct fermata_injection injection_to(const struct injection *injection);
@@ -156,6 +157,9 @@ int vcpu_inject(struct vcpu *v, const struct fermata_injection *wanted);
 int vcpu_translate(struct vcpu *v, struct fermata_translate *t);
 /* From any thread, also while another one runs the vCPU: no number is torn. */
 void vcpu_get_stats(const struct vcpu *v, struct fermata_stats *stats);
+
+/* ---- gather.c */
+/* What was posted to it before is found soon: out of the guest, or awake. From any thread and context. */
 /* The vCPU's next entry pays for `kinds` (FLUSH_*; linear: with FLUSH_ADDRESS). Its own thread only. */
 void vcpu_owe(struct vcpu *v, u32 kinds, u64 linear, u32 cause);
 
@@ -175,6 +179,17 @@ int vcpu_run(struct vcpu *v);
 void vcpu_timer_init(struct vcpu *v);
 
 /* ---- inline */
+/* The first vCPU from that APIC ID on; NULL: none. */
+static inline struct vcpu *vcpu_from(const struct vm *vm, u32 id)
+{
+	struct vcpu *v = NULL;
+
+	while (!v && id < FERMATA_MAX_VCPUS)
+		v = READ_ONCE(vm->vcpus.at[id++]);
+	return v;
+}
+#define for_each_vcpu(vm, v) for ((v) = vcpu_from(vm, 0); (v); (v) = vcpu_from(vm, (v)->id + 1))
+
 static inline void vcpu_raise(struct vcpu *v, u8 vector)
 {
 	v->waiting.injection = (struct injection){ .kind = INJECT_EXCEPTION, .vector = vector };

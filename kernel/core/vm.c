@@ -135,14 +135,12 @@ static struct vcpu *vcpu_of(struct apic *apic)
 static void send_lowest(struct vm *vm, const struct apic_message *message, const struct apic *sender)
 {
 	struct apic *best = NULL;
-	u32 i;
+	struct vcpu *v;
 
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
-		struct apic *pair[2] = { best, v ? &v->apic : NULL };
+	for_each_vcpu(vm, v) {
+		struct apic *pair[2] = { best, &v->apic };
 
-		if (v)
-			best = apic_lowest_priority(pair, 2, message, sender) ?: best;
+		best = apic_lowest_priority(pair, 2, message, sender) ?: best;
 	}
 	if (best && apic_deliver(best, message))
 		vcpu_kick(vcpu_of(best));
@@ -150,18 +148,15 @@ static void send_lowest(struct vm *vm, const struct apic_message *message, const
 
 void vm_send(struct vm *vm, const struct apic_message *message, const struct apic *sender)
 {
-	u32 i;
+	struct vcpu *v;
 
 	if (message->mode == LAPIC_MODE_LOWEST) {
 		send_lowest(vm, message, sender);
 		return;
 	}
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
-
-		if (v && apic_match(&v->apic, message, sender) && apic_deliver(&v->apic, message))
+	for_each_vcpu(vm, v)
+		if (apic_match(&v->apic, message, sender) && apic_deliver(&v->apic, message))
 			vcpu_kick(v);
-	}
 }
 
 int vm_signal_msi(struct vm *vm, const struct fermata_msi *msi)
@@ -192,50 +187,7 @@ int vm_set_line(struct vm *vm, const struct fermata_line *line)
 	return 0;
 }
 
-/* ---- translations */
-
-/*
- * Every vCPU gets the request first, then whoever is in the guest is fetched out of it: a vCPU that
- * enters afterwards has seen the request, so none runs with old translations when this returns.
- */
-static void flush_all_vcpus(struct vm *vm, u32 kinds, u32 cause)
-{
-	u32 i;
-
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
-
-		if (!v)
-			continue;
-		host_set_bit(REQUEST_CAUSE + cause, &v->requests);
-		if (kinds & FLUSH_LINEAR)
-			host_set_bit(REQUEST_FLUSH_LINEAR, &v->requests);
-		if (kinds & FLUSH_NESTED)
-			host_set_bit(REQUEST_FLUSH_NESTED, &v->requests);
-	}
-	host_full_barrier();
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
-		u64 looks;
-
-		if (!v || READ_ONCE(v->mode) != VCPU_IN_GUEST)
-			continue;
-		looks = READ_ONCE(v->looks);
-		host_kick(READ_ONCE(v->cpu));
-		/* One that went out, moved to another CPU and came back has taken the request on its way. */
-		while (READ_ONCE(v->mode) == VCPU_IN_GUEST && READ_ONCE(v->looks) == looks &&
-		       READ_ONCE(v->requests) & REQUEST_FLUSHES)
-			host_pause();
-	}
-}
-
-void vm_flush(struct vm *vm, const struct flush *owed, u32 cause)
-{
-	if (!owed->kinds)
-		return;
-	flush_all_vcpus(vm, owed->kinds, cause);
-	guest_memory_reap(&vm->memory);
-}
+/* ---- memory that the host wants back */
 
 /*
  * Free tables first, which cost nobody anything. The vCPUs' threads give back the pages that they keep for
@@ -244,7 +196,7 @@ void vm_flush(struct vm *vm, const struct flush *owed, u32 cause)
 u32 vm_shrink(struct vm *vm, u32 want)
 {
 	struct flush owed;
-	u32 count, i;
+	u32 count;
 
 	if (!vm->config.shadow)
 		return 0;
@@ -254,12 +206,7 @@ u32 vm_shrink(struct vm *vm, u32 want)
 		vm_flush(vm, &owed, FERMATA_CAUSE_SHADOW);
 		count += shadow_release(&vm->memory, want - count);
 	}
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
-
-		if (v)
-			host_set_bit(REQUEST_TRIM, &v->requests);
-	}
+	gather(vm, NULL, BIT(REQUEST_TRIM), GATHER_POST);
 	return count;
 }
 

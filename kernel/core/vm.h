@@ -76,11 +76,6 @@ int vm_signal_msi(struct vm *vm, const struct fermata_msi *msi);
 int vm_set_line(struct vm *vm, const struct fermata_line *line);
 void vm_send(struct vm *vm, const struct apic_message *message, const struct apic *sender);
 /*
- * The owing side of memory's flushes: all vCPUs drop their translations, and have when it returns.
- * FLUSH_NESTED and FLUSH_LINEAR; cause: FERMATA_CAUSE_*.
- */
-void vm_flush(struct vm *vm, const struct flush *owed, u32 cause);
-/*
  * The host is short of memory: gives back up to `want` tables of shadow paging, and answers how many. From
  * any thread that holds no lock of ours and is not in guest context; does not sleep.
  */
@@ -88,6 +83,25 @@ u32 vm_shrink(struct vm *vm, u32 want);
 /* The host takes back [start, end) of the owner's addresses; end() allows new mappings. */
 void vm_invalidate_begin(struct vm *vm, u64 start, u64 end);
 void vm_invalidate_end(struct vm *vm, u64 start, u64 end);
+
+/* ---- gather.c */
+enum gather {
+	GATHER_POST, /* the requests are there before each vCPU's next entry, whenever that is */
+	GATHER_WAKE, /* ... and that is soon: who is in the guest is kicked, who sleeps is woken */
+	GATHER_LOOK, /* who is in the guest is kicked, and has looked since, or is outside, when this returns */
+	GATHER_TAKE, /* ... or has taken the requests */
+	GATHER_HOLD, /* ... is outside. Who enters again finds the request and must not run the guest */
+};
+/*
+ * Asks all vCPUs but one (NULL: all) for something: requests, by bit, or none. All are kicked before the first
+ * is waited for. Those that wait are not for guest context.
+ */
+void gather(struct vm *vm, const struct vcpu *but, u64 requests, enum gather how);
+/*
+ * The owing side of memory's flushes: all vCPUs drop their translations, and have when it returns.
+ * FLUSH_NESTED and FLUSH_LINEAR; cause: FERMATA_CAUSE_*.
+ */
+void vm_flush(struct vm *vm, const struct flush *owed, u32 cause);
 
 /* ---- time.c */
 int vm_clock_init(struct vm *vm, u32 tsc_khz);

@@ -341,12 +341,7 @@ void linear_add_closed(const struct vm *vm, struct closed *closed)
 void linear_edited(struct vm *vm)
 {
 	host_add(&vm->rules.edits, 1);
-	for (u32 i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
-
-		if (v)
-			host_set_bit(REQUEST_LINEAR, &v->requests);
-	}
+	gather(vm, NULL, BIT(REQUEST_LINEAR), GATHER_POST);
 }
 
 bool linear_opened(struct vcpu *v, u64 frame)

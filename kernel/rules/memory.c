@@ -12,27 +12,9 @@
 
 /* ---- one opens, the others wait */
 
-void watch_fetch(struct vm *vm, const struct vcpu *but)
-{
-	host_full_barrier();
-	for (u32 i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *other = READ_ONCE(vm->vcpus.at[i]);
-		u64 looks;
-
-		if (!other || other == but || READ_ONCE(other->mode) != VCPU_IN_GUEST)
-			continue;
-		looks = READ_ONCE(other->looks);
-		host_kick(READ_ONCE(other->cpu));
-		/* One that has looked since has seen the request, and goes out. */
-		while (READ_ONCE(other->mode) == VCPU_IN_GUEST && READ_ONCE(other->looks) == looks)
-			host_pause();
-	}
-}
-
 static bool others_wait(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
-	u32 i;
 
 	if (READ_ONCE(vm->rules.opener) == v->id + 1)
 		return true;
@@ -42,13 +24,7 @@ static bool others_wait(struct vcpu *v)
 	host_unlock(&vm->rules.lock);
 	if (READ_ONCE(vm->rules.opener) != v->id + 1)
 		return false;
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *other = READ_ONCE(vm->vcpus.at[i]);
-
-		if (other && other != v)
-			host_set_bit(REQUEST_WATCH, &other->requests);
-	}
-	watch_fetch(vm, v);
+	gather(vm, v, BIT(REQUEST_WATCH), GATHER_LOOK);
 	return true;
 }
 

@@ -49,8 +49,6 @@ void watch_stepped(struct vcpu *v, bool done);
 /* An exit while w->free. False: it belongs to what runs with pages open. */
 bool watch_free_ends(struct vcpu *v);
 void watch_close(struct vcpu *v);
-/* Whoever is in the guest now is not, or has looked at its requests, when this returns. NULL: of all. */
-void watch_fetch(struct vm *vm, const struct vcpu *but);
 
 static inline bool watch_event(u32 event)
 {

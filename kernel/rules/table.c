@@ -143,21 +143,6 @@ static int check(const struct vm *vm, const struct fermata_rule *spec)
 
 /* ---- the table */
 
-/* Every vCPU looks at the table anew before it runs the guest again. */
-static void changed(struct vm *vm)
-{
-	u32 i;
-
-	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpus.at[i]);
-
-		if (!v)
-			continue;
-		host_set_bit(REQUEST_RULES, &v->requests);
-		vcpu_kick(v);
-	}
-}
-
 static void compile(struct rule_table *table)
 {
 	u32 i;
@@ -174,6 +159,7 @@ static void compile(struct rule_table *table)
 	}
 }
 
+/* Every vCPU looks at the table anew before it runs the guest again. */
 static void publish(struct vm *vm, struct rule_table *table)
 {
 	struct rule_table *old = vm->rules.table;
@@ -184,7 +170,7 @@ static void publish(struct vm *vm, struct rule_table *table)
 	WRITE_ONCE(vm->rules.table, table);
 	host_read_synchronize();
 	host_free(old);
-	changed(vm);
+	gather(vm, NULL, BIT(REQUEST_RULES), GATHER_WAKE);
 }
 
 int rules_add(struct vm *vm, struct fermata_rule *spec)
@@ -218,7 +204,7 @@ int rules_add(struct vm *vm, struct fermata_rule *spec)
 	publish(vm, table);
 	if (linear_rule(spec)) { /* each vCPU closes what it needs before it runs the guest again */
 		linear_edited(vm);
-		watch_fetch(vm, NULL);
+		gather(vm, NULL, 0, GATHER_LOOK);
 		shadowing_switch(vm, true);
 	}
 	if (!watch_event(spec->event))
@@ -253,7 +239,7 @@ int rules_remove(struct vm *vm, u32 id)
 	if (linear_rule(&gone->spec)) {
 		linear_edited(vm);
 		if (!table || !table->linear) {
-			watch_fetch(vm, NULL);
+			gather(vm, NULL, 0, GATHER_LOOK);
 			shadowing_switch(vm, false);
 		}
 	}

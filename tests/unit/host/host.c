@@ -537,7 +537,9 @@ int host_leave(void)
 
 void host_kick(u32 cpu)
 {
-	host_test.kicks++;
+	__atomic_fetch_add(&host_test.kicks, 1, __ATOMIC_SEQ_CST);
+	if (host_test.kicked)
+		host_test.kicked(cpu);
 }
 
 void host_kick_self(void)
@@ -548,6 +550,8 @@ void host_kick_self(void)
 void host_pause(void)
 {
 	__builtin_ia32_pause();
+	if (host_test.paused)
+		host_test.paused();
 }
 
 int host_wait(struct host_thread *thread, bool (*wake)(void *arg), void *arg)
@@ -558,7 +562,9 @@ int host_wait(struct host_thread *thread, bool (*wake)(void *arg), void *arg)
 
 void host_wake(struct host_thread *thread)
 {
-	host_test.wakes++;
+	__atomic_fetch_add(&host_test.wakes, 1, __ATOMIC_SEQ_CST);
+	if (host_test.woken)
+		host_test.woken(thread);
 }
 
 void *host_xsave_area(struct host_thread *thread)

@@ -25,6 +25,10 @@ struct host_test {
 	void (*page_got)(u64 user_addr, bool write);
 	/* Called by host_cmpxchg_user() before it compares. */
 	void (*before_cmpxchg)(u64 user_addr);
+	/* Called by host_kick(), host_wake() and host_pause(), which other threads may call meanwhile. */
+	void (*kicked)(u32 cpu);
+	void (*woken)(struct host_thread *thread);
+	void (*paused)(void);
 	u8 page_level;	    /* what the default answers: 1 .. 3; 0 counts as 1 */
 	bool page_readonly; /* pages asked for reading come back not writable */
 	bool page_uncached;
