@@ -5,6 +5,7 @@
  */
 #include "core/exits.h"
 #include "core/instruction.h"
+#include "core/time.h"
 
 static u64 reg_get(const u64 *regs, u8 reg, bool high)
 {

@@ -332,3 +332,15 @@ enum verdict control_xsetbv(struct vcpu *v)
 	host_guest_xcr0(value);
 	return GO_ON;
 }
+
+/*
+ * XSETBV exits on every CPU, but not in QEMU 7.2, which has no intercept for it: what the guest wrote
+ * there is found in the register. Bits that its CPUID does not offer are not kept.
+ */
+void vcpu_sync_xcr0(struct vcpu *v)
+{
+	u64 now = host_guest_xcr0_now();
+
+	if (unlikely(now != v->guest.xcr0) && control_xcr0_valid(v->vm, now))
+		v->guest.xcr0 = now;
+}

@@ -2,7 +2,7 @@
 /* CPUID by the table of cpuid_bits.c: what is offered, what a caller may show, what the guest is told. */
 #include "core/cpuid.h"
 #include "core/cpuid_bits.h"
-#include "core/exits.h"
+#include "core/control.h"
 #include "base/processor.h"
 
 #define CPUID_HYPERVISOR 0x40000000u

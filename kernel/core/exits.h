@@ -34,9 +34,4 @@ void step_begin(struct vcpu *v);
 /* apic_page.c: true when the access was to the xAPIC page and is done, or needs another try */
 bool apic_page_access(struct vcpu *v, enum verdict *verdict);
 
-/* run.c */
-void vcpu_apic_effects(struct vcpu *v, const struct apic_effects *effects);
-void vcpu_arm_timer(struct vcpu *v);
-void vcpu_sync_xcr0(struct vcpu *v); /* in guest context */
-
 #endif

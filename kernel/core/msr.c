@@ -6,6 +6,7 @@
 #include "core/msr.h"
 #include "core/control.h"
 #include "core/exits.h"
+#include "core/time.h"
 #include "core/pvclock.h"
 #include "base/processor.h"
 

@@ -5,64 +5,7 @@
 #include "core/report.h"
 #include "core/shadowing.h"
 #include "core/pvclock.h"
-
-/* ---- the APIC's wishes */
-
-static void timer_fired(struct host_timer *timer)
-{
-	struct vcpu *v = container_of(timer, struct vcpu, timer.host);
-
-	host_set_bit(REQUEST_TIMER, &v->requests);
-	vcpu_kick(v);
-}
-
-static noinline void arm_timer(struct vcpu *v, u64 deadline)
-{
-	struct guest_clock clock;
-	u64 now, after;
-
-	now = vm_time(v->vm, &clock);
-	after = clock_ns_until(&clock, now, deadline);
-	if (after != CLOCK_NEVER)
-		host_timer_arm(&v->timer.host, after);
-}
-
-void vcpu_arm_timer(struct vcpu *v)
-{
-	u64 deadline = apic_timer_deadline(&v->apic);
-
-	if (deadline == v->timer.armed)
-		return;
-	v->timer.armed = deadline;
-	if (deadline != CLOCK_NEVER) /* a timer that fires for nothing only looks once more */
-		arm_timer(v, deadline);
-}
-
-void vcpu_apic_effects(struct vcpu *v, const struct apic_effects *effects)
-{
-	if (effects->timer_changed)
-		vcpu_arm_timer(v);
-	if (effects->eoi_level) {
-		v->report.eoi_vector = effects->eoi_vector;
-		host_set_bit(REQUEST_EOI, &v->requests);
-	}
-	if (effects->ipi)
-		vm_send(v->vm, &effects->message, &v->apic);
-}
-
-static void timer_due(struct vcpu *v)
-{
-	struct guest_clock clock;
-	u64 now;
-
-	host_clear_bit(REQUEST_TIMER, &v->requests);
-	v->timer.armed = CLOCK_NEVER;
-	now = vm_time(v->vm, &clock);
-	apic_timer_due(&v->apic, &clock, now);
-	if (unlikely(clock_is_old(&clock, now)))
-		host_set_bit(REQUEST_CLOCK, &v->requests);
-	vcpu_arm_timer(v);
-}
+#include "core/time.h"
 
 /* ---- before an entry */
 
@@ -149,7 +92,7 @@ static enum verdict requested(struct vcpu *v)
 	if (requests & REQUEST_FLUSHES)
 		take_flushes(v);
 	if (requests & BIT(REQUEST_TIMER))
-		timer_due(v);
+		vcpu_timer_due(v);
 	if (requests & BIT(REQUEST_RULES))
 		rules_apply(v);
 	if (v->requests & BIT(REQUEST_ROOT) && shadowing_root(v) != GO_ON)
@@ -182,7 +125,7 @@ static enum verdict prepare(struct vcpu *v)
 	verdict = v->requests ? requested(v) : GO_ON;
 	if (verdict != GO_ON)
 		return verdict;
-	if (v->apic.attention & (BIT(LAPIC_ATTN_INIT) | BIT(LAPIC_ATTN_SIPI)))
+	if (vcpu_starting(v))
 		return LEAVE_FOR_HOST;
 	if (unlikely(v->rules.stepping)) /* what else is due waits for the end of that one instruction */
 		return GO_ON;
@@ -286,14 +229,11 @@ static enum verdict turns(struct vcpu *v)
 
 static bool has_work(struct vcpu *v)
 {
-	const u64 startup = BIT(LAPIC_ATTN_INIT) | BIT(LAPIC_ATTN_SIPI);
-	u64 attention = READ_ONCE(v->apic.attention);
-
-	if (READ_ONCE(v->page->immediate_exit) || attention & startup)
+	if (READ_ONCE(v->page->immediate_exit) || vcpu_starting(v))
 		return true;
 	if (v->mp_state == FERMATA_MP_WAIT_FOR_SIPI)
 		return false;
-	if (v->waiting.nmi || v->waiting.valid || attention & BIT(LAPIC_ATTN_NMI))
+	if (v->waiting.nmi || v->waiting.valid || READ_ONCE(v->apic.attention) & BIT(LAPIC_ATTN_NMI))
 		return true;
 	return v->halted_open &&
 	       (READ_ONCE(v->requests) & BIT(REQUEST_TIMER) || apic_has_wakeup(&v->apic));
@@ -305,22 +245,6 @@ static bool should_wake(void *arg)
 	struct vcpu *v = arg;
 
 	return READ_ONCE(v->requests) & BIT(REQUEST_CLOCK) || has_work(v);
-}
-
-/* INIT and SIPI: SDM 3A 8.4.3. */
-static void take_startup(struct vcpu *v)
-{
-	u8 vector;
-
-	if (apic_take_init(&v->apic)) {
-		vcpu_reset(v, true);
-		if (v->id != 0)
-			v->mp_state = FERMATA_MP_WAIT_FOR_SIPI;
-	}
-	if (!apic_take_sipi(&v->apic, &vector) || v->mp_state != FERMATA_MP_WAIT_FOR_SIPI)
-		return;
-	vcpu_start_at(v, vector);
-	v->mp_state = FERMATA_MP_RUNNABLE;
 }
 
 /* Sleep until there is something to do. GO_ON, LEAVE_FOR_USER or -EINTR. */
@@ -357,10 +281,10 @@ static int wait_for_work(struct vcpu *v)
 		vm_clock_renew(v->vm);
 		return host_leave();
 	}
-	take_startup(v);
+	vcpu_startup(v);
 	if (v->mp_state == FERMATA_MP_HALTED) {
 		if (v->requests & BIT(REQUEST_TIMER))
-			timer_due(v);
+			vcpu_timer_due(v);
 		if (has_work(v))
 			v->mp_state = FERMATA_MP_RUNNABLE;
 	}
@@ -393,18 +317,6 @@ static void give_page(struct vcpu *v)
 	v->backend->position(v, &rip, &rflags);
 	v->page->rip = rip + v->advance;
 	v->page->rflags = rflags;
-}
-
-/*
- * XSETBV exits on every CPU, but not in QEMU 7.2, which has no intercept for it: what the guest wrote
- * there is found in the register. Bits that its CPUID does not offer are not kept.
- */
-void vcpu_sync_xcr0(struct vcpu *v)
-{
-	u64 now = host_guest_xcr0_now();
-
-	if (unlikely(now != v->guest.xcr0) && control_xcr0_valid(v->vm, now))
-		v->guest.xcr0 = now;
 }
 
 /* Guest context from begin to end; what an exit left for outside is done after it. */
@@ -449,7 +361,7 @@ static int one_stay(struct vcpu *v)
 		if (result != GO_ON)
 			return result;
 	}
-	take_startup(v);
+	vcpu_startup(v);
 	return host_leave();
 }
 
@@ -484,10 +396,4 @@ int vcpu_run(struct vcpu *v)
 		v->mp_state = FERMATA_MP_DEAD;
 	}
 	return 0;
-}
-
-void vcpu_timer_init(struct vcpu *v)
-{
-	v->timer.armed = CLOCK_NEVER;
-	host_timer_init(&v->timer.host, timer_fired);
 }

@@ -11,7 +11,7 @@
  * other. While a turn lasts, its end is not known: readers elsewhere then see the most that can be ours
  * taken off, and never more than the exit will find.
  */
-#include "core/exits.h"
+#include "core/time.h"
 #include "base/processor.h"
 
 #define TRIES 16

@@ -6,6 +6,7 @@
 #include "core/control.h"
 #include "core/exits.h"
 #include "core/msr.h"
+#include "core/time.h"
 #include "core/shadowing.h"
 #include "core/pvclock.h"
 

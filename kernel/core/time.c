@@ -5,7 +5,7 @@
  * fetched out first, and waits at the door (REQUEST_CLOCK, time.changing) for the few instructions that
  * the change takes.
  */
-#include "core/exits.h"
+#include "core/time.h"
 
 /* Whether the processor can compute the clock as it is now. */
 static u32 in_force(const struct vm *vm)
@@ -162,27 +162,4 @@ void vm_clock_renew(struct vm *vm)
 	begin(vm);
 	clock_renew(&vm->time.clock, host_tsc_ordered());
 	end(vm);
-}
-
-bool vcpu_take_clock(struct vcpu *v)
-{
-	struct guest_clock clock;
-	u64 now;
-
-	/* In this order: who clears it too early finds the change going on, and asks again. */
-	host_test_and_clear_bit(REQUEST_CLOCK, &v->requests);
-	if (READ_ONCE(v->vm->time.changing))
-		goto again;
-	now = vm_time(v->vm, &clock);
-	if (unlikely(clock_is_old(&clock, now)))
-		goto again;
-	v->dirty |= DIRTY_CLOCK;
-	apic_clock_changed(&v->apic, &clock);
-	v->timer.armed = CLOCK_NEVER;
-	vcpu_arm_timer(v);
-	return true;
-
-again:
-	host_set_bit(REQUEST_CLOCK, &v->requests);
-	return false;
 }

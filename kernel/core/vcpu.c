@@ -68,7 +68,7 @@ void vcpu_reset(struct vcpu *v, bool init_signal)
 		vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_STATE);
 }
 
-void vcpu_start_at(struct vcpu *v, u8 sipi_vector)
+static void start_at(struct vcpu *v, u8 sipi_vector)
 {
 	struct fermata_state *state = v->scratch;
 
@@ -77,6 +77,22 @@ void vcpu_start_at(struct vcpu *v, u8 sipi_vector)
 	state->segments.cs.base = (u64)sipi_vector << 12;
 	state->regs.rip = 0;
 	v->backend->set_state(v, state, FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS);
+}
+
+/* INIT and SIPI: SDM 3A 8.4.3. */
+void vcpu_startup(struct vcpu *v)
+{
+	u8 vector;
+
+	if (apic_take_init(&v->apic)) {
+		vcpu_reset(v, true);
+		if (v->id != 0)
+			v->mp_state = FERMATA_MP_WAIT_FOR_SIPI;
+	}
+	if (!apic_take_sipi(&v->apic, &vector) || v->mp_state != FERMATA_MP_WAIT_FOR_SIPI)
+		return;
+	start_at(v, vector);
+	v->mp_state = FERMATA_MP_RUNNABLE;
 }
 
 void vcpu_set_rip(struct vcpu *v, const u64 *rip, const u64 *rflags)

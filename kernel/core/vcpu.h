@@ -148,7 +148,8 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 	      struct fermata_run *page);
 void vcpu_destroy(struct vcpu *v);
 void vcpu_reset(struct vcpu *v, bool init_signal);
-void vcpu_start_at(struct vcpu *v, u8 sipi_vector);
+/* INIT and SIPI, where vcpu_starting(). Outside of guest context. */
+void vcpu_startup(struct vcpu *v);
 void vcpu_set_rip(struct vcpu *v, const u64 *rip, const u64 *rflags);
 /* Between the caller's words and ours. -EINVAL: no processor takes that. NULL: nothing. */
 int injection_from(const struct fermata_injection *wanted, struct injection *injection);
@@ -163,20 +164,26 @@ void vcpu_get_stats(const struct vcpu *v, struct fermata_stats *stats);
 /* The vCPU's next entry pays for `kinds` (FLUSH_*; linear: with FLUSH_ADDRESS). Its own thread only. */
 void vcpu_owe(struct vcpu *v, u32 kinds, u64 linear, u32 cause);
 
-/* ---- time.c */
+/* ---- state.c */
+int vcpu_get_state(struct vcpu *v, struct fermata_state *state);
+int vcpu_set_state(struct vcpu *v, const struct fermata_state *state);
+
+/* ---- lapic.c */
+void vcpu_timer_init(struct vcpu *v);
+/* After what may have moved the APIC timer's deadline. */
+void vcpu_arm_timer(struct vcpu *v);
+/* REQUEST_TIMER */
+void vcpu_timer_due(struct vcpu *v);
 /*
  * With REQUEST_CLOCK set: the vCPU takes the new clock. False: it is still being changed, or it is time
  * for vm_clock_renew(); try again.
  */
 bool vcpu_take_clock(struct vcpu *v);
-
-/* ---- state.c */
-int vcpu_get_state(struct vcpu *v, struct fermata_state *state);
-int vcpu_set_state(struct vcpu *v, const struct fermata_state *state);
+/* After an access to the APIC's registers: what it asks for besides. */
+void vcpu_apic_effects(struct vcpu *v, const struct apic_effects *effects);
 
 /* ---- run.c */
 int vcpu_run(struct vcpu *v);
-void vcpu_timer_init(struct vcpu *v);
 
 /* ---- inline */
 /* The first vCPU from that APIC ID on; NULL: none. */
@@ -196,6 +203,12 @@ static inline void vcpu_raise(struct vcpu *v, u8 vector)
 	v->waiting.valid = true;
 }
 
+/* Has it been sent an INIT or SIPI? */
+static inline bool vcpu_starting(const struct vcpu *v)
+{
+	return READ_ONCE(v->apic.attention) & (BIT(LAPIC_ATTN_INIT) | BIT(LAPIC_ATTN_SIPI));
+}
+
 /* Real mode pushes no error codes (SDM 3B 20.1.4); processors push what they are told. */
 static inline void vcpu_raise_code(struct vcpu *v, u8 vector, u32 code)
 {
@@ -206,12 +219,6 @@ static inline void vcpu_raise_code(struct vcpu *v, u8 vector, u32 code)
 						   .has_code = has_code,
 						   .code = has_code ? code : 0 };
 	v->waiting.valid = true;
-}
-
-/* Its TSC, as it reads it. */
-static inline u64 vcpu_tsc(const struct vcpu *v)
-{
-	return clock_read_tsc(&v->vm->time.clock) + v->guest.tsc_offset;
 }
 
 #endif

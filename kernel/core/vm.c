@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* What all vCPUs of a guest share: memory, clock, CPUID, and the bus between their APICs. */
+/* What all vCPUs of a guest share: memory, clock, CPUID. */
 #include "base/processor.h"
+#include "core/time.h"
 #include "core/vcpu.h"
 
 struct backend_options backend_options;
@@ -123,68 +124,6 @@ int vm_set_cpuid(struct vm *vm, const struct fermata_cpuid *cpuid)
 	}
 	host_free(next);
 	return err;
-}
-
-/* ---- messages between APICs */
-
-static struct vcpu *vcpu_of(struct apic *apic)
-{
-	return container_of(apic, struct vcpu, apic);
-}
-
-static void send_lowest(struct vm *vm, const struct apic_message *message, const struct apic *sender)
-{
-	struct apic *best = NULL;
-	struct vcpu *v;
-
-	for_each_vcpu(vm, v) {
-		struct apic *pair[2] = { best, &v->apic };
-
-		best = apic_lowest_priority(pair, 2, message, sender) ?: best;
-	}
-	if (best && apic_deliver(best, message))
-		vcpu_kick(vcpu_of(best));
-}
-
-void vm_send(struct vm *vm, const struct apic_message *message, const struct apic *sender)
-{
-	struct vcpu *v;
-
-	if (message->mode == LAPIC_MODE_LOWEST) {
-		send_lowest(vm, message, sender);
-		return;
-	}
-	for_each_vcpu(vm, v)
-		if (apic_match(&v->apic, message, sender) && apic_deliver(&v->apic, message))
-			vcpu_kick(v);
-}
-
-int vm_signal_msi(struct vm *vm, const struct fermata_msi *msi)
-{
-	struct apic_message message;
-	int err;
-
-	if (msi->reserved)
-		return -EINVAL;
-	err = apic_message_from_msi(msi, &message);
-	if (!err)
-		vm_send(vm, &message, NULL);
-	return err;
-}
-
-int vm_set_line(struct vm *vm, const struct fermata_line *line)
-{
-	struct vcpu *v;
-
-	if (line->line > FERMATA_LINE_LINT1 || line->level > 1 || line->reserved ||
-	    line->vcpu >= FERMATA_MAX_VCPUS)
-		return -EINVAL;
-	v = READ_ONCE(vm->vcpus.at[host_index(line->vcpu, (u32)FERMATA_MAX_VCPUS)]);
-	if (!v)
-		return -ENOENT;
-	if (apic_set_line(&v->apic, line->line, line->level))
-		vcpu_kick(v);
-	return 0;
 }
 
 /* ---- memory that the host wants back */

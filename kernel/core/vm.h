@@ -72,9 +72,6 @@ int vm_set_memory(struct vm *vm, const struct fermata_memory *change);
 int vm_log_dirty(struct vm *vm, const struct fermata_dirty_log *log);
 int vm_take_dirty(struct vm *vm, struct fermata_dirty *what, u64 *bitmap);
 int vm_set_cpuid(struct vm *vm, const struct fermata_cpuid *cpuid);
-int vm_signal_msi(struct vm *vm, const struct fermata_msi *msi);
-int vm_set_line(struct vm *vm, const struct fermata_line *line);
-void vm_send(struct vm *vm, const struct apic_message *message, const struct apic *sender);
 /*
  * The host is short of memory: gives back up to `want` tables of shadow paging, and answers how many. From
  * any thread that holds no lock of ours and is not in guest context; does not sleep.
@@ -83,6 +80,12 @@ u32 vm_shrink(struct vm *vm, u32 want);
 /* The host takes back [start, end) of the owner's addresses; end() allows new mappings. */
 void vm_invalidate_begin(struct vm *vm, u64 start, u64 end);
 void vm_invalidate_end(struct vm *vm, u64 start, u64 end);
+
+/* ---- lapic.c */
+int vm_signal_msi(struct vm *vm, const struct fermata_msi *msi);
+int vm_set_line(struct vm *vm, const struct fermata_line *line);
+/* To whichever of its APICs it is for. sender: NULL: none of them */
+void vm_send(struct vm *vm, const struct apic_message *message, const struct apic *sender);
 
 /* ---- gather.c */
 enum gather {
@@ -102,23 +105,5 @@ void gather(struct vm *vm, const struct vcpu *but, u64 requests, enum gather how
  * FLUSH_NESTED and FLUSH_LINEAR; cause: FERMATA_CAUSE_*.
  */
 void vm_flush(struct vm *vm, const struct flush *owed, u32 cause);
-
-/* ---- time.c */
-int vm_clock_init(struct vm *vm, u32 tsc_khz);
-int vm_set_clock(struct vm *vm, struct fermata_clock_change *change);
-/* Outside the guest: if the clock is too old for its arithmetic, a new segment begins. */
-void vm_clock_renew(struct vm *vm);
-
-/* ---- run_only.c */
-int run_only_begin(struct vm *vm);
-void run_only_end(struct vm *vm);
-/* The one vCPU goes to sleep in HLT, and wakes up. */
-void run_only_asleep(struct vm *vm, bool asleep);
-
-/* The VM's TSC, which its clock and its APICs count in, with the clock that it was read by. */
-static inline u64 vm_time(const struct vm *vm, struct guest_clock *clock)
-{
-	return clock_snapshot(&vm->time.clock, clock);
-}
 
 #endif

@@ -8,6 +8,7 @@
 #include "core/instruction.h"
 #include "core/msr.h"
 #include "core/report.h"
+#include "core/time.h"
 
 /* ---- what happened */
 

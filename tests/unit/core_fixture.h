@@ -15,6 +15,7 @@
 #include "core/exits.h"
 #include "core/control.h"
 #include "core/msr.h"
+#include "core/time.h"
 #include "fake_backend.h"
 #include "host_test.h"
 #include "standin/base/processor.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* kernel/svm/state.c: the neutral state and the VMCB, there and back. */
+#include "core/time.h"
 #include "svm_fixture.h"
 
 static struct fermata_state in, out;
