@@ -145,7 +145,7 @@ static enum verdict set_cr3(struct vcpu *v, u64 value)
 		return refuse(v);
 	rules_space_changed(v);
 	if (v->shadow)
-		return paging_set_cr3(v, value, keep);
+		return shadowing_set_cr3(v, value, keep);
 	v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
 	v->scratch->control.cr3 = value;
 	v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);

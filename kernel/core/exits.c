@@ -203,6 +203,7 @@ static enum verdict handle_nested_fault(struct vcpu *v)
 		v->account.stats.nested_faults++;
 		return v->shadow ? settle(v, shadowing_near(v)) : GO_ON;
 	}
+	host_set_bit(REQUEST_FAULT, &v->requests);
 	return LEAVE_FOR_HOST;
 }
 
@@ -213,6 +214,8 @@ int exit_handle_fault(struct vcpu *v)
 	u8 level = 0;
 	int err;
 
+	DEBUG_ASSERT(v->exit.kind == EXIT_NESTED_FAULT);
+	host_clear_bit(REQUEST_FAULT, &v->requests);
 	if (unlikely(v->rules.watch.opening) && !watch_open(v))
 		return GO_ON;
 	err = guest_memory_fault(&v->vm->memory, v->exit.fault.gpa, v->exit.fault.access, &v->cache,

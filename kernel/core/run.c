@@ -3,8 +3,7 @@
 #include "core/exits.h"
 #include "core/control.h"
 #include "core/report.h"
-#include "core/shadowing.h"
-#include "core/pvclock.h"
+#include "core/requests.h"
 #include "core/time.h"
 
 /* ---- before an entry */
@@ -62,67 +61,13 @@ static inline bool due(const struct vcpu *v)
 	       v->waiting.valid || v->waiting.nmi;
 }
 
-/* A cause that comes between the two reads is counted now, and its flush paid at the next look. */
-static void take_flushes(struct vcpu *v)
-{
-	u32 kinds = 0, cause;
-
-	if (host_test_and_clear_bit(REQUEST_FLUSH_LINEAR, &v->requests))
-		kinds |= FLUSH_LINEAR;
-	if (host_test_and_clear_bit(REQUEST_FLUSH_NESTED, &v->requests))
-		kinds |= FLUSH_NESTED;
-	v->tlb.owed |= kinds;
-	v->dirty |= DIRTY_FLUSH;
-	for (cause = 0; cause < FERMATA_FLUSH_CAUSES; cause++)
-		if (v->requests & BIT_ULL(REQUEST_CAUSE + cause) &&
-		    host_test_and_clear_bit(REQUEST_CAUSE + cause, &v->requests))
-			v->account.stats.flush_cause[cause]++;
-}
-
-/* What other threads, or the last exit, have asked for. */
-static enum verdict requested(struct vcpu *v)
-{
-	u64 requests = READ_ONCE(v->requests);
-
-	/* First: until it is taken, nothing else may look at the clock in guest mode. */
-	if (requests & BIT(REQUEST_CLOCK) && !vcpu_take_clock(v))
-		return LEAVE_FOR_HOST;
-	if (requests & (BIT(REQUEST_PVCLOCK) | BIT(REQUEST_TRIM)))
-		return LEAVE_FOR_HOST;
-	if (requests & REQUEST_FLUSHES)
-		take_flushes(v);
-	if (requests & BIT(REQUEST_TIMER))
-		vcpu_timer_due(v);
-	if (requests & BIT(REQUEST_RULES))
-		rules_apply(v);
-	if (v->requests & BIT(REQUEST_ROOT) && shadowing_root(v) != GO_ON)
-		return LEAVE_FOR_HOST;
-	if (v->requests & BIT(REQUEST_LINEAR) && !v->rules.stepping && !linear_requested(v))
-		return LEAVE_FOR_HOST;
-	if (requests & BIT(REQUEST_WATCH) && !watch_requested(v))
-		return LEAVE_FOR_HOST;
-	if (requests & BIT(REQUEST_AFTER) && !v->rules.stepping)
-		rules_after(v);
-	if (requests & BIT(REQUEST_LOST)) {
-		exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
-		return LEAVE_FOR_USER;
-	}
-	if (requests & BIT(REQUEST_EOI)) {
-		host_clear_bit(REQUEST_EOI, &v->requests);
-		exit_to_user(v, FERMATA_EXIT_EOI);
-		v->page->exit.eoi.vector = v->report.eoi_vector;
-		return LEAVE_FOR_USER;
-	}
-	return GO_ON;
-}
-
 static enum verdict prepare(struct vcpu *v)
 {
 	enum verdict verdict;
 
 	if (host_must_leave())
 		return LEAVE_FOR_HOST;
-	verdict = v->requests ? requested(v) : GO_ON;
+	verdict = v->requests ? requests_inside(v) : GO_ON;
 	if (verdict != GO_ON)
 		return verdict;
 	if (vcpu_starting(v))
@@ -251,7 +196,7 @@ static bool should_wake(void *arg)
 static int wait_for_work(struct vcpu *v)
 {
 	u64 asleep, rip, rflags;
-	int err;
+	int result;
 
 	if (v->mp_state == FERMATA_MP_HALTED) {
 		v->backend->position(v, &rip, &rflags);
@@ -263,31 +208,28 @@ static int wait_for_work(struct vcpu *v)
 		}
 		v->account.stats.halts++;
 	}
-	if (v->requests & BIT(REQUEST_PVCLOCK))
-		pvclock_write(v);
+	result = requests_before_sleep(v);
+	if (result != GO_ON)
+		return result;
 	asleep = host_tsc();
 	account_end(v, asleep);
 	if (v->vm->time.run_only && v->mp_state == FERMATA_MP_HALTED)
 		run_only_asleep(v->vm, true);
-	err = host_wait(v->thread, should_wake, v);
+	result = host_wait(v->thread, should_wake, v);
 	if (v->vm->time.run_only && v->mp_state == FERMATA_MP_HALTED)
 		run_only_asleep(v->vm, false);
 	v->account.stats.halt_cycles += host_tsc() - asleep;
-	if (err)
-		return err;
+	if (result)
+		return result;
 	if (READ_ONCE(v->page->immediate_exit))
 		return -EINTR;
-	if (v->requests & BIT(REQUEST_CLOCK) && !vcpu_take_clock(v)) {
-		vm_clock_renew(v->vm);
-		return host_leave();
-	}
-	vcpu_startup(v);
-	if (v->mp_state == FERMATA_MP_HALTED) {
-		if (v->requests & BIT(REQUEST_TIMER))
-			vcpu_timer_due(v);
-		if (has_work(v))
-			v->mp_state = FERMATA_MP_RUNNABLE;
-	}
+	if (vcpu_starting(v))
+		vcpu_startup(v);
+	result = requests_after_sleep(v);
+	if (result != GO_ON)
+		return result == LEAVE_FOR_HOST ? host_leave() : result;
+	if (v->mp_state == FERMATA_MP_HALTED && has_work(v))
+		v->mp_state = FERMATA_MP_RUNNABLE;
 	return GO_ON;
 }
 
@@ -323,6 +265,7 @@ static void give_page(struct vcpu *v)
 static int one_stay(struct vcpu *v)
 {
 	enum verdict verdict;
+	int result;
 	u32 cpu;
 
 	cpu = host_guest_begin(v->thread, v->guest.xcr0, v->guest.tsc_aux);
@@ -335,33 +278,11 @@ static int one_stay(struct vcpu *v)
 	host_guest_end(v->thread);
 	if (verdict != LEAVE_FOR_HOST)
 		return verdict;
-	if (v->shadow) {
-		int result = shadowing_outside(v);
-
-		if (result != GO_ON)
-			return result;
-	}
-	if (v->exit.kind == EXIT_NESTED_FAULT) {
-		int result = exit_handle_fault(v);
-
-		if (result != GO_ON)
-			return result;
-	}
-	if (v->requests & BIT(REQUEST_TRIM)) {
-		host_clear_bit(REQUEST_TRIM, &v->requests);
-		radix_cache_drain(&v->cache);
-	}
-	if (v->requests & BIT(REQUEST_CLOCK))
-		vm_clock_renew(v->vm);
-	if (v->requests & BIT(REQUEST_PVCLOCK))
-		pvclock_write(v);
-	if (v->requests & BIT(REQUEST_LINEAR) && !v->rules.stepping) {
-		int result = linear_outside(v);
-
-		if (result != GO_ON)
-			return result;
-	}
-	vcpu_startup(v);
+	result = requests_outside(v);
+	if (result != GO_ON)
+		return result;
+	if (vcpu_starting(v))
+		vcpu_startup(v);
 	return host_leave();
 }
 

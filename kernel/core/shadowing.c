@@ -6,6 +6,13 @@
 
 #define PDPTE_P BIT_ULL(0)
 
+/* Outside of guest context there is something to do: shadowing_outside(). */
+static enum verdict leave(struct vcpu *v)
+{
+	host_set_bit(REQUEST_SHADOW, &v->requests);
+	return LEAVE_FOR_HOST;
+}
+
 /*
  * What all vCPUs owe cannot be waited for in guest context, where they might wait for this one. With
  * only one vCPU there is nobody to wait for.
@@ -17,7 +24,7 @@ static enum verdict pay(struct vcpu *v, const struct flush *owed)
 	if (v->vm->vcpus.count > 1) {
 		DEBUG_ASSERT(!v->shadow->owed.kinds);
 		v->shadow->owed = *owed;
-		return LEAVE_FOR_HOST;
+		return leave(v);
 	}
 	vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_SHADOW);
 	guest_memory_reap(&v->vm->memory);
@@ -83,7 +90,7 @@ static enum verdict load_root(struct vcpu *v, bool keep)
 	switch (shadow_load(&v->vm->memory, &v->shadow->cpu, &where.paging, keep, &answer)) {
 	case SHADOW_REFILL:
 		shadowing_changed(v);
-		return LEAVE_FOR_HOST;
+		return leave(v);
 	default:
 		v->dirty |= DIRTY_CR3;
 		if (unlikely(v->vm->config.shadow_audit))
@@ -100,7 +107,7 @@ enum verdict shadowing_root(struct vcpu *v)
 	/* What a processor would refuse with #GP here came from the caller: the walks will say. */
 	if (pae(v)) {
 		if (read_pdptes(v, v->shadow->cr3, pdpte) == -EFAULT)
-			return LEAVE_FOR_HOST;
+			return leave(v);
 		memcpy(v->shadow->pdpte, pdpte, sizeof(pdpte));
 	}
 	host_clear_bit(REQUEST_ROOT, &v->requests);
@@ -117,14 +124,14 @@ static u64 *last_cr3(struct vcpu *v, u64 cr3)
  * keep: bit 63, which lets what is cached for the PCID stay. That is of the tables that the PCID had last;
  * others are read anew.
  */
-enum verdict paging_set_cr3(struct vcpu *v, u64 value, bool keep)
+enum verdict shadowing_set_cr3(struct vcpu *v, u64 value, bool keep)
 {
 	u64 *last = last_cr3(v, value), pdpte[4];
 
 	if (pae(v)) {
 		switch (read_pdptes(v, value, pdpte)) {
 		case -EFAULT:
-			return LEAVE_FOR_HOST;
+			return leave(v);
 		case -EINVAL:
 			vcpu_raise_code(v, ARCH_GP, 0);
 			return GO_ON;
@@ -253,7 +260,7 @@ static enum verdict fault(struct vcpu *v, bool inside, bool again)
 		return again ? LEAVE_FOR_HOST : HANDLE_AGAIN;
 	case SHADOW_TABLE:
 		v->shadow->absent = answer.gpa;
-		return LEAVE_FOR_HOST;
+		break;
 	case SHADOW_AGAIN:
 		if (!v->shadow->cpu.root_phys)
 			shadowing_changed(v);
@@ -261,7 +268,7 @@ static enum verdict fault(struct vcpu *v, bool inside, bool again)
 	case SHADOW_REFILL:
 		break;
 	}
-	return LEAVE_FOR_HOST;
+	return leave(v);
 }
 
 enum verdict shadowing_fault(struct vcpu *v)
@@ -272,11 +279,25 @@ enum verdict shadowing_fault(struct vcpu *v)
 /* The same for a fault whose memory has been found by then. */
 enum verdict shadowing_near(struct vcpu *v)
 {
+	enum verdict verdict;
+
 	v->exit.kind = EXIT_PAGE_FAULT;
-	return fault(v, true, true);
+	verdict = fault(v, true, true);
+	if (v->exit.kind == EXIT_NESTED_FAULT)
+		host_set_bit(REQUEST_FAULT, &v->requests);
+	return verdict;
 }
 
 /* ---- outside of guest context */
+
+static int refill(struct vcpu *v)
+{
+	struct flush owed;
+	int err = shadow_refill(&v->vm->memory, &owed);
+
+	vm_flush(v->vm, &owed, FERMATA_CAUSE_SHADOW);
+	return err;
+}
 
 int shadowing_outside(struct vcpu *v)
 {
@@ -284,6 +305,7 @@ int shadowing_outside(struct vcpu *v)
 	u32 access = RADIX_WRITE; /* of its accessed bits */
 	int err = 0;
 
+	host_clear_bit(REQUEST_SHADOW, &v->requests);
 	if (owed.kinds) {
 		v->shadow->owed.kinds = FLUSH_NONE;
 		vm_flush(v->vm, &owed, FERMATA_CAUSE_SHADOW);
@@ -305,19 +327,20 @@ int shadowing_outside(struct vcpu *v)
 		v->exit.kind = EXIT_NESTED_FAULT;
 		v->exit.fault.access = access;
 		v->exit.fault.table = true;
+		host_set_bit(REQUEST_FAULT, &v->requests);
 		return GO_ON;
 	}
-	err = shadow_refill(&v->vm->memory, &owed);
-	if (owed.kinds)
-		vm_flush(v->vm, &owed, FERMATA_CAUSE_SHADOW);
-	return err;
+	return refill(v);
 }
 
 /* The memory behind the fault is there now: no need to enter the guest to hear of the same fault. */
 int shadowing_mapped(struct vcpu *v)
 {
 	enum verdict verdict;
+	int err = refill(v);
 
+	if (err)
+		return err;
 	v->exit.kind = EXIT_PAGE_FAULT;
 	verdict = fault(v, false, true);
 	return verdict == LEAVE_FOR_USER ? LEAVE_FOR_USER : GO_ON;
@@ -369,7 +392,7 @@ static enum verdict read_descriptor(struct vcpu *v, u64 linear, u64 descriptor[2
 			err = guest_memory_read(&v->vm->memory, walk.gpa, &to[i], 1);
 		if (err == -EFAULT) {
 			v->shadow->absent = walk.gpa;
-			return LEAVE_FOR_HOST;
+			return leave(v);
 		}
 		if (err)
 			return refuse(v);
@@ -457,6 +480,7 @@ int shadowing_change_over(struct vcpu *v)
 	} else {
 		shadowing_destroy(v);
 		host_clear_bit(REQUEST_ROOT, &v->requests);
+		host_clear_bit(REQUEST_SHADOW, &v->requests);
 	}
 	v->backend->set_paging(v);
 	v->backend->set_state(v, state, FERMATA_STATE_CONTROL);

@@ -31,7 +31,7 @@ void shadowing_changed(struct vcpu *v);
 /* REQUEST_ROOT, in guest context. */
 enum verdict shadowing_root(struct vcpu *v);
 /* MOV to CR3, checked but for PAE's PDPTEs. */
-enum verdict paging_set_cr3(struct vcpu *v, u64 value, bool keep);
+enum verdict shadowing_set_cr3(struct vcpu *v, u64 value, bool keep);
 
 /*
  * EXIT_PAGE_FAULT, EXIT_INVLPG, EXIT_INVPCID, and a nested fault whose page has been mapped here. Besides the
@@ -42,10 +42,7 @@ enum verdict shadowing_invlpg(struct vcpu *v);
 enum verdict shadowing_invpcid(struct vcpu *v);
 enum verdict shadowing_near(struct vcpu *v);
 
-/*
- * Outside of guest context: what a handler here left for it, after which the exit may be a nested fault; and
- * a fault whose page is mapped now. Verdict, or -errno.
- */
+/* REQUEST_SHADOW, outside of guest context: what was left for it; and a fault whose page is mapped now. */
 int shadowing_outside(struct vcpu *v);
 int shadowing_mapped(struct vcpu *v);
 

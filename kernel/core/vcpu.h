@@ -13,34 +13,11 @@
 #include "base/arch.h"
 #include "core/audit.h"
 #include "core/exit.h"
+#include "core/requests.h"
 #include "core/vm.h"
 #include "memory/shadow/shadow.h"
 #include "memory/tags.h"
 #include "uapi/fermata.h"
-
-/* vcpu->requests, by bit: what is to be done before the next entry */
-enum {
-	/* what other threads want */
-	REQUEST_TIMER,
-	REQUEST_CLOCK, /* it was changed, or is being changed */
-	REQUEST_RULES, /* the table of rules has changed */
-	REQUEST_WATCH, /* rules about memory: see rules/memory.c */
-	REQUEST_LINEAR, /* ... by linear address alone, which may lead elsewhere now: rules/linear.c */
-	REQUEST_FLUSH_LINEAR,
-	REQUEST_FLUSH_NESTED,
-	REQUEST_TRIM, /* the pages kept for the next faults are to go: outside of guest context */
-	/* ... and what an exit leaves */
-	REQUEST_AFTER,	 /* an instruction that a rule was about has been carried out */
-	REQUEST_ROOT,	 /* shadow paging: CR3 or the mode is another */
-	REQUEST_PVCLOCK, /* pages of the paravirtual clock are to be written */
-	REQUEST_EOI,  /* a level-triggered vector is done: eoi_vector; the caller must hear of it */
-	REQUEST_LOST, /* an exit's instruction stays a mystery: the vCPU ends */
-
-	REQUESTS,
-	REQUEST_CAUSE = 32, /* + FERMATA_CAUSE_*: why a flush is requested */
-};
-#define REQUESTS_ALL (BIT_ULL(REQUESTS) - 1)
-#define REQUEST_FLUSHES (BIT(REQUEST_FLUSH_LINEAR) | BIT(REQUEST_FLUSH_NESTED))
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 
@@ -161,6 +138,7 @@ void vcpu_get_stats(const struct vcpu *v, struct fermata_stats *stats);
 
 /* ---- gather.c */
 /* What was posted to it before is found soon: out of the guest, or awake. From any thread and context. */
+void vcpu_kick(struct vcpu *v);
 /* The vCPU's next entry pays for `kinds` (FLUSH_*; linear: with FLUSH_ADDRESS). Its own thread only. */
 void vcpu_owe(struct vcpu *v, u32 kinds, u64 linear, u32 cause);
 

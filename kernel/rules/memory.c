@@ -325,6 +325,7 @@ static enum verdict open_page(struct vcpu *v, const struct touch *t)
 	w->opening = true;
 	w->open_gpa = v->exit.fault.gpa;
 	w->open_access = v->exit.fault.access;
+	host_set_bit(REQUEST_FAULT, &v->requests);
 	if (w->delivering)
 		host_set_bit(REQUEST_WATCH, &v->requests);
 	if (v->rules.stepping || w->free)

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What is done about each request: by the run loop before an entry, outside of guest context, and by a sleeper. */
+#include "core/requests.h"
+#include "core/exits.h"
+#include "core/report.h"
+#include "core/pvclock.h"
+#include "core/shadowing.h"
+#include "core/time.h"
+
+/* ---- what the rows below do, where it is not another file's */
+
+static enum verdict take_clock(struct vcpu *v)
+{
+	return vcpu_take_clock(v) ? GO_ON : LEAVE_FOR_HOST;
+}
+
+static int renew_clock(struct vcpu *v)
+{
+	vm_clock_renew(v->vm);
+	return GO_ON;
+}
+
+static int write_pvclock(struct vcpu *v)
+{
+	pvclock_write(v);
+	return GO_ON;
+}
+
+static int trim(struct vcpu *v)
+{
+	host_clear_bit(REQUEST_TRIM, &v->requests);
+	radix_cache_drain(&v->cache);
+	return GO_ON;
+}
+
+/*
+ * Both kinds together. A cause that comes between the two reads is counted now, and its flush paid at the next
+ * look.
+ */
+static enum verdict take_flushes(struct vcpu *v)
+{
+	u32 kinds = 0, cause;
+
+	if (host_test_and_clear_bit(REQUEST_FLUSH_LINEAR, &v->requests))
+		kinds |= FLUSH_LINEAR;
+	if (host_test_and_clear_bit(REQUEST_FLUSH_NESTED, &v->requests))
+		kinds |= FLUSH_NESTED;
+	v->tlb.owed |= kinds;
+	v->dirty |= DIRTY_FLUSH;
+	for (cause = 0; cause < FERMATA_FLUSH_CAUSES; cause++)
+		if (v->requests & BIT_ULL(REQUEST_CAUSE + cause) &&
+		    host_test_and_clear_bit(REQUEST_CAUSE + cause, &v->requests))
+			v->account.stats.flush_cause[cause]++;
+	return GO_ON;
+}
+
+static enum verdict timer_due(struct vcpu *v)
+{
+	vcpu_timer_due(v);
+	return GO_ON;
+}
+
+static enum verdict lost(struct vcpu *v)
+{
+	exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
+	return LEAVE_FOR_USER;
+}
+
+static enum verdict tell_eoi(struct vcpu *v)
+{
+	host_clear_bit(REQUEST_EOI, &v->requests);
+	exit_to_user(v, FERMATA_EXIT_EOI);
+	v->page->exit.eoi.vector = v->report.eoi_vector;
+	return LEAVE_FOR_USER;
+}
+
+/* ---- the rules' part. While one instruction runs by itself, what is about the next one waits. */
+
+static enum verdict apply_rules(struct vcpu *v)
+{
+	rules_apply(v);
+	return GO_ON;
+}
+
+static enum verdict check_linear(struct vcpu *v)
+{
+	return v->rules.stepping || linear_requested(v) ? GO_ON : LEAVE_FOR_HOST;
+}
+
+static int close_linear(struct vcpu *v)
+{
+	return v->rules.stepping ? GO_ON : linear_outside(v);
+}
+
+static enum verdict check_opener(struct vcpu *v)
+{
+	return watch_requested(v) ? GO_ON : LEAVE_FOR_HOST;
+}
+
+static enum verdict after_instruction(struct vcpu *v)
+{
+	if (!v->rules.stepping)
+		rules_after(v);
+	return GO_ON;
+}
+
+/* ---- the table */
+
+enum sleeper {
+	NOT_ASLEEP,   /* it waits for the next entry */
+	BEFORE_SLEEP, /* done outside, before the thread sleeps */
+	AFTER_SLEEP,  /* done as before an entry when the thread wakes; whoever asks wakes it */
+};
+
+static const struct {
+	/*
+	 * In guest context, before an entry, with interrupts off. LEAVE_FOR_HOST: outside first, or later. NULL:
+	 * it is done outside.
+	 */
+	enum verdict (*inside)(struct vcpu *v);
+	/* Outside of guest context; may sleep. GO_ON, LEAVE_FOR_USER or -errno. NULL: nothing to do. */
+	int (*outside)(struct vcpu *v);
+	enum sleeper sleeper;
+} rows[REQUESTS] = {
+	[REQUEST_SHADOW] = { .outside = shadowing_outside },
+	[REQUEST_FAULT] = { .outside = exit_handle_fault },
+	/* Before all that is done inside: until it is taken, nothing else may look at the clock there. */
+	[REQUEST_CLOCK] = { take_clock, renew_clock, AFTER_SLEEP },
+	[REQUEST_PVCLOCK] = { .outside = write_pvclock, .sleeper = BEFORE_SLEEP },
+	[REQUEST_TRIM] = { .outside = trim },
+	[REQUEST_FLUSH_LINEAR] = { take_flushes },
+	[REQUEST_FLUSH_NESTED] = { take_flushes },
+	[REQUEST_TIMER] = { timer_due, .sleeper = AFTER_SLEEP },
+	[REQUEST_RULES] = { apply_rules },
+	[REQUEST_ROOT] = { shadowing_root },
+	[REQUEST_LINEAR] = { check_linear, close_linear },
+	[REQUEST_WATCH] = { check_opener },
+	[REQUEST_AFTER] = { after_instruction },
+	[REQUEST_LOST] = { lost },
+	[REQUEST_EOI] = { tell_eoi },
+};
+
+/* The first one from `bit` on; REQUESTS: none. What a row leaves for later ones is found on the way. */
+static u32 next(const struct vcpu *v, u32 bit)
+{
+	u64 left = READ_ONCE(v->requests) & REQUESTS_ALL & ~0ull << bit;
+
+	return left ? __builtin_ctzll(left) : REQUESTS;
+}
+
+enum verdict requests_inside(struct vcpu *v)
+{
+	for (u32 bit = next(v, 0); bit < REQUESTS; bit = next(v, bit + 1)) {
+		enum verdict verdict = rows[bit].inside ? rows[bit].inside(v) : LEAVE_FOR_HOST;
+
+		if (verdict != GO_ON)
+			return verdict;
+	}
+	return GO_ON;
+}
+
+static int outside(struct vcpu *v, u32 bit)
+{
+	return rows[bit].outside ? rows[bit].outside(v) : GO_ON;
+}
+
+int requests_outside(struct vcpu *v)
+{
+	for (u32 bit = next(v, 0); bit < REQUESTS; bit = next(v, bit + 1)) {
+		int result = outside(v, bit);
+
+		if (result != GO_ON)
+			return result;
+	}
+	return GO_ON;
+}
+
+int requests_before_sleep(struct vcpu *v)
+{
+	for (u32 bit = next(v, 0); bit < REQUESTS; bit = next(v, bit + 1)) {
+		int result = rows[bit].sleeper == BEFORE_SLEEP ? outside(v, bit) : GO_ON;
+
+		if (result != GO_ON)
+			return result;
+	}
+	return GO_ON;
+}
+
+int requests_after_sleep(struct vcpu *v)
+{
+	for (u32 bit = next(v, 0); bit < REQUESTS; bit = next(v, bit + 1))
+		if (rows[bit].sleeper == AFTER_SLEEP && rows[bit].inside(v) != GO_ON)
+			return outside(v, bit) ?: LEAVE_FOR_HOST;
+	return GO_ON;
+}
