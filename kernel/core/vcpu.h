@@ -64,8 +64,8 @@ struct vcpu_tlb {
 };
 
 struct vcpu_timer {
-	struct host_timer host;
-	u64 armed; /* guest TSC the host timer was armed for; ~0: not armed */
+	struct host_timer host; /* its function, on any CPU, sets REQUEST_TIMER and kicks */
+	u64 armed;		/* guest TSC the host timer was armed for; ~0: not armed */
 };
 
 struct vcpu_account {
@@ -87,12 +87,12 @@ struct vcpu {
 	struct vm *vm;		       /* constant */
 	void *hw;		       /* constant; the backend's */
 	u64 requests;		       /* any thread, by atomic bits: REQUEST_* */
-	u64 looks;	  /* how often it has looked at them, counted before it looks */
-	u64 ruled;	  /* kinds of exits that rules are about */
-	u32 mode;	  /* enum vcpu_mode; read by kickers */
-	u32 cpu;	  /* where it runs, or ran last */
-	u32 dirty;	  /* DIRTY_*: what the hardware still has to be told */
-	u8 advance;	  /* step RIP over this many bytes at the next entry */
+	u64 looks;  /* how often it has looked at them, counted before it looks; read by gather() */
+	u64 ruled;  /* kinds of exits that rules are about */
+	u32 mode;   /* enum vcpu_mode; read by kickers, as cpu is */
+	u32 cpu;    /* where it runs, or ran last */
+	u32 dirty;  /* DIRTY_*: what the hardware still has to be told */
+	u8 advance; /* step RIP over this many bytes at the next entry */
 	u8 mp_state;	  /* FERMATA_MP_* */
 	bool halted_open; /* HLT with interrupts on: they end it */
 	struct waiting waiting;

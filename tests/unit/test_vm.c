@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* kernel/core/vm.c, vcpu.c: the bus between APICs, lines, memory, and the flush that all vCPUs owe. */
+/* kernel/core/vm.c, vcpu.c, lapic.c, gather.c: the bus between APICs, lines, memory, and flushes of all vCPUs. */
 #include <pthread.h>
 
 #include "core_fixture.h"
