@@ -169,9 +169,11 @@ static inline bool arch_canonical(u64 address, u32 bits)
 }
 
 /* 0, 1, 3-8, 10-14, 16-21, 28-30 (APM 2 8.1): VMRUN refuses others as exceptions (APM 2 15.20). */
+#define ARCH_EXCEPTIONS 0x703f7dfbu
+
 static inline bool arch_is_exception(u32 vector)
 {
-	return vector < 32 && 0x703f7dfbu >> vector & 1;
+	return vector < 32 && ARCH_EXCEPTIONS >> vector & 1;
 }
 
 /* Of those that a rule may inject: a processor refuses the others with a code, and these without. */

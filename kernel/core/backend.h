@@ -40,7 +40,7 @@ struct where {
 #define DIRTY_DEBUG BIT(2)
 #define DIRTY_PAT BIT(3)
 #define DIRTY_ROOT BIT(4)	/* the nested root, or which CPU this is */
-#define DIRTY_INTERCEPTS BIT(5) /* what rules want to hear of: rules_want() */
+#define DIRTY_INTERCEPTS BIT(5) /* what rules want to hear of: struct wanted */
 #define DIRTY_FLUSH BIT(6)	/* vcpu->tlb.owed */
 #define DIRTY_CR3 BIT(7)	/* shadow paging's root */
 #define DIRTY_CR2 BIT(8)	/* vcpu->guest.cr2 goes to the guest */
@@ -103,10 +103,9 @@ struct backend {
 	 * 0 or -EOPNOTSUPP.
 	 */
 	int (*can_intercept)(u32 event, u64 first, u64 last);
-	/*
-	 * Reads or writes an MSR that exits only because a rule is about it. -EINVAL: it is none of those,
-	 * or cannot hold that.
-	 */
+	/* MSRs that exit only because a rule is about them; 0 ends the list. */
+	const u32 *direct_msrs;
+	/* Reads or writes one of these. -EINVAL: it is none of them, or cannot hold that. */
 	int (*direct_msr)(struct vcpu *v, u32 msr, u64 *value, bool write);
 
 	/*

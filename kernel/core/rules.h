@@ -14,6 +14,25 @@
 struct vm;
 struct vcpu;
 
+/*
+ * What rules make a guest exit for, of what it runs without exits otherwise. A backend reads it under
+ * DIRTY_INTERCEPTS, and adds what it needs itself.
+ */
+struct wanted {
+	u64 events;				  /* FERMATA_ON_*, by bit */
+	u16 cr_read, cr_write, dr_read, dr_write; /* by number */
+	u32 exceptions;				  /* vectors */
+	u64 msr_read, msr_write;		  /* bit n: backend->direct_msrs[n] */
+	bool tsc;				  /* RDTSC and RDTSCP */
+	bool no_syscalls;     /* EFER.SCE is 0 in the hardware: SYSCALL and SYSRET raise #UD */
+	bool read_only_walks; /* walks of the guest's tables must not write to them */
+};
+
+/* What rules have decided about a vCPU, as far as core has to know. Written by kernel/rules alone. */
+struct ruling {
+	struct wanted wanted;
+};
+
 struct rule {
 	struct fermata_rule spec;
 	u64 matches, hits;
@@ -25,6 +44,7 @@ struct rule_table {
 	u64 by_event[FERMATA_ON_EVENTS];      /* bit n: rule[n] is about it */
 	u64 kinds;			      /* EXIT_* that rules are about */
 	u32 linear;			      /* how many are about linear addresses alone */
+	struct wanted wanted;
 };
 
 struct vm_rules {
@@ -63,8 +83,6 @@ enum lift {
 struct vcpu_rules {
 	u8 lift;
 	bool stepping;
-	bool syscall; /* EFER.SCE is 0 in the hardware, and SYSCALL and SYSRET are ours */
-	bool linear;  /* rules are about linear addresses: its loads of CR3 exit */
 	bool step_tf; /* RFLAGS.TF as the guest has it */
 	bool step_bs; /* likewise DR6.BS */
 	bool passing; /* the rules up to pass_rule have had their say about what is at pass_rip */
@@ -88,12 +106,6 @@ void rules_after(struct vcpu *v);
 void rules_reset(struct vcpu *v);
 /* Where its linear addresses lead may be another place: CR3, or how it pages, has changed. */
 void rules_space_changed(struct vcpu *v);
-/* Should this exit, of what the backend lets run otherwise? For backends: under DIRTY_INTERCEPTS. */
-bool rules_want(const struct vcpu *v, u32 event, u64 number);
-/* RDTSC and RDTSCP: for a rule, or for the clock. */
-bool rules_want_tsc(const struct vcpu *v);
-/* Vectors, by bit, besides those that exit always. */
-u32 rules_want_exceptions(const struct vcpu *v);
 
 /* rules/log.c */
 void ring_put(struct vcpu_rules *events, struct fermata_record *record);

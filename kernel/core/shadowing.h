@@ -21,7 +21,8 @@ void shadowing_switch(struct vm *vm, bool shadowed);
 /* Rules about linear addresses need it, or do not any more. */
 static inline bool shadowing_unsuited(const struct vcpu *v)
 {
-	return v->backend->set_paging && !v->vm->config.shadow && v->rules.linear != !!v->shadow;
+	return v->backend->set_paging && !v->vm->config.shadow &&
+	       v->ruling.wanted.read_only_walks != !!v->shadow;
 }
 /* ... and outside of guest context: now, if it may. -ENOMEM */
 int shadowing_change_over(struct vcpu *v);

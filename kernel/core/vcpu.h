@@ -104,6 +104,7 @@ struct vcpu {
 	struct vcpu_tlb tlb;
 	struct radix_cache cache;
 	struct vcpu_shadow *shadow; /* NULL: nested paging */
+	struct ruling ruling;	    /* what rules have decided, as far as it concerns others */
 	struct vcpu_rules rules;
 	struct {
 		u32 count; /* in a row */
@@ -197,6 +198,12 @@ static inline void vcpu_raise_code(struct vcpu *v, u8 vector, u32 code)
 						   .has_code = has_code,
 						   .code = has_code ? code : 0 };
 	v->waiting.valid = true;
+}
+
+/* RDTSC and RDTSCP exit: for the clock, or for a rule. */
+static inline bool vcpu_traps_tsc(const struct vcpu *v)
+{
+	return v->vm->time.flags & FERMATA_CLOCK_TRAPPED || v->ruling.wanted.tsc;
 }
 
 #endif

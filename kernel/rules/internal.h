@@ -19,6 +19,9 @@ struct scene {
 	struct fermata_rule decision;
 };
 
+/* table.c: what is out of force from the next entry on, LIFT_*. */
+void rules_lift(struct vcpu *v, u8 lift);
+
 /* exit.c: the instruction is done, or will not be: FERMATA_RECORD_* */
 void rules_finish(struct vcpu *v, u8 flags);
 

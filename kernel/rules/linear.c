@@ -210,7 +210,7 @@ bool linear_requested(struct vcpu *v)
 	u64 edits;
 
 	host_clear_bit(REQUEST_LINEAR, &v->requests);
-	if (!l && !v->rules.linear)
+	if (!l && !v->ruling.wanted.read_only_walks)
 		return true;
 	if (unlikely(shadowing_unsuited(v))) {
 		host_set_bit(REQUEST_LINEAR, &v->requests);

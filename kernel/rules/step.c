@@ -37,9 +37,8 @@ void step_begin(struct vcpu *v)
 	e->stepping = true;
 	e->step_tf = where.rflags & ARCH_RFLAGS_TF;
 	e->step_bs = v->guest.dr6 & ARCH_DR6_BS;
-	e->lift = LIFT_STEP;
 	v->ruled = ~0ull;
-	v->dirty |= DIRTY_INTERCEPTS;
+	rules_lift(v, LIFT_STEP);
 	end_blocking(v);
 	set_trap(v, true);
 }

@@ -50,7 +50,7 @@ enum syscall_insn syscall_which(struct vcpu *v)
 	enum syscall_insn insn;
 	bool wide;
 
-	if (!v->rules.syscall)
+	if (!v->ruling.wanted.no_syscalls)
 		return INSN_NEITHER;
 	insn = decode(v, &wide);
 	return enabled(v, insn == INSN_SYSRET) ? insn : INSN_NEITHER;

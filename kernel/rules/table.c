@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* The table of rules: what may stand in it, how it changes, and what vCPUs make of it. */
 #include "core/shadowing.h"
+#include "rules/internal.h"
 
 #define F(name) BIT(FERMATA_FILTER_##name)
 #define F_ALWAYS (F(CPL) | F(CR3) | F(RIP))
@@ -8,6 +9,7 @@
 	(FERMATA_DO_LOG | FERMATA_DO_STOP | FERMATA_DO_SKIP | FERMATA_DO_SET | FERMATA_DO_INJECT)
 /* Vectors that rules cannot be about: the NMI is no exception, and machine checks are the host's. */
 #define VECTORS_OURS (BIT(ARCH_NMI) | BIT(ARCH_MC))
+#define VECTORS (ARCH_EXCEPTIONS & ~VECTORS_OURS)
 
 /* What besides F_ALWAYS the rules about an event may look at. lib/rule.c has the names of these. */
 static const u32 filters[FERMATA_ON_EVENTS] = {
@@ -143,19 +145,91 @@ static int check(const struct vm *vm, const struct fermata_rule *spec)
 
 /* ---- the table */
 
-static void compile(struct rule_table *table)
+/* Which numbers below 64 such a rule is about, by bit. */
+static u64 numbers(const struct fermata_rule *spec)
+{
+	const struct fermata_range *r = &spec->range[FERMATA_FILTER_NUMBER];
+
+	if (!(spec->filters & F(NUMBER)))
+		return ~0ull;
+	return r->first > 63 ? 0 : ~0ull << r->first & ~0ull >> (63 - min(r->last, (u64)63));
+}
+
+static u64 direct_msrs(const struct vm *vm, const struct fermata_rule *spec)
+{
+	const struct fermata_range *r = &spec->range[FERMATA_FILTER_NUMBER];
+	const u32 *msrs = vm->backend->direct_msrs;
+	u64 bits = 0;
+
+	for (u32 i = 0; msrs[i]; i++)
+		if (!(spec->filters & F(NUMBER)) || (msrs[i] >= r->first && msrs[i] <= r->last))
+			bits |= BIT_ULL(i);
+	return bits;
+}
+
+static void want(const struct vm *vm, struct wanted *w, const struct fermata_rule *spec)
+{
+	static_assert(FERMATA_ON_EVENTS <= 64, "wanted.events has a bit for each");
+	w->events |= BIT_ULL(spec->event);
+	switch (spec->event) {
+	case FERMATA_ON_RDTSC:
+	case FERMATA_ON_RDTSCP:
+		w->tsc = true;
+		break;
+	case FERMATA_ON_RDMSR:
+		w->msr_read |= direct_msrs(vm, spec);
+		break;
+	case FERMATA_ON_WRMSR:
+		w->msr_write |= direct_msrs(vm, spec);
+		break;
+	case FERMATA_ON_MOV_TO_CR:
+		w->cr_write |= numbers(spec);
+		break;
+	case FERMATA_ON_MOV_FROM_CR:
+		w->cr_read |= numbers(spec);
+		break;
+	case FERMATA_ON_MOV_TO_DR:
+		w->dr_write |= numbers(spec);
+		break;
+	case FERMATA_ON_MOV_FROM_DR:
+		w->dr_read |= numbers(spec);
+		break;
+	case FERMATA_ON_CLTS:
+	case FERMATA_ON_LMSW:
+		w->cr_write |= BIT(0);
+		break;
+	case FERMATA_ON_CR3_SWITCH:
+		w->cr_write |= BIT(3);
+		break;
+	case FERMATA_ON_EXCEPTION:
+		w->exceptions |= numbers(spec) & VECTORS;
+		break;
+	case FERMATA_ON_SYSCALL:
+		w->exceptions |= BIT(ARCH_UD);
+		w->no_syscalls = true;
+		break;
+	}
+	if (linear_rule(spec)) { /* another address space closes other frames */
+		w->cr_write |= BIT(3);
+		w->read_only_walks = true;
+	}
+}
+
+static void compile(const struct vm *vm, struct rule_table *table)
 {
 	u32 i;
 
 	memset(table->by_event, 0, sizeof(table->by_event));
+	memset(&table->wanted, 0, sizeof(table->wanted));
 	table->kinds = 0;
 	table->linear = 0;
 	for (i = 0; i < table->count; i++) {
-		u32 event = table->rule[i]->spec.event;
+		const struct fermata_rule *spec = &table->rule[i]->spec;
 
-		table->by_event[event] |= BIT_ULL(i);
-		table->kinds |= kinds_of(event);
-		table->linear += linear_rule(&table->rule[i]->spec);
+		table->by_event[spec->event] |= BIT_ULL(i);
+		table->kinds |= kinds_of(spec->event);
+		table->linear += linear_rule(spec);
+		want(vm, &table->wanted, spec);
 	}
 }
 
@@ -165,7 +239,7 @@ static void publish(struct vm *vm, struct rule_table *table)
 	struct rule_table *old = vm->rules.table;
 
 	if (table)
-		compile(table);
+		compile(vm, table);
 	host_full_barrier();
 	WRITE_ONCE(vm->rules.table, table);
 	host_read_synchronize();
@@ -279,11 +353,31 @@ void rules_destroy(struct vm *vm)
 
 /* ---- what a vCPU makes of it */
 
+/* What is to exit in spite of what is lifted. */
+static struct wanted lifted(struct wanted w, u8 lift)
+{
+	if (lift == LIFT_EXCEPTIONS)
+		w.exceptions = w.no_syscalls ? BIT(ARCH_UD) : 0;
+	if (lift == LIFT_STEP)
+		w = (struct wanted){ .exceptions = VECTORS,
+				     .no_syscalls = w.no_syscalls,
+				     .read_only_walks = w.read_only_walks };
+	return w;
+}
+
+void rules_lift(struct vcpu *v, u8 lift)
+{
+	v->rules.lift = lift;
+	v->ruling.wanted = lifted(v->ruling.wanted, lift);
+	v->dirty |= DIRTY_INTERCEPTS;
+}
+
 void rules_apply(struct vcpu *v)
 {
 	const struct rule_table *table;
 	struct vcpu_rules *e = &v->rules;
-	bool linear = e->linear;
+	struct wanted wanted = { 0 };
+	bool before = v->ruling.wanted.read_only_walks;
 
 	host_clear_bit(REQUEST_RULES, &v->requests);
 	if (e->lift == LIFT_EXCEPTIONS)
@@ -295,66 +389,19 @@ void rules_apply(struct vcpu *v)
 	host_read_begin();
 	table = READ_ONCE(v->vm->rules.table);
 	v->ruled = e->stepping || e->watch.free ? ~0ull : table ? table->kinds : 0;
-	e->syscall = table && table->by_event[FERMATA_ON_SYSCALL];
-	e->linear = table && table->linear;
+	if (table)
+		wanted = table->wanted;
 	host_read_end();
+	v->ruling.wanted = lifted(wanted, e->lift);
 	v->dirty |= DIRTY_INTERCEPTS;
-	if (e->linear != linear)
+	if (wanted.read_only_walks != before)
 		v->dirty |= DIRTY_ROOT;
-	if (e->linear || linear)
+	if (wanted.read_only_walks || before)
 		host_set_bit(REQUEST_LINEAR, &v->requests);
-}
-
-static bool number_wanted(const struct rule *rule, u64 number)
-{
-	const struct fermata_range *r = &rule->spec.range[FERMATA_FILTER_NUMBER];
-
-	return !(rule->spec.filters & F(NUMBER)) || (number >= r->first && number <= r->last);
-}
-
-static bool in_table(const struct vcpu *v, u32 event, u64 number)
-{
-	const struct rule_table *table;
-	bool wanted = false;
-	u64 left;
-
-	host_read_begin();
-	table = READ_ONCE(v->vm->rules.table);
-	for (left = table ? table->by_event[event] : 0; left && !wanted; left &= left - 1)
-		wanted = number_wanted(table->rule[__builtin_ctzll(left)], number);
-	host_read_end();
-	return wanted;
 }
 
 void rules_space_changed(struct vcpu *v)
 {
-	if (unlikely(v->rules.linear))
+	if (unlikely(v->ruling.wanted.read_only_walks))
 		host_set_bit(REQUEST_LINEAR, &v->requests);
-}
-
-bool rules_want(const struct vcpu *v, u32 event, u64 number)
-{
-	if (v->rules.lift == LIFT_STEP)
-		return false;
-	return (event == FERMATA_ON_CR3_SWITCH && v->rules.linear) || in_table(v, event, number);
-}
-
-bool rules_want_tsc(const struct vcpu *v)
-{
-	return v->vm->time.flags & FERMATA_CLOCK_TRAPPED || rules_want(v, FERMATA_ON_RDTSC, 0) ||
-	       rules_want(v, FERMATA_ON_RDTSCP, 0);
-}
-
-u32 rules_want_exceptions(const struct vcpu *v)
-{
-	u32 vectors = v->rules.syscall ? BIT(ARCH_UD) : 0, i;
-
-	for (i = 0; i < 32; i++) {
-		if (!arch_is_exception(i) || VECTORS_OURS >> i & 1)
-			continue;
-		if (v->rules.lift == LIFT_STEP ||
-		    (v->rules.lift == LIFT_NONE && in_table(v, FERMATA_ON_EXCEPTION, i)))
-			vectors |= BIT(i);
-	}
-	return vectors;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* From the VMCB's exit code to the neutral exit record: APM 2 appendix C. */
-#include "svm/svm.h"
+#include "svm/intercepts.h"
 #include "insn/insn.h"
 #include "base/processor.h"
 #include "memory/radix.h"
@@ -101,9 +101,7 @@ static void svm_iret(struct vcpu *v)
 	struct vmcb *c = s->vmcb;
 
 	/* The IRET itself runs at the next entry; an NMI that waits is taken at the exit after it. */
-	s->nmi_masked = false;
-	c->intercept[VMCB_MISC1] &= ~INTERCEPT_IRET;
-	c->clean &= ~CLEAN_INTERCEPTS;
+	svm_intercept_iret(s, false);
 	c->int_state |= INT_STATE_SHADOW;
 }
 
@@ -159,14 +157,6 @@ static const struct {
 	[EXIT_HYPERCALL] = { 0xffffff, 0xd9010f, 3 }, [EXIT_RDTSC] = { 0xffff, 0x310f, 2 },
 	[EXIT_RDTSCP] = { 0xffffff, 0xf9010f, 3 },
 };
-
-void svm_code_forget(struct svm_vcpu *s)
-{
-	u32 i;
-
-	for (i = 0; i < SVM_CODE_PAGES; i++)
-		s->code[i].page = GUEST_CODE_NONE;
-}
 
 /* In two registers: a variable whose address is taken would cost the common way a store. */
 struct svm_word {

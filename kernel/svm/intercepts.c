@@ -1,15 +1,47 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* What rules make a guest exit for, on top of what always does: APM 2 15.9 to 15.14. */
-#include "svm/svm.h"
+/*
+ * What makes a guest exit: APM 2 15.9 to 15.14. The only writer of the VMCB's intercept words and of the
+ * MSR permission map: what every guest exits for, what shadow paging needs, what rules want, and reasons of
+ * our own that come and go.
+ */
+#include "svm/intercepts.h"
 #include "base/processor.h"
 
 #define CPUID_7_INVPCID BIT(10) /* EBX */
 
+/* What every guest exits for. */
+static const u32 base[VMCB_INTERCEPTS] = {
+	/* CR4 and CR0 shape what CPUID answers and which bits are legal; CR3 and CR2 are the guest's. */
+	[VMCB_CR] = CR_WRITE(4),
+	/* The breakpoint registers stay the host's until the guest arms one. */
+	[VMCB_DR] = 0x003f003f | CR_WRITE(7) | CR_READ(7),
+	/*
+	 * #DB and #AC can be made to recur without end while they are delivered, and no host interrupt
+	 * gets in between (CVE-2015-8104, CVE-2015-5307). #MC is the host's.
+	 */
+	[VMCB_EXCEPTION] = BIT(ARCH_DB) | BIT(ARCH_AC) | BIT(ARCH_MC),
+	[VMCB_MISC1] = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT |
+		       INTERCEPT_CR0_SEL_WRITE | INTERCEPT_RDPMC | INTERCEPT_CPUID |
+		       INTERCEPT_INVD | INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IOIO |
+		       INTERCEPT_MSR | INTERCEPT_SHUTDOWN,
+	[VMCB_MISC2] = INTERCEPT_VMRUN | INTERCEPT_VMMCALL | INTERCEPT_VMLOAD | INTERCEPT_VMSAVE |
+		       INTERCEPT_STGI | INTERCEPT_CLGI | INTERCEPT_SKINIT | INTERCEPT_WBINVD |
+		       INTERCEPT_MONITOR | INTERCEPT_MWAIT | INTERCEPT_XSETBV | INTERCEPT_RDPRU,
+};
+
 /* MSRs the guest reads and writes without an exit: VMLOAD and VMSAVE exchange them. */
-static const u32 svm_direct_msrs[] = {
-	ARCH_MSR_STAR,	       ARCH_MSR_LSTAR,	      ARCH_MSR_CSTAR,	       ARCH_MSR_SFMASK,
-	ARCH_MSR_FS_BASE,      ARCH_MSR_GS_BASE,      ARCH_MSR_KERNEL_GS_BASE, ARCH_MSR_SYSENTER_CS,
-	ARCH_MSR_SYSENTER_ESP, ARCH_MSR_SYSENTER_EIP,
+const u32 svm_direct_msrs[] = {
+	ARCH_MSR_STAR,
+	ARCH_MSR_LSTAR,
+	ARCH_MSR_CSTAR,
+	ARCH_MSR_SFMASK,
+	ARCH_MSR_FS_BASE,
+	ARCH_MSR_GS_BASE,
+	ARCH_MSR_KERNEL_GS_BASE,
+	ARCH_MSR_SYSENTER_CS,
+	ARCH_MSR_SYSENTER_ESP,
+	ARCH_MSR_SYSENTER_EIP,
+	0,
 };
 
 /* Events that one bit of MISC1 or MISC2 each is for. */
@@ -52,7 +84,7 @@ void svm_fill_msrpm(u8 *map)
 	u8 *at;
 
 	memset(map, 0xff, 2 * 4096);
-	for (i = 0; i < ARRAY_SIZE(svm_direct_msrs); i++) {
+	for (i = 0; svm_direct_msrs[i]; i++) {
 		at = msr_bits(map, svm_direct_msrs[i], &shift);
 		*at &= ~(3u << shift);
 	}
@@ -72,98 +104,145 @@ int svm_can_intercept(u32 event, u64 first, u64 last)
 	return 0;
 }
 
-static void apply_registers(struct vcpu *v, struct vmcb *c, u32 *word)
+/* Accesses to CR0 and CR4 that must exit because the processor has other bits there than the guest. */
+static u32 hidden_control(const struct vcpu *v)
 {
-	u32 n;
+	const struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
+	u32 hidden = 0;
 
-	for (n = 0; n < 16; n++) {
-		if (rules_want(v, FERMATA_ON_MOV_TO_CR, n))
-			word[VMCB_CR] |= CR_WRITE(n);
-		if (rules_want(v, FERMATA_ON_MOV_FROM_CR, n))
-			word[VMCB_CR] |= CR_READ(n);
-		if (rules_want(v, FERMATA_ON_MOV_TO_DR, n))
-			word[VMCB_DR] |= CR_WRITE(n);
-		if (rules_want(v, FERMATA_ON_MOV_FROM_DR, n))
-			word[VMCB_DR] |= CR_READ(n);
+	if (v->guest.cr0 & (ARCH_CR0_CD | ARCH_CR0_NW))
+		hidden |= CR_READ(0) | CR_WRITE(0);
+	if (!v->shadow)
+		return hidden;
+	if (~v->guest.cr0 & (ARCH_CR0_PG | ARCH_CR0_WP))
+		hidden |= CR_READ(0) | CR_WRITE(0);
+	if (c->cr4 != v->guest.cr4)
+		hidden |= CR_READ(4);
+	return hidden;
+}
+
+static u32 cr_word(const struct vcpu *v)
+{
+	const struct wanted *w = &v->ruling.wanted;
+	const struct svm_vcpu *s = v->hw;
+	u32 word = base[VMCB_CR] | hidden_control(v) | w->cr_read | (u32)w->cr_write << 16;
+
+	if (s->tpr_intercepted)
+		word |= CR_WRITE(8);
+	if (v->shadow)
+		word |= CR_READ(3) | CR_WRITE(3);
+	return word;
+}
+
+/* The guest's CR0, CR4 or EFER is another. */
+void svm_intercept_control(struct vcpu *v)
+{
+	struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
+
+	c->intercept[VMCB_CR] = cr_word(v);
+	c->clean &= ~CLEAN_INTERCEPTS;
+}
+
+/* The clock is another. */
+void svm_intercept_clock(struct vcpu *v)
+{
+	struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
+
+	c->intercept[VMCB_MISC1] &= ~INTERCEPT_RDTSC;
+	c->intercept[VMCB_MISC2] &= ~INTERCEPT_RDTSCP;
+	if (vcpu_traps_tsc(v)) {
+		c->intercept[VMCB_MISC1] |= INTERCEPT_RDTSC;
+		c->intercept[VMCB_MISC2] |= INTERCEPT_RDTSCP;
 	}
-	if (rules_want(v, FERMATA_ON_CLTS, 0) || rules_want(v, FERMATA_ON_LMSW, 0))
-		word[VMCB_CR] |= CR_WRITE(0);
-	if (rules_want(v, FERMATA_ON_CR3_SWITCH, 0))
-		word[VMCB_CR] |= CR_WRITE(3);
+	c->clean &= ~CLEAN_INTERCEPTS;
 }
 
 static void apply_msrs(struct vcpu *v, struct vmcb *c)
 {
+	const struct wanted *w = &v->ruling.wanted;
 	struct svm_vcpu *s = v->hw;
-	bool wanted = false;
 	u32 i, shift;
 	u8 *at;
 
-	svm_fill_msrpm(s->msrpm);
-	for (i = 0; i < ARRAY_SIZE(svm_direct_msrs); i++) {
-		u32 bits = (rules_want(v, FERMATA_ON_RDMSR, svm_direct_msrs[i]) ? 1 : 0) |
-			   (rules_want(v, FERMATA_ON_WRMSR, svm_direct_msrs[i]) ? 2 : 0);
-
-		at = msr_bits(s->msrpm, svm_direct_msrs[i], &shift);
-		*at |= bits << shift;
-		wanted |= bits;
-	}
-	c->msrpm_base_pa = wanted ? host_virt_to_phys(s->msrpm) : svm_msrpm_pa;
 	c->clean &= ~CLEAN_PERMISSION_MAPS;
+	c->msrpm_base_pa = svm_msrpm_pa;
+	if (!(w->msr_read | w->msr_write))
+		return;
+	c->msrpm_base_pa = host_virt_to_phys(s->msrpm);
+	svm_fill_msrpm(s->msrpm);
+	for (i = 0; svm_direct_msrs[i]; i++) {
+		at = msr_bits(s->msrpm, svm_direct_msrs[i], &shift);
+		*at |= ((w->msr_read >> i & 1) | (w->msr_write >> i & 1) << 1) << shift;
+	}
 }
 
+/* All of it. */
 void svm_apply_intercepts(struct vcpu *v)
 {
-	/* Bits that come and go for other reasons: the CD bit, the TPR, NMI and interrupt windows. */
-	const u32 others[VMCB_INTERCEPTS] = {
-		[VMCB_CR] = svm_hidden_control(v),
-		[VMCB_MISC1] = INTERCEPT_VINTR | INTERCEPT_IRET,
-	};
+	const struct wanted *w = &v->ruling.wanted;
 	struct svm_vcpu *s = v->hw;
 	struct vmcb *c = s->vmcb;
 	u32 word[VMCB_INTERCEPTS], i;
 
-	memcpy(word, svm_base_intercepts, sizeof(word));
-	word[VMCB_CR] |= others[VMCB_CR] | (s->tpr_intercepted ? CR_WRITE(8) : 0);
-	word[VMCB_MISC1] |= c->intercept[VMCB_MISC1] & others[VMCB_MISC1];
+	memcpy(word, base, sizeof(word));
+	word[VMCB_CR] = cr_word(v);
+	word[VMCB_DR] |= w->dr_read | (u32)w->dr_write << 16;
+	word[VMCB_EXCEPTION] |= w->exceptions;
+	if (c->vintr & V_IRQ)
+		word[VMCB_MISC1] |= INTERCEPT_VINTR;
+	if (s->nmi_masked)
+		word[VMCB_MISC1] |= INTERCEPT_IRET;
 	if (v->shadow) {
 		/* A task switch would load CR3 (APM 2 12.4) with what is no address of ours. */
-		word[VMCB_CR] |= CR_READ(3) | CR_WRITE(3);
 		word[VMCB_EXCEPTION] |= BIT(ARCH_PF);
 		word[VMCB_MISC1] |= INTERCEPT_INVLPG | INTERCEPT_TASK_SWITCH;
 		if (!v->vm->config.shadow &&
 		    svm_can_intercept(FERMATA_ON_INVPCID, 0, 0) == 0) /* not hidden */
 			word[VMCB_MISC3] |= INTERCEPT_INVPCID;
 	}
-	apply_registers(v, c, word);
-	word[VMCB_EXCEPTION] |= rules_want_exceptions(v);
 	for (i = 0; i < ARRAY_SIZE(svm_bits); i++)
-		if (rules_want(v, svm_bits[i].event, 0))
+		if (w->events >> svm_bits[i].event & 1)
 			word[svm_bits[i].word] |= svm_bits[i].bit;
-	if (rules_want_tsc(v)) {
-		word[VMCB_MISC1] |= INTERCEPT_RDTSC;
-		word[VMCB_MISC2] |= INTERCEPT_RDTSCP;
-	}
 	memcpy(c->intercept, word, sizeof(word));
-	c->efer &= ~ARCH_EFER_SCE;
-	if (!v->rules.syscall)
-		c->efer |= v->guest.efer & ARCH_EFER_SCE;
+	svm_intercept_clock(v);
 	apply_msrs(v, c);
-	c->clean &= ~(CLEAN_INTERCEPTS | CLEAN_CR);
+}
+
+/*
+ * A dummy virtual interrupt of the highest priority makes the guest exit the moment it could take one
+ * (APM 2 15.21.4). For NMIs the IRET intercept, set since the last one was delivered, is the window.
+ */
+void svm_window(struct vcpu *v, u32 kinds)
+{
+	struct svm_vcpu *s = v->hw;
+	struct vmcb *c = s->vmcb;
+	/* An NMI that only a shadow holds back comes at the next such moment too. */
+	bool want = kinds & BIT(INJECT_INTERRUPT) || (kinds & BIT(INJECT_NMI) && !s->nmi_masked);
+
+	if (want == !!(c->vintr & V_IRQ))
+		return;
+	if (want) {
+		c->vintr |= V_IRQ | V_IGN_TPR | V_INTR_PRIO(0xf);
+		c->intercept[VMCB_MISC1] |= INTERCEPT_VINTR;
+	} else {
+		c->vintr &= ~(V_IRQ | V_IGN_TPR | V_INTR_PRIO(0xf));
+		c->intercept[VMCB_MISC1] &= ~INTERCEPT_VINTR;
+	}
+	c->clean &= ~(CLEAN_INTERCEPTS | CLEAN_TPR);
 }
 
 /* VMSAVE has brought them here, and VMLOAD takes them back. */
 int svm_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write)
 {
 	struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
-	u64 *const slots[ARRAY_SIZE(svm_direct_msrs)] = {
+	u64 *const slots[ARRAY_SIZE(svm_direct_msrs) - 1] = {
 		&c->star,	  &c->lstar,	    &c->cstar,		&c->sfmask,
 		&c->fs.base,	  &c->gs.base,	    &c->kernel_gs_base, &c->sysenter_cs,
 		&c->sysenter_esp, &c->sysenter_eip,
 	};
 	u32 i;
 
-	for (i = 0; i < ARRAY_SIZE(svm_direct_msrs); i++) {
+	for (i = 0; svm_direct_msrs[i]; i++) {
 		if (svm_direct_msrs[i] != msr)
 			continue;
 		if (write)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* One turn of the guest, and what goes into it on the way. */
-#include "svm/svm.h"
+#include "svm/intercepts.h"
 #include "core/keys.h"
 #include "base/processor.h"
 
@@ -55,21 +55,6 @@ static void svm_advance(struct vcpu *v, struct vmcb *c)
 		vcpu_raise(v, ARCH_DB);
 	else
 		c->eventinj = ARCH_DB | EVENT_TYPE_EXCEPTION | EVENT_VALID;
-}
-
-/* The guest writes CR8 without an exit, unless that may let in an interrupt that the TPR holds back. */
-static inline void svm_intercept_tpr(struct vcpu *v, struct svm_vcpu *s, u8 tpr)
-{
-	bool intercept = v->apic.irr_highest && v->apic.irr_highest >> 4 <= tpr;
-
-	if (likely(intercept == s->tpr_intercepted))
-		return;
-	s->tpr_intercepted = intercept;
-	if (intercept)
-		s->vmcb->intercept[VMCB_CR] |= CR_WRITE(8);
-	else if (!rules_want(v, FERMATA_ON_MOV_TO_CR, 8))
-		s->vmcb->intercept[VMCB_CR] &= ~CR_WRITE(8);
-	s->vmcb->clean &= ~CLEAN_INTERCEPTS;
 }
 
 /* True: svm_enter_with_keys(). */
@@ -153,36 +138,11 @@ void svm_inject(struct vcpu *v, const struct injection *injection)
 
 	if (injection->kind == INJECT_NMI) {
 		type = EVENT_TYPE_NMI;
-		s->nmi_masked = true;
-		c->intercept[VMCB_MISC1] |= INTERCEPT_IRET;
-		c->clean &= ~CLEAN_INTERCEPTS;
+		svm_intercept_iret(s, true);
 	} else if (injection->kind == INJECT_EXCEPTION) {
 		type = EVENT_TYPE_EXCEPTION;
 	}
 	c->eventinj = injection->vector | type | EVENT_VALID;
 	if (injection->has_code)
 		c->eventinj |= EVENT_HAS_CODE | (u64)injection->code << 32;
-}
-
-/*
- * A dummy virtual interrupt of the highest priority makes the guest exit the moment it could take one
- * (APM 2 15.21.4). For NMIs the IRET intercept, set since the last one was delivered, is the window.
- */
-void svm_window(struct vcpu *v, u32 kinds)
-{
-	struct svm_vcpu *s = v->hw;
-	struct vmcb *c = s->vmcb;
-	/* An NMI that only a shadow holds back comes at the next such moment too. */
-	bool want = kinds & BIT(INJECT_INTERRUPT) || (kinds & BIT(INJECT_NMI) && !s->nmi_masked);
-
-	if (want == !!(c->vintr & V_IRQ))
-		return;
-	if (want) {
-		c->vintr |= V_IRQ | V_IGN_TPR | V_INTR_PRIO(0xf);
-		c->intercept[VMCB_MISC1] |= INTERCEPT_VINTR;
-	} else {
-		c->vintr &= ~(V_IRQ | V_IGN_TPR | V_INTR_PRIO(0xf));
-		c->intercept[VMCB_MISC1] &= ~INTERCEPT_VINTR;
-	}
-	c->clean &= ~(CLEAN_INTERCEPTS | CLEAN_TPR);
 }

@@ -1,31 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* Between the neutral state and the VMCB. */
-#include "svm/svm.h"
+#include "svm/intercepts.h"
 #include "core/keys.h"
 #include "base/processor.h"
 
 /* CR0 bits that the guest writes without an exit (CR0_SEL_WRITE: APM 2 15.9) */
 #define CR0_DIRECT (ARCH_CR0_TS | ARCH_CR0_MP)
-
-/* The rest is decided in svm_apply(), and by rules in intercepts.c. */
-const u32 svm_base_intercepts[VMCB_INTERCEPTS] = {
-	/* CR4 and CR0 shape what CPUID answers and which bits are legal; CR3 and CR2 are the guest's. */
-	[VMCB_CR] = CR_WRITE(4),
-	/* The breakpoint registers stay the host's until the guest arms one. */
-	[VMCB_DR] = 0x003f003f | CR_WRITE(7) | CR_READ(7),
-	/*
-	 * #DB and #AC can be made to recur without end while they are delivered, and no host interrupt
-	 * gets in between (CVE-2015-8104, CVE-2015-5307). #MC is the host's.
-	 */
-	[VMCB_EXCEPTION] = BIT(ARCH_DB) | BIT(ARCH_AC) | BIT(ARCH_MC),
-	[VMCB_MISC1] = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT |
-		       INTERCEPT_CR0_SEL_WRITE | INTERCEPT_RDPMC | INTERCEPT_CPUID |
-		       INTERCEPT_INVD | INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IOIO |
-		       INTERCEPT_MSR | INTERCEPT_SHUTDOWN,
-	[VMCB_MISC2] = INTERCEPT_VMRUN | INTERCEPT_VMMCALL | INTERCEPT_VMLOAD | INTERCEPT_VMSAVE |
-		       INTERCEPT_STGI | INTERCEPT_CLGI | INTERCEPT_SKINIT | INTERCEPT_WBINVD |
-		       INTERCEPT_MONITOR | INTERCEPT_MWAIT | INTERCEPT_XSETBV | INTERCEPT_RDPRU,
-};
 
 /*
  * All walks of a guest's tables count as writes in the nested ones (APM 2 15.25.5). So tables that must not
@@ -48,9 +28,8 @@ void svm_vmcb_init(struct vcpu *v)
 	struct vmcb *c = s->vmcb;
 
 	svm_set_paging(v);
-	memcpy(c->intercept, svm_base_intercepts, sizeof(c->intercept));
+	svm_apply_intercepts(v);
 	c->iopm_base_pa = svm_iopm_pa;
-	c->msrpm_base_pa = svm_msrpm_pa;
 	c->vintr = V_INTR_MASKING;
 	c->efer = ARCH_EFER_SVME;
 	v->dirty = ~0u;
@@ -66,15 +45,9 @@ static void apply_tsc_offset(struct vcpu *v, struct vmcb *c)
 static void apply_clock(struct vcpu *v)
 {
 	struct svm_vcpu *s = v->hw;
-	struct vmcb *c = s->vmcb;
 	u64 ratio = TSC_RATIO_1;
 
-	c->intercept[VMCB_MISC1] &= ~INTERCEPT_RDTSC;
-	c->intercept[VMCB_MISC2] &= ~INTERCEPT_RDTSCP;
-	if (rules_want_tsc(v)) {
-		c->intercept[VMCB_MISC1] |= INTERCEPT_RDTSC;
-		c->intercept[VMCB_MISC2] |= INTERCEPT_RDTSCP;
-	}
+	svm_intercept_clock(v);
 	if (v->vm->time.flags & FERMATA_CLOCK_SCALED)
 		ratio = v->vm->time.clock.tsc_mult >> TSC_RATIO_SHIFT;
 	if (svm_features & SVM_FEATURE_TSC_RATE && s->cpu->tsc_ratio != ratio) {
@@ -96,24 +69,24 @@ static void shadow_control(const struct vcpu *v, struct vmcb *c)
 		c->cr4 = (c->cr4 & ~ARCH_CR4_LA57) | ARCH_CR4_PAE;
 	if (!(v->guest.cr0 & ARCH_CR0_PG))
 		c->cr4 &= ~(ARCH_CR4_SMEP | ARCH_CR4_SMAP);
-	c->efer |= ARCH_EFER_NXE;
 }
 
-/* Accesses to CR0 and CR4 that must exit because the processor has other bits there than the guest. */
-u32 svm_hidden_control(const struct vcpu *v)
+static void apply_efer(const struct vcpu *v, struct vmcb *c)
 {
-	const struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
-	u32 hidden = 0;
+	u64 efer = v->guest.efer | ARCH_EFER_SVME;
 
-	if (v->guest.cr0 & (ARCH_CR0_CD | ARCH_CR0_NW))
-		hidden |= CR_READ(0) | CR_WRITE(0);
-	if (!v->shadow)
-		return hidden;
-	if (~v->guest.cr0 & (ARCH_CR0_PG | ARCH_CR0_WP))
-		hidden |= CR_READ(0) | CR_WRITE(0);
-	if (c->cr4 != v->guest.cr4)
-		hidden |= CR_READ(4);
-	return hidden;
+	if (v->ruling.wanted.no_syscalls)
+		efer &= ~ARCH_EFER_SCE;
+	/*
+	 * Without PG the bit does nothing, and setting PG exits. QEMU 7.2 cannot restore the host's
+	 * CR0 after a guest with LME and without PAE: it checks the two against each other.
+	 */
+	if (!(v->guest.cr0 & ARCH_CR0_PG))
+		efer &= ~ARCH_EFER_LME;
+	if (v->shadow)
+		efer |= ARCH_EFER_NXE;
+	c->efer = efer;
+	c->clean &= ~CLEAN_CR;
 }
 
 /* Tell the hardware what changed since the last entry. */
@@ -133,30 +106,20 @@ void svm_apply(struct vcpu *v)
 
 		c->cr0 = v->guest.cr0 & ~hidden;
 		c->cr4 = v->guest.cr4;
-		c->efer = v->guest.efer | ARCH_EFER_SVME;
-		if (v->rules.syscall)
-			c->efer &= ~ARCH_EFER_SCE;
-		/*
-		 * Without PG the bit does nothing, and setting PG exits. QEMU 7.2 cannot restore the host's
-		 * CR0 after a guest with LME and without PAE: it checks the two against each other.
-		 */
-		if (!(v->guest.cr0 & ARCH_CR0_PG))
-			c->efer &= ~ARCH_EFER_LME;
 		if (v->shadow)
 			shadow_control(v, c);
-		c->intercept[VMCB_CR] |= svm_hidden_control(v);
-		/* What is set and not needed for this may be a rule's. */
-		if (c->intercept[VMCB_CR] & ~svm_hidden_control(v) &
-		    (CR_READ(0) | CR_WRITE(0) | CR_READ(4)))
-			dirty |= DIRTY_INTERCEPTS;
-		c->clean &= ~(CLEAN_CR | CLEAN_INTERCEPTS);
+		c->clean &= ~CLEAN_CR;
 		svm_code_forget(s);
 		s->extra &= ~EXTRA_KEYS;
 		if (keys_in_reach(v))
 			s->extra |= EXTRA_KEYS;
 	}
+	if (dirty & (DIRTY_CONTROL | DIRTY_INTERCEPTS))
+		apply_efer(v, c);
 	if (dirty & DIRTY_INTERCEPTS)
 		svm_apply_intercepts(v);
+	else if (dirty & DIRTY_CONTROL)
+		svm_intercept_control(v);
 	if (dirty & DIRTY_CLOCK)
 		apply_clock(v);
 	if (dirty & (DIRTY_CLOCK | DIRTY_TSC_OFFSET))
@@ -349,11 +312,7 @@ int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 	}
 	if (mask & FERMATA_STATE_PENDING) {
 		c->int_state = state->pending.interrupts_blocked ? INT_STATE_SHADOW : 0;
-		s->nmi_masked = state->pending.nmi_blocked;
-		c->intercept[VMCB_MISC1] &= ~INTERCEPT_IRET;
-		if (s->nmi_masked)
-			c->intercept[VMCB_MISC1] |= INTERCEPT_IRET;
-		c->clean &= ~CLEAN_INTERCEPTS;
+		svm_intercept_iret(s, state->pending.nmi_blocked);
 	}
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* AMD-V: what the CPU offers, switching it on and off, and the life of a vCPU's hardware half. */
-#include "svm/svm.h"
+#include "svm/intercepts.h"
 #include "svm/audit/audit.h"
 #include "base/processor.h"
 
@@ -186,6 +186,7 @@ const struct backend svm_backend = {
 	.position = svm_position,
 	.where = svm_where,
 	.can_intercept = svm_can_intercept,
+	.direct_msrs = svm_direct_msrs,
 	.direct_msr = svm_direct_msr,
 	.set_paging = svm_set_paging,
 	.can_take = svm_can_take,

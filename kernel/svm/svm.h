@@ -45,6 +45,13 @@ struct svm_vcpu {
 	u8 extra;	      /* EXTRA_* */
 };
 
+/* Paging is another: where code was is not known any more. */
+static inline void svm_code_forget(struct svm_vcpu *s)
+{
+	for (u32 i = 0; i < SVM_CODE_PAGES; i++)
+		s->code[i].page = GUEST_CODE_NONE;
+}
+
 /* What an entry does besides, for few guests. */
 #define EXTRA_BREAKPOINTS BIT(0) /* the guest's are enabled */
 #define EXTRA_KEYS BIT(1)	 /* PKRU is in its reach */
@@ -59,27 +66,18 @@ void svm_pay(struct vcpu *v);
 void svm_vmcb_init(struct vcpu *v);
 void svm_set_paging(struct vcpu *v);
 void svm_apply(struct vcpu *v);
-u32 svm_hidden_control(const struct vcpu *v);
 void svm_sync(struct vcpu *v); /* v->cr0's bits that the guest changes without an exit */
 void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
 int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);
 void svm_position(struct vcpu *v, u64 *rip, u64 *rflags);
 void svm_where(struct vcpu *v, struct where *where);
-extern const u32 svm_base_intercepts[VMCB_INTERCEPTS]; /* what every guest exits for */
-/* intercepts.c */
-void svm_fill_msrpm(u8 *map);
-int svm_can_intercept(u32 event, u64 first, u64 last);
-void svm_apply_intercepts(struct vcpu *v);
-int svm_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write);
 /* run.c */
 void svm_load(struct vcpu *v, u32 cpu);
 void svm_run(struct vcpu *v);
 bool svm_can_take(struct vcpu *v, u8 kind);
 void svm_inject(struct vcpu *v, const struct injection *event);
-void svm_window(struct vcpu *v, u32 kinds);
 /* exit.c */
 void svm_exit_record(struct vcpu *v);
-void svm_code_forget(struct svm_vcpu *s); /* paging is another */
 /* entry.S */
 void svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa);
 

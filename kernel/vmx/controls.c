@@ -33,7 +33,7 @@ static const struct wish proc2_wish = {
 	.msr = MSR_VMX_PROC2,
 	.nice = PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED_GUEST | PROC2_RDTSCP | PROC2_INVPCID |
 		PROC2_WBINVD |
-		PROC2_TSC_SCALING, /* set while the clock needs it, see apply_clock() */
+		PROC2_TSC_SCALING, /* set while the clock needs it, see vmx_intercept_clock() */
 	.name = "secondary processor-based",
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* One turn of the guest, and what goes into it on the way. */
-#include "vmx/vmx.h"
+#include "vmx/intercepts.h"
 #include "core/keys.h"
 #include "base/processor.h"
 
@@ -81,22 +81,6 @@ static noinline u32 vmx_enter_with_keys(struct vcpu *v, struct vmx_vcpu *s)
 	failed = vmx_enter(v->page->regs, s->launched, &s->host_rsp);
 	keys_leave(v, host);
 	return failed;
-}
-
-/*
- * The guest writes CR8 without an exit, unless that may let in an interrupt that the TPR holds back:
- * below the threshold it exits (SDM 3C 26.1.3).
- */
-static void vmx_intercept_tpr(const struct vcpu *v, struct vmx_vcpu *s)
-{
-	u8 class = v->apic.irr_highest >> 4, tpr = apic_tpr(&v->apic);
-	u8 threshold = v->apic.irr_highest && class <= tpr ? class : 0;
-
-	if (likely(threshold == s->tpr_threshold))
-		return;
-	s->tpr_threshold = threshold;
-	if (vmx_controls.proc & PROC_TPR_SHADOW)
-		vmwrite(VMCS_TPR_THRESHOLD, threshold);
 }
 
 /* What is dirty goes in. False: the entry cannot be, and the exit record says why. */
@@ -187,19 +171,4 @@ void vmx_inject(struct vcpu *v, const struct injection *injection)
 		vmwrite(VMCS_ENTRY_ERROR_CODE, injection->has_code ? injection->code & 0x7fff : 0);
 	}
 	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, info);
-}
-
-void vmx_window(struct vcpu *v, u32 kinds)
-{
-	struct vmx_vcpu *s = v->hw;
-	u32 proc = s->proc & ~(PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW);
-
-	if (kinds & BIT(INJECT_INTERRUPT))
-		proc |= PROC_INTERRUPT_WINDOW;
-	if (kinds & BIT(INJECT_NMI) && vmx_controls.pin & PIN_VIRTUAL_NMIS)
-		proc |= PROC_NMI_WINDOW;
-	if (proc == s->proc)
-		return;
-	s->proc = proc;
-	vmwrite(VMCS_PROC_CONTROLS, proc);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* Between the neutral state and the VMCS. */
-#include "vmx/vmx.h"
+#include "vmx/intercepts.h"
 #include "core/keys.h"
 #include "base/processor.h"
 
@@ -30,25 +30,15 @@ static void init_controls(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
 
-	s->proc = vmx_base_proc(v);
+	vmx_apply_intercepts(v);
 	vmwrite(VMCS_PIN_CONTROLS, vmx_controls.pin);
-	vmwrite(VMCS_PROC_CONTROLS, s->proc);
-	if (s->proc & PROC_SECONDARY)
-		vmwrite(VMCS_PROC2_CONTROLS,
-			vmx_controls.proc2 & ~(PROC2_TSC_SCALING | vmx_withheld(v)));
 	vmwrite(VMCS_EXIT_CONTROLS, vmx_controls.exit);
 	vmwrite(VMCS_ENTRY_CONTROLS, vmx_controls.entry);
-	vmwrite(VMCS_EXCEPTION_BITMAP, vmx_base_exceptions(v));
 	vmwrite(VMCS_PF_ERROR_MASK, 0);
 	vmwrite(VMCS_PF_ERROR_MATCH, 0);
 	vmwrite(VMCS_CR3_TARGET_COUNT, 0);
-	vmwrite(VMCS_MSR_BITMAP, vmx_msr_bitmap_pa);
-	if (vmx_controls.proc & PROC_TPR_SHADOW) {
+	if (vmx_controls.proc & PROC_TPR_SHADOW)
 		vmwrite(VMCS_VIRTUAL_APIC_PAGE, host_virt_to_phys(s->virtual_apic));
-		vmwrite(VMCS_TPR_THRESHOLD, 0);
-	}
-	vmwrite(VMCS_CR0_MASK, ~vmx_cr0_direct(v));
-	vmwrite(VMCS_CR4_MASK, ~vmx_cr4_direct(v));
 }
 
 /* Without "load IA32_EFER" the MSR areas exchange it (SDM 3C 27.4, 28.6). */
@@ -133,7 +123,6 @@ static u64 shadow_efer(const struct vcpu *v)
 	return efer & ARCH_EFER_LMA ? efer : efer & ~ARCH_EFER_LME;
 }
 
-/* Without SCE, SYSCALL and SYSRET raise #UD, which exits. */
 /* They matter to guests that have SYSCALL; RDMSR and WRMSR exit, and come here too. */
 void vmx_load_syscalls(struct vmx_vcpu *s)
 {
@@ -144,12 +133,13 @@ void vmx_load_syscalls(struct vmx_vcpu *s)
 	cpu_wrmsr(ARCH_MSR_SFMASK, s->sfmask);
 }
 
-void vmx_apply_efer(struct vcpu *v)
+/* Without SCE, SYSCALL and SYSRET raise #UD, which exits. */
+static void apply_efer(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
 	u64 efer = v->shadow ? shadow_efer(v) : v->guest.efer;
 
-	if (v->rules.syscall)
+	if (v->ruling.wanted.no_syscalls)
 		efer &= ~ARCH_EFER_SCE;
 	if (vmx_controls.entry & ENTRY_LOAD_EFER)
 		vmwrite(VMCS_GUEST_EFER, efer);
@@ -176,7 +166,6 @@ static void apply_control(struct vcpu *v)
 	if (v->guest.efer & ARCH_EFER_LMA)
 		entry |= ENTRY_IA32E_GUEST;
 	vmwrite(VMCS_ENTRY_CONTROLS, entry);
-	vmx_apply_efer(v);
 	s->extra &= ~EXTRA_KEYS;
 	if (keys_in_reach(v))
 		s->extra |= EXTRA_KEYS;
@@ -193,18 +182,9 @@ static void apply_tsc_offset(struct vcpu *v)
 
 static void apply_clock(struct vcpu *v)
 {
-	struct vmx_vcpu *s = v->hw;
-	u32 proc = s->proc & ~PROC_RDTSC;
-
-	if (rules_want_tsc(v))
-		proc |= PROC_RDTSC;
-	if (proc != s->proc) {
-		s->proc = proc;
-		vmwrite(VMCS_PROC_CONTROLS, proc);
-	}
+	vmx_intercept_clock(v);
 	if (v->vm->time.flags & FERMATA_CLOCK_SCALED)
 		vmwrite(VMCS_TSC_MULTIPLIER, v->vm->time.clock.tsc_mult);
-	vmx_apply_proc2(v);
 }
 
 static void apply_root(struct vcpu *v)
@@ -215,7 +195,7 @@ static void apply_root(struct vcpu *v)
 	if (v->shadow)
 		return;
 	/* With it each read of a guest's table is a write (SDM 3C 29.3.5): where tables are closed, it faults. */
-	if (vmx_controls.ept_vpid & EPT_CAP_ACCESSED_DIRTY && !v->rules.linear)
+	if (vmx_controls.ept_vpid & EPT_CAP_ACCESSED_DIRTY && !v->ruling.wanted.read_only_walks)
 		eptp |= EPTP_ACCESSED_DIRTY;
 	if (eptp == s->eptp)
 		return;
@@ -235,6 +215,14 @@ static bool apply_flush(struct vcpu *v)
 	return paid;
 }
 
+/* The masks are about to change: from now on the shadows have to show the guest's own bits. */
+static void apply_shadows(struct vcpu *v)
+{
+	vmx_sync(v);
+	vmwrite(VMCS_CR0_SHADOW, v->guest.cr0);
+	vmwrite(VMCS_CR4_SHADOW, v->guest.cr4);
+}
+
 bool vmx_apply(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
@@ -243,8 +231,12 @@ bool vmx_apply(struct vcpu *v)
 	v->dirty = 0;
 	if (dirty & DIRTY_CONTROL)
 		apply_control(v);
-	if (dirty & DIRTY_INTERCEPTS)
+	if (dirty & (DIRTY_CONTROL | DIRTY_INTERCEPTS))
+		apply_efer(v);
+	if (dirty & DIRTY_INTERCEPTS) {
+		apply_shadows(v);
 		vmx_apply_intercepts(v);
+	}
 	if (dirty & DIRTY_CLOCK)
 		apply_clock(v);
 	if (dirty & (DIRTY_CLOCK | DIRTY_TSC_OFFSET))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* VT-x: what the CPU offers, switching it on and off, and the life of a vCPU's hardware half. */
-#include "vmx/vmx.h"
+#include "vmx/intercepts.h"
 #include "vmx/audit/audit.h"
 #include "base/processor.h"
 
@@ -290,6 +290,7 @@ const struct backend vmx_backend = {
 	.where = vmx_where,
 	.msr = vmx_msr,
 	.can_intercept = vmx_can_intercept,
+	.direct_msrs = vmx_direct_msrs,
 	.direct_msr = vmx_direct_msr,
 	.can_take = vmx_can_take,
 	.inject = vmx_inject,

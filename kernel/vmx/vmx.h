@@ -118,15 +118,12 @@ void vmx_where(struct vcpu *v, struct where *where);
 void vmx_fetch_rsp(struct vcpu *v);
 u64 *vmx_msr(struct vcpu *v, u32 msr);
 void vmx_load_syscalls(struct vmx_vcpu *s); /* in guest context */
-void vmx_apply_efer(struct vcpu *v);
 /* CR0 and CR4 bits that the guest writes without an exit: those that change nothing of ours. */
 #define VMX_CR0_DIRECT                                                                             \
 	(ARCH_CR0_MP | ARCH_CR0_EM | ARCH_CR0_TS | ARCH_CR0_ET | ARCH_CR0_AM | ARCH_CR0_WP)
 #define VMX_CR4_DIRECT                                                                             \
 	(ARCH_CR4_PVI | ARCH_CR4_TSD | ARCH_CR4_DE | ARCH_CR4_PCE | ARCH_CR4_PGE |                 \
 	 ARCH_CR4_OSFXSR | ARCH_CR4_OSXMMEXCPT)
-/* The same three as under SVM, for the same reasons; see svm/state.c. */
-#define VMX_BASE_EXCEPTIONS (BIT(ARCH_DB) | BIT(ARCH_AC) | BIT(ARCH_MC))
 
 /* What shadow paging wants besides: WP is always on, and PGE's toggling drops translations of ours. */
 static inline u64 vmx_cr0_direct(const struct vcpu *v)
@@ -139,28 +136,12 @@ static inline u64 vmx_cr4_direct(const struct vcpu *v)
 	return v->shadow ? VMX_CR4_DIRECT & ~ARCH_CR4_PGE : VMX_CR4_DIRECT;
 }
 
-static inline u32 vmx_base_exceptions(const struct vcpu *v)
-{
-	return VMX_BASE_EXCEPTIONS | (v->shadow ? BIT(ARCH_PF) : 0);
-}
-
-static inline u32 vmx_base_proc(const struct vcpu *v)
-{
-	return vmx_controls.proc | (v->shadow ? PROC_CR3_LOAD | PROC_CR3_STORE | PROC_INVLPG : 0);
-}
-/* intercepts.c */
-void vmx_fill_msr_bitmap(u8 *map);
-int vmx_can_intercept(u32 event, u64 first, u64 last);
-void vmx_apply_proc2(struct vcpu *v);
-void vmx_apply_intercepts(struct vcpu *v);
-int vmx_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write);
 /* run.c */
 void vmx_load(struct vcpu *v, u32 cpu);
 void vmx_unload(struct vcpu *v);
 void vmx_run(struct vcpu *v);
 bool vmx_can_take(struct vcpu *v, u8 kind);
 void vmx_inject(struct vcpu *v, const struct injection *event);
-void vmx_window(struct vcpu *v, u32 kinds);
 /* exit.c */
 void vmx_exit_record(struct vcpu *v);
 void vmx_entry_failed(struct vcpu *v, u32 failed); /* as vmx_enter() says */

@@ -205,6 +205,8 @@ static int fake_can_intercept(u32 event, u64 first, u64 last)
 	return event == FERMATA_ON_RDRAND ? -EOPNOTSUPP : 0;
 }
 
+static const u32 fake_direct_msrs[] = { ARCH_MSR_KERNEL_GS_BASE, 0 };
+
 static int fake_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write)
 {
 	u64 *slot = &fake_hw(v)->msrs.kernel_gs_base;
@@ -232,6 +234,7 @@ const struct backend fake_backend = {
 	.position = fake_position,
 	.where = fake_where,
 	.can_intercept = fake_can_intercept,
+	.direct_msrs = fake_direct_msrs,
 	.direct_msr = fake_direct_msr,
 	.can_take = fake_can_take,
 	.inject = fake_inject,

@@ -201,29 +201,83 @@ static void no_memory(void **state)
 /* Every vCPU hears of a change, and what is compiled is what the rules say. */
 static void compiled(void **state)
 {
+	const struct wanted *w = &v->ruling.wanted;
 	u32 id;
 
 	v->ruled = 0;
 	v->dirty = 0;
-	id = add(number(FERMATA_ON_RDMSR, 0x10, 0x20));
+	id = add(number(FERMATA_ON_RDMSR, ARCH_MSR_KERNEL_GS_BASE, ARCH_MSR_KERNEL_GS_BASE + 5));
 	assert_true(v->requests & BIT(REQUEST_RULES));
 	rules_apply(v);
 	assert_false(v->requests & BIT(REQUEST_RULES));
 	assert_int_equal(v->ruled, BIT_ULL(EXIT_MSR_READ));
 	assert_true(v->dirty & DIRTY_INTERCEPTS);
-	assert_true(rules_want(v, FERMATA_ON_RDMSR, 0x10));
-	assert_true(rules_want(v, FERMATA_ON_RDMSR, 0x20));
-	assert_false(rules_want(v, FERMATA_ON_RDMSR, 0x21));
-	assert_false(rules_want(v, FERMATA_ON_WRMSR, 0x10));
-	assert_int_equal(rules_want_exceptions(v), 0);
+	assert_int_equal(w->msr_read, 1); /* the fake backend has one such MSR */
+	assert_int_equal(w->msr_write, 0);
+	assert_int_equal(w->exceptions, 0);
 	add(number(FERMATA_ON_EXCEPTION, 12, 14));
 	add(on(FERMATA_ON_SYSCALL, 0));
 	rules_apply(v);
-	assert_int_equal(rules_want_exceptions(v), 7 << 12 | BIT(ARCH_UD));
+	assert_int_equal(w->exceptions, 7 << 12 | BIT(ARCH_UD));
+	assert_true(w->no_syscalls);
 	assert_int_equal(v->ruled, BIT_ULL(EXIT_MSR_READ) | BIT_ULL(EXIT_EXCEPTION));
 	remove_rule(id);
 	rules_apply(v);
 	assert_int_equal(v->ruled, BIT_ULL(EXIT_EXCEPTION));
+	assert_int_equal(w->msr_read, 0);
+}
+
+static void assert_wanted(struct wanted now, struct wanted w)
+{
+	assert_int_equal(now.events, w.events);
+	assert_int_equal(now.cr_read, w.cr_read);
+	assert_int_equal(now.cr_write, w.cr_write);
+	assert_int_equal(now.dr_read, w.dr_read);
+	assert_int_equal(now.dr_write, w.dr_write);
+	assert_int_equal(now.exceptions, w.exceptions);
+	assert_int_equal(now.msr_read, w.msr_read);
+	assert_int_equal(now.msr_write, w.msr_write);
+	assert_int_equal(now.tsc, w.tsc);
+	assert_int_equal(now.no_syscalls, w.no_syscalls);
+	assert_int_equal(now.read_only_walks, w.read_only_walks);
+}
+
+static void compiled_to(struct fermata_rule rule, struct wanted wanted)
+{
+	u32 id = add(rule);
+
+	wanted.events = BIT_ULL(rule.event);
+	rules_apply(v);
+	assert_wanted(v->ruling.wanted, wanted);
+	remove_rule(id);
+	rules_apply(v);
+	assert_wanted(v->ruling.wanted, (struct wanted){ 0 });
+}
+
+/* Each rule is one word or another of what the backend sees, with its numbers as bits. */
+static void words(void **state)
+{
+	u32 msr = ARCH_MSR_KERNEL_GS_BASE;
+
+	compiled_to(on(FERMATA_ON_PAUSE, 0), (struct wanted){ 0 });
+	compiled_to(on(FERMATA_ON_RDTSC, 0), (struct wanted){ .tsc = true });
+	compiled_to(on(FERMATA_ON_RDTSCP, 0), (struct wanted){ .tsc = true });
+	compiled_to(on(FERMATA_ON_WRMSR, 0), (struct wanted){ .msr_write = 1 });
+	compiled_to(number(FERMATA_ON_WRMSR, msr, msr), (struct wanted){ .msr_write = 1 });
+	compiled_to(number(FERMATA_ON_WRMSR, msr + 1, ~0ull), (struct wanted){ 0 });
+	compiled_to(number(FERMATA_ON_RDMSR, 0, msr - 1), (struct wanted){ 0 });
+	compiled_to(on(FERMATA_ON_MOV_TO_CR, 0), (struct wanted){ .cr_write = 0xffff });
+	compiled_to(number(FERMATA_ON_MOV_TO_CR, 3, 4), (struct wanted){ .cr_write = 0x18 });
+	compiled_to(number(FERMATA_ON_MOV_FROM_CR, 8, ~0ull), (struct wanted){ .cr_read = 0xff00 });
+	compiled_to(number(FERMATA_ON_MOV_FROM_CR, 64, 99), (struct wanted){ 0 });
+	compiled_to(number(FERMATA_ON_MOV_TO_DR, 0, 0), (struct wanted){ .dr_write = 1 });
+	compiled_to(number(FERMATA_ON_MOV_FROM_DR, 15, 63), (struct wanted){ .dr_read = 0x8000 });
+	compiled_to(on(FERMATA_ON_CLTS, 0), (struct wanted){ .cr_write = BIT(0) });
+	compiled_to(on(FERMATA_ON_LMSW, 0), (struct wanted){ .cr_write = BIT(0) });
+	compiled_to(on(FERMATA_ON_CR3_SWITCH, 0), (struct wanted){ .cr_write = BIT(3) });
+	compiled_to(number(FERMATA_ON_EXCEPTION, 0, 3), (struct wanted){ .exceptions = 0xb });
+	compiled_to(on(FERMATA_ON_SYSCALL, 0),
+		    (struct wanted){ .exceptions = BIT(ARCH_UD), .no_syscalls = true });
 }
 
 static void filtered(void **state)
@@ -390,8 +444,8 @@ static void step(void **state)
 	assert_int_equal(exit_handle(v), GO_ON);
 	assert_true(v->rules.stepping);
 	assert_true(fake_hw(v)->rflags & ARCH_RFLAGS_TF);
-	assert_false(rules_want(v, FERMATA_ON_SGDT, 0));
-	assert_int_equal(rules_want_exceptions(v) & BIT(ARCH_PF), BIT(ARCH_PF));
+	assert_int_equal(v->ruling.wanted.events, 0);
+	assert_true(v->ruling.wanted.exceptions & BIT(ARCH_PF));
 	/* A host interrupt comes between: the step goes on. */
 	v->exit = (struct exit){ .kind = EXIT_NOTHING };
 	assert_int_equal(exit_handle(v), SERVE_HOST);
@@ -404,7 +458,7 @@ static void step(void **state)
 	assert_false(v->waiting.valid); /* the trap was ours */
 	assert_false(v->guest.dr6 & ARCH_DR6_BS);
 	assert_false(fake_hw(v)->rflags & ARCH_RFLAGS_TF);
-	assert_true(rules_want(v, FERMATA_ON_SGDT, 0));
+	assert_int_equal(v->ruling.wanted.events, BIT_ULL(FERMATA_ON_SGDT));
 	rules_after(v);
 	assert_int_equal(regs[FERMATA_RAX], 5);
 	assert_int_equal(hits(id), 1);
@@ -450,10 +504,10 @@ static void delivered_again(void **state)
 	assert_int_equal(v->waiting.injection.vector, 0x40);
 	assert_true(v->requests & BIT(REQUEST_RULES));
 	rules_apply(v);
-	assert_int_equal(rules_want_exceptions(v), 0);
+	assert_int_equal(v->ruling.wanted.exceptions, 0);
 	assert_true(v->requests & BIT(REQUEST_RULES));
 	rules_apply(v);
-	assert_int_equal(rules_want_exceptions(v), BIT(ARCH_PF));
+	assert_int_equal(v->ruling.wanted.exceptions, BIT(ARCH_PF));
 	assert_int_equal(hits(id), 1);
 	v->waiting.valid = false;
 }
@@ -466,6 +520,7 @@ int main(void)
 		EVENT_TEST(bounded),
 		EVENT_TEST(no_memory),
 		EVENT_TEST(compiled),
+		EVENT_TEST(words),
 		EVENT_TEST(filtered),
 		EVENT_TEST(counted),
 		EVENT_TEST(decided),

@@ -163,9 +163,9 @@ static void on_the_way(void **state)
 	assert_int_equal(closed(PD2), RADIX_WRITE);
 	assert_int_equal(closed(PT2), RADIX_WRITE);
 	assert_int_equal(closed(PD) | closed(PT) | closed(CODE) | closed(OTHER), 0);
-	assert_true(v->rules.linear);
-	assert_true(rules_want(v, FERMATA_ON_CR3_SWITCH, 0));
-	assert_false(rules_want(v, FERMATA_ON_MOV_TO_CR, 3));
+	assert_true(v->ruling.wanted.read_only_walks);
+	assert_int_equal(v->ruling.wanted.cr_write, BIT(3));
+	assert_int_equal(v->ruling.wanted.events, BIT_ULL(FERMATA_ON_WRITE));
 	other = add(rule(FERMATA_ON_READ, LINEAR, LINEAR));
 	play(v);
 	assert_int_equal(closed(DATA), ALL); /* not writable without being readable */
@@ -176,8 +176,8 @@ static void on_the_way(void **state)
 	rules_remove(&vm, id);
 	assert_null(vm.memory.closed);
 	play(v);
-	assert_false(v->rules.linear);
-	assert_false(rules_want(v, FERMATA_ON_CR3_SWITCH, 0));
+	assert_false(v->ruling.wanted.read_only_walks);
+	assert_int_equal(v->ruling.wanted.cr_write, 0);
 }
 
 /* As far as there are tables; and a large page has one less. */

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What makes a guest exit. Nobody else writes the VMCB's intercept words and the MSR permission map. */
+#ifndef SVM_INTERCEPTS_H
+#define SVM_INTERCEPTS_H
+
+#include "svm/svm.h"
+
+extern const u32 svm_direct_msrs[]; /* 0 ends it */
+
+void svm_fill_msrpm(u8 *map);
+int svm_can_intercept(u32 event, u64 first, u64 last);
+void svm_apply_intercepts(struct vcpu *v); /* with all reasons that there are now */
+void svm_intercept_control(struct vcpu *v);
+void svm_intercept_clock(struct vcpu *v);
+void svm_window(struct vcpu *v, u32 kinds);
+int svm_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write);
+
+/* The guest writes CR8 without an exit, unless that may let in an interrupt that the TPR holds back. */
+static inline void svm_intercept_tpr(struct vcpu *v, struct svm_vcpu *s, u8 tpr)
+{
+	bool intercept = v->apic.irr_highest && v->apic.irr_highest >> 4 <= tpr;
+
+	if (likely(intercept == s->tpr_intercepted))
+		return;
+	s->tpr_intercepted = intercept;
+	if (intercept)
+		s->vmcb->intercept[VMCB_CR] |= CR_WRITE(8);
+	else if (!(v->ruling.wanted.cr_write & BIT(8)))
+		s->vmcb->intercept[VMCB_CR] &= ~CR_WRITE(8);
+	s->vmcb->clean &= ~CLEAN_INTERCEPTS;
+}
+
+/* An NMI was delivered: its IRET ends what it masks. Or that has come. */
+static inline void svm_intercept_iret(struct svm_vcpu *s, bool nmi_masked)
+{
+	s->nmi_masked = nmi_masked;
+	if (nmi_masked)
+		s->vmcb->intercept[VMCB_MISC1] |= INTERCEPT_IRET;
+	else
+		s->vmcb->intercept[VMCB_MISC1] &= ~INTERCEPT_IRET;
+	s->vmcb->clean &= ~CLEAN_INTERCEPTS;
+}
+
+#endif
