@@ -199,7 +199,7 @@ static enum verdict handle_nested_fault(struct vcpu *v)
 
 	if (apic_page_access(v, &verdict))
 		return verdict;
-	if (!v->rules.watch.opening && guest_memory_near(&v->vm->memory, v->exit.fault.gpa)) {
+	if (!v->ruling.opening && guest_memory_near(&v->vm->memory, v->exit.fault.gpa)) {
 		v->account.stats.nested_faults++;
 		return v->shadow ? settle(v, shadowing_near(v)) : GO_ON;
 	}
@@ -216,7 +216,7 @@ int exit_handle_fault(struct vcpu *v)
 
 	DEBUG_ASSERT(v->exit.kind == EXIT_NESTED_FAULT);
 	host_clear_bit(REQUEST_FAULT, &v->requests);
-	if (unlikely(v->rules.watch.opening) && !watch_open(v))
+	if (unlikely(v->ruling.opening) && !rules_open(v))
 		return GO_ON;
 	err = guest_memory_fault(&v->vm->memory, v->exit.fault.gpa, v->exit.fault.access, &v->cache,
 				 &owed, &level);
@@ -267,7 +267,7 @@ static enum verdict handle_protected(struct vcpu *v)
 /* What only rules make exit and nobody emulates: the processor does it, its intercept lifted for once. */
 static enum verdict handle_once(struct vcpu *v)
 {
-	step_begin(v);
+	rules_once(v);
 	return GO_ON;
 }
 

@@ -19,17 +19,12 @@ static inline enum verdict exit_answer(struct vcpu *v)
 	return exit_handlers[v->exit.kind](v);
 }
 
-enum verdict rules_exit(struct vcpu *v); /* rules/exit.c: an exit of a kind in v->ruled */
-
 static inline enum verdict exit_handle(struct vcpu *v)
 {
 	if (unlikely(v->ruled) && v->ruled >> (v->exit.kind & 63) & 1)
 		return rules_exit(v);
 	return exit_answer(v);
 }
-
-/* rules/step.c: the instruction at RIP, whose intercept is lifted for once */
-void step_begin(struct vcpu *v);
 
 /* apic_page.c: true when the access was to the xAPIC page and is done, or needs another try */
 bool apic_page_access(struct vcpu *v, enum verdict *verdict);

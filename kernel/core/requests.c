@@ -74,34 +74,26 @@ static enum verdict tell_eoi(struct vcpu *v)
 	return LEAVE_FOR_USER;
 }
 
-/* ---- the rules' part. While one instruction runs by itself, what is about the next one waits. */
+/* ---- the rules' part */
 
 static enum verdict apply_rules(struct vcpu *v)
 {
-	rules_apply(v);
-	return GO_ON;
+	return rules_requested(v, REQUEST_RULES);
 }
 
 static enum verdict check_linear(struct vcpu *v)
 {
-	return v->rules.stepping || linear_requested(v) ? GO_ON : LEAVE_FOR_HOST;
-}
-
-static int close_linear(struct vcpu *v)
-{
-	return v->rules.stepping ? GO_ON : linear_outside(v);
+	return rules_requested(v, REQUEST_LINEAR);
 }
 
 static enum verdict check_opener(struct vcpu *v)
 {
-	return watch_requested(v) ? GO_ON : LEAVE_FOR_HOST;
+	return rules_requested(v, REQUEST_WATCH);
 }
 
 static enum verdict after_instruction(struct vcpu *v)
 {
-	if (!v->rules.stepping)
-		rules_after(v);
-	return GO_ON;
+	return rules_requested(v, REQUEST_AFTER);
 }
 
 /* ---- the table */
@@ -133,7 +125,7 @@ static const struct {
 	[REQUEST_TIMER] = { timer_due, .sleeper = AFTER_SLEEP },
 	[REQUEST_RULES] = { apply_rules },
 	[REQUEST_ROOT] = { shadowing_root },
-	[REQUEST_LINEAR] = { check_linear, close_linear },
+	[REQUEST_LINEAR] = { check_linear, rules_outside },
 	[REQUEST_WATCH] = { check_opener },
 	[REQUEST_AFTER] = { after_instruction },
 	[REQUEST_LOST] = { lost },

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Rules: what the user wants to hear of, change or forbid. A VM has a table of them, replaced as a
- * whole (readers: host_read_begin()); each vCPU compiles it into intercepts at its next entry.
+ * The seam to rules: what users want to hear of, change or forbid. Core knows no rule. It calls these
+ * functions, and reads what they have decided about a vCPU. kernel/rules implements them, and for a module
+ * without rules kernel/rules/none, where each of them does nothing.
  */
 #ifndef CORE_RULES_H
 #define CORE_RULES_H
 
-#include "rules/memory.h"
-#include "rules/linear.h"
+#include "core/exit.h"
 #include "host.h"
-#include <uapi/fermata.h>
 
 struct vm;
 struct vcpu;
@@ -28,86 +27,39 @@ struct wanted {
 	bool read_only_walks; /* walks of the guest's tables must not write to them */
 };
 
-/* What rules have decided about a vCPU, as far as core has to know. Written by kernel/rules alone. */
+/* What rules have decided about a vCPU, as far as others have to know. Only kernel/rules writes it. */
 struct ruling {
 	struct wanted wanted;
+	bool holding; /* an instruction runs by itself: what else is due waits for its end */
+	bool opening; /* the page of the nested fault is to be opened, by rules_open() */
 };
 
-struct rule {
-	struct fermata_rule spec;
-	u64 matches, hits;
-};
-
-struct rule_table {
-	u32 count;
-	struct rule *rule[FERMATA_MAX_RULES]; /* by id */
-	u64 by_event[FERMATA_ON_EVENTS];      /* bit n: rule[n] is about it */
-	u64 kinds;			      /* EXIT_* that rules are about */
-	u32 linear;			      /* how many are about linear addresses alone */
-	struct wanted wanted;
-};
-
-struct vm_rules {
-	struct rule_table *table; /* NULL: no rules */
-	u32 last_id;
-	struct host_lock lock; /* opener; who changes what memory is watched */
-	u32 opener;	       /* the vCPU, its id + 1, for which watched pages are open; 0: none */
-	struct linear_frames *frames; /* lock; NULL: there has been no rule about linear addresses */
-	u32 frame_count;	      /* lock to write */
-	bool closing;		      /* lock: some of the frames are not closed in force yet */
-	bool shadowed;		      /* vCPUs are to be under shadow paging: shadowing_switch() */
-	u64 edits; /* how often translations of linear addresses have grown old */
-};
-
-/* What is still owed to an instruction that a rule was about, once it has been carried out. */
-struct aftermath {
-	bool due, log;
-	u8 memory; /* so many bytes of guest memory are what was written; else 0 */
-	u8 sets, reg[4];
-	u64 value[4];
-	u8 result; /* FERMATA_R* that a read went to, with `width` bytes; RESULT_*: others */
-	u8 width;
-	struct fermata_record record;
-};
-#define RESULT_NONE 0xff
-#define RESULT_PAIR 0xfe /* EDX:EAX */
-
-/* Which of our intercepts are out of force for the next entry. */
-enum lift {
-	LIFT_NONE,
-	LIFT_ARMED,	 /* LIFT_EXCEPTIONS from the next entry on */
-	LIFT_EXCEPTIONS, /* an event on its way in goes in again, and may meet its exception */
-	LIFT_STEP,	 /* one instruction runs by itself; every exception exits */
-};
-
-struct vcpu_rules {
-	u8 lift;
-	bool stepping;
-	bool step_tf; /* RFLAGS.TF as the guest has it */
-	bool step_bs; /* likewise DR6.BS */
-	bool passing; /* the rules up to pass_rule have had their say about what is at pass_rip */
-	u32 pass_rule;
-	u64 pass_rip;
-	struct aftermath after;
-	struct vcpu_watch watch;
-	struct vcpu_linear *linear_state; /* NULL: none yet */
-	struct fermata_ring *ring;	  /* NULL: nobody reads */
-	u64 ring_head, ring_dropped;
-};
-
-/* rules/table.c. The callers of add, remove and destroy exclude each other; they sleep. */
-int rules_add(struct vm *vm, struct fermata_rule *spec);
-int rules_remove(struct vm *vm, u32 id);
-int rules_get(struct vm *vm, struct fermata_rule *spec);
-void rules_destroy(struct vm *vm);
-/* REQUEST_RULES and REQUEST_AFTER: the table has changed; an instruction that a rule is about is done. */
-void rules_apply(struct vcpu *v);
-void rules_after(struct vcpu *v);
-void rules_reset(struct vcpu *v);
-/* Where its linear addresses lead may be another place: CR3, or how it pages, has changed. */
+/* At a VM's and a vCPU's beginning and end. They sleep. -ENOMEM */
+int rules_vm_init(struct vm *vm);
+void rules_vm_destroy(struct vm *vm);
+int rules_vcpu_init(struct vcpu *v);
+void rules_vcpu_destroy(struct vcpu *v);
+/* At RESET and INIT, by its thread: what is owed to an instruction is forgotten. */
+void rules_vcpu_reset(struct vcpu *v);
+/* An exit of a kind in v->ruled, in the place of its handler. */
+enum verdict rules_exit(struct vcpu *v);
+/*
+ * An exit of an instruction that exits only because a rule is about it, and that nobody emulates: the
+ * processor runs it, with its intercept lifted for once.
+ */
+void rules_once(struct vcpu *v);
+/* REQUEST_RULES, _LINEAR, _WATCH or _AFTER, in guest context before an entry. */
+enum verdict rules_requested(struct vcpu *v, u32 request);
+/* REQUEST_LINEAR, outside of guest context. Sleeps. GO_ON, or -errno. */
+int rules_outside(struct vcpu *v);
+/*
+ * With ruling.opening, outside of guest context, before the page of a nested fault is looked at. False: it
+ * cannot be opened now, and the guest faults again.
+ */
+bool rules_open(struct vcpu *v);
+/* Where the vCPU's linear addresses lead may be another place: CR3, or how it pages, has changed. */
 void rules_space_changed(struct vcpu *v);
-
-/* rules/log.c */
-void ring_put(struct vcpu_rules *events, struct fermata_record *record);
+/* Memory slots have changed: there may be page tables now where nothing was. */
+void rules_memory_changed(struct vm *vm);
 
 #endif

@@ -72,7 +72,7 @@ static enum verdict prepare(struct vcpu *v)
 		return verdict;
 	if (vcpu_starting(v))
 		return LEAVE_FOR_HOST;
-	if (unlikely(v->rules.stepping)) /* what else is due waits for the end of that one instruction */
+	if (unlikely(v->ruling.holding)) /* what else is due waits for the end of that one instruction */
 		return GO_ON;
 	return deliver(v);
 }

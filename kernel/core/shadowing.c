@@ -453,14 +453,14 @@ void shadowing_switch(struct vm *vm, bool shadowed)
 {
 	struct flush owed;
 
-	if (!vm->backend->set_paging || vm->config.shadow || vm->rules.shadowed == shadowed)
+	if (!vm->backend->set_paging || vm->config.shadow || vm->shadowed == shadowed)
 		return;
 	if (shadowed) { /* what is left of the last time has not followed the guest's tables since */
 		shadow_forget_all(&vm->memory, &owed);
 		vm_flush(vm, &owed, FERMATA_CAUSE_SHADOW);
 	}
 	host_full_barrier();
-	WRITE_ONCE(vm->rules.shadowed, shadowed);
+	WRITE_ONCE(vm->shadowed, shadowed);
 }
 
 /* Nothing of an exit is left to be done: the guest is between two instructions. */
@@ -470,7 +470,7 @@ int shadowing_change_over(struct vcpu *v)
 	bool to_shadow = !v->shadow;
 	int err;
 
-	if (READ_ONCE(v->vm->rules.shadowed) != to_shadow)
+	if (READ_ONCE(v->vm->shadowed) != to_shadow)
 		return 0;
 	v->backend->get_state(v, state, FERMATA_STATE_CONTROL);
 	if (to_shadow) {

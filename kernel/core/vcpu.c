@@ -57,11 +57,10 @@ void vcpu_reset(struct vcpu *v, bool init_signal)
 		v->guest.pat = ARCH_PAT_RESET;
 		v->guest.misc_enable = 1;
 	}
-	rules_reset(v);
+	rules_vcpu_reset(v);
 	apic_reset(&v->apic, init_signal);
 	v->dirty |= DIRTY_CONTROL | DIRTY_CLOCK | DIRTY_DEBUG | DIRTY_PAT;
 	reset_state(v, v->scratch);
-	rules_space_changed(v);
 	if (v->shadow)
 		shadowing_changed(v);
 	else
@@ -129,10 +128,13 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 	v->scratch = host_alloc(sizeof(*v->scratch));
 	if (!v->scratch)
 		return -ENOMEM;
-	err = vm->config.shadow ? shadowing_init(v) : 0;
+	err = rules_vcpu_init(v);
+	if (!err && vm->config.shadow)
+		err = shadowing_init(v);
 	if (!err)
 		err = v->backend->vcpu_create(v);
 	if (err) {
+		rules_vcpu_destroy(v);
 		shadowing_destroy(v);
 		host_free(v->scratch);
 		return err;
@@ -157,12 +159,10 @@ int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
 void vcpu_destroy(struct vcpu *v)
 {
 	host_timer_cancel(&v->timer.host);
-	v->rules.watch.tables = false; /* the others may be gone already */
-	watch_close(v);
+	rules_vcpu_destroy(v);
 	v->backend->vcpu_destroy(v);
 	shadowing_destroy(v);
 	radix_cache_drain(&v->cache);
-	host_free(v->rules.linear_state);
 	host_free(v->scratch);
 }
 

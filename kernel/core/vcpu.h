@@ -14,6 +14,7 @@
 #include "core/audit.h"
 #include "core/exit.h"
 #include "core/requests.h"
+#include "core/rules.h"
 #include "core/vm.h"
 #include "memory/shadow/shadow.h"
 #include "memory/tags.h"
@@ -80,6 +81,8 @@ struct vcpu_report {
 	u8 eoi_vector; /* with REQUEST_EOI */
 };
 
+struct vcpu_rules;
+
 struct vcpu {
 	/* the common path's line */
 	struct fermata_run *page;      /* constant; shared with user space: general registers */
@@ -104,8 +107,8 @@ struct vcpu {
 	struct vcpu_tlb tlb;
 	struct radix_cache cache;
 	struct vcpu_shadow *shadow; /* NULL: nested paging */
-	struct ruling ruling;	    /* what rules have decided, as far as it concerns others */
-	struct vcpu_rules rules;
+	struct ruling ruling;	    /* what rules have decided about it */
+	struct vcpu_rules *rules;   /* constant; what is in it: kernel/rules */
 	struct {
 		u32 count; /* in a row */
 		u64 rip;

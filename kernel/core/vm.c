@@ -21,7 +21,6 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 		return -ENODEV;
 	vm->config.untagged = config->flags & FERMATA_VM_NO_TAGS || !caps->tags;
 	host_lock_init(&vm->vcpus.lock);
-	host_lock_init(&vm->rules.lock);
 	host_lock_init(&vm->time.pvclock_lock);
 	forecast_init(&vm->forecasts);
 	err = vm_clock_init(vm, caps->tsc_khz);
@@ -29,7 +28,7 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 		return err;
 	vm->cpuid_supported = host_alloc(sizeof(*vm->cpuid_supported));
 	vm->paid = host_alloc(sizeof(*vm->paid) * host_cpu_count());
-	if (!vm->cpuid_supported || !vm->paid) {
+	if (!vm->cpuid_supported || !vm->paid || rules_vm_init(vm)) {
 		err = -ENOMEM;
 		goto fail;
 	}
@@ -54,6 +53,7 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 		return 0;
 	guest_memory_destroy(&vm->memory);
 fail:
+	rules_vm_destroy(vm);
 	host_free(vm->cpuid_supported);
 	host_free(vm->paid);
 	return err;
@@ -64,8 +64,7 @@ void vm_destroy(struct vm *vm)
 	run_only_end(vm);
 	shadow_destroy(&vm->memory);
 	guest_memory_destroy(&vm->memory);
-	rules_destroy(vm);
-	watch_destroy(vm);
+	rules_vm_destroy(vm);
 	host_free(vm->cpuid_supported);
 	host_free(vm->paid);
 }
@@ -76,8 +75,8 @@ int vm_set_memory(struct vm *vm, const struct fermata_memory *change)
 	int err = guest_memory_set_slot(&vm->memory, change, &owed);
 
 	vm_flush(vm, &owed, FERMATA_CAUSE_SLOT);
-	if (!err && READ_ONCE(vm->rules.frames)) /* there may be tables now where nothing was */
-		linear_edited(vm);
+	if (!err)
+		rules_memory_changed(vm);
 	return err;
 }
 

@@ -14,7 +14,6 @@
 #include "clock/forecast.h"
 #include "core/backend.h"
 #include "core/cpuid.h"
-#include "core/rules.h"
 #include "memory/nested.h"
 #include "memory/shadow/shadow.h"
 #include "uapi/fermata.h"
@@ -46,13 +45,16 @@ struct vm_vcpus {
 	u32 count;			    /* lock */
 };
 
+struct vm_rules;
+
 struct vm {
 	const struct backend *backend; /* constant but for run_only_begin() */
 	struct vm_config config;       /* constant */
 	struct guest_memory memory;
 	struct vm_time time;
 	struct vm_vcpus vcpus;
-	struct vm_rules rules;
+	struct vm_rules *rules; /* constant; what is in it: kernel/rules */
+	bool shadowed; /* ioctl: its vCPUs are to change over to shadow paging, see shadowing_switch() */
 	struct forecasts forecasts;
 	struct cpuid_table cpuid;	       /* ioctl, before the first vCPU */
 	struct fermata_cpuid *cpuid_supported; /* constant */

@@ -41,6 +41,7 @@ struct linux_vcpu {
 	struct mutex lock; /* one thread at a time; others get EBUSY */
 	struct host_thread thread;
 	struct page *run_page;
+	struct fermata_ring *ring; /* the log's; NULL: nobody has asked for it */
 };
 
 /* hardware.c */

@@ -10,7 +10,7 @@ void linux_vcpu_free(struct linux_vcpu *l)
 {
 	if (l->run_page)
 		put_page(l->run_page);
-	vfree(l->vcpu.rules.ring);
+	vfree(l->ring);
 	kfree(l->thread.xsave);
 	kvfree(l);
 }

@@ -9,6 +9,7 @@
 #include <linux/vmalloc.h>
 
 #include "device.h"
+#include "rules/rules.h"
 
 /* ---- ioctls, one thread at a time */
 
@@ -119,20 +120,23 @@ static long vcpu_ioctl(struct file *file, unsigned int command, unsigned long ad
 /* The log's ring, made when it is first asked for; it stays until the VM ends. */
 static int mmap_ring(struct linux_vcpu *l, struct vm_area_struct *vma)
 {
-	struct vcpu_rules *events = &l->vcpu.rules;
 	struct fermata_ring *ring;
+	int err;
 
 	if (vma->vm_end - vma->vm_start != PAGE_ALIGN(FERMATA_RING_SIZE) ||
 	    !(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
-	if (!READ_ONCE(events->ring)) {
+	if (!READ_ONCE(l->ring)) {
 		ring = vmalloc_user(FERMATA_RING_SIZE);
 		/* The vCPU's thread may be logging at this moment, another one mapping: one ring, and whole. */
-		if (ring && cmpxchg(&events->ring, NULL, ring))
+		if (ring && cmpxchg(&l->ring, NULL, ring))
 			vfree(ring);
 	}
-	ring = READ_ONCE(events->ring);
-	return ring ? remap_vmalloc_range(vma, ring, 0) : -ENOMEM;
+	ring = READ_ONCE(l->ring);
+	if (!ring)
+		return -ENOMEM;
+	err = rules_set_ring(&l->vcpu, ring);
+	return err ?: remap_vmalloc_range(vma, ring, 0);
 }
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)

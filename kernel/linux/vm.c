@@ -9,6 +9,7 @@
 
 #include "core/time.h"
 #include "device.h"
+#include "rules/rules.h"
 
 /* For tests, and for whoever wants to see the difference in programs that do not know of it. */
 static uint shadow, shadow_without;

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * An exit that rules may be about: what it is, which rules match, what they want, and then the
- * instruction: carried out as without rules, or not.
+ * An exit that rules may be about: what it is, what the rules say of it (ask.c), and then the instruction:
+ * carried out as without rules, or not.
  */
 #include "rules/internal.h"
 #include "core/control.h"
 #include "core/instruction.h"
 #include "core/msr.h"
-#include "core/report.h"
-#include "core/time.h"
 
 /* ---- what happened */
 
@@ -59,13 +57,6 @@ static u64 dr_now(const struct vcpu *v, u8 number)
 	if (number < 4)
 		return v->guest.dr[number];
 	return number & 1 ? v->guest.dr7 : v->guest.dr6;
-}
-
-static u64 pair(const struct vcpu *v)
-{
-	const u64 *regs = v->page->regs;
-
-	return (u32)regs[FERMATA_RAX] | regs[FERMATA_RDX] << 32;
 }
 
 /* What a kind of exit says to rules: see core/exit_kinds.h. */
@@ -193,281 +184,7 @@ static bool recognise(struct vcpu *v, struct scene *scene)
 	return true;
 }
 
-/* ---- which rules match */
-
-static const struct where *whereabouts(struct vcpu *v, struct scene *scene)
-{
-	if (!scene->where_known)
-		v->backend->where(v, &scene->where);
-	scene->where_known = true;
-	return &scene->where;
-}
-
-static u64 looked_at(struct vcpu *v, struct scene *scene, u32 filter)
-{
-	switch (filter) {
-	case FERMATA_FILTER_NUMBER:
-		return scene->number;
-	case FERMATA_FILTER_VALUE:
-	case FERMATA_FILTER_GVA:
-		return scene->value;
-	case FERMATA_FILTER_CPL:
-		return whereabouts(v, scene)->paging.cpl;
-	case FERMATA_FILTER_CR3:
-		return whereabouts(v, scene)->paging.cr3 & ~0xfffull;
-	case FERMATA_FILTER_RIP:
-		return v->exit.rip;
-	}
-	return 0;
-}
-
-/* A byte of the access lies there. */
-static bool touches(const struct scene *scene, u32 filter, const struct fermata_range *range)
-{
-	u64 first = filter == FERMATA_FILTER_GPA ? scene->number : scene->linear;
-
-	if (filter == FERMATA_FILTER_GVA && first == ~0ull)
-		return false;
-	return first <= range->last && first + (scene->size - 1) >= range->first;
-}
-
-static bool matches(struct vcpu *v, struct scene *scene, const struct fermata_rule *spec)
-{
-	u32 left;
-
-	for (left = spec->filters; left; left &= left - 1) {
-		u32 filter = __builtin_ctz(left);
-		u64 value;
-
-		if (scene->size && (filter == FERMATA_FILTER_GPA || filter == FERMATA_FILTER_GVA)) {
-			if (!touches(scene, filter, &spec->range[filter]))
-				return false;
-			continue;
-		}
-		value = looked_at(v, scene, filter);
-
-		if (value < spec->range[filter].first || value > spec->range[filter].last)
-			return false;
-	}
-	return true;
-}
-
-/* Of all vCPUs together; no two of them see the same number. */
-static bool counts(struct rule *rule)
-{
-	const struct fermata_rule *spec = &rule->spec;
-	u64 n = host_add(&rule->matches, 1);
-
-	if (spec->every > 1) {
-		if (n % spec->every)
-			return false;
-		n /= spec->every;
-	}
-	if (spec->first && n > spec->first)
-		return false;
-	host_add(&rule->hits, 1);
-	return true;
-}
-
-#define DECIDES (FERMATA_DO_STOP | FERMATA_DO_SKIP | FERMATA_DO_SET | FERMATA_DO_INJECT)
-
-static void ask(struct vcpu *v, struct scene *scene, struct rule *rule)
-{
-	const struct fermata_rule *spec = &rule->spec;
-
-	if (!matches(v, scene, spec) || !counts(rule))
-		return;
-	if (spec->actions & FERMATA_DO_LOG && !scene->log) {
-		scene->log = true;
-		scene->log_rule = spec->id;
-		scene->log_event = spec->event;
-	}
-	if (spec->actions & DECIDES && !scene->decided) {
-		scene->decided = true;
-		scene->decision = *spec;
-	}
-}
-
-/* Those of both events, in the order of their ids; after a stop, those behind the one that stopped. */
-static void ask_all(struct vcpu *v, struct scene *scene)
-{
-	struct vcpu_rules *e = &v->rules;
-	const struct rule_table *table;
-	u32 passed = 0;
-	u64 left;
-
-	if (e->passing && e->pass_rip == v->exit.rip) {
-		passed = e->pass_rule;
-		e->passing = false;
-	}
-	host_read_begin();
-	table = READ_ONCE(v->vm->rules.table);
-	left = !table ? 0 :
-			table->by_event[scene->event] | (scene->second < FERMATA_ON_EVENTS ?
-								 table->by_event[scene->second] :
-								 0);
-	for (; left; left &= left - 1) {
-		struct rule *rule = table->rule[__builtin_ctzll(left)];
-
-		if (rule->spec.id <= passed)
-			continue;
-		ask(v, scene, rule);
-		if (scene->decided && scene->decision.actions & FERMATA_DO_STOP)
-			break;
-	}
-	host_read_end();
-}
-
-/* ---- the log, and what comes after the instruction */
-
-static void snapshot(struct vcpu *v, struct fermata_record *record)
-{
-	static const u8 plain_order[6] = { FERMATA_RAX, FERMATA_RBX, FERMATA_RCX,
-					   FERMATA_RDX, FERMATA_RSI, FERMATA_RDI };
-	static const u8 call_order[6] = { FERMATA_RDI, FERMATA_RSI, FERMATA_RDX,
-					  FERMATA_R10, FERMATA_R8,  FERMATA_R9 };
-	const u8 *order = record->event == FERMATA_ON_SYSCALL ? call_order : plain_order;
-	u32 i;
-
-	for (i = 0; i < 6; i++)
-		record->regs[i] = v->page->regs[order[i]];
-}
-
-static void remember(struct vcpu *v, struct scene *scene)
-{
-	struct aftermath *after = &v->rules.after;
-	struct fermata_record *record = &after->record;
-	const struct fermata_rule *decision = &scene->decision;
-	struct guest_clock clock;
-	u64 tsc;
-
-	after->log = scene->log;
-	after->result = scene->result;
-	after->width = scene->width;
-	after->memory = scene->event == FERMATA_ON_WRITE && scene->size <= 8 ? scene->size : 0;
-	after->sets = scene->decided ? decision->sets : 0;
-	if (after->sets) {
-		memcpy(after->reg, decision->reg, sizeof(after->reg));
-		memcpy(after->value, decision->value, sizeof(after->value));
-	}
-	if (!scene->log)
-		return;
-	memset(record, 0, sizeof(*record));
-	record->rip = v->exit.rip;
-	record->cr3 = whereabouts(v, scene)->paging.cr3;
-	record->cpl = whereabouts(v, scene)->paging.cpl;
-	record->number = scene->number;
-	record->value = scene->value;
-	record->old = scene->old;
-	record->code = scene->code;
-	record->linear = scene->linear;
-	record->rule = scene->log_rule;
-	record->vcpu = v->id;
-	record->event = scene->log_event;
-	record->hw_reason = v->exit.code;
-	record->exit_tsc = v->exit.tsc;
-	tsc = vm_time(v->vm, &clock);
-	record->guest_ns = clock_ns(&clock, tsc);
-}
-
-static u64 result_of(const struct vcpu *v, const struct aftermath *after)
-{
-	if (after->result == RESULT_PAIR)
-		return pair(v);
-	if (after->result >= FERMATA_REGS)
-		return after->record.value;
-	return v->page->regs[after->result] & (~0ull >> (64 - 8 * after->width));
-}
-
-void rules_finish(struct vcpu *v, u8 flags)
-{
-	struct aftermath *after = &v->rules.after;
-	struct fermata_record *record = &after->record;
-	struct where where;
-	u32 i;
-
-	after->due = false;
-	if (flags & (FERMATA_RECORD_FAULTED | FERMATA_RECORD_INJECTED | FERMATA_RECORD_STOPPED)) {
-		after->sets = 0;
-		record->vector = v->waiting.injection.vector;
-	} else if (after->log && after->memory) {
-		guest_memory_read(&v->vm->memory, record->number, &record->value, after->memory);
-	} else if (after->log && after->result != RESULT_NONE) {
-		u64 result = result_of(v, after);
-
-		if (after->sets)
-			record->old = result;
-		record->value = result;
-	}
-	if (after->sets) {
-		v->backend->where(v, &where); /* which brings RSP into the page */
-		for (i = 0; i < after->sets; i++)
-			v->page->regs[after->reg[i] & 15] = after->value[i];
-		flags |= FERMATA_RECORD_SET;
-		if (after->log && after->result != RESULT_NONE)
-			record->value = result_of(v, after);
-	}
-	if (!after->log)
-		return;
-	snapshot(v, record);
-	record->flags = flags;
-	record->host_tsc = host_tsc();
-	ring_put(&v->rules, record);
-}
-
-void rules_after(struct vcpu *v)
-{
-	host_clear_bit(REQUEST_AFTER, &v->requests);
-	if (v->rules.after.due)
-		rules_finish(v, 0);
-}
-
-static void finish_later(struct vcpu *v)
-{
-	v->rules.after.due = true;
-	host_set_bit(REQUEST_AFTER, &v->requests);
-}
-
 /* ---- what becomes of the instruction */
-
-static enum verdict stop(struct vcpu *v, const struct scene *scene)
-{
-	struct fermata_exit_stop *out = &v->page->exit.stop;
-	struct vcpu_rules *e = &v->rules;
-
-	e->passing = true;
-	e->pass_rip = v->exit.rip;
-	e->pass_rule = scene->decision.id;
-	rules_finish(v, FERMATA_RECORD_STOPPED);
-	exit_to_user(v, FERMATA_EXIT_STOPPED);
-	out->rule = scene->decision.id;
-	out->event = scene->decision.event;
-	out->number = scene->number;
-	out->value = scene->value;
-	out->old = scene->old;
-	return LEAVE_FOR_USER;
-}
-
-static enum verdict inject(struct vcpu *v, const struct fermata_rule *decision)
-{
-	v->waiting.injection = (struct injection){ .kind = INJECT_EXCEPTION,
-						   .vector = decision->vector,
-						   .has_code = arch_takes_code(decision->vector) &&
-							       v->guest.cr0 & ARCH_CR0_PE,
-						   .code = decision->code };
-	v->waiting.valid = true;
-	rules_finish(v, FERMATA_RECORD_INJECTED);
-	return GO_ON;
-}
-
-/* Traps point behind their instruction already, but for INT3's and INTO's. */
-static enum verdict skip(struct vcpu *v)
-{
-	if (v->exit.kind != EXIT_EXCEPTION || v->exit.exception.vector != ARCH_DB)
-		v->advance = v->exit.length;
-	rules_finish(v, FERMATA_RECORD_SKIPPED);
-	return GO_ON;
-}
 
 static enum verdict carry_out(struct vcpu *v, const struct scene *scene)
 {
@@ -476,7 +193,7 @@ static enum verdict carry_out(struct vcpu *v, const struct scene *scene)
 	if (scene->event == FERMATA_ON_SYSCALL) {
 		verdict = syscall_carry_out(v);
 	} else if (exit_is_table(&v->exit) || (v->exit.kind == EXIT_INVPCID && !v->shadow)) {
-		finish_later(v);
+		rules_finish_later(v);
 		step_begin(v);
 		return GO_ON;
 	} else {
@@ -485,60 +202,9 @@ static enum verdict carry_out(struct vcpu *v, const struct scene *scene)
 	if (v->waiting.valid && v->exit.kind != EXIT_EXCEPTION)
 		rules_finish(v, FERMATA_RECORD_FAULTED);
 	else if (verdict == LEAVE_FOR_USER)
-		finish_later(v);
+		rules_finish_later(v);
 	else
 		rules_finish(v, 0);
-	return verdict;
-}
-
-/* Of several accesses of one instruction: the first that is owed something keeps it; the others are done. */
-static void remember_memory(struct vcpu *v, struct scene *scene)
-{
-	struct aftermath *after = &v->rules.after, kept = *after;
-
-	remember(v, scene);
-	if (!kept.due)
-		return;
-	if (after->log)
-		rules_finish(v, 0);
-	*after = kept;
-}
-
-bool rules_memory(struct vcpu *v, struct scene *scene, enum verdict *verdict)
-{
-	u32 actions;
-
-	ask_all(v, scene);
-	actions = scene->decided ? scene->decision.actions : 0;
-	actions &= FERMATA_DO_STOP | FERMATA_DO_INJECT | FERMATA_DO_SKIP;
-	if (v->waiting.valid) { /* no instruction's, but an event's on its way in */
-		scene->decided = false;
-		actions = 0;
-	}
-	if (actions & FERMATA_DO_SKIP && !v->exit.length)
-		actions = 0;
-	if (actions)
-		step_stop(v);
-	remember_memory(v, scene);
-	if (!actions) {
-		if (v->waiting.valid)
-			rules_finish(v, 0);
-		else
-			finish_later(v);
-		return false;
-	}
-	*verdict = actions & FERMATA_DO_STOP   ? stop(v, scene) :
-		   actions & FERMATA_DO_INJECT ? inject(v, &scene->decision) :
-						 skip(v);
-	return true;
-}
-
-enum verdict rules_memory_elsewhere(struct vcpu *v)
-{
-	enum verdict verdict = exit_answer(v);
-
-	if (v->rules.after.due && v->waiting.valid)
-		rules_finish(v, FERMATA_RECORD_FAULTED);
 	return verdict;
 }
 
@@ -568,13 +234,74 @@ static bool is_sysret(struct vcpu *v)
 	       !v->waiting.valid && syscall_which(v) == INSN_SYSRET;
 }
 
+/* An exception that came while an event was on its way in: that goes in again and may meet it. */
+static enum verdict deliver_again(struct vcpu *v)
+{
+	v->rules->lift = LIFT_ARMED;
+	host_set_bit(REQUEST_RULES, &v->requests);
+	return GO_ON;
+}
+
+/* ---- while an instruction runs by itself */
+
+/* Which of the guest's breakpoints were hit: DR6 has those too that are not enabled (SDM 3B 17.2.3). */
+static u64 breakpoints(const struct vcpu *v)
+{
+	u64 hit = 0;
+	u32 i;
+
+	for (i = 0; i < 4; i++)
+		if (v->guest.dr7 >> 2 * i & 3)
+			hit |= BIT(i);
+	return hit & v->guest.dr6;
+}
+
+/* The instruction is done. #DB is the guest's too when it steps itself, or has hit a breakpoint. */
+static enum verdict trapped(struct vcpu *v)
+{
+	struct vcpu_rules *e = v->rules;
+
+	if (!e->step_tf && !e->step_bs) {
+		v->guest.dr6 &= ~ARCH_DR6_BS;
+		v->dirty |= DIRTY_DEBUG;
+	}
+	if (e->step_tf || breakpoints(v))
+		return exit_answer(v);
+	return GO_ON;
+}
+
+static enum verdict during_step(struct vcpu *v)
+{
+	switch (v->exit.kind) {
+	case EXIT_NOTHING:
+	case EXIT_WINDOW:
+		return exit_answer(v);
+	case EXIT_PAGE_FAULT:
+		step_end_blocking(v); /* and the trap that Bochs 2.7 leaves behind what has faulted */
+		return exit_answer(v);
+	case EXIT_NESTED_FAULT:
+		step_end_blocking(v);
+		return watch_fault(v);
+	case EXIT_EXCEPTION:
+		step_end(v, v->exit.exception.vector == ARCH_DB);
+		if (v->exit.exception.vector == ARCH_DB)
+			return trapped(v);
+		if (v->rules->after.due)
+			rules_finish(v, FERMATA_RECORD_FAULTED);
+		return exit_answer(v);
+	}
+	step_end(v, false);
+	return exit_answer(v);
+}
+
 enum verdict rules_exit(struct vcpu *v)
 {
+	enum verdict verdict;
 	struct scene scene;
 
-	if (v->rules.stepping)
-		return step_exit(v);
-	if (v->rules.watch.free && (!watch_free_ends(v) || !(v->ruled >> (v->exit.kind & 63) & 1)))
+	if (v->ruling.holding)
+		return during_step(v);
+	if (v->rules->watch.free && (!watch_free_ends(v) || !(v->ruled >> (v->exit.kind & 63) & 1)))
 		return v->exit.kind == EXIT_NESTED_FAULT ? watch_fault(v) : exit_answer(v);
 	if (v->exit.kind == EXIT_NESTED_FAULT)
 		return watch_fault(v);
@@ -584,17 +311,12 @@ enum verdict rules_exit(struct vcpu *v)
 		return GO_ON;
 	if (!recognise(v, &scene))
 		return exit_answer(v);
-	ask_all(v, &scene);
-	remember(v, &scene);
+	rules_ask(v, &scene);
 	if (event_interrupts_another(v)) {
 		rules_finish(v, 0);
-		return rules_deliver_again(v);
+		return deliver_again(v);
 	}
-	if (scene.decided && scene.decision.actions & FERMATA_DO_STOP)
-		return stop(v, &scene);
-	if (scene.decided && scene.decision.actions & FERMATA_DO_INJECT)
-		return inject(v, &scene.decision);
-	if (scene.decided && scene.decision.actions & FERMATA_DO_SKIP)
-		return skip(v);
+	if (rules_decide(v, &scene, &verdict))
+		return verdict;
 	return carry_out(v, &scene);
 }

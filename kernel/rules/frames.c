@@ -1,10 +1,187 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/*
- * Which frames rules are about.
- */
-#include "core/vcpu.h"
-#include "rules/memory.h"
+/* Which frames rules are about, and for which vCPUs: all of them, or those whose linear addresses lead there. */
 #include "rules/linear.h"
+
+/* Frames that no vCPU needs now stay closed until there are so many: threads come back to their CR3. */
+#define IDLE_MAX 64
+
+/* ---- what is closed for all vCPUs' linear addresses, under vm->rules->lock */
+
+static struct linear_frame *find(struct linear_frames *frames, u64 frame)
+{
+	u32 low = 0, high = frames ? frames->count : 0;
+
+	while (low < high) {
+		u32 middle = (low + high) / 2;
+
+		if (frames->at[middle].frame == frame)
+			return &frames->at[middle];
+		if (frames->at[middle].frame < frame)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static u8 needed(const struct linear_frame *f)
+{
+	u8 access = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(f->users); i++)
+		if (f->users[i])
+			access |= BIT(i);
+	return access;
+}
+
+static void use(struct linear_frame *f, u32 id, u8 access)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(f->users); i++) {
+		f->users[i] &= ~BIT_ULL(id);
+		if (access & BIT(i))
+			f->users[i] |= BIT_ULL(id);
+	}
+}
+
+static bool covered(struct linear_frames *frames, const struct vcpu_linear *l)
+{
+	for (u32 i = 0; i < l->count; i++) {
+		const struct linear_frame *f = find(frames, l->need[i].frame);
+
+		if (!f || l->need[i].access & ~f->settled || l->need[i].table > f->table)
+			return false;
+	}
+	return true;
+}
+
+/* In guest context: is all closed that the vCPU needs, and nothing that nobody needs any more? */
+bool linear_take(struct vcpu *v, struct vcpu_linear *l, u64 edits)
+{
+	struct vm_rules *e = v->vm->rules;
+	struct linear_frames *frames;
+	bool good, idle = false;
+
+	host_lock(&e->lock);
+	frames = e->frames;
+	good = covered(frames, l);
+	for (u32 i = 0; good && frames && i < frames->count; i++)
+		use(&frames->at[i], v->id, 0);
+	for (u32 i = 0; good && i < l->count; i++)
+		use(find(frames, l->need[i].frame), v->id, l->need[i].access);
+	for (u32 i = 0; good && frames && i < frames->count; i++)
+		idle |= frames->at[i].closed != needed(&frames->at[i]);
+	host_unlock(&e->lock);
+	/* After an edit, or new rules, what they have left behind is opened; another CR3 may come back. */
+	if (idle && l->edits != edits)
+		good = false;
+	if (good)
+		l->edits = edits;
+	return good;
+}
+
+static u32 needs(const struct vcpu *v)
+{
+	return v ? v->rules->linear_state->count : 0;
+}
+
+static void insert(struct linear_frames *frames, u64 frame)
+{
+	u32 i = frames->count++;
+
+	for (; i && frames->at[i - 1].frame > frame; i--)
+		frames->at[i] = frames->at[i - 1];
+	frames->at[i] = (struct linear_frame){ .frame = frame };
+}
+
+/* What nobody needs now goes after an edit, or when there is much of it. */
+static void drop_idle(struct linear_frames *frames, bool edited)
+{
+	u32 idle = 0, count = 0;
+
+	for (u32 i = 0; i < frames->count; i++)
+		idle += !needed(&frames->at[i]);
+	for (u32 i = 0; i < frames->count; i++) {
+		struct linear_frame *f = &frames->at[i];
+
+		if (edited || idle > IDLE_MAX)
+			f->closed = needed(f);
+		f->settled &= f->closed;
+		if (f->closed)
+			frames->at[count++] = *f;
+	}
+	frames->count = count;
+}
+
+static struct linear_frames *merge(struct vm *vm, struct vcpu *v, struct linear_frames *next)
+{
+	struct vcpu_linear *l = v->rules->linear_state;
+	struct vm_rules *e = vm->rules;
+	struct linear_frames *old = e->frames;
+
+	for (u32 i = 0; old && i < old->count; i++) {
+		next->at[i] = old->at[i];
+		use(&next->at[i], v->id, 0);
+	}
+	next->count = old ? old->count : 0;
+	for (u32 i = 0; i < l->count; i++) {
+		const struct need *n = &l->need[i];
+		struct linear_frame *f;
+
+		if (!find(next, n->frame))
+			insert(next, n->frame);
+		f = find(next, n->frame);
+		use(f, v->id, n->access);
+		f->closed |= n->access;
+		f->table |= n->table;
+	}
+	drop_idle(next, l->edits != e->edits);
+	e->frames = next;
+	return old;
+}
+
+static void settled(struct vm *vm)
+{
+	struct linear_frames *frames;
+
+	host_lock(&vm->rules->lock);
+	frames = vm->rules->frames;
+	for (u32 i = 0; frames && i < frames->count; i++)
+		frames->at[i].settled = frames->at[i].closed;
+	vm->rules->closing = false;
+	host_unlock(&vm->rules->lock);
+}
+
+static void add_closed(const struct vm *vm, struct closed *closed)
+{
+	const struct linear_frames *frames = vm->rules->frames;
+
+	for (u32 i = 0; frames && i < frames->count; i++)
+		closed->frame[closed->frames++] = (struct closed_frame){
+			.frame = frames->at[i].frame,
+			.access = frames->at[i].closed,
+		};
+}
+
+bool linear_opened(struct vcpu *v, u64 frame)
+{
+	struct vm_rules *e = v->vm->rules;
+	const struct linear_frame *f;
+	bool table, idle;
+
+	if (!READ_ONCE(e->frames))
+		return false;
+	host_lock(&e->lock);
+	f = find(e->frames, frame);
+	table = f && f->table;
+	idle = f && !needed(f);
+	host_unlock(&e->lock);
+	if (idle) { /* it is in the way: whoever translates next lets it go */
+		host_add(&e->edits, 1);
+		host_set_bit(REQUEST_LINEAR, &v->requests);
+	}
+	return table;
+}
+/* ---- with what the table is about */
 
 static bool has(const struct fermata_rule *spec, u32 filter)
 {
@@ -28,17 +205,17 @@ static bool make_room(struct vm *vm, struct vcpu *v, struct closed **closed,
 		      struct linear_frames **frames)
 {
 	for (;;) {
-		u32 room = READ_ONCE(vm->rules.frame_count) + linear_needs(v);
+		u32 room = READ_ONCE(vm->rules->frame_count) + needs(v);
 		bool enough;
 
 		*closed = closed_new(FERMATA_MAX_RULES, room);
 		*frames = host_alloc(sizeof(**frames) + room * sizeof((*frames)->at[0]));
 		enough = *closed && *frames;
 		if (enough) {
-			host_lock(&vm->rules.lock);
-			if (vm->rules.frame_count + linear_needs(v) <= room)
+			host_lock(&vm->rules->lock);
+			if (vm->rules->frame_count + needs(v) <= room)
 				return true;
-			host_unlock(&vm->rules.lock);
+			host_unlock(&vm->rules->lock);
 		}
 		host_free(*frames);
 		host_free(*closed);
@@ -52,10 +229,10 @@ static struct linear_frames *replace_frames(struct vm *vm, struct vcpu *v,
 					    const struct rule_table *table,
 					    struct linear_frames *next)
 {
-	struct vm_rules *e = &vm->rules;
+	struct vm_rules *e = vm->rules;
 
 	if (v)
-		next = linear_merge(vm, v, next);
+		next = merge(vm, v, next);
 	else if (e->frames && (!table || !table->linear))
 		e->frames->count = 0;
 	WRITE_ONCE(e->frame_count, e->frames ? e->frames->count : 0);
@@ -69,7 +246,7 @@ static struct linear_frames *replace_frames(struct vm *vm, struct vcpu *v,
  */
 static int update(struct vm *vm, struct vcpu *v)
 {
-	struct vm_rules *e = &vm->rules;
+	struct vm_rules *e = vm->rules;
 	const struct closed *old = NULL;
 	struct linear_frames *frames;
 	struct flush owed = { 0 };
@@ -87,7 +264,7 @@ static int update(struct vm *vm, struct vcpu *v)
 		add_rules(next, table);
 		frames = replace_frames(vm, v, table, frames);
 		host_read_end();
-		linear_add_closed(vm, next);
+		add_closed(vm, next);
 		e->closing |= !!v;
 		if (!closed_same(next, vm->memory.closed)) {
 			bool any = next->count || next->frames;
@@ -99,7 +276,7 @@ static int update(struct vm *vm, struct vcpu *v)
 	host_unlock(&e->lock);
 	vm_flush(vm, &owed, FERMATA_CAUSE_WATCH);
 	if (v && !busy)
-		linear_settled(vm);
+		settled(vm);
 	host_free((void *)old);
 	host_free(next);
 	host_free(frames);
@@ -119,7 +296,7 @@ int watch_update(struct vm *vm)
 void watch_destroy(struct vm *vm)
 {
 	host_free((void *)vm->memory.closed);
-	host_free(vm->rules.frames);
+	host_free(vm->rules->frames);
 	vm->memory.closed = NULL;
-	vm->rules.frames = NULL;
+	vm->rules->frames = NULL;
 }

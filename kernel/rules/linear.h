@@ -8,13 +8,7 @@
 #ifndef RULES_LINEAR_H
 #define RULES_LINEAR_H
 
-#include "host.h"
-#include <uapi/fermata.h>
-
-struct vm;
-struct vcpu;
-struct rule_table;
-struct closed;
+#include "rules/internal.h"
 
 /* A frame that is closed for some vCPU, or was for the last ones that were in another address space. */
 struct linear_frame {
@@ -30,8 +24,29 @@ struct linear_frames {
 	struct linear_frame at[]; /* by frame */
 };
 
+/* Pages of all rules together, a table each on every level, and a root. */
+#define NEEDS_MAX (FERMATA_MAX_GVA_PAGES_ALL * RADIX_LEVELS_MAX + 1)
+
+struct need {
+	u64 frame;
+	u8 access;
+	bool table;
+};
+
 /* What is to be closed for a vCPU; for its own thread. */
-struct vcpu_linear;
+struct vcpu_linear {
+	u64 edits;  /* vm->rules->edits as of the last translation that was good */
+	u64 absent; /* guest-physical: of a table whose host page is not present */
+	u64 lost;   /* ... and cannot be had */
+	u32 ranges, count;
+	struct {
+		u64 first, last;
+		u8 access;
+	} range[FERMATA_MAX_RULES];
+	struct need need[NEEDS_MAX];
+	struct where where;
+	struct guest_walk_path path;
+};
 
 static inline bool linear_rule(const struct fermata_rule *spec)
 {
@@ -53,17 +68,13 @@ void linear_edited(struct vm *vm);
 bool linear_requested(struct vcpu *v);
 /* ... and there: closes what is not yet. Sleeps. GO_ON, -EINTR, -ENOMEM. */
 int linear_outside(struct vcpu *v);
+
+/* frames.c: in guest context, is all closed that the vCPU needs, and nothing that nobody needs any more? */
+bool linear_take(struct vcpu *v, struct vcpu_linear *l, u64 edits);
 /* A frame is about to be opened. True: it is one of the tables, and may lead elsewhere afterwards. */
 bool linear_opened(struct vcpu *v, u64 frame);
 
-/* frames.c: what v needs is to be closed, too. Sleeps. -ENOMEM. */
+/* What v needs is to be closed, too. Sleeps. -ENOMEM. */
 int watch_update_for(struct vm *vm, struct vcpu *v);
-/* For it: how many frames v needs. NULL: none. */
-u32 linear_needs(const struct vcpu *v);
-/* Under events.lock: `next` is what stays closed and what v needs. Answers what it takes the place of. */
-struct linear_frames *linear_merge(struct vm *vm, struct vcpu *v, struct linear_frames *next);
-void linear_add_closed(const struct vm *vm, struct closed *closed);
-/* Without it: all that is closed is in force. */
-void linear_settled(struct vm *vm);
 
 #endif

@@ -3,82 +3,9 @@
  * A fault at a page that a rule is about. What the instruction touches is read from its bytes and
  * compared with what faulted; the rules are asked; then, unless one of them decides otherwise, the page
  * is opened, the instruction runs by itself (step.c), and the page is closed.
- *
- * All vCPUs walk the same tables. So while pages are open for one, the others stay out of the guest:
- * vm->rules.opener is the one, and who sees REQUEST_WATCH and is another waits outside.
  */
 #include "rules/internal.h"
 #include "insn/shape.h"
-
-/* ---- one opens, the others wait */
-
-static bool others_wait(struct vcpu *v)
-{
-	struct vm *vm = v->vm;
-
-	if (READ_ONCE(vm->rules.opener) == v->id + 1)
-		return true;
-	host_lock(&vm->rules.lock);
-	if (!vm->rules.opener)
-		WRITE_ONCE(vm->rules.opener, v->id + 1);
-	host_unlock(&vm->rules.lock);
-	if (READ_ONCE(vm->rules.opener) != v->id + 1)
-		return false;
-	gather(vm, v, BIT(REQUEST_WATCH), GATHER_LOOK);
-	return true;
-}
-
-void watch_close(struct vcpu *v)
-{
-	struct vcpu_watch *w = &v->rules.watch;
-	struct flush owed;
-
-	w->stepping = w->delivering = w->free = w->opening = false;
-	if (READ_ONCE(v->vm->rules.opener) != v->id + 1)
-		return;
-	/* Nobody else has seen the open pages; who enters next comes through load(), and pays there. */
-	owed = guest_memory_close(&v->vm->memory);
-	if (owed.kinds)
-		vcpu_owe(v, owed.kinds, 0, FERMATA_CAUSE_WATCH);
-	if (w->tables)
-		linear_edited(v->vm);
-	w->tables = false;
-	host_full_barrier();
-	WRITE_ONCE(v->vm->rules.opener, 0);
-}
-
-bool watch_open(struct vcpu *v)
-{
-	struct vcpu_watch *w = &v->rules.watch;
-
-	if (!others_wait(v))
-		return false;
-	w->opening = false;
-	if (guest_memory_open(&v->vm->memory, w->open_gpa, w->open_access)) {
-		w->tables |= linear_opened(v, w->open_gpa >> 12);
-		return true;
-	}
-	host_set_bit(REQUEST_LOST, &v->requests);
-	return false;
-}
-
-bool watch_requested(struct vcpu *v)
-{
-	struct vcpu_watch *w = &v->rules.watch;
-	u32 opener;
-
-	/* In this order: who clears it too early finds the pages open, and asks again. */
-	host_clear_bit(REQUEST_WATCH, &v->requests);
-	opener = READ_ONCE(v->vm->rules.opener);
-	if (opener && opener != v->id + 1) {
-		host_set_bit(REQUEST_WATCH, &v->requests);
-		return false;
-	}
-	/* The event goes in, and before the handler's first instruction the guest's turn is over. */
-	if (w->delivering)
-		host_kick_self();
-	return true;
-}
 
 /* ---- what the instruction touches */
 
@@ -233,7 +160,7 @@ static u64 bytes_at(struct vcpu *v, u64 gpa, u32 size)
 static bool first_time(struct vcpu *v, const struct piece *piece, u32 access)
 {
 	u64 page = piece->known ? ~(piece->linear >> 12) : v->exit.fault.gpa >> 12;
-	struct vcpu_watch *w = &v->rules.watch;
+	struct vcpu_watch *w = &v->rules->watch;
 
 	if (w->seen_rip != v->exit.rip)
 		w->seen_count = 0;
@@ -319,16 +246,16 @@ static enum alone how(const struct touch *t)
 
 static enum verdict open_page(struct vcpu *v, const struct touch *t)
 {
-	struct vcpu_watch *w = &v->rules.watch;
+	struct vcpu_watch *w = &v->rules->watch;
 	enum alone alone = how(t);
 
-	w->opening = true;
+	v->ruling.opening = true;
 	w->open_gpa = v->exit.fault.gpa;
 	w->open_access = v->exit.fault.access;
 	host_set_bit(REQUEST_FAULT, &v->requests);
 	if (w->delivering)
 		host_set_bit(REQUEST_WATCH, &v->requests);
-	if (v->rules.stepping || w->free)
+	if (v->ruling.holding || w->free)
 		return LEAVE_FOR_HOST;
 	if (v->waiting.valid || alone == ALONE_FREE) {
 		w->delivering = v->waiting.valid;
@@ -348,41 +275,14 @@ static enum verdict open_page(struct vcpu *v, const struct touch *t)
 	return LEAVE_FOR_HOST;
 }
 
-/* What PUSHF has pushed is the guest's flags, without our TF. */
-void watch_stepped(struct vcpu *v, bool done)
-{
-	struct vcpu_watch *w = &v->rules.watch;
-	struct fermata_state *state = v->scratch;
-	struct touch t = { 0 };
-	u64 linear, gpa;
-	u8 byte;
-
-	if (!w->stepping)
-		return;
-	if (done && w->pushed_flags && !v->rules.step_tf) {
-		v->backend->where(v, &t.where);
-		v->backend->get_state(v, state, FERMATA_STATE_SEGMENTS);
-		linear = v->page->regs[FERMATA_RSP] + 1;
-		if (t.where.mode != FERMATA_MODE_LONG)
-			linear = (u32)(linear + state->segments.ss.base);
-		if (leads_to(v, &t, linear, 0, &gpa) &&
-		    !guest_memory_read(&v->vm->memory, gpa, &byte, 1)) {
-			byte &= ~(ARCH_RFLAGS_TF >> 8);
-			guest_memory_write(&v->vm->memory, gpa, &byte, 1);
-		}
-	}
-	w->seen_count = 0;
-	watch_close(v);
-}
-
 bool watch_free_ends(struct vcpu *v)
 {
 	u8 kind = v->exit.kind;
 
 	if ((kind == EXIT_NESTED_FAULT || kind == EXIT_PAGE_FAULT) &&
-	    (v->waiting.valid || v->exit.rip == v->rules.watch.seen_rip))
+	    (v->waiting.valid || v->exit.rip == v->rules->watch.seen_rip))
 		return false;
-	v->rules.watch.seen_count = 0;
+	v->rules->watch.seen_count = 0;
 	watch_close(v);
 	rules_apply(v);
 	return true;
@@ -417,7 +317,10 @@ enum verdict watch_fault(struct vcpu *v)
 		return verdict;
 	if (is_ram(v))
 		return open_page(v, &t);
-	v->rules.watch.seen_count = 0;
+	v->rules->watch.seen_count = 0;
 	v->exit.length = length; /* the caller decodes by itself */
-	return rules_memory_elsewhere(v);
+	verdict = exit_answer(v);
+	if (v->rules->after.due && v->waiting.valid)
+		rules_finish(v, FERMATA_RECORD_FAULTED);
+	return verdict;
 }

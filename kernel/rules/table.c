@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* The table of rules: what may stand in it, how it changes, and what vCPUs make of it. */
+/* The table of rules: what may stand in it, and how it changes. */
 #include "core/shadowing.h"
-#include "rules/internal.h"
+#include "rules/linear.h"
 
 #define F(name) BIT(FERMATA_FILTER_##name)
 #define F_ALWAYS (F(CPL) | F(CR3) | F(RIP))
 #define ACTIONS                                                                                    \
 	(FERMATA_DO_LOG | FERMATA_DO_STOP | FERMATA_DO_SKIP | FERMATA_DO_SET | FERMATA_DO_INJECT)
-/* Vectors that rules cannot be about: the NMI is no exception, and machine checks are the host's. */
-#define VECTORS_OURS (BIT(ARCH_NMI) | BIT(ARCH_MC))
-#define VECTORS (ARCH_EXCEPTIONS & ~VECTORS_OURS)
 
 /* What besides F_ALWAYS the rules about an event may look at. lib/rule.c has the names of these. */
 static const u32 filters[FERMATA_ON_EVENTS] = {
@@ -129,7 +126,7 @@ static int check(const struct vm *vm, const struct fermata_rule *spec)
 	if (watch_event(spec->event) && !(spec->filters & (F(GPA) | F(GVA))))
 		return -EINVAL;
 	if (linear_rule(spec) &&
-	    linear_pages(spec) + linear_pages_of(vm->rules.table) > FERMATA_MAX_GVA_PAGES_ALL)
+	    linear_pages(spec) + linear_pages_of(vm->rules->table) > FERMATA_MAX_GVA_PAGES_ALL)
 		return -E2BIG;
 	if (linear_rule(spec) && linear_pages(spec) > FERMATA_MAX_GVA_PAGES)
 		return -E2BIG;
@@ -138,7 +135,7 @@ static int check(const struct vm *vm, const struct fermata_rule *spec)
 		last = number->last;
 	}
 	if (spec->event == FERMATA_ON_EXCEPTION && first == last &&
-	    (first > 31 || VECTORS_OURS >> first & 1))
+	    (first > 31 || RULES_VECTORS_OURS >> first & 1))
 		return -EINVAL;
 	return vm->backend->can_intercept(spec->event, first, last);
 }
@@ -202,7 +199,7 @@ static void want(const struct vm *vm, struct wanted *w, const struct fermata_rul
 		w->cr_write |= BIT(3);
 		break;
 	case FERMATA_ON_EXCEPTION:
-		w->exceptions |= numbers(spec) & VECTORS;
+		w->exceptions |= numbers(spec) & RULES_VECTORS;
 		break;
 	case FERMATA_ON_SYSCALL:
 		w->exceptions |= BIT(ARCH_UD);
@@ -236,12 +233,12 @@ static void compile(const struct vm *vm, struct rule_table *table)
 /* Every vCPU looks at the table anew before it runs the guest again. */
 static void publish(struct vm *vm, struct rule_table *table)
 {
-	struct rule_table *old = vm->rules.table;
+	struct rule_table *old = vm->rules->table;
 
 	if (table)
 		compile(vm, table);
 	host_full_barrier();
-	WRITE_ONCE(vm->rules.table, table);
+	WRITE_ONCE(vm->rules->table, table);
 	host_read_synchronize();
 	host_free(old);
 	gather(vm, NULL, BIT(REQUEST_RULES), GATHER_WAKE);
@@ -249,7 +246,7 @@ static void publish(struct vm *vm, struct rule_table *table)
 
 int rules_add(struct vm *vm, struct fermata_rule *spec)
 {
-	const struct rule_table *old = vm->rules.table;
+	const struct rule_table *old = vm->rules->table;
 	struct rule_table *table;
 	struct rule *rule;
 	int err = check(vm, spec);
@@ -272,7 +269,7 @@ int rules_add(struct vm *vm, struct fermata_rule *spec)
 	}
 	if (old)
 		*table = *old;
-	spec->id = ++vm->rules.last_id;
+	spec->id = ++vm->rules->last_id;
 	rule->spec = *spec;
 	table->rule[table->count++] = rule;
 	publish(vm, table);
@@ -291,7 +288,7 @@ int rules_add(struct vm *vm, struct fermata_rule *spec)
 
 int rules_remove(struct vm *vm, u32 id)
 {
-	const struct rule_table *old = vm->rules.table;
+	const struct rule_table *old = vm->rules->table;
 	struct rule_table *table = NULL;
 	struct rule *gone;
 	u32 at = 0, i;
@@ -325,7 +322,7 @@ int rules_remove(struct vm *vm, u32 id)
 
 int rules_get(struct vm *vm, struct fermata_rule *spec)
 {
-	const struct rule_table *table = vm->rules.table;
+	const struct rule_table *table = vm->rules->table;
 	u32 i;
 
 	for (i = 0; table && i < table->count; i++) {
@@ -341,67 +338,12 @@ int rules_get(struct vm *vm, struct fermata_rule *spec)
 	return -ENOENT;
 }
 
-void rules_destroy(struct vm *vm)
+void rules_free(struct vm *vm)
 {
-	struct rule_table *table = vm->rules.table;
+	struct rule_table *table = vm->rules->table;
 	u32 i;
 
 	for (i = 0; table && i < table->count; i++)
 		host_free(table->rule[i]);
 	host_free(table);
-}
-
-/* ---- what a vCPU makes of it */
-
-/* What is to exit in spite of what is lifted. */
-static struct wanted lifted(struct wanted w, u8 lift)
-{
-	if (lift == LIFT_EXCEPTIONS)
-		w.exceptions = w.no_syscalls ? BIT(ARCH_UD) : 0;
-	if (lift == LIFT_STEP)
-		w = (struct wanted){ .exceptions = VECTORS,
-				     .no_syscalls = w.no_syscalls,
-				     .read_only_walks = w.read_only_walks };
-	return w;
-}
-
-void rules_lift(struct vcpu *v, u8 lift)
-{
-	v->rules.lift = lift;
-	v->ruling.wanted = lifted(v->ruling.wanted, lift);
-	v->dirty |= DIRTY_INTERCEPTS;
-}
-
-void rules_apply(struct vcpu *v)
-{
-	const struct rule_table *table;
-	struct vcpu_rules *e = &v->rules;
-	struct wanted wanted = { 0 };
-	bool before = v->ruling.wanted.read_only_walks;
-
-	host_clear_bit(REQUEST_RULES, &v->requests);
-	if (e->lift == LIFT_EXCEPTIONS)
-		e->lift = LIFT_NONE;
-	if (e->lift == LIFT_ARMED) { /* for this entry; at the next one we are here again */
-		e->lift = LIFT_EXCEPTIONS;
-		host_set_bit(REQUEST_RULES, &v->requests);
-	}
-	host_read_begin();
-	table = READ_ONCE(v->vm->rules.table);
-	v->ruled = e->stepping || e->watch.free ? ~0ull : table ? table->kinds : 0;
-	if (table)
-		wanted = table->wanted;
-	host_read_end();
-	v->ruling.wanted = lifted(wanted, e->lift);
-	v->dirty |= DIRTY_INTERCEPTS;
-	if (wanted.read_only_walks != before)
-		v->dirty |= DIRTY_ROOT;
-	if (wanted.read_only_walks || before)
-		host_set_bit(REQUEST_LINEAR, &v->requests);
-}
-
-void rules_space_changed(struct vcpu *v)
-{
-	if (unlikely(v->ruling.wanted.read_only_walks))
-		host_set_bit(REQUEST_LINEAR, &v->requests);
 }

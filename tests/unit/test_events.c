@@ -4,6 +4,7 @@
 
 #include "core_fixture.h"
 #include "fermata.h"
+#include "rules/internal.h"
 
 static int begin(void **state)
 {
@@ -16,8 +17,8 @@ static int begin(void **state)
 static int end(void **state)
 {
 	leave();
-	free(v->rules.ring);
-	v->rules.ring = NULL;
+	free(v->rules->ring);
+	v->rules->ring = NULL;
 	return done(state);
 }
 
@@ -121,7 +122,7 @@ static void invalid(void **state)
 	r = on(FERMATA_ON_CPUID, 0);
 	r.id = 1;
 	refused(r, -EINVAL);
-	assert_null(vm.rules.table);
+	assert_null(vm.rules->table);
 }
 
 /* The words that libfermata knows of each event are the filters that its rules may have here. */
@@ -178,7 +179,7 @@ static void bounded(void **state)
 	assert_int_equal(id, FERMATA_MAX_RULES + 1); /* ids are not used again */
 	for (i = 1; i <= id; i++)
 		remove_rule(i);
-	assert_null(vm.rules.table);
+	assert_null(vm.rules->table);
 }
 
 /* Memory that cannot be had changes nothing and leaks nothing. */
@@ -193,7 +194,7 @@ static void no_memory(void **state)
 		assert_int_equal(try_add(&r), -ENOMEM);
 	}
 	host_test.allocs_until_failure = -1;
-	assert_int_equal(vm.rules.table->count, 1);
+	assert_int_equal(vm.rules->table->count, 1);
 	cpuid_exit(0);
 	assert_int_equal(hits(1), 1);
 }
@@ -388,7 +389,7 @@ static void ring(void **state)
 	struct fermata_record *record = (void *)((u8 *)r + FERMATA_RING_FIRST);
 	u32 i;
 
-	v->rules.ring = r;
+	assert_int_equal(rules_set_ring(v, r), 0);
 	add(on(FERMATA_ON_CPUID, FERMATA_DO_LOG));
 	for (i = 0; i < FERMATA_RING_RECORDS + 5; i++)
 		cpuid_exit(i);
@@ -442,19 +443,19 @@ static void step(void **state)
 	rules_apply(v);
 	v->exit = (struct exit){ .kind = EXIT_SGDT, .length = 3 };
 	assert_int_equal(exit_handle(v), GO_ON);
-	assert_true(v->rules.stepping);
+	assert_true(v->ruling.holding);
 	assert_true(fake_hw(v)->rflags & ARCH_RFLAGS_TF);
 	assert_int_equal(v->ruling.wanted.events, 0);
 	assert_true(v->ruling.wanted.exceptions & BIT(ARCH_PF));
 	/* A host interrupt comes between: the step goes on. */
 	v->exit = (struct exit){ .kind = EXIT_NOTHING };
 	assert_int_equal(exit_handle(v), SERVE_HOST);
-	assert_true(v->rules.stepping);
+	assert_true(v->ruling.holding);
 	v->guest.dr6 |= ARCH_DR6_BS;
 	v->exit = (struct exit){ .kind = EXIT_EXCEPTION,
 				 .exception = { .kind = INJECT_EXCEPTION, .vector = ARCH_DB } };
 	assert_int_equal(exit_handle(v), GO_ON);
-	assert_false(v->rules.stepping);
+	assert_false(v->ruling.holding);
 	assert_false(v->waiting.valid); /* the trap was ours */
 	assert_false(v->guest.dr6 & ARCH_DR6_BS);
 	assert_false(fake_hw(v)->rflags & ARCH_RFLAGS_TF);
@@ -481,7 +482,7 @@ static void step_faults(void **state)
 		.exception_address = 0x1234
 	};
 	assert_int_equal(exit_handle(v), GO_ON);
-	assert_false(v->rules.stepping);
+	assert_false(v->ruling.holding);
 	assert_false(fake_hw(v)->rflags & ARCH_RFLAGS_TF);
 	assert_int_equal(fake_hw(v)->cr2, 0x1234);
 	assert_raised(ARCH_PF, true);

@@ -285,7 +285,7 @@ static void edited(void **state)
 	play(v);
 	assert_int_equal(closed(OTHER), 0);
 	assert_int_equal(closed(PT2), RADIX_WRITE);
-	assert_int_equal(vm.rules.opener, 0);
+	assert_int_equal(vm.rules->opener, 0);
 }
 
 /* Another vCPU has looked, and only then the table was written. */

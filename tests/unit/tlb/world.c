@@ -2,6 +2,7 @@
 /* VMs, and their hosts' memory management, which gives their memory away, moves and shares it. */
 #include "model.h"
 #include "memory/shadow/internal.h"
+#include "rules/rules.h"
 
 static struct model_vm vms[VMS];
 static struct host_thread threads[VMS][VM_VCPUS];
