@@ -11,7 +11,7 @@
 # make install    DESTDIR, prefix, libdir, includedir, mandir; the module by install-module
 # make clean
 #
-# V=1 shows the commands, DEBUG=1 builds with the second tier of assertions.
+# V=1 shows the commands, DEBUG=1 builds with the second tier of assertions, RULES=0 a module without rules.
 
 VERSION := 0.1.0
 
@@ -68,6 +68,7 @@ $(build)/stamp/$(1): FORCE
 endef
 FORCE:
 $(eval $(call stamp,flags,$(CC) $(CFLAGS) DEBUG=$(DEBUG)))
+$(eval $(call stamp,rules,RULES=$(RULES)))
 $(eval $(call stamp,libdir,$(libdir)))
 $(eval $(call stamp,release,$(kernel_release)))
 $(eval $(call stamp,install,$(VERSION) $(prefix) $(libdir) $(includedir)))
@@ -152,13 +153,17 @@ $(build)/fermata.pc: lib/fermata.pc.in $(build)/stamp/install
 kernel_files := $(shell find kernel include/uapi -type f)
 kernel_headers := /lib/modules/$(kernel_release)/build
 
-$(build)/kernel/fermata.ko: $(kernel_files) $(build)/stamp/flags $(build)/stamp/release
+# The second one is for a test; RULES=0 makes the first one so.
+RULES ?= 1
+$(build)/norules/fermata.ko: RULES := 0
+$(build)/kernel/fermata.ko: $(build)/stamp/rules
+$(build)/kernel/fermata.ko $(build)/norules/fermata.ko: $(kernel_files) $(build)/stamp/flags $(build)/stamp/release
 	$(call say,MODULE,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)find $(@D) \( -type l $(if $(filter $(build)/stamp/release,$?),-o -name '*.o') \) -delete
 	$(Q)cp -rs $(top)/kernel/. $(@D)/
 	$(Q)flock $(build)/stamp/kernel.lock $(MAKE) $(if $(filter 0,$(V)),-s) -C $(kernel_headers) M=$(top)/$(@D) CC=gcc CFLAGS= CONFIG_DEBUG_INFO_BTF_MODULES= \
-		FERMATA_INCLUDE=$(top)/include FERMATA_DEBUG=$(DEBUG) modules
+		FERMATA_INCLUDE=$(top)/include FERMATA_DEBUG=$(DEBUG) FERMATA_RULES=$(RULES) modules
 	$(Q)touch $@
 
 # ---- unit tests
@@ -203,7 +208,7 @@ $(build)/stamp/bochs: scripts/setup
 	$(Q)scripts/setup --bochs
 	$(Q)touch $@
 
-test: all units bochs
+test: all units bochs $(build)/norules/fermata.ko
 	$(Q)tests/run unit check system
 
 unit: units
@@ -212,7 +217,7 @@ unit: units
 check: $(build)/setup.mk
 	$(Q)tests/run check
 
-system: all bochs
+system: all bochs $(build)/norules/fermata.ko
 	$(Q)tests/run system
 
 test-generations: all bochs

@@ -12,12 +12,29 @@ static const char *vendor_name(const fermata_vm *vm)
 	return vm->caps.vendor == FERMATA_VENDOR_AMD ? "AMD-V" : "VT-x";
 }
 
+static const char no_rules[] = "the kernel module was built without rules";
+
+/* Such a module says so whatever is asked. */
+static bool without_rules(const fermata_vm *vm)
+{
+	struct fermata_rule rule = { .id = 0 };
+
+	return ioctl(vm->fd, FERMATA_GET_RULE, &rule) && errno == EOPNOTSUPP;
+}
+
+static const char *reason(int err, const char *if_none)
+{
+	return err == ENOENT ? if_none : err == EOPNOTSUPP ? no_rules : strerror(err);
+}
+
 static int refused(const fermata_vm *vm, const struct fermata_rule *rule, int err)
 {
 	const char *name = fermata_event_name(rule->event);
 
 	switch (err) {
 	case EOPNOTSUPP:
+		if (without_rules(vm))
+			return fermata_fail(err, "%s: leave the rule out", no_rules);
 		return fermata_fail(err,
 				    "%s cannot intercept %s%s on this processor: leave the rule out",
 				    vendor_name(vm), name ? name : "that event",
@@ -52,8 +69,7 @@ int fermata_rule_remove(fermata_vm *vm, unsigned id)
 		int err = errno;
 
 		return fermata_fail(err, "rule %u: %s", id,
-				    err == ENOENT ? "there is none with that number" :
-						    strerror(err));
+				    reason(err, "there is none with that number"));
 	}
 	return 0;
 }
@@ -64,7 +80,7 @@ int fermata_rule_get(fermata_vm *vm, struct fermata_rule *rule)
 		int err = errno;
 
 		return fermata_fail(err, "rule %u: %s", rule->id,
-				    err == ENOENT ? "there is none from there on" : strerror(err));
+				    reason(err, "there is none from there on"));
 	}
 	return 0;
 }
@@ -85,7 +101,7 @@ int fermata_log_open(fermata_vcpu *vcpu)
 	if (at == MAP_FAILED) {
 		err = errno;
 		return fermata_fail(err, "cannot map the log of vCPU %u: %s", vcpu->id,
-				    strerror(err));
+				    reason(err, strerror(err)));
 	}
 	vcpu->ring = at;
 	return 0;

@@ -106,6 +106,8 @@ unit_state := $(core_sources)
 unit_exits := $(core_sources)
 unit_exits_libs := -Wl,--wrap=insn_decode
 unit_events := $(core_sources) lib/rule.c lib/error.c
+# core alone: what it asks rules for is answered as in a module without them
+unit_no_rules := $(filter-out kernel/rules/%,$(core_sources)) kernel/rules/none/none.c
 unit_watch_linear := $(core_sources)
 unit_run := $(core_sources)
 unit_paging := $(core_sources)

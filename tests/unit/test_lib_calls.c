@@ -38,6 +38,7 @@ static struct {
 	struct fermata_dirty dirty[4]; /* the last questions */
 	unsigned questions, answers;   /* so many are answered */
 	bool clean;
+	int refuse_rule; /* errno for the next rule */
 } kernel;
 
 int __real_open(const char *path, int flags, ...);
@@ -58,8 +59,13 @@ int __wrap_open(const char *path, int flags, ...)
 
 void *__wrap_mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 {
-	void *page =
-		__real_mmap(addr, size, prot, fd < 0 ? flags : MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *page;
+
+	if (fd >= 0 && kernel.refuse) {
+		errno = kernel.refuse;
+		return MAP_FAILED;
+	}
+	page = __real_mmap(addr, size, prot, fd < 0 ? flags : MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (fd >= 0) {
 		assert_int_equal(offset, 0);
@@ -152,6 +158,12 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		return 0;
 	case FERMATA_GET_DIRTY:
 		return get_dirty(arg);
+	case FERMATA_ADD_RULE:
+		errno = kernel.refuse_rule;
+		return -1;
+	case FERMATA_GET_RULE:
+		errno = ENOENT;
+		return -1;
 	case FERMATA_TRANSLATE:
 		t = arg;
 		t->fault = kernel.fault;
@@ -402,6 +414,25 @@ static void test_dirty_log(void **state)
 	fermata_vm_free(vm);
 	fermata_memory_free(memory, pages * 4096);
 	free(bitmap);
+}
+
+/* An event that the processor cannot intercept, and a module that has no rules at all. */
+static void test_no_rules(void **state)
+{
+	struct fermata_rule rule = { .event = FERMATA_ON_RDRAND };
+	fermata_vm *vm = fermata_vm_new();
+	fermata_vcpu *vcpu = fermata_vcpu_new(vm, 0);
+
+	kernel.refuse_rule = EOPNOTSUPP;
+	expect_error(fermata_rule_add(vm, &rule), EOPNOTSUPP, "AMD-V cannot intercept rdrand");
+	expect_error(fermata_rule_get(vm, &rule), ENOENT, "none from there on");
+	kernel.refuse = EOPNOTSUPP;
+	expect_error(fermata_rule_add(vm, &rule), EOPNOTSUPP,
+		     "built without rules: leave the rule out");
+	expect_error(fermata_rule_get(vm, &rule), EOPNOTSUPP, "built without rules");
+	expect_error(fermata_rule_remove(vm, 1), EOPNOTSUPP, "built without rules");
+	expect_error(fermata_log_open(vcpu), EOPNOTSUPP, "built without rules");
+	fermata_vm_free(vm);
 }
 
 static void test_no_memory(void **state)
@@ -717,6 +748,7 @@ int main(void)
 		cmocka_unit_test_setup(test_refused, setup),
 		cmocka_unit_test_setup(test_slots, setup),
 		cmocka_unit_test_setup(test_dirty_log, setup),
+		cmocka_unit_test_setup(test_no_rules, setup),
 		cmocka_unit_test_setup(test_no_memory, setup),
 		cmocka_unit_test_setup(test_vcpus, setup),
 		cmocka_unit_test_setup(test_translate, setup),
