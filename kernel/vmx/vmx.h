@@ -101,6 +101,7 @@ bool vmx_pay(struct vcpu *v);
 int vmx_resolve(struct vmx_controls *controls, const char **missing);
 /* vmx.c */
 void vmx_make_current(struct vcpu *v); /* preemption is off */
+void vmx_clear(void *vmx_vcpu);	       /* on the CPU that holds it, interrupts off */
 /* host.c */
 void vmx_host_constants(struct vmx_cpu *cpu);
 void vmx_host_load(struct vcpu *v);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* kernel/svm/run.c and svm.c: one turn as the VMCB sees it, events, windows, tags. */
+/* kernel/svm/run.c: one turn as the VMCB sees it, events, windows, tags. */
 #include "svm_fixture.h"
 #include "rules/rules.h"
 #include "svm/intercepts.h"
