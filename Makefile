@@ -155,7 +155,7 @@ kernel_headers := /lib/modules/$(kernel_release)/build
 
 # The second one is for a test; RULES=0 makes the first one so.
 RULES ?= 1
-$(build)/norules/fermata.ko: RULES := 0
+$(build)/norules/fermata.ko: override RULES := 0
 $(build)/kernel/fermata.ko: $(build)/stamp/rules
 $(build)/kernel/fermata.ko $(build)/norules/fermata.ko: $(kernel_files) $(build)/stamp/flags $(build)/stamp/release
 	$(call say,MODULE,$@)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* Which frames rules are about, and for which vCPUs: all of them, or those whose linear addresses lead there. */
+/*
+ * Which frames rules are about: by their own addresses, for all vCPUs; or because linear addresses lead
+ * there, for those vCPUs where they do.
+ */
 #include "rules/linear.h"
 
 /* Frames that no vCPU needs now stay closed until there are so many: threads come back to their CR3. */

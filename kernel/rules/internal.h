@@ -85,7 +85,7 @@ struct vcpu_rules {
 	struct aftermath after;
 	struct vcpu_watch watch;
 	struct vcpu_linear *linear_state; /* NULL: none yet */
-	struct fermata_ring *ring;	  /* NULL: nobody reads */
+	struct fermata_ring *ring;	  /* any thread: rules_set_ring(); NULL: nobody reads */
 	u64 ring_head, ring_dropped;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * From linear addresses to the frames that are closed for them: see frames.h.
+ * From linear addresses to the frames that are closed for them: see linear.h.
  *
  * A translation is good when all it went through was closed, and nobody could write there any more,
  * before it was made. So it is made once outside of guest context, to see what is to be closed, and once
