@@ -194,7 +194,7 @@ static enum verdict carry_out(struct vcpu *v, const struct scene *scene)
 		verdict = syscall_carry_out(v);
 	} else if (exit_is_table(&v->exit) || (v->exit.kind == EXIT_INVPCID && !v->shadow)) {
 		rules_finish_later(v);
-		step_begin(v);
+		rules_once(v);
 		return GO_ON;
 	} else {
 		verdict = exit_answer(v);

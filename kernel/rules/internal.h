@@ -132,8 +132,6 @@ void watch_destroy(struct vm *vm);
 
 /* open.c: REQUEST_WATCH. False: out of guest context first. */
 bool watch_requested(struct vcpu *v);
-/* As rules_open() says. */
-bool watch_open(struct vcpu *v);
 void watch_close(struct vcpu *v);
 
 /* ask.c: what do the rules say? What is owed to the instruction then is remembered. */
@@ -153,8 +151,7 @@ enum verdict watch_fault(struct vcpu *v);
 /* An exit while pages are open until the next one. False: it belongs to what runs with pages open. */
 bool watch_free_ends(struct vcpu *v);
 
-/* step.c: the instruction at RIP runs by itself; that is over, with the instruction done or not */
-void step_begin(struct vcpu *v);
+/* step.c: the end of what rules_once() has begun, with the instruction done or not */
 void step_end(struct vcpu *v, bool done);
 void step_stop(struct vcpu *v);
 /* STI and MOV SS would hold the trap back. */

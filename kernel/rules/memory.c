@@ -271,7 +271,7 @@ static enum verdict open_page(struct vcpu *v, const struct touch *t)
 	w->stepping = true;
 	w->pushed_flags = alone == ALONE_PUSHES ? t->shape.operand[0].size : 0;
 	w->loads_flags = alone == ALONE_LOADS;
-	step_begin(v);
+	rules_once(v);
 	return LEAVE_FOR_HOST;
 }
 

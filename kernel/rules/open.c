@@ -41,7 +41,7 @@ void watch_close(struct vcpu *v)
 	WRITE_ONCE(v->vm->rules->opener, 0);
 }
 
-bool watch_open(struct vcpu *v)
+bool rules_open(struct vcpu *v)
 {
 	struct vcpu_watch *w = &v->rules->watch;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* What core asks for in core/rules.h, but for rules_exit(), which is exit.c's. */
+/* What core asks for in core/rules.h, but for rules_exit(), rules_once() (step.c) and rules_open() (open.c). */
 #include "rules/linear.h"
 
 int rules_vm_init(struct vm *vm)
@@ -49,11 +49,6 @@ void rules_vcpu_reset(struct vcpu *v)
 	rules_space_changed(v);
 }
 
-void rules_once(struct vcpu *v)
-{
-	step_begin(v);
-}
-
 /* While one instruction runs by itself, what is about the next one waits. */
 enum verdict rules_requested(struct vcpu *v, u32 request)
 {
@@ -78,11 +73,6 @@ enum verdict rules_requested(struct vcpu *v, u32 request)
 int rules_outside(struct vcpu *v)
 {
 	return v->ruling.holding ? GO_ON : linear_outside(v);
-}
-
-bool rules_open(struct vcpu *v)
-{
-	return watch_open(v);
 }
 
 void rules_space_changed(struct vcpu *v)

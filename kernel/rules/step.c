@@ -29,7 +29,7 @@ void step_end_blocking(struct vcpu *v)
 	v->backend->set_state(v, state, FERMATA_STATE_PENDING);
 }
 
-void step_begin(struct vcpu *v)
+void rules_once(struct vcpu *v)
 {
 	struct vcpu_rules *e = v->rules;
 	struct where where;
