@@ -104,45 +104,6 @@ int svm_can_intercept(u32 event, u64 first, u64 last)
 	return 0;
 }
 
-/* Accesses to CR0 and CR4 that must exit because the processor has other bits there than the guest. */
-static u32 hidden_control(const struct vcpu *v)
-{
-	const struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
-	u32 hidden = 0;
-
-	if (v->guest.cr0 & (ARCH_CR0_CD | ARCH_CR0_NW))
-		hidden |= CR_READ(0) | CR_WRITE(0);
-	if (!v->shadow)
-		return hidden;
-	if (~v->guest.cr0 & (ARCH_CR0_PG | ARCH_CR0_WP))
-		hidden |= CR_READ(0) | CR_WRITE(0);
-	if (c->cr4 != v->guest.cr4)
-		hidden |= CR_READ(4);
-	return hidden;
-}
-
-static u32 cr_word(const struct vcpu *v)
-{
-	const struct wanted *w = &v->ruling.wanted;
-	const struct svm_vcpu *s = v->hw;
-	u32 word = base[VMCB_CR] | hidden_control(v) | w->cr_read | (u32)w->cr_write << 16;
-
-	if (s->tpr_intercepted)
-		word |= CR_WRITE(8);
-	if (v->shadow)
-		word |= CR_READ(3) | CR_WRITE(3);
-	return word;
-}
-
-/* The guest's CR0, CR4 or EFER is another. */
-void svm_intercept_control(struct vcpu *v)
-{
-	struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
-
-	c->intercept[VMCB_CR] = cr_word(v);
-	c->clean &= ~CLEAN_INTERCEPTS;
-}
-
 /* The clock is another. */
 void svm_intercept_clock(struct vcpu *v)
 {
@@ -185,7 +146,9 @@ void svm_apply_intercepts(struct vcpu *v)
 	u32 word[VMCB_INTERCEPTS], i;
 
 	memcpy(word, base, sizeof(word));
-	word[VMCB_CR] = cr_word(v);
+	s->standing_cr = base[VMCB_CR] | w->cr_read | (u32)w->cr_write << 16;
+	if (v->shadow)
+		s->standing_cr |= CR_READ(3) | CR_WRITE(3);
 	word[VMCB_DR] |= w->dr_read | (u32)w->dr_write << 16;
 	word[VMCB_EXCEPTION] |= w->exceptions;
 	if (c->vintr & V_IRQ)
@@ -204,6 +167,7 @@ void svm_apply_intercepts(struct vcpu *v)
 		if (w->events >> svm_bits[i].event & 1)
 			word[svm_bits[i].word] |= svm_bits[i].bit;
 	memcpy(c->intercept, word, sizeof(word));
+	svm_intercept_control(v, s);
 	svm_intercept_clock(v);
 	apply_msrs(v, c);
 }

@@ -10,10 +10,35 @@ extern const u32 svm_direct_msrs[]; /* 0 ends it */
 void svm_fill_msrpm(u8 *map);
 int svm_can_intercept(u32 event, u64 first, u64 last);
 void svm_apply_intercepts(struct vcpu *v); /* with all reasons that there are now */
-void svm_intercept_control(struct vcpu *v);
 void svm_intercept_clock(struct vcpu *v);
 void svm_window(struct vcpu *v, u32 kinds);
 int svm_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write);
+
+/* Accesses to CR0 and CR4 that must exit because the processor has other bits there than the guest. */
+static inline u32 svm_hidden_control(const struct vcpu *v, const struct vmcb *c)
+{
+	u32 hidden = 0;
+
+	if (v->guest.cr0 & (ARCH_CR0_CD | ARCH_CR0_NW))
+		hidden |= CR_READ(0) | CR_WRITE(0);
+	if (!v->shadow)
+		return hidden;
+	if (~v->guest.cr0 & (ARCH_CR0_PG | ARCH_CR0_WP))
+		hidden |= CR_READ(0) | CR_WRITE(0);
+	if (c->cr4 != v->guest.cr4)
+		hidden |= CR_READ(4);
+	return hidden;
+}
+
+/* The guest's CR0 or CR4 is another. */
+static inline void svm_intercept_control(const struct vcpu *v, struct svm_vcpu *s)
+{
+	struct vmcb *c = s->vmcb;
+
+	c->intercept[VMCB_CR] = s->standing_cr | svm_hidden_control(v, c) |
+				(s->tpr_intercepted ? CR_WRITE(8) : 0);
+	c->clean &= ~CLEAN_INTERCEPTS;
+}
 
 /* The guest writes CR8 without an exit, unless that may let in an interrupt that the TPR holds back. */
 static inline void svm_intercept_tpr(struct vcpu *v, struct svm_vcpu *s, u8 tpr)
@@ -25,7 +50,7 @@ static inline void svm_intercept_tpr(struct vcpu *v, struct svm_vcpu *s, u8 tpr)
 	s->tpr_intercepted = intercept;
 	if (intercept)
 		s->vmcb->intercept[VMCB_CR] |= CR_WRITE(8);
-	else if (!(v->ruling.wanted.cr_write & BIT(8)))
+	else if (!(s->standing_cr & CR_WRITE(8)))
 		s->vmcb->intercept[VMCB_CR] &= ~CR_WRITE(8);
 	s->vmcb->clean &= ~CLEAN_INTERCEPTS;
 }

@@ -108,18 +108,17 @@ void svm_apply(struct vcpu *v)
 		c->cr4 = v->guest.cr4;
 		if (v->shadow)
 			shadow_control(v, c);
-		c->clean &= ~CLEAN_CR;
+		apply_efer(v, c);
+		svm_intercept_control(v, s);
 		svm_code_forget(s);
 		s->extra &= ~EXTRA_KEYS;
 		if (keys_in_reach(v))
 			s->extra |= EXTRA_KEYS;
 	}
-	if (dirty & (DIRTY_CONTROL | DIRTY_INTERCEPTS))
+	if (dirty & DIRTY_INTERCEPTS) {
 		apply_efer(v, c);
-	if (dirty & DIRTY_INTERCEPTS)
 		svm_apply_intercepts(v);
-	else if (dirty & DIRTY_CONTROL)
-		svm_intercept_control(v);
+	}
 	if (dirty & DIRTY_CLOCK)
 		apply_clock(v);
 	if (dirty & (DIRTY_CLOCK | DIRTY_TSC_OFFSET))

@@ -43,6 +43,7 @@ struct svm_vcpu {
 	bool nmi_masked;			/* an NMI was delivered and its IRET has not come */
 	bool tpr_intercepted; /* writes to CR8 exit because of what the TPR holds back */
 	u8 extra;	      /* EXTRA_* */
+	u32 standing_cr; /* accesses to CR that exit, but for those that come and go: intercepts.h */
 };
 
 /* Paging is another: where code was is not known any more. */

@@ -166,6 +166,7 @@ static void apply_control(struct vcpu *v)
 	if (v->guest.efer & ARCH_EFER_LMA)
 		entry |= ENTRY_IA32E_GUEST;
 	vmwrite(VMCS_ENTRY_CONTROLS, entry);
+	apply_efer(v);
 	s->extra &= ~EXTRA_KEYS;
 	if (keys_in_reach(v))
 		s->extra |= EXTRA_KEYS;
@@ -231,9 +232,8 @@ bool vmx_apply(struct vcpu *v)
 	v->dirty = 0;
 	if (dirty & DIRTY_CONTROL)
 		apply_control(v);
-	if (dirty & (DIRTY_CONTROL | DIRTY_INTERCEPTS))
-		apply_efer(v);
 	if (dirty & DIRTY_INTERCEPTS) {
+		apply_efer(v);
 		apply_shadows(v);
 		vmx_apply_intercepts(v);
 	}
