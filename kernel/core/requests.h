@@ -20,13 +20,13 @@ enum {
 	REQUEST_TRIM,	 /* the pages kept for the next faults are to go */
 	REQUEST_FLUSH_LINEAR,
 	REQUEST_FLUSH_NESTED,
-	REQUEST_TIMER, /* the APIC's */
-	REQUEST_RULES, /* the table of rules has changed */
-	REQUEST_ROOT,  /* shadow paging: CR3 or the mode is another */
-	REQUEST_LINEAR, /* rules about linear addresses alone, which may lead elsewhere now: rules/linear.c */
-	REQUEST_WATCH, /* rules about memory: rules/memory.c */
-	REQUEST_AFTER, /* an instruction that a rule was about has been carried out */
-	REQUEST_LOST,  /* an exit's instruction stays a mystery: the vCPU ends */
+	REQUEST_TIMER,	/* the APIC's */
+	REQUEST_RULES,	/* the table of rules has changed */
+	REQUEST_ROOT,	/* shadow paging: CR3 or the mode is another */
+	REQUEST_LINEAR, /* rules are about linear addresses, which may lead elsewhere now */
+	REQUEST_WATCH,	/* pages are open for another vCPU: this one waits outside */
+	REQUEST_AFTER,	/* an instruction that a rule was about has been carried out */
+	REQUEST_LOST,	/* an exit's instruction stays a mystery: the vCPU ends */
 	REQUEST_EOI, /* a level-triggered vector is done: eoi_vector; the caller must hear of it */
 	REQUESTS,
 

@@ -144,7 +144,7 @@ static void filters_have_words(void **state)
 			rule.range[filter] = (struct fermata_range){ 1, 1 };
 			err = try_add(&rule);
 			if (!err) {
-				assert_true(vm.rules.table->kinds); /* it comes by some exit */
+				assert_true(vm.rules->table->kinds); /* it comes by some exit */
 				remove_rule(rule.id);
 			}
 			snprintf(text, sizeof(text), "%s %s=1%s", fermata_event_name(event),
@@ -516,22 +516,14 @@ static void delivered_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		EVENT_TEST(invalid),
-		EVENT_TEST(filters_have_words),
-		EVENT_TEST(bounded),
-		EVENT_TEST(no_memory),
-		EVENT_TEST(compiled),
-		EVENT_TEST(words),
-		EVENT_TEST(filtered),
-		EVENT_TEST(counted),
-		EVENT_TEST(decided),
-		EVENT_TEST(injected),
-		EVENT_TEST(stopped),
-		EVENT_TEST(ring),
-		EVENT_TEST(after_user),
-		EVENT_TEST(step),
-		EVENT_TEST(step_faults),
-		EVENT_TEST(delivered_again),
+		EVENT_TEST(invalid),	 EVENT_TEST(filters_have_words),
+		EVENT_TEST(bounded),	 EVENT_TEST(no_memory),
+		EVENT_TEST(compiled),	 EVENT_TEST(words),
+		EVENT_TEST(filtered),	 EVENT_TEST(counted),
+		EVENT_TEST(decided),	 EVENT_TEST(injected),
+		EVENT_TEST(stopped),	 EVENT_TEST(ring),
+		EVENT_TEST(after_user),	 EVENT_TEST(step),
+		EVENT_TEST(step_faults), EVENT_TEST(delivered_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

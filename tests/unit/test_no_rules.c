@@ -3,6 +3,9 @@
 #include "core_fixture.h"
 #include "rules/rules.h"
 
+#define REQUESTS_OF_RULES                                                                          \
+	(BIT(REQUEST_RULES) | BIT(REQUEST_LINEAR) | BIT(REQUEST_WATCH) | BIT(REQUEST_AFTER))
+
 static void runs(void **state)
 {
 	fake_exit(EXIT_CPUID, 2);
@@ -31,7 +34,7 @@ static void refused(void **state)
 /* No rule can have asked for this exit: the vCPU ends, and says so. */
 static void lost(void **state)
 {
-	fake_exit(EXIT_TABLE, 3)->table = FERMATA_ON_SGDT;
+	fake_exit(EXIT_SGDT, 3);
 	fake_exit(EXIT_NOTHING, 0);
 	assert_int_equal(vcpu_run(v), 0);
 	assert_int_equal(fake.played, 1);

@@ -2,6 +2,7 @@
 /* Shadow paging's exits: what becomes of a page fault, a write to CR3, an INVLPG. The shadow is the real one. */
 #include "core_fixture.h"
 #include "core/shadowing.h"
+#include "rules/rules.h"
 
 /* The guest's tables: PML4, PDPT, PD, PT, the latter for the first 2 MiB. */
 #define PML4 0x1000u

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* kernel/core/requests.c: what is asked for is done, in order, where it belongs, and nothing else is. */
 #include "core_fixture.h"
+#include "rules/internal.h"
 
 static void ask(u32 bit)
 {
@@ -89,17 +90,18 @@ static void order(void **state)
 /* What a row leaves for a later one is done before the entry, too. */
 static void a_row_asks_for_another(void **state)
 {
-	v->rules.linear = true; /* the rule that was about linear addresses is gone */
+	v->ruling.wanted.read_only_walks =
+		true; /* the rule that was about linear addresses is gone */
 	ask(REQUEST_RULES);
 	assert_int_equal(before_entry(), GO_ON);
-	assert_false(v->rules.linear);
+	assert_false(v->ruling.wanted.read_only_walks);
 	assert_int_equal(v->requests, 0);
 }
 
 /* While one instruction runs by itself, what the rules have to say of the next one waits, and nothing else does. */
 static void stepping(void **state)
 {
-	v->rules.stepping = true;
+	v->ruling.holding = true;
 	ask(REQUEST_LINEAR);
 	ask(REQUEST_AFTER);
 	ask(REQUEST_TIMER);
@@ -109,18 +111,18 @@ static void stepping(void **state)
 	assert_int_equal(v->requests, BIT(REQUEST_LINEAR) | BIT(REQUEST_AFTER));
 	ask(REQUEST_EOI);
 	assert_int_equal(before_entry(), LEAVE_FOR_USER);
-	v->rules.stepping = false;
+	v->ruling.holding = false;
 }
 
 /* Another vCPU has opened pages: this one stays outside until they are closed. */
 static void waits_for_the_opener(void **state)
 {
-	vm.rules.opener = v->id + 2;
+	vm.rules->opener = v->id + 2;
 	ask(REQUEST_WATCH);
 	assert_int_equal(before_entry(), LEAVE_FOR_HOST);
 	assert_int_equal(requests_outside(v), GO_ON);
 	assert_true(asked(REQUEST_WATCH));
-	vm.rules.opener = 0;
+	vm.rules->opener = 0;
 	assert_int_equal(before_entry(), GO_ON);
 	assert_int_equal(v->requests, 0);
 }
