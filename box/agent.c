@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
  * Runs inside the box: connects a command to the streams that lead out of it (its input, its output,
- * and the status), reports how it ended, and leaves when all of that has left the box.
+ * and the status), reports how it ended, and leaves when all of that has arrived outside.
  * BOX_PORTS in the environment names the way out; with BOX_COUNT time is the number of instructions.
  *
- *	agent COMMAND [ARGUMENT...]	"booted", then "status N" when the command has ended
+ *	agent COMMAND [ARGUMENT...]	"booted", then "status N BYTES" when the command has ended:
+ *					so many bytes of output it wrote
  *	agent --fail TEXT		"fail TEXT"
  */
 #include "agent.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,18 +47,25 @@ static void report(const struct channel *c, const char *what, const char *text)
 	c->report(line);
 }
 
+static void report_last(const struct channel *c, const char *what, const char *text)
+{
+	report(c, what, text);
+	if (c->leave)
+		c->leave();
+}
+
 int main(int argc, char **argv)
 {
 	const struct channel *c = channel();
 	int input, output, result;
-	char number[16];
+	char numbers[40];
 	pid_t pid;
 
 	if (argc < 2)
 		return 1;
 	c->connect();
 	if (!strcmp(argv[1], "--fail")) {
-		report(c, "fail", argc > 2 ? argv[2] : "");
+		report_last(c, "fail", argc > 2 ? argv[2] : "");
 		return 0;
 	}
 	c->streams(&input, &output);
@@ -64,7 +73,7 @@ int main(int argc, char **argv)
 
 	pid = fork();
 	if (pid < 0) {
-		report(c, "fail", strerror(errno));
+		report_last(c, "fail", strerror(errno));
 		return 1;
 	}
 	if (pid == 0) {
@@ -81,8 +90,8 @@ int main(int argc, char **argv)
 	}
 	close(input);
 	result = c->serve(pid);
-	snprintf(number, sizeof(number), "%d",
-		 WIFSIGNALED(result) ? 128 + WTERMSIG(result) : WEXITSTATUS(result));
-	report(c, "status", number);
+	snprintf(numbers, sizeof(numbers), "%d %" PRIu64,
+		 WIFSIGNALED(result) ? 128 + WTERMSIG(result) : WEXITSTATUS(result), c->written());
+	report_last(c, "status", numbers);
 	return 0;
 }

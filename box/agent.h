@@ -3,20 +3,25 @@
 #ifndef BOX_AGENT_H
 #define BOX_AGENT_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 struct channel {
 	const char *name;
 	void (*connect)(void);
-	/* A line without newline for the starter; it has left when this returns. */
+	/* A line without newline for the starter. */
 	void (*report)(const char *line);
 	/* The ends that the command gets. */
 	void (*streams)(int *input, int *output);
 	/*
-	 * Carries them, and the relay's connections (relay.h), until the child has ended and all that it
-	 * wrote has left; its wait status.
+	 * Carries them, and the relay's connections (relay.h), until the child has ended; its wait status.
+	 * What was said on those connections has then arrived, or is ahead of every later report.
 	 */
 	int (*serve)(pid_t child);
+	/* The bytes of the command's output so far. */
+	uint64_t (*written)(void);
+	/* Returns when the box may power off without losing what was written; NULL: it always may. */
+	void (*leave)(void);
 };
 
 extern const struct channel virtio_channel, wire_channel;

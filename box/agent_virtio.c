@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* QEMU: four virtio ports. The command has two of them itself. */
+/*
+ * QEMU: four virtio ports. The command has two of them itself. What is written to a port may wait in its
+ * queue of 128 buffers, for which QEMU may take its time, and is lost there when the box ends. Neither
+ * poll() nor close() tells when the queue is empty: the starter does, who counts what arrives.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
 #include <linux/rtc.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -18,6 +24,7 @@
 #include "relay.h"
 
 #define PORTS "/sys/class/virtio-ports"
+#define COUNTS "/sys/kernel/debug/virtio-ports"
 
 static int status, command_output, relay_port;
 static struct relay relay;
@@ -82,16 +89,6 @@ static void connect_status(void)
 	}
 }
 
-/* A port is writable again when QEMU has taken the previous buffer and passed it on. */
-static void wait_sent(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
-
-	while (poll(&p, 1, -1) < 0 || !(p.revents & POLLOUT))
-		if (p.revents & POLLHUP)
-			return;
-}
-
 static void report(const char *text)
 {
 	char line[1024];
@@ -99,7 +96,37 @@ static void report(const char *text)
 
 	if (write(status, line, length) != length)
 		perror("agent: write");
-	wait_sent(status);
+}
+
+/* The starter says one byte when he has everything. */
+static void leave(void)
+{
+	char byte;
+
+	while (read(status, &byte, 1) < 0 && errno == EINTR)
+		;
+}
+
+/* By whomever: what the command has started may write, too. */
+static uint64_t written(void)
+{
+	char link[64], device[64] = "", path[128], line[128];
+	uint64_t bytes = 0;
+	FILE *f;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", command_output);
+	if (readlink(link, device, sizeof(device) - 1) < 0)
+		perror(link);
+	snprintf(path, sizeof(path), COUNTS "/%s", basename(device));
+	f = fopen(path, "re");
+	if (!f) {
+		perror(path);
+		return 0;
+	}
+	while (fgets(line, sizeof(line), f))
+		sscanf(line, "bytes_sent: %" SCNu64, &bytes);
+	fclose(f);
+	return bytes;
 }
 
 /*
@@ -172,25 +199,35 @@ static void carry(int end)
 	}
 }
 
+/* Each connection is ended from both sides: what was said inside has arrived when the answer comes. */
+static void finish_relay(void)
+{
+	const unsigned char *bytes;
+
+	relay_finish(&relay);
+	while (relay_linked(&relay) || relay_pending(&relay, &bytes)) {
+		struct pollfd p = { .fd = relay_port, .events = POLLIN };
+
+		if (relay_pending(&relay, &bytes))
+			p.events |= POLLOUT;
+		if (poll(&p, 1, -1) < 0)
+			continue;
+		if (p.revents & (POLLHUP | POLLERR) || (p.revents & POLLIN && !take_relayed()))
+			return;
+		relay_finish(&relay);
+		send_relayed();
+	}
+}
+
 static int serve(pid_t child)
 {
 	int end = syscall(SYS_pidfd_open, child, 0), result = 0;
-	const unsigned char *bytes;
 
 	if (end >= 0)
 		carry(end);
 	while (waitpid(child, &result, 0) < 0 && errno == EINTR)
 		;
-	relay_finish(&relay);
-	while (relay_pending(&relay, &bytes)) {
-		struct pollfd p = { .fd = relay_port, .events = POLLOUT };
-
-		if (poll(&p, 1, -1) > 0 && p.revents & (POLLHUP | POLLERR))
-			break;
-		send_relayed();
-	}
-	wait_sent(relay_port);
-	wait_sent(command_output);
+	finish_relay();
 	return result;
 }
 
@@ -200,4 +237,6 @@ const struct channel virtio_channel = {
 	.report = report,
 	.streams = streams,
 	.serve = serve,
+	.written = written,
+	.leave = leave,
 };

@@ -32,6 +32,7 @@
 static struct {
 	int line;
 	int to_command, from_command;
+	uint64_t written;		  /* by the command */
 	unsigned char input[WIRE_WINDOW]; /* for the command, not yet taken by its pipe */
 	size_t input_size;
 	unsigned char frame_kind; /* of the frame that is arriving; 0: none */
@@ -211,8 +212,10 @@ static bool pass_output(void)
 	static unsigned char bytes[1 << 14];
 	ssize_t n = read(wire.from_command, bytes, sizeof(bytes));
 
-	if (n > 0)
+	if (n > 0) {
 		send_frame(WIRE_OUTPUT, bytes, n);
+		wire.written += n;
+	}
 	if (n == 0) {
 		close(wire.from_command);
 		wire.from_command = -1;
@@ -269,10 +272,17 @@ static int serve(pid_t child)
 	return result;
 }
 
+static uint64_t written(void)
+{
+	return wire.written;
+}
+
+/* The streams leave in order, and the starter's end of them outlives the box: there is nothing to wait for. */
 const struct channel wire_channel = {
 	.name = "wire",
 	.connect = connect_wire,
 	.report = report,
 	.streams = streams,
 	.serve = serve,
+	.written = written,
 };

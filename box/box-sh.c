@@ -51,12 +51,12 @@ static long number(const char *text)
 }
 
 /* Copies what is there to standard output; false at its end. */
-static bool pass_on(int fd)
+static bool pass_on(struct box *box)
 {
 	char buffer[1 << 14];
 	ssize_t n;
 
-	while ((n = read(fd, buffer, sizeof(buffer))) > 0)
+	while ((n = box_read(box, buffer, sizeof(buffer))) > 0)
 		for (ssize_t done = 0, wrote; done < n; done += wrote) {
 			wrote = write(1, buffer + done, n - done);
 			if (wrote < 0)
@@ -195,7 +195,7 @@ int main(int argc, char **argv)
 		poll(p, 4, 1000);
 		if (p[2].revents || p[3].revents)
 			carry_input(&input, box);
-		if (!pass_on(box_output(box)))
+		if (!pass_on(box))
 			break;
 		ended = box_wait(box, 0, &status);
 		if (!ended && time(NULL) >= limit) {
@@ -205,7 +205,7 @@ int main(int argc, char **argv)
 			return 124;
 		}
 	}
-	pass_on(box_output(box));
+	pass_on(box);
 	if (!ended)
 		box_wait(box, -1, &status);
 	if (status < 0) {

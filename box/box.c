@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,9 +36,10 @@ struct box {
 	int log;		 /* the box's kernel log, and what the emulator says */
 	bool keep_log;
 	bool booted;
-	bool ended;
+	bool ended; /* the command has */
 	int status;
-	char line[1024]; /* of the status port, so far */
+	uint64_t output_read, output_size; /* bytes; the size is known when the command has ended */
+	char line[1024];		   /* of the status port, so far */
 	size_t line_size;
 	char *failure; /* what the agent said instead of a status */
 	char *error;
@@ -398,18 +400,44 @@ int box_events(struct box *box)
 	return box->port[STATUS];
 }
 
+/*
+ * Ends the box when it has nothing more to give: its last output may come behind the command's status. A log
+ * someone keeps is complete only once the box has powered off; the agent waits for a byte before it does.
+ */
+static void dismiss(struct box *box)
+{
+	if (!box->ended || box->output_read < box->output_size)
+		return;
+	if (box->keep_log)
+		send(box->port[STATUS], "\n", 1, MSG_NOSIGNAL);
+	else
+		box_kill(box);
+}
+
+ssize_t box_read(struct box *box, void *bytes, size_t n)
+{
+	ssize_t got = read(box->port[OUTPUT], bytes, n);
+
+	if (got > 0) {
+		box->output_read += (uint64_t)got;
+		dismiss(box);
+	}
+	return got;
+}
+
 static void take_line(struct box *box, const char *line)
 {
 	if (!strcmp(line, "booted")) {
 		box->booted = true;
-	} else if (!strncmp(line, "status ", 7)) {
-		box->status = atoi(line + 7);
+	} else if (sscanf(line, "status %d %" SCNu64, &box->status, &box->output_size) == 2) {
 		box->ended = true;
+		dismiss(box);
 	} else if (!strncmp(line, "fail ", 5)) {
 		free(box->failure);
 		box->failure = strdup(line + 5);
 		box->status = -1;
 		box->ended = true;
+		dismiss(box);
 	}
 }
 
@@ -512,12 +540,6 @@ int box_wait(struct box *box, int timeout_ms, int *status)
 		long long left = limit - now_ms();
 
 		if (!read_status(box))
-			break;
-		/*
-		 * All output had left the box before the status did. A log someone keeps is
-		 * complete only once the box has powered off.
-		 */
-		if (box->ended && !box->keep_log)
 			break;
 		if (timeout_ms >= 0 && left <= 0)
 			return 0;

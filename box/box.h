@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct box;
 
@@ -60,10 +61,12 @@ int box_input(struct box *box);
 void box_close_input(struct box *box);
 
 /*
- * Standard output and error of the command inside: a socket, non-blocking. Its end comes when the
- * box has ended; read until then to have everything the command wrote.
+ * Standard output and error of the command inside: readable when box_read() has news. box_read() is as
+ * read() of a non-blocking socket. Its end, 0, comes when the box has ended; read until then to have
+ * everything the command wrote.
  */
 int box_output(struct box *box);
+ssize_t box_read(struct box *box, void *bytes, size_t n);
 
 /* Readable when box_booted() or box_wait() may have news. */
 int box_events(struct box *box);
@@ -81,7 +84,7 @@ bool box_booted(struct box *box);
 /*
  * 1: the box has ended and *status is the command's exit status (128 + n for a signal), or -1 when
  * the box ended without a word from it: box_error() says why. 0: timeout_ms passed (-1: no limit).
- * It does not read box_output(): a command that has written more than the socket holds waits.
+ * The box ends when the command has, and box_read() has given all that it wrote: box_wait() does not read.
  */
 int box_wait(struct box *box, int timeout_ms, int *status);
 

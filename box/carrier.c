@@ -101,6 +101,8 @@ static void *carry(void *opaque)
 	relay_poll(&carrier->relay, p + 2);
 	relay_free(&carrier->relay);
 	carrier->dead = true;
+	/* Inside, nobody waits any longer for an answer from here. */
+	shutdown(carrier->port, SHUT_WR);
 	pthread_mutex_unlock(&carrier->lock);
 	return NULL;
 }

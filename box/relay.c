@@ -323,6 +323,14 @@ void relay_finish(struct relay *relay)
 	}
 }
 
+bool relay_linked(const struct relay *relay)
+{
+	for (unsigned i = 0; i < RELAY_LINKS; i++)
+		if (relay->link[i].used)
+			return true;
+	return false;
+}
+
 void relay_init(struct relay *relay, bool inside)
 {
 	memset(relay, 0, sizeof(*relay));

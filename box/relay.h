@@ -69,5 +69,7 @@ bool relay_dialling(const struct relay *relay);
 void relay_polled(struct relay *relay, const struct pollfd *p);
 /* Inside, when who listened there has gone: reads what he left, ends all connections. */
 void relay_finish(struct relay *relay);
+/* A connection has not been ended from both sides. */
+bool relay_linked(const struct relay *relay);
 
 #endif

@@ -20,7 +20,6 @@
 
 struct box_link {
 	struct box *box;
-	bool ended;
 	bool progress; /* the terminal's line shows it */
 };
 
@@ -59,15 +58,14 @@ static ssize_t read_box(void *opaque, void *bytes, size_t n)
 	ssize_t got;
 	int status;
 
-	/* Asked first: the command's status follows all of its output. */
-	if (!l->ended)
-		l->ended = box_wait(l->box, 0, &status);
-	got = read(box_output(l->box), bytes, n);
-	if (got > 0)
+	/* Takes in what the box has to say beside the output. */
+	box_wait(l->box, 0, &status);
+	got = box_read(l->box, bytes, n);
+	if (got > 0) {
 		clear_progress(l);
-	if (got > 0)
 		return got;
-	return got < 0 && (errno == EAGAIN || errno == EINTR) && !l->ended ? 0 : -1;
+	}
+	return got < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 }
 
 static size_t write_box(void *opaque, const void *bytes, size_t n)

@@ -17,8 +17,17 @@ got=$("$box" "$(script 'lsmod | grep -c "^fermata "; cat; od -An -c "/in/a file"
 same $? 42 'the status of the command is that of the box'
 same "$got" $'1\n   o   d   d  \\n  \\0   b   y   t   e   s\nerror' 'module, end of input, files, output and errors'
 
-same "$("$box" -n "$(script 'lsmod | grep -c "^fermata "; head -c 3000000 /dev/zero')" | wc -c)" 3000002 \
-	'much output arrives, and without its module'
+# The command ends while its reader sleeps: the rest is more than fits outside, in the pipe and the socket, and
+# what does not fit waits in the port's queue in the box.
+late() { # BYTES: read before the sleep
+	head -c "$1"
+	sleep 2
+	cat
+}
+same "$("$box" -n "$(script 'lsmod | grep -c "^fermata "; head -c 3000000 /dev/zero')" | late 2500002 | wc -c)" 3000002 \
+	'much output arrives, however late it is read, and without its module'
+"$box" -n -l "$dir/log" "$(script 'head -c 500002 /dev/zero; exit 42')" | late 2 | wc -c >"$dir/late"
+same "${PIPESTATUS[0]}: $(cat "$dir/late")" '42: 500002' 'and from a box that powers off'
 
 "$box" -n "$(script 'kill -9 $$')"
 same $? 137 'a killed command'

@@ -367,7 +367,9 @@ static void finishes(void **state)
 	close(server);
 	relay_finish(&inner);
 	pass(&inner, &outer);
+	assert_true(relay_linked(&inner));
 	turns(3);
+	assert_false(relay_linked(&inner));
 	assert_int_equal(recv(client, bytes, sizeof(bytes), 0), 5);
 	assert_true(at_end(client));
 	assert_true(at_end(waiting));
