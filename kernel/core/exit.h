@@ -57,6 +57,7 @@ enum verdict {
 	GO_ON,	    /* back into the guest */
 	SERVE_HOST, /* the host's interrupt ended the turn: interrupts on for a moment, then back */
 	LEAVE_FOR_HOST, /* out of guest context first: something may sleep; then back */
+	LEAVE_FOR_FAULT, /* ... and there a nested fault's memory is brought in: exit_handle_fault() */
 	LEAVE_FOR_USER, /* the run page holds an exit record */
 	HANDLE_AGAIN,	/* v->exit is of another kind now; between shadowing.c and exits.c only */
 };

@@ -203,8 +203,7 @@ static enum verdict handle_nested_fault(struct vcpu *v)
 		v->account.stats.nested_faults++;
 		return v->shadow ? settle(v, shadowing_near(v)) : GO_ON;
 	}
-	host_set_bit(REQUEST_FAULT, &v->requests);
-	return LEAVE_FOR_HOST;
+	return LEAVE_FOR_FAULT;
 }
 
 /* Outside guest context: bring the page in, or find that it is not RAM. */
@@ -215,7 +214,6 @@ int exit_handle_fault(struct vcpu *v)
 	int err;
 
 	DEBUG_ASSERT(v->exit.kind == EXIT_NESTED_FAULT);
-	host_clear_bit(REQUEST_FAULT, &v->requests);
 	if (unlikely(v->ruling.opening) && !rules_open(v))
 		return GO_ON;
 	err = guest_memory_fault(&v->vm->memory, v->exit.fault.gpa, v->exit.fault.access, &v->cache,

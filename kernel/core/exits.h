@@ -10,7 +10,7 @@
  * another CPU.
  */
 extern enum verdict (*const exit_handlers[EXIT_KINDS])(struct vcpu *v);
-/* REQUEST_FAULT: the part of a nested fault that may sleep; outside guest context. Verdict, or -errno. */
+/* After LEAVE_FOR_FAULT: the part of a nested fault that may sleep. Verdict, or -errno. */
 int exit_handle_fault(struct vcpu *v);
 
 /* As if there were no rules. */

@@ -60,6 +60,12 @@ static enum verdict timer_due(struct vcpu *v)
 	return GO_ON;
 }
 
+static int bring_in(struct vcpu *v)
+{
+	host_clear_bit(REQUEST_FAULT, &v->requests);
+	return exit_handle_fault(v);
+}
+
 static enum verdict lost(struct vcpu *v)
 {
 	exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
@@ -115,7 +121,7 @@ static const struct {
 	enum sleeper sleeper;
 } rows[REQUESTS] = {
 	[REQUEST_SHADOW] = { .outside = shadowing_outside },
-	[REQUEST_FAULT] = { .outside = exit_handle_fault },
+	[REQUEST_FAULT] = { .outside = bring_in },
 	/* Before all that is done inside: until it is taken, nothing else may look at the clock there. */
 	[REQUEST_CLOCK] = { take_clock, renew_clock, AFTER_SLEEP },
 	[REQUEST_PVCLOCK] = { .outside = write_pvclock, .sleeper = BEFORE_SLEEP },

@@ -13,7 +13,7 @@ struct vcpu;
 enum {
 	/* What an exit left for outside of guest context, where it is done at once. */
 	REQUEST_SHADOW, /* shadow paging: what it owes, lacks, or is short of */
-	REQUEST_FAULT,	/* EXIT_NESTED_FAULT: the part that may sleep */
+	REQUEST_FAULT,	/* what it lacks is a nested fault of its own: exit_handle_fault() */
 	/* What other threads and exits ask for. */
 	REQUEST_CLOCK,	 /* the clock was changed, or is being changed */
 	REQUEST_PVCLOCK, /* pages of the paravirtual clock are to be written */

@@ -276,9 +276,11 @@ static int one_stay(struct vcpu *v)
 	if (v->backend->unload)
 		v->backend->unload(v);
 	host_guest_end(v->thread);
-	if (verdict != LEAVE_FOR_HOST)
+	if (verdict != LEAVE_FOR_HOST && verdict != LEAVE_FOR_FAULT)
 		return verdict;
-	result = requests_outside(v);
+	result = verdict == LEAVE_FOR_FAULT ? exit_handle_fault(v) : GO_ON;
+	if (result == GO_ON && READ_ONCE(v->requests))
+		result = requests_outside(v);
 	if (result != GO_ON)
 		return result;
 	if (vcpu_starting(v))

@@ -251,13 +251,13 @@ static enum verdict fault(struct vcpu *v, bool inside, bool again)
 		x->fault.access = answer.access;
 		x->fault.table = false;
 		x->fault.linear_known = true;
-		return again ? LEAVE_FOR_HOST : HANDLE_AGAIN;
+		return again ? LEAVE_FOR_FAULT : HANDLE_AGAIN;
 	case SHADOW_LOST:
 		x->kind = EXIT_NESTED_FAULT;
 		x->fault.gpa = answer.gpa;
 		x->fault.access = RADIX_WRITE; /* of its accessed bit, where there is memory */
 		x->fault.table = true;
-		return again ? LEAVE_FOR_HOST : HANDLE_AGAIN;
+		return again ? LEAVE_FOR_FAULT : HANDLE_AGAIN;
 	case SHADOW_TABLE:
 		v->shadow->absent = answer.gpa;
 		break;
@@ -279,13 +279,8 @@ enum verdict shadowing_fault(struct vcpu *v)
 /* The same for a fault whose memory has been found by then. */
 enum verdict shadowing_near(struct vcpu *v)
 {
-	enum verdict verdict;
-
 	v->exit.kind = EXIT_PAGE_FAULT;
-	verdict = fault(v, true, true);
-	if (v->exit.kind == EXIT_NESTED_FAULT)
-		host_set_bit(REQUEST_FAULT, &v->requests);
-	return verdict;
+	return fault(v, true, true);
 }
 
 /* ---- outside of guest context */

@@ -252,11 +252,10 @@ static enum verdict open_page(struct vcpu *v, const struct touch *t)
 	v->ruling.opening = true;
 	w->open_gpa = v->exit.fault.gpa;
 	w->open_access = v->exit.fault.access;
-	host_set_bit(REQUEST_FAULT, &v->requests);
 	if (w->delivering)
 		host_set_bit(REQUEST_WATCH, &v->requests);
 	if (v->ruling.holding || w->free)
-		return LEAVE_FOR_HOST;
+		return LEAVE_FOR_FAULT;
 	if (v->waiting.valid || alone == ALONE_FREE) {
 		w->delivering = v->waiting.valid;
 		w->free = true;
@@ -266,13 +265,13 @@ static enum verdict open_page(struct vcpu *v, const struct touch *t)
 		}
 		v->ruled = ~0ull; /* the next exit closes it */
 		host_set_bit(REQUEST_WATCH, &v->requests);
-		return LEAVE_FOR_HOST;
+		return LEAVE_FOR_FAULT;
 	}
 	w->stepping = true;
 	w->pushed_flags = alone == ALONE_PUSHES ? t->shape.operand[0].size : 0;
 	w->loads_flags = alone == ALONE_LOADS;
 	rules_once(v);
-	return LEAVE_FOR_HOST;
+	return LEAVE_FOR_FAULT;
 }
 
 bool watch_free_ends(struct vcpu *v)

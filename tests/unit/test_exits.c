@@ -297,7 +297,7 @@ static int outside(void)
 {
 	int result;
 
-	assert_int_equal(exit_handle(v), LEAVE_FOR_HOST);
+	assert_int_equal(exit_handle(v), LEAVE_FOR_FAULT);
 	leave();
 	result = exit_handle_fault(v);
 	enter();
@@ -392,18 +392,18 @@ static void apic_page(void **state)
 
 	/* The direction the processor reports and the one of the code differ: not ours to guess. */
 	fault(page + LAPIC_SVR, RADIX_WRITE, false);
-	assert_int_equal(exit_handle(v), LEAVE_FOR_HOST);
+	assert_int_equal(exit_handle(v), LEAVE_FOR_FAULT);
 	assert_int_equal(v->advance, 0);
 	/* Code there, page tables there, another page, another mode: no APIC. */
 	fault(page, RADIX_EXEC, false);
-	assert_int_equal(exit_handle(v), LEAVE_FOR_HOST);
+	assert_int_equal(exit_handle(v), LEAVE_FOR_FAULT);
 	fault(page, RADIX_READ, true);
-	assert_int_equal(exit_handle(v), LEAVE_FOR_HOST);
+	assert_int_equal(exit_handle(v), LEAVE_FOR_FAULT);
 	fault(page + 4096, RADIX_READ, false);
-	assert_int_equal(exit_handle(v), LEAVE_FOR_HOST);
+	assert_int_equal(exit_handle(v), LEAVE_FOR_FAULT);
 	assert_int_equal(apic_set_base(&v->apic, apic_base(&v->apic) | LAPIC_BASE_X2APIC), 0);
 	fault(page, RADIX_READ, false);
-	assert_int_equal(exit_handle(v), LEAVE_FOR_HOST);
+	assert_int_equal(exit_handle(v), LEAVE_FOR_FAULT);
 }
 
 /* The caller shares the page, and may write to it at the worst moment: when the bytes are being decoded. */
