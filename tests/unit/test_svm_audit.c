@@ -194,13 +194,19 @@ static void each_broken_rule_is_named(void **state)
 static void each_rule_has_a_case(void **state)
 {
 	char text[FERMATA_AUDIT_TEXT];
+	const char *section = NULL;
 	u32 i, j;
 
 	for (i = 0; i < svm_rules.count; i++) {
 		const struct svm_rule *rule = &svm_rules.rule[i];
 		const char *field = svm_field_name(rule->field);
-		struct audit_finding longest = { rule->rule, rule->section, field, ~0ull };
+		struct audit_finding longest = { rule->rule, section, field, ~0ull };
 
+		if (rule->section) {
+			section = rule->section;
+			continue;
+		}
+		assert_non_null(section);
 		assert_string_not_equal(field, "?");
 		assert_true(audit_text(&longest, text, sizeof(text)) < sizeof(text) - 1);
 		for (j = 0; j < ARRAY_SIZE(broken); j++)

@@ -701,7 +701,7 @@ static const struct vmx_rule *rule_of(const struct broken *b)
 
 	for (i = 0; i < ARRAY_SIZE(all); i++)
 		for (j = 0; j < all[i]->count; j++)
-			if (!strcmp(all[i]->rule[j].rule, b->rule) &&
+			if (!all[i]->rule[j].section && !strcmp(all[i]->rule[j].rule, b->rule) &&
 			    all[i]->rule[j].field == b->set[0].field)
 				return &all[i]->rule[j];
 	fail_msg("no such rule: %s", b->rule);
@@ -764,6 +764,7 @@ static void each_broken_segment_is_named(void **state)
 static void each_rule_has_a_case(void **state)
 {
 	char text[FERMATA_AUDIT_TEXT];
+	const char *section = NULL;
 	u32 i, j, k, n;
 
 	for (i = 0; i < ARRAY_SIZE(all); i++) {
@@ -771,10 +772,15 @@ static void each_rule_has_a_case(void **state)
 			const struct vmx_rule *rule = &all[i]->rule[j];
 			u32 tested = 0, registers = rule->registers ? rule->registers : BIT(0);
 
+			if (rule->section) {
+				section = rule->section;
+				continue;
+			}
+			assert_non_null(section);
 			for (n = 0; n < VMX_SEGMENTS; n++) {
 				struct audit_finding longest = {
 					rule->rule,
-					rule->section,
+					section,
 					vmx_field_name(rule->field + n * sizeof(struct vmx_segment)),
 					~0ull,
 				};

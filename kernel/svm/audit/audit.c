@@ -112,19 +112,36 @@ const char *svm_field_name(u16 field)
 
 /* ---- the walk */
 
+static u64 word(const struct svm_snapshot *s, u16 field)
+{
+	return *(const u64 *)((const u8 *)s + field);
+}
+
+static bool holds(const struct svm_snapshot *s, const struct svm_rule *rule, u64 value)
+{
+	if ((word(s, rule->with) & rule->bits) != rule->bits || word(s, rule->unless) & rule->none)
+		return true;
+	if (rule->when && !rule->when(s, value))
+		return true;
+	return !(value & rule->zero) && !(~value & rule->one) &&
+	       (!rule->holds || rule->holds(s, value));
+}
+
 u32 svm_audit(const struct svm_snapshot *s, struct audit_finding *out, u32 room)
 {
+	const char *section = NULL;
 	u32 i, count = 0;
 
 	for (i = 0; i < svm_rules.count; i++) {
 		const struct svm_rule *rule = &svm_rules.rule[i];
-		u64 value = *(const u64 *)((const u8 *)s + rule->field);
+		u64 value = word(s, rule->field);
 
-		if (rule->holds(s, value))
-			continue;
-		audit_add(out, room, &count,
-			  &(struct audit_finding){ rule->rule, rule->section,
-						   svm_field_name(rule->field), value });
+		if (rule->section)
+			section = rule->section;
+		else if (!holds(s, rule, value))
+			audit_add(out, room, &count,
+				  &(struct audit_finding){ rule->rule, section,
+							   svm_field_name(rule->field), value });
 	}
 	return count;
 }

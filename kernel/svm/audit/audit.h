@@ -32,10 +32,20 @@ struct svm_snapshot {
 	u64 s_cet;
 };
 
+/*
+ * What must hold of a field: some of its bits are 0, some are 1, and the function says yes. The
+ * conditions below them say where the rule is there at all. A row that has a section alone is the
+ * heading of those behind it.
+ */
 struct svm_rule {
-	const char *rule, *section;
+	const char *rule;
 	u16 field; /* offset in the snapshot: whom to blame */
 	bool (*holds)(const struct svm_snapshot *s, u64 value);
+	u64 zero, one;
+	u16 with, unless; /* fields: one has all of these bits, and the other has none of these */
+	u32 bits, none;
+	bool (*when)(const struct svm_snapshot *s, u64 value);
+	const char *section;
 };
 
 struct svm_rules {

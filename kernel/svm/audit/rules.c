@@ -7,12 +7,6 @@
 #include "svm/vmcb.h"
 #include "base/arch.h"
 
-#define MAPS_SECTION "APM 2 15.5.1"
-#define STATE_SECTION "APM 2 15.5.1"
-#define EVENT_SECTION "APM 2 15.20"
-#define NESTED_SECTION "APM 2 15.25.3"
-#define NESTED_STATE_SECTION "APM 2 15.25.4"
-
 #define MSRPM_SIZE 0x2000ull /* APM 2 15.11 */
 #define IOPM_SIZE 0x3000ull  /* APM 2 15.10.1 */
 
@@ -24,11 +18,6 @@ static u64 beyond(const struct svm_limits *limits)
 }
 
 /* ---- control area */
-
-PREDICATE(intercepts_vmrun)
-{
-	return value & INTERCEPT_VMRUN;
-}
 
 /* The maps' low 12 bits are ignored. */
 static bool map_fits(const struct svm_snapshot *s, u64 value, u64 size)
@@ -57,42 +46,31 @@ PREDICATE(event_type_known)
 {
 	u32 type = value & EVENT_TYPE_MASK;
 
-	return !(value & EVENT_VALID) || type == EVENT_TYPE_INTR || type == EVENT_TYPE_NMI ||
-	       type == EVENT_TYPE_EXCEPTION || type == EVENT_TYPE_SOFT;
+	return type == EVENT_TYPE_INTR || type == EVENT_TYPE_NMI || type == EVENT_TYPE_EXCEPTION ||
+	       type == EVENT_TYPE_SOFT;
 }
 
 PREDICATE(exception_exists)
 {
-	return !(value & EVENT_VALID) || (value & EVENT_TYPE_MASK) != EVENT_TYPE_EXCEPTION ||
-	       arch_is_exception(value & 0xff);
+	return (value & EVENT_TYPE_MASK) != EVENT_TYPE_EXCEPTION || arch_is_exception(value & 0xff);
 }
 
-PREDICATE(nesting_from_paging)
+PREDICATE(fits_width)
 {
-	return !(value & NP_ENABLE) || s->host_cr0 & ARCH_CR0_PG;
+	return !(value & beyond(s->limits));
 }
 
-PREDICATE(nested_root_fits)
-{
-	return !(s->nested_ctl & NP_ENABLE) || !(value & beyond(s->limits));
-}
-
-PREDICATE(nested_pat_types)
+PREDICATE(pat_valid)
 {
 	u32 i;
 
-	for (i = 0; s->nested_ctl & NP_ENABLE && i < 64; i += 8)
+	for (i = 0; i < 64; i += 8)
 		if (!arch_pat_type_valid(value >> i))
 			return false;
 	return true;
 }
 
 /* ---- state save area */
-
-PREDICATE(svm_is_on)
-{
-	return value & ARCH_EFER_SVME;
-}
 
 PREDICATE(efer_bits_exist)
 {
@@ -104,25 +82,9 @@ PREDICATE(long_mode_exists)
 	return s->limits->long_mode || !(value & (ARCH_EFER_LME | ARCH_EFER_LMA));
 }
 
-PREDICATE(nw_needs_cd)
-{
-	return value & ARCH_CR0_CD || !(value & ARCH_CR0_NW);
-}
-
-PREDICATE(upper_half_zero)
-{
-	return !(value >> 32);
-}
-
-static bool long_paging(const struct svm_snapshot *s)
+PREDICATE(long_paging)
 {
 	return s->efer & ARCH_EFER_LME && s->cr0 & ARCH_CR0_PG;
-}
-
-/* Outside long mode CR3 has 32 bits. */
-PREDICATE(cr3_fits)
-{
-	return !long_paging(s) || !(value & beyond(s->limits));
 }
 
 PREDICATE(cr4_bits_exist)
@@ -130,25 +92,10 @@ PREDICATE(cr4_bits_exist)
 	return !(value & ~s->limits->cr4);
 }
 
-PREDICATE(long_paging_has_pae)
-{
-	return !long_paging(s) || value & ARCH_CR4_PAE;
-}
-
-PREDICATE(long_paging_is_protected)
-{
-	return !long_paging(s) || value & ARCH_CR0_PE;
-}
-
 PREDICATE(not_long_and_default)
 {
-	return !long_paging(s) || !(s->cr4 & ARCH_CR4_PAE) ||
+	return !(s->cr4 & ARCH_CR4_PAE) ||
 	       (value & (ARCH_SEG_L | ARCH_SEG_DB)) != (ARCH_SEG_L | ARCH_SEG_DB);
-}
-
-PREDICATE(cet_needs_wp)
-{
-	return !(value & ARCH_CR4_CET) || s->cr0 & ARCH_CR0_WP;
 }
 
 /* APM 2 18.8: SH_STK_EN and WR_SHSTK_EN */
@@ -160,43 +107,54 @@ PREDICATE(s_cet_bits_exist)
 /* ---- the list */
 
 #define F(member) offsetof(struct svm_snapshot, member)
+#define WITH(member, set) .with = F(member), .bits = (set)
+#define UNLESS(member, set) .unless = F(member), .none = (set)
+#define UPPER_HALF (~0ull << 32)
 
 static const struct svm_rule rules[] = {
-	{ "the VMRUN intercept must be set", MAPS_SECTION, F(intercepts), intercepts_vmrun },
-	{ "the I/O permission map must end within the physical-address width", MAPS_SECTION,
-	  F(iopm_base_pa), iopm_fits },
-	{ "the MSR permission map must end within the physical-address width", MAPS_SECTION,
-	  F(msrpm_base_pa), msrpm_fits },
-	{ "the ASID must not be 0", MAPS_SECTION, F(guest_asid), not_zero },
-	{ "an injected event's TYPE must be 0, 2, 3 or 4", EVENT_SECTION, F(eventinj),
-	  event_type_known },
-	{ "an injected exception's vector must be that of an exception", EVENT_SECTION, F(eventinj),
-	  exception_exists },
-	{ "nested paging needs paging in the host", NESTED_SECTION, F(nested_ctl),
-	  nesting_from_paging },
-	{ "bits beyond the physical-address width must be 0", NESTED_STATE_SECTION, F(n_cr3),
-	  nested_root_fits },
-	{ "each byte must be a memory type: 0, 1, 4, 5, 6 or 7", NESTED_STATE_SECTION, F(g_pat),
-	  nested_pat_types },
+	{ .section = "APM 2 15.5.1" },
+	{ "the VMRUN intercept must be set", F(intercepts), .one = INTERCEPT_VMRUN },
+	{ "the I/O permission map must end within the physical-address width", F(iopm_base_pa),
+	  .holds = iopm_fits },
+	{ "the MSR permission map must end within the physical-address width", F(msrpm_base_pa),
+	  .holds = msrpm_fits },
+	{ "the ASID must not be 0", F(guest_asid), .holds = not_zero },
 
-	{ "EFER.SVME must be 1", STATE_SECTION, F(efer), svm_is_on },
-	{ "bits that this processor's EFER lacks must be 0", STATE_SECTION, F(efer),
-	  efer_bits_exist },
-	{ "EFER.LME and LMA must be 0 on a processor without long mode", STATE_SECTION, F(efer),
-	  long_mode_exists },
-	{ "CR0.NW needs CR0.CD", STATE_SECTION, F(cr0), nw_needs_cd },
-	{ "bits 63:32 must be 0", STATE_SECTION, F(cr0), upper_half_zero },
-	{ "in long mode bits beyond the physical-address width must be 0", STATE_SECTION, F(cr3),
-	  cr3_fits },
-	{ "bits that this processor's CR4 lacks must be 0", STATE_SECTION, F(cr4), cr4_bits_exist },
-	{ "EFER.LME with CR0.PG needs CR4.PAE", STATE_SECTION, F(cr4), long_paging_has_pae },
-	{ "EFER.LME with CR0.PG needs CR0.PE", STATE_SECTION, F(cr0), long_paging_is_protected },
-	{ "CS.L and CS.D must not both be 1 in long mode", STATE_SECTION, F(cs),
-	  not_long_and_default },
-	{ "bits 63:32 must be 0", STATE_SECTION, F(dr6), upper_half_zero },
-	{ "bits 63:32 must be 0", STATE_SECTION, F(dr7), upper_half_zero },
-	{ "CR4.CET needs CR0.WP", STATE_SECTION, F(cr4), cet_needs_wp },
-	{ "bits that S_CET lacks must be 0", STATE_SECTION, F(s_cet), s_cet_bits_exist },
+	{ .section = "APM 2 15.20" },
+	{ "an injected event's TYPE must be 0, 2, 3 or 4", F(eventinj), .holds = event_type_known,
+	  WITH(eventinj, EVENT_VALID) },
+	{ "an injected exception's vector must be that of an exception", F(eventinj),
+	  .holds = exception_exists, WITH(eventinj, EVENT_VALID) },
+
+	{ .section = "APM 2 15.25.3" },
+	{ "nested paging needs paging in the host", F(nested_ctl), .zero = NP_ENABLE,
+	  UNLESS(host_cr0, ARCH_CR0_PG) },
+
+	{ .section = "APM 2 15.25.4" },
+	{ "bits beyond the physical-address width must be 0", F(n_cr3), .holds = fits_width,
+	  WITH(nested_ctl, NP_ENABLE) },
+	{ "each byte must be a memory type: 0, 1, 4, 5, 6 or 7", F(g_pat), .holds = pat_valid,
+	  WITH(nested_ctl, NP_ENABLE) },
+
+	{ .section = "APM 2 15.5.1" },
+	{ "EFER.SVME must be 1", F(efer), .one = ARCH_EFER_SVME },
+	{ "bits that this processor's EFER lacks must be 0", F(efer), .holds = efer_bits_exist },
+	{ "EFER.LME and LMA must be 0 on a processor without long mode", F(efer),
+	  .holds = long_mode_exists },
+	{ "CR0.NW needs CR0.CD", F(cr0), .one = ARCH_CR0_CD, WITH(cr0, ARCH_CR0_NW) },
+	{ "bits 63:32 must be 0", F(cr0), .zero = UPPER_HALF },
+	/* Outside long mode CR3 has 32 bits. */
+	{ "in long mode bits beyond the physical-address width must be 0", F(cr3),
+	  .holds = fits_width, .when = long_paging },
+	{ "bits that this processor's CR4 lacks must be 0", F(cr4), .holds = cr4_bits_exist },
+	{ "EFER.LME with CR0.PG needs CR4.PAE", F(cr4), .one = ARCH_CR4_PAE, .when = long_paging },
+	{ "EFER.LME with CR0.PG needs CR0.PE", F(cr0), .one = ARCH_CR0_PE, .when = long_paging },
+	{ "CS.L and CS.D must not both be 1 in long mode", F(cs), .holds = not_long_and_default,
+	  .when = long_paging },
+	{ "bits 63:32 must be 0", F(dr6), .zero = UPPER_HALF },
+	{ "bits 63:32 must be 0", F(dr7), .zero = UPPER_HALF },
+	{ "CR4.CET needs CR0.WP", F(cr4), .zero = ARCH_CR4_CET, UNLESS(cr0, ARCH_CR0_WP) },
+	{ "bits that S_CET lacks must be 0", F(s_cet), .holds = s_cet_bits_exist },
 };
 
 const struct svm_rules svm_rules = { rules, ARRAY_SIZE(rules) };

@@ -24,18 +24,15 @@ void vmx_audit_setup(void)
 {
 	struct vmx_limits *l = &limits;
 	struct cpu_words l7 = cpu_cpuid(7, 0);
-	u32 x8 = cpu_cpuid(0x80000008, 0).eax, pin, exit, entry, proc;
+	u32 x8 = cpu_cpuid(0x80000008, 0).eax, first;
 
 	memset(l, 0, sizeof(*l));
 	l->basic = cpu_rdmsr(MSR_VMX_BASIC);
-	pin = l->basic & BASIC_TRUE_CONTROLS ? MSR_VMX_TRUE_PIN : MSR_VMX_PIN;
-	proc = pin + 1;
-	exit = pin + 2;
-	entry = pin + 3;
-	l->pin = cpu_rdmsr(pin);
-	l->proc = cpu_rdmsr(proc);
-	l->exit = cpu_rdmsr(exit);
-	l->entry = cpu_rdmsr(entry);
+	first = l->basic & BASIC_TRUE_CONTROLS ? MSR_VMX_TRUE_PIN : MSR_VMX_PIN;
+	l->pin = cpu_rdmsr(first);
+	l->proc = cpu_rdmsr(first + 1);
+	l->exit = cpu_rdmsr(first + 2);
+	l->entry = cpu_rdmsr(first + 3);
 	if (l->proc >> 32 & PROC_SECONDARY)
 		l->proc2 = cpu_rdmsr(MSR_VMX_PROC2);
 	if (l->proc2 >> 32 & (PROC2_EPT | PROC2_VPID))
@@ -196,20 +193,32 @@ static u64 word(const struct vmx_snapshot *s, u16 field)
 	return *(const u64 *)((const u8 *)s + field);
 }
 
-static void check(const struct vmx_snapshot *s, const struct vmx_rule *rule,
+static bool holds(const struct vmx_snapshot *s, const struct vmx_rule *rule, u64 value, u32 n)
+{
+	u64 granted = *(const u64 *)((const u8 *)s->limits + rule->granted);
+
+	if (rule->when && !rule->when(s, value, n))
+		return true;
+	if (rule->granted && ((u32)granted & ~value || value & ~(granted >> 32)))
+		return false;
+	return !(value & rule->zero) && !(~value & rule->one) &&
+	       (!rule->holds || rule->holds(s, value, n));
+}
+
+static void check(const struct vmx_snapshot *s, const struct vmx_rule *rule, const char *section,
 		  struct audit_finding *out, u32 room, u32 *count)
 {
 	u32 n, registers = rule->registers ? rule->registers : BIT(VMX_ES);
 
-	if ((word(s, rule->control) & rule->bits) != rule->bits)
+	if ((word(s, rule->with) & rule->mask) != rule->bits || word(s, rule->unless) & rule->none)
 		return;
 	for (n = 0; n < VMX_SEGMENTS; n++) {
 		u16 field = rule->field + n * sizeof(struct vmx_segment);
 
-		if (!(registers & BIT(n)) || rule->holds(s, word(s, field), n))
+		if (!(registers & BIT(n)) || holds(s, rule, word(s, field), n))
 			continue;
 		audit_add(out, room, count,
-			  &(struct audit_finding){ rule->rule, rule->section, vmx_field_name(field),
+			  &(struct audit_finding){ rule->rule, section, vmx_field_name(field),
 						   word(s, field) });
 	}
 }
@@ -218,11 +227,15 @@ u32 vmx_audit(const struct vmx_snapshot *s, struct audit_finding *out, u32 room)
 {
 	static const struct vmx_rules *const all[] = { &vmx_control_rules, &vmx_host_rules,
 						       &vmx_guest_rules, &vmx_segment_rules };
+	const char *section = NULL;
 	u32 i, j, count = 0;
 
 	for (i = 0; i < ARRAY_SIZE(all); i++)
 		for (j = 0; j < all[i]->count; j++)
-			check(s, &all[i]->rule[j], out, room, &count);
+			if (all[i]->rule[j].section)
+				section = all[i]->rule[j].section;
+			else
+				check(s, &all[i]->rule[j], section, out, room, &count);
 	return count;
 }
 

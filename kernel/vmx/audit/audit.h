@@ -11,9 +11,10 @@
 
 /* What this processor allows: its capability MSRs (SDM 3D appendix A) and CPUID. */
 struct vmx_limits {
+	u64 basic; /* first: no rule has the offset 0 */
+	u64 misc, ept_vpid, vmfunc;
 	/* low half: bits that must be 1; high half: bits that may be 1 */
 	u64 pin, proc, proc2, exit, entry;
-	u64 basic, misc, ept_vpid, vmfunc;
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	u64 efer; /* bits that exist */
 	u32 phys_bits, linear_bits;
@@ -69,13 +70,22 @@ struct vmx_snapshot {
 	u64 pdpte[4];
 };
 
+/*
+ * What must hold of a field: some of its bits are 0, some are 1, a control's are as granted, and the
+ * function says yes. The conditions below them say where the rule is there at all. A row that has a
+ * section alone is the heading of those behind it.
+ */
 struct vmx_rule {
-	const char *rule, *section;
-	u16 field;   /* offset in the snapshot: whom to blame; with registers, in the ES entry */
-	u16 control; /* with bits: the rule is there only with these bits of this control */
-	u32 bits;
-	u16 registers; /* BIT(VMX_ES) ...: once for each; 0: no segment register's rule */
+	const char *rule;
+	u16 field; /* offset in the snapshot: whom to blame; with registers, in the ES entry */
 	bool (*holds)(const struct vmx_snapshot *s, u64 value, u32 n);
+	u64 zero, one;
+	u16 granted;	  /* offset in the limits; 0: it is no control */
+	u16 with, unless; /* fields: one has these bits so, and the other has none of these */
+	u32 mask, bits, none;
+	bool (*when)(const struct vmx_snapshot *s, u64 value, u32 n);
+	u16 registers; /* BIT(VMX_ES) ...: once for each; 0: no segment register's rule */
+	const char *section;
 };
 
 struct vmx_rules {
@@ -86,26 +96,26 @@ struct vmx_rules {
 /* For the files of rules. `value` is the blamed field's, n the segment register. */
 #define PREDICATE(name) static bool name(const struct vmx_snapshot *s, u64 value, u32 n)
 #define F(member) offsetof(struct vmx_snapshot, member)
-#define WITH(member, mask) .control = F(member), .bits = (mask)
-#define FOR(mask) .registers = (mask)
+#define WITH(member, set) .with = F(member), .mask = (set), .bits = (set)
+#define UNLESS(member, set) .unless = F(member), .none = (set)
+#define EVENT(type)                                                                                \
+	.with = F(event), .mask = INTERRUPTION_VALID | INTERRUPTION_TYPE,                          \
+	.bits = INTERRUPTION_VALID | (type)
+#define FOR(set) .registers = (set)
 
 static inline u64 vmx_beyond(const struct vmx_snapshot *s)
 {
 	return ~0ull << s->limits->phys_bits;
 }
 
-static inline bool vmx_event_valid(const struct vmx_snapshot *s, u32 type)
-{
-	return (s->event & (INTERRUPTION_VALID | INTERRUPTION_TYPE)) == (INTERRUPTION_VALID | type);
-}
-
 /* controls.c, host.c, guest.c, segments.c */
 extern const struct vmx_rules vmx_control_rules, vmx_host_rules, vmx_guest_rules, vmx_segment_rules;
+bool vmx_not_zero(const struct vmx_snapshot *s, u64 value, u32 n);
+bool vmx_fits_width(const struct vmx_snapshot *s, u64 value, u32 n);
 bool vmx_canonical(const struct vmx_snapshot *s, u64 value, u32 n);
 bool vmx_pat_valid(const struct vmx_snapshot *s, u64 value, u32 n);
 bool vmx_efer_bits_exist(const struct vmx_snapshot *s, u64 value, u32 n);
 bool vmx_s_cet_valid(const struct vmx_snapshot *s, u64 value, u32 n);
-bool vmx_ssp_aligned(const struct vmx_snapshot *s, u64 value, u32 n);
 bool vmx_cr4_fixed(const struct vmx_snapshot *s, u64 value, u32 n);
 
 /* audit.c */

@@ -9,12 +9,6 @@
 #include "vmx/audit/audit.h"
 #include "base/arch.h"
 
-#define REGISTERS "SDM 3C 27.3.1.1"
-#define TABLES "SDM 3C 27.3.1.3"
-#define PROGRAM "SDM 3C 27.3.1.4"
-#define NON_REGISTER "SDM 3C 27.3.1.5"
-#define PDPTES "SDM 3C 27.3.1.6"
-
 static bool ia32e(const struct vmx_snapshot *s)
 {
 	return s->entry & ENTRY_IA32E_GUEST;
@@ -33,45 +27,10 @@ PREDICATE(cr0_fixed)
 	       !((value & ~s->limits->cr0_fixed1) & ~free);
 }
 
-PREDICATE(paging_is_protected)
-{
-	return value & ARCH_CR0_PE || !(value & ARCH_CR0_PG);
-}
-
-PREDICATE(cet_needs_wp)
-{
-	return s->cr0 & ARCH_CR0_WP || !(value & ARCH_CR4_CET);
-}
-
 /* SDM 4 table 2-2, 1D9h: bits 5:3 and 63:16 are reserved, bit 2 is the bus-lock trap. */
 PREDICATE(debugctl_bits_exist)
 {
 	return !(value & ~0xffc3ull & ~(s->limits->bus_lock ? BIT_ULL(2) : 0));
-}
-
-PREDICATE(long_mode_has_paging)
-{
-	return value & ARCH_CR0_PG;
-}
-
-PREDICATE(long_mode_has_pae)
-{
-	return value & ARCH_CR4_PAE;
-}
-
-PREDICATE(pcid_is_for_long_mode)
-{
-	return ia32e(s) || !(value & ARCH_CR4_PCIDE);
-}
-
-PREDICATE(fits_width)
-{
-	return !(value & vmx_beyond(s));
-}
-
-PREDICATE(upper_half_zero)
-{
-	return !(value >> 32);
 }
 
 PREDICATE(lma_as_entered)
@@ -82,13 +41,6 @@ PREDICATE(lma_as_entered)
 PREDICATE(lme_as_lma)
 {
 	return !(s->cr0 & ARCH_CR0_PG) || !(value & ARCH_EFER_LMA) == !(value & ARCH_EFER_LME);
-}
-
-/* ---- descriptor tables */
-
-PREDICATE(is_word)
-{
-	return !(value >> 16);
 }
 
 /* ---- RIP, RFLAGS, SSP */
@@ -111,19 +63,9 @@ PREDICATE(rip_fits)
 	return !in_64bit_code(s) || bits > 63 || !(value >> bits) || value >> bits == ~0ull >> bits;
 }
 
-PREDICATE(rflags_fixed)
-{
-	return value & ARCH_RFLAGS_FIXED && !(value & ~ARCH_RFLAGS_DEFINED);
-}
-
 PREDICATE(vm86_is_protected)
 {
-	return !(value & ARCH_RFLAGS_VM) || (!ia32e(s) && s->cr0 & ARCH_CR0_PE);
-}
-
-PREDICATE(interrupts_are_open)
-{
-	return value & ARCH_RFLAGS_IF || !vmx_event_valid(s, INTERRUPTION_EXTERNAL);
+	return !ia32e(s) && s->cr0 & ARCH_CR0_PE;
 }
 
 PREDICATE(ssp_fits)
@@ -156,8 +98,6 @@ PREDICATE(event_reaches_activity)
 	u8 vector = s->event;
 	bool machine_check = type == INTERRUPTION_EXCEPTION && vector == ARCH_MC;
 
-	if (!(s->event & INTERRUPTION_VALID))
-		return true;
 	switch (value) {
 	case ACTIVITY_HLT:
 		return type == INTERRUPTION_EXTERNAL || type == INTERRUPTION_NMI || machine_check ||
@@ -171,40 +111,9 @@ PREDICATE(event_reaches_activity)
 	return true;
 }
 
-PREDICATE(interruptibility_reserved_zero)
+PREDICATE(virtual_nmis)
 {
-	return !(value >> 5);
-}
-
-PREDICATE(one_shadow)
-{
-	return (value & SHADOW) != SHADOW;
-}
-
-PREDICATE(sti_means_open)
-{
-	return s->rflags & ARCH_RFLAGS_IF || !(value & BLOCKING_BY_STI);
-}
-
-PREDICATE(no_shadow_over_interrupt)
-{
-	return !(value & SHADOW) || !vmx_event_valid(s, INTERRUPTION_EXTERNAL);
-}
-
-PREDICATE(no_mov_ss_over_nmi)
-{
-	return !(value & BLOCKING_BY_MOV_SS) || !vmx_event_valid(s, INTERRUPTION_NMI);
-}
-
-PREDICATE(no_smi_blocking)
-{
-	return !(value & BLOCKING_BY_SMI);
-}
-
-PREDICATE(nmi_not_blocked)
-{
-	return !(value & BLOCKING_BY_NMI) || !(s->pin & PIN_VIRTUAL_NMIS) ||
-	       !vmx_event_valid(s, INTERRUPTION_NMI);
+	return s->pin & PIN_VIRTUAL_NMIS;
 }
 
 PREDICATE(enclave_possible)
@@ -238,21 +147,20 @@ static bool steps(const struct vmx_snapshot *s)
 	return s->rflags & ARCH_RFLAGS_TF && !(s->debugctl & DEBUGCTL_BTF);
 }
 
-PREDICATE(step_is_pending)
+PREDICATE(step_is_due)
 {
-	return !step_matters(s) || !steps(s) || value & PENDING_STEP;
+	return step_matters(s) && steps(s);
 }
 
-PREDICATE(no_step_is_pending)
+PREDICATE(no_step_is_due)
 {
-	return !step_matters(s) || steps(s) || !(value & PENDING_STEP);
+	return step_matters(s) && !steps(s);
 }
 
 PREDICATE(rtm_alone)
 {
-	return !(value & PENDING_RTM) ||
-	       (s->limits->rtm && (value & ~PENDING_RTM) == PENDING_BREAKPOINT &&
-		!(s->interruptibility & BLOCKING_BY_MOV_SS));
+	return s->limits->rtm && (value & ~PENDING_RTM) == PENDING_BREAKPOINT &&
+	       !(s->interruptibility & BLOCKING_BY_MOV_SS);
 }
 
 PREDICATE(link_fits)
@@ -272,100 +180,98 @@ PREDICATE(pdpte_reserved_zero)
 /* ---- the list */
 
 #define CANONICAL "the address must be canonical"
+#define PRESENT "in a present entry reserved bits must be 0"
 #define BEYOND "bits beyond the physical-address width must be 0"
 
 static const struct vmx_rule rules[] = {
-	{ "bits must be as VMX operation fixes them", REGISTERS, F(cr0), .holds = cr0_fixed },
-	{ "CR0.PG needs CR0.PE", REGISTERS, F(cr0), .holds = paging_is_protected },
-	{ "bits must be as VMX operation fixes them", REGISTERS, F(cr4), .holds = vmx_cr4_fixed },
-	{ "CR4.CET needs CR0.WP", REGISTERS, F(cr4), .holds = cet_needs_wp },
-	{ "reserved bits must be 0", REGISTERS, F(debugctl), WITH(entry, ENTRY_LOAD_DEBUG),
-	  .holds = debugctl_bits_exist },
-	{ "\"IA-32e mode guest\" needs CR0.PG", REGISTERS, F(cr0), WITH(entry, ENTRY_IA32E_GUEST),
-	  .holds = long_mode_has_paging },
-	{ "\"IA-32e mode guest\" needs CR4.PAE", REGISTERS, F(cr4), WITH(entry, ENTRY_IA32E_GUEST),
-	  .holds = long_mode_has_pae },
-	{ "CR4.PCIDE needs \"IA-32e mode guest\"", REGISTERS, F(cr4),
-	  .holds = pcid_is_for_long_mode },
-	{ BEYOND, REGISTERS, F(cr3), .holds = fits_width },
-	{ "bits 63:32 must be 0", REGISTERS, F(dr7), WITH(entry, ENTRY_LOAD_DEBUG),
-	  .holds = upper_half_zero },
-	{ CANONICAL, REGISTERS, F(sysenter_esp), .holds = vmx_canonical },
-	{ CANONICAL, REGISTERS, F(sysenter_eip), .holds = vmx_canonical },
-	{ "each byte must be a memory type: 0, 1, 4, 5, 6 or 7", REGISTERS, F(pat),
-	  WITH(entry, ENTRY_LOAD_PAT), .holds = vmx_pat_valid },
-	{ "bits that this processor's IA32_EFER lacks must be 0", REGISTERS, F(efer),
-	  WITH(entry, ENTRY_LOAD_EFER), .holds = vmx_efer_bits_exist },
-	{ "LMA must be as \"IA-32e mode guest\"", REGISTERS, F(efer), WITH(entry, ENTRY_LOAD_EFER),
-	  .holds = lma_as_entered },
-	{ "with CR0.PG, LMA and LME must be the same", REGISTERS, F(efer),
-	  WITH(entry, ENTRY_LOAD_EFER), .holds = lme_as_lma },
-	{ "reserved bits must be 0 and the address canonical", REGISTERS, F(s_cet),
-	  WITH(entry, ENTRY_LOAD_CET), .holds = vmx_s_cet_valid },
-	{ CANONICAL, REGISTERS, F(ssp_table), WITH(entry, ENTRY_LOAD_CET), .holds = vmx_canonical },
+	{ .section = "SDM 3C 27.3.1.1" },
+	{ "bits must be as VMX operation fixes them", F(cr0), .holds = cr0_fixed },
+	{ "CR0.PG needs CR0.PE", F(cr0), .one = ARCH_CR0_PE, WITH(cr0, ARCH_CR0_PG) },
+	{ "bits must be as VMX operation fixes them", F(cr4), .holds = vmx_cr4_fixed },
+	{ "CR4.CET needs CR0.WP", F(cr4), .zero = ARCH_CR4_CET, UNLESS(cr0, ARCH_CR0_WP) },
+	{ "reserved bits must be 0", F(debugctl), .holds = debugctl_bits_exist,
+	  WITH(entry, ENTRY_LOAD_DEBUG) },
+	{ "\"IA-32e mode guest\" needs CR0.PG", F(cr0), .one = ARCH_CR0_PG,
+	  WITH(entry, ENTRY_IA32E_GUEST) },
+	{ "\"IA-32e mode guest\" needs CR4.PAE", F(cr4), .one = ARCH_CR4_PAE,
+	  WITH(entry, ENTRY_IA32E_GUEST) },
+	{ "CR4.PCIDE needs \"IA-32e mode guest\"", F(cr4), .zero = ARCH_CR4_PCIDE,
+	  UNLESS(entry, ENTRY_IA32E_GUEST) },
+	{ BEYOND, F(cr3), .holds = vmx_fits_width },
+	{ "bits 63:32 must be 0", F(dr7), .zero = ~0ull << 32, WITH(entry, ENTRY_LOAD_DEBUG) },
+	{ CANONICAL, F(sysenter_esp), .holds = vmx_canonical },
+	{ CANONICAL, F(sysenter_eip), .holds = vmx_canonical },
+	{ "each byte must be a memory type: 0, 1, 4, 5, 6 or 7", F(pat), .holds = vmx_pat_valid,
+	  WITH(entry, ENTRY_LOAD_PAT) },
+	{ "bits that this processor's IA32_EFER lacks must be 0", F(efer),
+	  .holds = vmx_efer_bits_exist, WITH(entry, ENTRY_LOAD_EFER) },
+	{ "LMA must be as \"IA-32e mode guest\"", F(efer), .holds = lma_as_entered,
+	  WITH(entry, ENTRY_LOAD_EFER) },
+	{ "with CR0.PG, LMA and LME must be the same", F(efer), .holds = lme_as_lma,
+	  WITH(entry, ENTRY_LOAD_EFER) },
+	{ "reserved bits must be 0 and the address canonical", F(s_cet), .holds = vmx_s_cet_valid,
+	  WITH(entry, ENTRY_LOAD_CET) },
+	{ CANONICAL, F(ssp_table), .holds = vmx_canonical, WITH(entry, ENTRY_LOAD_CET) },
 
-	{ CANONICAL, TABLES, F(gdtr_base), .holds = vmx_canonical },
-	{ CANONICAL, TABLES, F(idtr_base), .holds = vmx_canonical },
-	{ "bits 31:16 must be 0", TABLES, F(gdtr_limit), .holds = is_word },
-	{ "bits 31:16 must be 0", TABLES, F(idtr_limit), .holds = is_word },
+	{ .section = "SDM 3C 27.3.1.3" },
+	{ CANONICAL, F(gdtr_base), .holds = vmx_canonical },
+	{ CANONICAL, F(idtr_base), .holds = vmx_canonical },
+	{ "bits 31:16 must be 0", F(gdtr_limit), .zero = ~0xffffull },
+	{ "bits 31:16 must be 0", F(idtr_limit), .zero = ~0xffffull },
 
-	{ "outside 64-bit code bits 63:32 must be 0", PROGRAM, F(rip), .holds = rip_is_32bit },
-	{ "in 64-bit code the bits beyond the linear-address width must be the same", PROGRAM,
-	  F(rip), .holds = rip_fits },
-	{ "bit 1 must be 1 and bits 63:22, 15, 5 and 3 must be 0", PROGRAM, F(rflags),
-	  .holds = rflags_fixed },
-	{ "RFLAGS.VM needs CR0.PE and no IA-32e mode", PROGRAM, F(rflags),
-	  .holds = vm86_is_protected },
-	{ "RFLAGS.IF must be 1 where an external interrupt is injected", PROGRAM, F(rflags),
-	  .holds = interrupts_are_open },
-	{ "bits 1:0 must be 0", PROGRAM, F(ssp), WITH(entry, ENTRY_LOAD_CET),
-	  .holds = vmx_ssp_aligned },
-	{ "in 64-bit code the address must be canonical, outside it bits 63:32 must be 0", PROGRAM,
-	  F(ssp), WITH(entry, ENTRY_LOAD_CET), .holds = ssp_fits },
+	{ .section = "SDM 3C 27.3.1.4" },
+	{ "outside 64-bit code bits 63:32 must be 0", F(rip), .holds = rip_is_32bit },
+	{ "in 64-bit code the bits beyond the linear-address width must be the same", F(rip),
+	  .holds = rip_fits },
+	{ "bit 1 must be 1 and bits 63:22, 15, 5 and 3 must be 0", F(rflags),
+	  .zero = ~ARCH_RFLAGS_DEFINED, .one = ARCH_RFLAGS_FIXED },
+	{ "RFLAGS.VM needs CR0.PE and no IA-32e mode", F(rflags), .holds = vm86_is_protected,
+	  WITH(rflags, ARCH_RFLAGS_VM) },
+	{ "RFLAGS.IF must be 1 where an external interrupt is injected", F(rflags),
+	  .one = ARCH_RFLAGS_IF, EVENT(INTERRUPTION_EXTERNAL) },
+	{ "bits 1:0 must be 0", F(ssp), .zero = 3, WITH(entry, ENTRY_LOAD_CET) },
+	{ "in 64-bit code the address must be canonical, outside it bits 63:32 must be 0", F(ssp),
+	  .holds = ssp_fits, WITH(entry, ENTRY_LOAD_CET) },
 
-	{ "the state must be one that IA32_VMX_MISC has", NON_REGISTER, F(activity),
-	  .holds = activity_exists },
-	{ "the state must not be HLT where the DPL of SS is not 0", NON_REGISTER, F(activity),
+	{ .section = "SDM 3C 27.3.1.5" },
+	{ "the state must be one that IA32_VMX_MISC has", F(activity), .holds = activity_exists },
+	{ "the state must not be HLT where the DPL of SS is not 0", F(activity),
 	  .holds = halts_in_ring_0 },
-	{ "the state must be active under blocking by STI or MOV SS", NON_REGISTER, F(activity),
+	{ "the state must be active under blocking by STI or MOV SS", F(activity),
 	  .holds = active_in_shadow },
-	{ "the injected event must be one that ends the state", NON_REGISTER, F(activity),
-	  .holds = event_reaches_activity },
-	{ "bits 31:5 must be 0", NON_REGISTER, F(interruptibility),
-	  .holds = interruptibility_reserved_zero },
-	{ "blocking by STI and by MOV SS exclude each other", NON_REGISTER, F(interruptibility),
-	  .holds = one_shadow },
-	{ "blocking by STI needs RFLAGS.IF", NON_REGISTER, F(interruptibility),
-	  .holds = sti_means_open },
-	{ "neither STI nor MOV SS may block where an external interrupt is injected", NON_REGISTER,
-	  F(interruptibility), .holds = no_shadow_over_interrupt },
-	{ "MOV SS must not block where an NMI is injected", NON_REGISTER, F(interruptibility),
-	  .holds = no_mov_ss_over_nmi },
-	{ "outside SMM there must be no blocking by SMI", NON_REGISTER, F(interruptibility),
-	  .holds = no_smi_blocking },
-	{ "with virtual NMIs there must be no blocking by NMI where one is injected", NON_REGISTER,
-	  F(interruptibility), .holds = nmi_not_blocked },
-	{ "enclave interruption needs SGX and no blocking by MOV SS", NON_REGISTER,
-	  F(interruptibility), .holds = enclave_possible },
-	{ "reserved bits must be 0", NON_REGISTER, F(pending_debug),
-	  .holds = pending_reserved_zero },
-	{ "held back with RFLAGS.TF and no BTF, the step (bit 14) must be pending", NON_REGISTER,
-	  F(pending_debug), .holds = step_is_pending },
-	{ "held back without RFLAGS.TF or with BTF, no step (bit 14) may be pending", NON_REGISTER,
-	  F(pending_debug), .holds = no_step_is_pending },
-	{ "bit 16 needs RTM, bit 12, no other bit, and no blocking by MOV SS", NON_REGISTER,
-	  F(pending_debug), .holds = rtm_alone },
-	{ "the pointer must be all ones, or a page within the physical-address width", NON_REGISTER,
+	{ "the injected event must be one that ends the state", F(activity),
+	  .holds = event_reaches_activity, WITH(event, INTERRUPTION_VALID) },
+	{ "bits 31:5 must be 0", F(interruptibility), .zero = ~0x1full },
+	{ "blocking by STI and by MOV SS exclude each other", F(interruptibility),
+	  .zero = BLOCKING_BY_MOV_SS, WITH(interruptibility, BLOCKING_BY_STI) },
+	{ "blocking by STI needs RFLAGS.IF", F(interruptibility), .zero = BLOCKING_BY_STI,
+	  UNLESS(rflags, ARCH_RFLAGS_IF) },
+	{ "neither STI nor MOV SS may block where an external interrupt is injected",
+	  F(interruptibility), .zero = SHADOW, EVENT(INTERRUPTION_EXTERNAL) },
+	{ "MOV SS must not block where an NMI is injected", F(interruptibility),
+	  .zero = BLOCKING_BY_MOV_SS, EVENT(INTERRUPTION_NMI) },
+	{ "outside SMM there must be no blocking by SMI", F(interruptibility),
+	  .zero = BLOCKING_BY_SMI },
+	{ "with virtual NMIs there must be no blocking by NMI where one is injected",
+	  F(interruptibility), .zero = BLOCKING_BY_NMI, EVENT(INTERRUPTION_NMI),
+	  .when = virtual_nmis },
+	{ "enclave interruption needs SGX and no blocking by MOV SS", F(interruptibility),
+	  .holds = enclave_possible },
+	{ "reserved bits must be 0", F(pending_debug), .holds = pending_reserved_zero },
+	{ "held back with RFLAGS.TF and no BTF, the step (bit 14) must be pending",
+	  F(pending_debug), .one = PENDING_STEP, .when = step_is_due },
+	{ "held back without RFLAGS.TF or with BTF, no step (bit 14) may be pending",
+	  F(pending_debug), .zero = PENDING_STEP, .when = no_step_is_due },
+	{ "bit 16 needs RTM, bit 12, no other bit, and no blocking by MOV SS", F(pending_debug),
+	  .holds = rtm_alone, WITH(pending_debug, PENDING_RTM) },
+	{ "the pointer must be all ones, or a page within the physical-address width",
 	  F(link_pointer), .holds = link_fits },
 
-	{ "in a present entry reserved bits must be 0", PDPTES, F(pdpte[0]), WITH(proc2, PROC2_EPT),
-	  .holds = pdpte_reserved_zero },
-	{ "in a present entry reserved bits must be 0", PDPTES, F(pdpte[1]), WITH(proc2, PROC2_EPT),
-	  .holds = pdpte_reserved_zero },
-	{ "in a present entry reserved bits must be 0", PDPTES, F(pdpte[2]), WITH(proc2, PROC2_EPT),
-	  .holds = pdpte_reserved_zero },
-	{ "in a present entry reserved bits must be 0", PDPTES, F(pdpte[3]), WITH(proc2, PROC2_EPT),
-	  .holds = pdpte_reserved_zero },
+	{ .section = "SDM 3C 27.3.1.6" },
+	{ PRESENT, F(pdpte[0]), .holds = pdpte_reserved_zero, WITH(proc2, PROC2_EPT) },
+	{ PRESENT, F(pdpte[1]), .holds = pdpte_reserved_zero, WITH(proc2, PROC2_EPT) },
+	{ PRESENT, F(pdpte[2]), .holds = pdpte_reserved_zero, WITH(proc2, PROC2_EPT) },
+	{ PRESENT, F(pdpte[3]), .holds = pdpte_reserved_zero, WITH(proc2, PROC2_EPT) },
 };
 
 const struct vmx_rules vmx_guest_rules = { rules, ARRAY_SIZE(rules) };

@@ -6,11 +6,17 @@
 #include "vmx/audit/audit.h"
 #include "base/arch.h"
 
-#define REGISTERS "SDM 3C 27.2.2"
-#define SEGMENTS "SDM 3C 27.2.3"
-#define ADDRESS_SIZE "SDM 3C 27.2.4"
-
 /* ---- what the guest's checks need too */
+
+bool vmx_not_zero(const struct vmx_snapshot *s, u64 value, u32 n)
+{
+	return value;
+}
+
+bool vmx_fits_width(const struct vmx_snapshot *s, u64 value, u32 n)
+{
+	return !(value & vmx_beyond(s));
+}
 
 bool vmx_canonical(const struct vmx_snapshot *s, u64 value, u32 n)
 {
@@ -38,11 +44,6 @@ bool vmx_s_cet_valid(const struct vmx_snapshot *s, u64 value, u32 n)
 	return !(value & 0x3c0) && (value >> 10 & 3) != 3 && vmx_canonical(s, value & ~0xfffull, n);
 }
 
-bool vmx_ssp_aligned(const struct vmx_snapshot *s, u64 value, u32 n)
-{
-	return !(value & 3);
-}
-
 bool vmx_cr4_fixed(const struct vmx_snapshot *s, u64 value, u32 n)
 {
 	return !(s->limits->cr4_fixed0 & ~value) && !(value & ~s->limits->cr4_fixed1);
@@ -55,45 +56,11 @@ PREDICATE(cr0_fixed)
 	return !(s->limits->cr0_fixed0 & ~value) && !(value & ~s->limits->cr0_fixed1);
 }
 
-PREDICATE(cet_needs_wp)
-{
-	return s->host_cr0 & ARCH_CR0_WP || !(value & ARCH_CR4_CET);
-}
-
-PREDICATE(fits_width)
-{
-	return !(value & vmx_beyond(s));
-}
-
 PREDICATE(efer_is_64bit)
 {
 	u64 both = ARCH_EFER_LME | ARCH_EFER_LMA;
 
 	return (value & both) == (s->exit & EXIT_HOST_64BIT ? both : 0);
-}
-
-/* ---- segments */
-
-PREDICATE(of_the_kernel)
-{
-	return !(value & 7);
-}
-
-PREDICATE(not_zero)
-{
-	return value;
-}
-
-/* ---- address-space size */
-
-PREDICATE(host_is_64bit)
-{
-	return value & EXIT_HOST_64BIT;
-}
-
-PREDICATE(pae_is_on)
-{
-	return value & ARCH_CR4_PAE;
 }
 
 /* ---- the list */
@@ -103,46 +70,45 @@ PREDICATE(pae_is_on)
 #define KERNEL "RPL and TI must be 0"
 
 static const struct vmx_rule rules[] = {
-	{ FIXED, REGISTERS, F(host_cr0), .holds = cr0_fixed },
-	{ FIXED, REGISTERS, F(host_cr4), .holds = vmx_cr4_fixed },
-	{ "CR4.CET needs CR0.WP", REGISTERS, F(host_cr4), .holds = cet_needs_wp },
-	{ "bits beyond the physical-address width must be 0", REGISTERS, F(host_cr3),
-	  .holds = fits_width },
-	{ CANONICAL, REGISTERS, F(host_sysenter_esp), .holds = vmx_canonical },
-	{ CANONICAL, REGISTERS, F(host_sysenter_eip), .holds = vmx_canonical },
-	{ "each byte must be a memory type: 0, 1, 4, 5, 6 or 7", REGISTERS, F(host_pat),
-	  WITH(exit, EXIT_LOAD_PAT), .holds = vmx_pat_valid },
-	{ "bits that this processor's IA32_EFER lacks must be 0", REGISTERS, F(host_efer),
-	  WITH(exit, EXIT_LOAD_EFER), .holds = vmx_efer_bits_exist },
-	{ "LMA and LME must be as \"host address-space size\"", REGISTERS, F(host_efer),
-	  WITH(exit, EXIT_LOAD_EFER), .holds = efer_is_64bit },
-	{ "reserved bits must be 0 and the address canonical", REGISTERS, F(host_s_cet),
-	  WITH(exit, EXIT_LOAD_CET), .holds = vmx_s_cet_valid },
-	{ "bits 1:0 must be 0", REGISTERS, F(host_ssp), WITH(exit, EXIT_LOAD_CET),
-	  .holds = vmx_ssp_aligned },
-	{ CANONICAL, REGISTERS, F(host_ssp), WITH(exit, EXIT_LOAD_CET), .holds = vmx_canonical },
-	{ CANONICAL, REGISTERS, F(host_ssp_table), WITH(exit, EXIT_LOAD_CET),
-	  .holds = vmx_canonical },
+	{ .section = "SDM 3C 27.2.2" },
+	{ FIXED, F(host_cr0), .holds = cr0_fixed },
+	{ FIXED, F(host_cr4), .holds = vmx_cr4_fixed },
+	{ "CR4.CET needs CR0.WP", F(host_cr4), .zero = ARCH_CR4_CET, UNLESS(host_cr0, ARCH_CR0_WP) },
+	{ "bits beyond the physical-address width must be 0", F(host_cr3), .holds = vmx_fits_width },
+	{ CANONICAL, F(host_sysenter_esp), .holds = vmx_canonical },
+	{ CANONICAL, F(host_sysenter_eip), .holds = vmx_canonical },
+	{ "each byte must be a memory type: 0, 1, 4, 5, 6 or 7", F(host_pat),
+	  .holds = vmx_pat_valid, WITH(exit, EXIT_LOAD_PAT) },
+	{ "bits that this processor's IA32_EFER lacks must be 0", F(host_efer),
+	  .holds = vmx_efer_bits_exist, WITH(exit, EXIT_LOAD_EFER) },
+	{ "LMA and LME must be as \"host address-space size\"", F(host_efer),
+	  .holds = efer_is_64bit, WITH(exit, EXIT_LOAD_EFER) },
+	{ "reserved bits must be 0 and the address canonical", F(host_s_cet),
+	  .holds = vmx_s_cet_valid, WITH(exit, EXIT_LOAD_CET) },
+	{ "bits 1:0 must be 0", F(host_ssp), .zero = 3, WITH(exit, EXIT_LOAD_CET) },
+	{ CANONICAL, F(host_ssp), .holds = vmx_canonical, WITH(exit, EXIT_LOAD_CET) },
+	{ CANONICAL, F(host_ssp_table), .holds = vmx_canonical, WITH(exit, EXIT_LOAD_CET) },
 
-	{ KERNEL, SEGMENTS, F(host_es), .holds = of_the_kernel },
-	{ KERNEL, SEGMENTS, F(host_cs), .holds = of_the_kernel },
-	{ KERNEL, SEGMENTS, F(host_ss), .holds = of_the_kernel },
-	{ KERNEL, SEGMENTS, F(host_ds), .holds = of_the_kernel },
-	{ KERNEL, SEGMENTS, F(host_fs), .holds = of_the_kernel },
-	{ KERNEL, SEGMENTS, F(host_gs), .holds = of_the_kernel },
-	{ KERNEL, SEGMENTS, F(host_tr), .holds = of_the_kernel },
-	{ "the selector must not be 0", SEGMENTS, F(host_cs), .holds = not_zero },
-	{ "the selector must not be 0", SEGMENTS, F(host_tr), .holds = not_zero },
-	{ CANONICAL, SEGMENTS, F(host_fs_base), .holds = vmx_canonical },
-	{ CANONICAL, SEGMENTS, F(host_gs_base), .holds = vmx_canonical },
-	{ CANONICAL, SEGMENTS, F(host_gdtr_base), .holds = vmx_canonical },
-	{ CANONICAL, SEGMENTS, F(host_idtr_base), .holds = vmx_canonical },
-	{ CANONICAL, SEGMENTS, F(host_tr_base), .holds = vmx_canonical },
+	{ .section = "SDM 3C 27.2.3" },
+	{ KERNEL, F(host_es), .zero = 7 },
+	{ KERNEL, F(host_cs), .zero = 7 },
+	{ KERNEL, F(host_ss), .zero = 7 },
+	{ KERNEL, F(host_ds), .zero = 7 },
+	{ KERNEL, F(host_fs), .zero = 7 },
+	{ KERNEL, F(host_gs), .zero = 7 },
+	{ KERNEL, F(host_tr), .zero = 7 },
+	{ "the selector must not be 0", F(host_cs), .holds = vmx_not_zero },
+	{ "the selector must not be 0", F(host_tr), .holds = vmx_not_zero },
+	{ CANONICAL, F(host_fs_base), .holds = vmx_canonical },
+	{ CANONICAL, F(host_gs_base), .holds = vmx_canonical },
+	{ CANONICAL, F(host_gdtr_base), .holds = vmx_canonical },
+	{ CANONICAL, F(host_idtr_base), .holds = vmx_canonical },
+	{ CANONICAL, F(host_tr_base), .holds = vmx_canonical },
 
-	{ "in IA-32e mode \"host address-space size\" must be 1", ADDRESS_SIZE, F(exit),
-	  .holds = host_is_64bit },
-	{ "in IA-32e mode CR4.PAE must be 1", ADDRESS_SIZE, F(host_cr4), .holds = pae_is_on },
-	{ CANONICAL, ADDRESS_SIZE, F(host_rip), .holds = vmx_canonical },
+	{ .section = "SDM 3C 27.2.4" },
+	{ "in IA-32e mode \"host address-space size\" must be 1", F(exit), .one = EXIT_HOST_64BIT },
+	{ "in IA-32e mode CR4.PAE must be 1", F(host_cr4), .one = ARCH_CR4_PAE },
+	{ CANONICAL, F(host_rip), .holds = vmx_canonical },
 };
 
 const struct vmx_rules vmx_host_rules = { rules, ARRAY_SIZE(rules) };
