@@ -121,7 +121,6 @@ static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 #define INTERCEPT_IOIO BIT(27)
 #define INTERCEPT_MSR BIT(28)
 #define INTERCEPT_TASK_SWITCH BIT(29)
-#define INTERCEPT_FERR_FREEZE BIT(30)
 #define INTERCEPT_SHUTDOWN BIT(31)
 
 /* VMCB_MISC2, offset 010 */
@@ -133,11 +132,9 @@ static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 #define INTERCEPT_CLGI BIT(5)
 #define INTERCEPT_SKINIT BIT(6)
 #define INTERCEPT_RDTSCP BIT(7)
-#define INTERCEPT_ICEBP BIT(8)
 #define INTERCEPT_WBINVD BIT(9)
 #define INTERCEPT_MONITOR BIT(10)
 #define INTERCEPT_MWAIT BIT(11)
-#define INTERCEPT_MWAIT_ARMED BIT(12)
 #define INTERCEPT_XSETBV BIT(13)
 #define INTERCEPT_RDPRU BIT(14)
 
@@ -156,7 +153,6 @@ static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 #define V_INTR_PRIO(p) ((u64)(p) << 16)
 #define V_IGN_TPR BIT_ULL(20)
 #define V_INTR_MASKING BIT_ULL(24)
-#define V_INTR_VECTOR(v) ((u64)(v) << 32)
 
 #define INT_STATE_SHADOW BIT_ULL(0)
 #define NP_ENABLE BIT_ULL(0)
@@ -181,7 +177,6 @@ static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 #define CLEAN_DT BIT(7)
 #define CLEAN_SEG BIT(8) /* CS, DS, SS, ES, CPL */
 #define CLEAN_CR2 BIT(9)
-#define CLEAN_LBR BIT(10)
 #define CLEAN_ALL 0x7ffu
 
 /* EXITCODE: APM 2 appendix C */
@@ -215,7 +210,6 @@ static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 #define SVM_EXIT_INVLPGA 0x07a
 #define SVM_EXIT_IOIO 0x07b
 #define SVM_EXIT_MSR 0x07c
-#define SVM_EXIT_TASK_SWITCH 0x07d
 #define SVM_EXIT_SHUTDOWN 0x07f
 #define SVM_EXIT_VMRUN 0x080
 #define SVM_EXIT_VMMCALL 0x081
@@ -246,7 +240,6 @@ static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 #define NPF_PRESENT BIT_ULL(0)
 #define NPF_WRITE BIT_ULL(1)
 #define NPF_USER BIT_ULL(2)
-#define NPF_RESERVED BIT_ULL(3)
 #define NPF_FETCH BIT_ULL(4)
 #define NPF_FINAL BIT_ULL(32)
 #define NPF_TABLE BIT_ULL(33)
