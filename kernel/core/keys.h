@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * PKRU, which neither VMRUN nor VM entry exchanges. It is the guest's for the length of a turn only: what
- * is done for the guest between two turns reads its memory at user addresses, and those are the owner's
- * keys' to guard, not the guest's.
+ * What neither VMRUN nor VM entry exchanges: the breakpoint registers, of guests that have armed some, and
+ * PKRU. That is the guest's for the length of a turn only: what is done for the guest between two turns
+ * reads its memory at user addresses, and those are the owner's keys' to guard, not the guest's.
  */
 #ifndef CORE_KEYS_H
 #define CORE_KEYS_H
@@ -34,6 +34,14 @@ static inline void keys_leave(struct vcpu *v, u32 host)
 	v->guest.pkru = cpu_rdpkru();
 	if (host != v->guest.pkru)
 		cpu_wrpkru(host);
+}
+
+/* The host's enables must not see the guest's addresses; host_restore_breakpoints() follows the turn. */
+static inline void breakpoints_enter(const struct vcpu *v)
+{
+	cpu_write_dr(7, ARCH_DR7_FIXED);
+	for (u32 i = 0; i < 4; i++)
+		cpu_write_dr(i, v->guest.dr[i]);
 }
 
 #endif

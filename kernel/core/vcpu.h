@@ -203,6 +203,26 @@ static inline void vcpu_raise_code(struct vcpu *v, u8 vector, u32 code)
 	v->waiting.valid = true;
 }
 
+static inline void vcpu_count_flush(struct vcpu *v, u32 kind)
+{
+	v->account.stats.flush_kind[kind]++;
+}
+
+/* A new tag, or the one it has. True: nothing is cached under it. */
+static inline bool vcpu_take_tag(struct vcpu *v, struct tag_pool *tags)
+{
+	enum tag_news news = tag_get(tags, v->cpu, &v->tlb.tag);
+
+	if (news == TAG_KEPT)
+		return false;
+	if (news == TAG_MOVED)
+		v->account.stats.flush_cause[FERMATA_CAUSE_CPU]++;
+	else if (news == TAG_EXPIRED)
+		v->account.stats.flush_cause[FERMATA_CAUSE_ROLLOVER]++;
+	vcpu_count_flush(v, FERMATA_FLUSH_NEW_TAG);
+	return true;
+}
+
 /* RDTSC and RDTSCP exit: for the clock, or for a rule. */
 static inline bool vcpu_traps_tsc(const struct vcpu *v)
 {

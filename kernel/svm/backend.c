@@ -40,13 +40,6 @@ static const struct radix_format *svm_format(void)
 	return cpu_cr4() & ARCH_CR4_LA57 ? &npt5_format : &npt_format;
 }
 
-static void svm_free_maps(void)
-{
-	host_pages_free(svm_msrpm, 1);
-	host_pages_free(svm_iopm, 2);
-	svm_msrpm = svm_iopm = NULL;
-}
-
 static int svm_setup(u32 tags)
 {
 	struct cpu_words r = cpu_cpuid(0x8000000a, 0);
@@ -68,7 +61,7 @@ static int svm_setup(u32 tags)
 		svm_cpus[i].host_pa = host_virt_to_phys(svm_cpus[i].host);
 		tag_pool_init(&svm_cpus[i].tags, svm_asids, tags, true);
 	}
-	svm_fill_msrpm(svm_msrpm);
+	svm_fill_msrpm(svm_msrpm, 0, 0);
 	memset(svm_iopm, 0xff, 4 * 4096);
 	svm_msrpm_pa = host_virt_to_phys(svm_msrpm);
 	svm_iopm_pa = host_virt_to_phys(svm_iopm);
@@ -88,8 +81,10 @@ static void svm_teardown(void)
 		host_page_free(svm_cpus[i].hsave);
 	}
 	host_free(svm_cpus);
+	host_pages_free(svm_msrpm, 1);
+	host_pages_free(svm_iopm, 2);
 	svm_cpus = NULL;
-	svm_free_maps();
+	svm_msrpm = svm_iopm = NULL;
 }
 
 /* APM 2 15.4. Whoever set EFER.SVME before us owns the CPU: two hypervisors cannot share it. */

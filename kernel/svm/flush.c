@@ -6,11 +6,6 @@
 #include "svm/svm.h"
 #include "base/processor.h"
 
-static void note(struct vcpu *v, u32 kind)
-{
-	v->account.stats.flush_kind[kind]++;
-}
-
 /* All share one ASID. TLB_CONTROL stays what it is, so every entry flushes. */
 static void pay_untagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags)
 {
@@ -22,32 +17,11 @@ static void pay_untagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags)
 	/* What this guest leaves under somebody else's tag is the next one's to flush. */
 	if (tags->shared < tags->first)
 		tags->flush_all = false;
-	note(v, FERMATA_FLUSH_ALL_TAGS);
+	vcpu_count_flush(v, FERMATA_FLUSH_ALL_TAGS);
 	if (c->tlb_control == TLB_FLUSH_ALL)
 		return;
 	c->tlb_control = TLB_FLUSH_ALL;
 	v->dirty |= DIRTY_FLUSH;
-}
-
-/* A new ASID, or the one it has. True: nothing is cached under it. */
-static bool take_tag(struct vcpu *v, struct vmcb *c, struct tag_pool *tags)
-{
-	switch (tag_get(tags, v->cpu, &v->tlb.tag)) {
-	case TAG_KEPT:
-		return false;
-	case TAG_MOVED:
-		v->account.stats.flush_cause[FERMATA_CAUSE_CPU]++;
-		break;
-	case TAG_EXPIRED:
-		v->account.stats.flush_cause[FERMATA_CAUSE_ROLLOVER]++;
-		break;
-	case TAG_DROPPED:
-		break;
-	}
-	c->guest_asid = v->tlb.tag.id;
-	c->clean &= ~CLEAN_ASID;
-	note(v, FERMATA_FLUSH_NEW_TAG);
-	return true;
 }
 
 static u8 pay_tagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags, u32 owed)
@@ -57,24 +31,28 @@ static u8 pay_tagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags, u32 
 	/* Without FlushByAsid a whole flush of one tag is another tag. */
 	if (owed & ~FLUSH_ADDRESS && !(svm_features & SVM_FEATURE_FLUSH_BY_ASID))
 		tag_drop(&v->tlb.tag);
-	fresh = take_tag(v, c, tags);
+	fresh = vcpu_take_tag(v, tags);
+	if (fresh) {
+		c->guest_asid = v->tlb.tag.id;
+		c->clean &= ~CLEAN_ASID;
+	}
 	if (tags->flush_all) {
 		tags->flush_all = false;
-		note(v, FERMATA_FLUSH_ALL_TAGS);
+		vcpu_count_flush(v, FERMATA_FLUSH_ALL_TAGS);
 		return TLB_FLUSH_ALL;
 	}
 	if (fresh)
 		return TLB_NOTHING;
 	if (owed & (FLUSH_NESTED | FLUSH_LINEAR)) {
-		note(v, FERMATA_FLUSH_TAG);
+		vcpu_count_flush(v, FERMATA_FLUSH_TAG);
 		return TLB_FLUSH_ASID;
 	}
 	if (owed & FLUSH_ADDRESS) {
 		cpu_invlpga(v->tlb.linear, v->tlb.tag.id);
-		note(v, FERMATA_FLUSH_ADDRESS);
+		vcpu_count_flush(v, FERMATA_FLUSH_ADDRESS);
 	}
 	if (owed & FLUSH_LOCAL) {
-		note(v, FERMATA_FLUSH_LOCAL);
+		vcpu_count_flush(v, FERMATA_FLUSH_LOCAL);
 		return TLB_FLUSH_LOCAL;
 	}
 	return TLB_NOTHING;

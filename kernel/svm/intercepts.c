@@ -62,32 +62,20 @@ static const struct {
 	{ FERMATA_ON_INVPCID, VMCB_MISC3, INTERCEPT_INVPCID },
 };
 
-/* Two bits per MSR, read below write; 1 intercepts (APM 2 15.11). Where those of `msr` are. */
-static u8 *msr_bits(u8 *map, u32 msr, u32 *shift)
+/* Two bits for each MSR of 0..1FFFh and C0000000h.., read below write; 1 intercepts (APM 2 15.11). */
+static void intercept_msr(u8 *map, u32 msr, bool read, bool write)
 {
-	u32 byte;
+	u32 base = msr < 0x2000 ? 0 : 2048, byte = base + (msr & 0x1fff) / 4, shift = (msr & 3) * 2;
 
-	if (msr < 0x2000)
-		byte = 0;
-	else if (msr - 0xc0000000 < 0x2000)
-		byte = 0x800;
-	else
-		byte = 0x1000;
-	*shift = (msr & 3) * 2;
-	return map + byte + (msr & 0x1fff) / 4;
+	map[byte] = (map[byte] & ~(3u << shift)) | (read | write << 1) << shift;
 }
 
 /* Deny by default. */
-void svm_fill_msrpm(u8 *map)
+void svm_fill_msrpm(u8 *map, u32 read, u32 write)
 {
-	u32 i, shift;
-	u8 *at;
-
 	memset(map, 0xff, 2 * 4096);
-	for (i = 0; svm_direct_msrs[i]; i++) {
-		at = msr_bits(map, svm_direct_msrs[i], &shift);
-		*at &= ~(3u << shift);
-	}
+	for (u32 i = 0; svm_direct_msrs[i]; i++)
+		intercept_msr(map, svm_direct_msrs[i], read >> i & 1, write >> i & 1);
 }
 
 int svm_can_intercept(u32 event, u64 first, u64 last)
@@ -122,19 +110,13 @@ static void apply_msrs(struct vcpu *v, struct vmcb *c)
 {
 	const struct wanted *w = &v->ruling.wanted;
 	struct svm_vcpu *s = v->hw;
-	u32 i, shift;
-	u8 *at;
 
 	c->clean &= ~CLEAN_PERMISSION_MAPS;
 	c->msrpm_base_pa = svm_msrpm_pa;
 	if (!(w->msr_read | w->msr_write))
 		return;
 	c->msrpm_base_pa = host_virt_to_phys(s->msrpm);
-	svm_fill_msrpm(s->msrpm);
-	for (i = 0; svm_direct_msrs[i]; i++) {
-		at = msr_bits(s->msrpm, svm_direct_msrs[i], &shift);
-		*at |= ((w->msr_read >> i & 1) | (w->msr_write >> i & 1) << 1) << shift;
-	}
+	svm_fill_msrpm(s->msrpm, w->msr_read, w->msr_write);
 }
 
 /* All of it. */

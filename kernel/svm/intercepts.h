@@ -7,7 +7,7 @@
 
 extern const u32 svm_direct_msrs[]; /* 0 ends it */
 
-void svm_fill_msrpm(u8 *map);
+void svm_fill_msrpm(u8 *map, u32 read, u32 write); /* of svm_direct_msrs those that exit */
 int svm_can_intercept(u32 event, u64 first, u64 last);
 void svm_apply_intercepts(struct vcpu *v); /* with all reasons that there are now */
 void svm_intercept_clock(struct vcpu *v);

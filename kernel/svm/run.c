@@ -30,16 +30,6 @@ void svm_load(struct vcpu *v, u32 cpu)
 	host_irq_enable();
 }
 
-static void svm_load_breakpoints(struct vcpu *v)
-{
-	u32 i;
-
-	/* The host's enables must not see the guest's addresses. */
-	cpu_write_dr(7, ARCH_DR7_FIXED);
-	for (i = 0; i < 4; i++)
-		cpu_write_dr(i, v->guest.dr[i]);
-}
-
 /* Steps over an instruction that was done for the guest; with TF set that raises #DB (APM 2 13.1.4). */
 static void svm_advance(struct vcpu *v, struct vmcb *c)
 {
@@ -61,7 +51,7 @@ static void svm_advance(struct vcpu *v, struct vmcb *c)
 static inline bool svm_load_extra(struct vcpu *v, struct svm_vcpu *s)
 {
 	if (s->extra & EXTRA_BREAKPOINTS)
-		svm_load_breakpoints(v);
+		breakpoints_enter(v);
 	return s->extra & EXTRA_KEYS;
 }
 

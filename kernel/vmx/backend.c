@@ -82,7 +82,7 @@ static int vmx_setup(u32 tags)
 		*(u32 *)vmx_cpus[i].vmxon = vmx_controls.revision;
 		tag_pool_init(&vmx_cpus[i].tags, VPIDS, tags, false);
 	}
-	vmx_fill_msr_bitmap(vmx_msr_bitmap);
+	vmx_fill_msr_bitmap(vmx_msr_bitmap, 0, 0);
 	vmx_msr_bitmap_pa = host_virt_to_phys(vmx_msr_bitmap);
 	return 0;
 

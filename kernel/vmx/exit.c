@@ -39,6 +39,14 @@ static void vmx_interrupted_injection(struct vcpu *v)
 	v->waiting.valid = true;
 }
 
+/* An IRET that faulted had already unblocked NMIs (SDM 3C 28.2.2, 28.2.3). */
+static void block_nmis_again(const struct vcpu *v)
+{
+	if (!v->waiting.valid)
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
+}
+
 static void exception_or_nmi(struct vcpu *v)
 {
 	u32 info = vmread(VMCS_EXIT_INTERRUPTION_INFO);
@@ -61,10 +69,8 @@ static void exception_or_nmi(struct vcpu *v)
 		x->info1 = vmread(VMCS_EXIT_QUALIFICATION);
 		x->fault.linear = x->info1;
 		x->fault.code = vmread(VMCS_EXIT_ERROR_CODE);
-		/* An IRET that faulted had already unblocked NMIs (SDM 3C 28.2.2). */
-		if (info & INTERRUPTION_NMI_UNBLOCKING && !v->waiting.valid)
-			vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-				vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
+		if (info & INTERRUPTION_NMI_UNBLOCKING)
+			block_nmis_again(v);
 		return;
 	}
 	x->exception = (struct injection){ .kind = INJECT_EXCEPTION,
@@ -76,10 +82,8 @@ static void exception_or_nmi(struct vcpu *v)
 		x->exception_address = x->info1 = vmread(VMCS_EXIT_QUALIFICATION);
 	if ((info & INTERRUPTION_TYPE) == INTERRUPTION_SOFT_EXCEPTION)
 		x->length = vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
-	/* An IRET that faulted had already unblocked NMIs (SDM 3C 28.2.3). */
-	if (info & INTERRUPTION_NMI_UNBLOCKING && vector != ARCH_DF && !v->waiting.valid)
-		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
+	if (info & INTERRUPTION_NMI_UNBLOCKING && vector != ARCH_DF)
+		block_nmis_again(v);
 	/* The qualification has the bits that DR6 would have got (SDM 3C table 28-1). */
 	if (vector == ARCH_DB) {
 		v->guest.dr6 |= (x->info1 = vmread(VMCS_EXIT_QUALIFICATION)) & 0xe00f;
@@ -201,10 +205,8 @@ static void ept_violation(struct vcpu *v)
 		x->fault.linear = vmread(VMCS_GUEST_LINEAR_ADDRESS);
 	}
 	vmx_interrupted_injection(v);
-	/* An IRET that faulted had already unblocked NMIs (SDM 3C 28.2.3). */
-	if (q & EPT_NMI_UNBLOCKING && !v->waiting.valid)
-		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
+	if (q & EPT_NMI_UNBLOCKING)
+		block_nmis_again(v);
 }
 
 /* What the reasons mean, and which fields speak about them (SDM 3C 28.2.1, 28.2.5). */

@@ -11,11 +11,6 @@
 enum { INVEPT_SINGLE = 1, INVEPT_ALL };
 enum { INVVPID_ADDRESS, INVVPID_SINGLE, INVVPID_ALL, INVVPID_LOCAL };
 
-static void note(struct vcpu *v, u32 kind)
-{
-	v->account.stats.flush_kind[kind]++;
-}
-
 bool vmx_forget(void)
 {
 	return (!(vmx_controls.proc2 & PROC2_EPT) || cpu_invept(INVEPT_ALL, 0)) &&
@@ -28,7 +23,7 @@ static bool drop_all(struct vcpu *v)
 {
 	if (!cpu_invvpid(INVVPID_ALL, 0, 0))
 		return false;
-	note(v, FERMATA_FLUSH_ALL_TAGS);
+	vcpu_count_flush(v, FERMATA_FLUSH_ALL_TAGS);
 	return true;
 }
 
@@ -42,45 +37,26 @@ static bool drop_some(struct vcpu *v, u32 owed)
 
 	if (owed == FLUSH_ADDRESS && caps & VPID_CAP_ADDRESS &&
 	    cpu_invvpid(INVVPID_ADDRESS, v->tlb.tag.id, v->tlb.linear)) {
-		note(v, FERMATA_FLUSH_ADDRESS);
+		vcpu_count_flush(v, FERMATA_FLUSH_ADDRESS);
 		return true;
 	}
 	if (owed == FLUSH_LOCAL && caps & VPID_CAP_LOCAL &&
 	    cpu_invvpid(INVVPID_LOCAL, v->tlb.tag.id, 0)) {
-		note(v, FERMATA_FLUSH_LOCAL);
+		vcpu_count_flush(v, FERMATA_FLUSH_LOCAL);
 		return true;
 	}
 	if (caps & VPID_CAP_SINGLE && cpu_invvpid(INVVPID_SINGLE, v->tlb.tag.id, 0)) {
-		note(v, FERMATA_FLUSH_TAG);
+		vcpu_count_flush(v, FERMATA_FLUSH_TAG);
 		return true;
 	}
 	return false;
 }
 
-/* A new VPID, or the one it has. True: nothing is cached under it. */
-static bool take_tag(struct vcpu *v, struct tag_pool *tags)
-{
-	switch (tag_get(tags, v->cpu, &v->tlb.tag)) {
-	case TAG_KEPT:
-		return false;
-	case TAG_MOVED:
-		v->account.stats.flush_cause[FERMATA_CAUSE_CPU]++;
-		break;
-	case TAG_EXPIRED:
-		v->account.stats.flush_cause[FERMATA_CAUSE_ROLLOVER]++;
-		break;
-	case TAG_DROPPED:
-		break;
-	}
-	note(v, FERMATA_FLUSH_NEW_TAG);
-	return true;
-}
-
 static bool pay_linear(struct vcpu *v, struct tag_pool *tags, u32 owed)
 {
-	if (!take_tag(v, tags) && owed && !drop_some(v, owed)) {
+	if (!vcpu_take_tag(v, tags) && owed && !drop_some(v, owed)) {
 		tag_drop(&v->tlb.tag);
-		take_tag(v, tags);
+		vcpu_take_tag(v, tags);
 	}
 	if (!tags->flush_all)
 		return true;
@@ -100,9 +76,9 @@ static bool pay_nested(struct vcpu *v, bool requested)
 	if (*paid == owed)
 		return true;
 	if (vmx_controls.ept_vpid & EPT_CAP_INVEPT_SINGLE && cpu_invept(INVEPT_SINGLE, s->eptp))
-		note(v, FERMATA_FLUSH_NESTED);
+		vcpu_count_flush(v, FERMATA_FLUSH_NESTED);
 	else if (cpu_invept(INVEPT_ALL, 0))
-		note(v, FERMATA_FLUSH_ALL_NESTED);
+		vcpu_count_flush(v, FERMATA_FLUSH_ALL_NESTED);
 	else
 		return false;
 	/* Owed while no vCPU of this guest was here, or a root that another guest's was before it. */

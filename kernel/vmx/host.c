@@ -7,36 +7,22 @@
 #include "vmx/vmx.h"
 #include "base/processor.h"
 
-#define SELECTOR(name)                                                                             \
+#define SELECTOR(name, instruction)                                                                \
 	static u16 get_##name(void)                                                                \
 	{                                                                                          \
 		u16 value;                                                                         \
                                                                                                    \
-		asm volatile("mov %%" #name ", %0" : "=r"(value));                                 \
+		asm volatile(instruction " %0" : "=r"(value));                                     \
 		return value;                                                                      \
 	}
-SELECTOR(cs)
-SELECTOR(ss)
-SELECTOR(ds)
-SELECTOR(es)
-SELECTOR(fs)
-SELECTOR(gs)
-
-static u16 get_tr(void)
-{
-	u16 value;
-
-	asm volatile("str %0" : "=r"(value));
-	return value;
-}
-
-static u16 get_ldt(void)
-{
-	u16 value;
-
-	asm volatile("sldt %0" : "=r"(value));
-	return value;
-}
+SELECTOR(cs, "mov %%cs,")
+SELECTOR(ss, "mov %%ss,")
+SELECTOR(ds, "mov %%ds,")
+SELECTOR(es, "mov %%es,")
+SELECTOR(fs, "mov %%fs,")
+SELECTOR(gs, "mov %%gs,")
+SELECTOR(tr, "str")
+SELECTOR(ldt, "sldt")
 
 /* The base of the TSS: a 16-byte system descriptor (SDM 3A 7.2.3). */
 static u64 tss_base(u64 gdt, u16 tr)

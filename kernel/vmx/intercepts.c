@@ -50,13 +50,11 @@ static void intercept_msr(u8 *map, u32 msr, bool read, bool write)
 }
 
 /* Deny by default. */
-void vmx_fill_msr_bitmap(u8 *map)
+void vmx_fill_msr_bitmap(u8 *map, u32 read, u32 write)
 {
-	u32 i;
-
 	memset(map, 0xff, 4096);
-	for (i = 0; vmx_direct_msrs[i]; i++)
-		intercept_msr(map, vmx_direct_msrs[i], false, false);
+	for (u32 i = 0; vmx_direct_msrs[i]; i++)
+		intercept_msr(map, vmx_direct_msrs[i], read >> i & 1, write >> i & 1);
 }
 
 static bool has_any(u64 first, u64 last, u32 numbers)
@@ -165,10 +163,7 @@ static void apply_msrs(struct vcpu *v)
 		vmwrite(VMCS_MSR_BITMAP, vmx_msr_bitmap_pa);
 		return;
 	}
-	vmx_fill_msr_bitmap(s->msr_bitmap);
-	for (u32 i = 0; vmx_direct_msrs[i]; i++)
-		intercept_msr(s->msr_bitmap, vmx_direct_msrs[i], w->msr_read >> i & 1,
-			      w->msr_write >> i & 1);
+	vmx_fill_msr_bitmap(s->msr_bitmap, w->msr_read, w->msr_write);
 	vmwrite(VMCS_MSR_BITMAP, host_virt_to_phys(s->msr_bitmap));
 }
 
@@ -201,40 +196,23 @@ void vmx_window(struct vcpu *v, u32 kinds)
 	set_proc(s, proc);
 }
 
-static u32 field_of(u32 msr)
-{
-	switch (msr) {
-	case ARCH_MSR_FS_BASE:
-		return VMCS_GUEST_ES_BASE + 2 * 4;
-	case ARCH_MSR_GS_BASE:
-		return VMCS_GUEST_ES_BASE + 2 * 5;
-	case ARCH_MSR_SYSENTER_CS:
-		return VMCS_GUEST_SYSENTER_CS;
-	case ARCH_MSR_SYSENTER_ESP:
-		return VMCS_GUEST_SYSENTER_ESP;
-	case ARCH_MSR_SYSENTER_EIP:
-		return VMCS_GUEST_SYSENTER_EIP;
-	}
-	return 0;
-}
-
 /* In guest context, where KernelGSBase is in the CPU. */
 int vmx_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write)
 {
-	u32 field = field_of(msr);
+	static const u32 fields[ARRAY_SIZE(vmx_direct_msrs) - 1] = {
+		VMCS_GUEST_FS_BASE,	VMCS_GUEST_GS_BASE,	 0,
+		VMCS_GUEST_SYSENTER_CS, VMCS_GUEST_SYSENTER_ESP, VMCS_GUEST_SYSENTER_EIP,
+	};
+	u32 i;
 
-	if (msr == ARCH_MSR_KERNEL_GS_BASE) {
-		if (write)
-			cpu_wrmsr(msr, *value);
-		else
-			*value = cpu_rdmsr(msr);
-		return 0;
-	}
-	if (!field)
-		return -EINVAL;
-	if (write)
-		vmwrite(field, *value);
+	for (i = 0; vmx_direct_msrs[i] != msr; i++)
+		if (i == ARRAY_SIZE(fields) - 1)
+			return -EINVAL;
+	if (write && fields[i])
+		vmwrite(fields[i], *value);
+	else if (write)
+		cpu_wrmsr(msr, *value);
 	else
-		*value = vmread(field);
+		*value = fields[i] ? vmread(fields[i]) : cpu_rdmsr(msr);
 	return 0;
 }

@@ -7,7 +7,7 @@
 
 extern const u32 vmx_direct_msrs[]; /* 0 ends it */
 
-void vmx_fill_msr_bitmap(u8 *map);
+void vmx_fill_msr_bitmap(u8 *map, u32 read, u32 write); /* of vmx_direct_msrs those that exit */
 int vmx_can_intercept(u32 event, u64 first, u64 last);
 void vmx_apply_intercepts(struct vcpu *v); /* with all reasons that there are now */
 void vmx_intercept_clock(struct vcpu *v);

@@ -53,16 +53,6 @@ static void vmx_advance(struct vcpu *v, struct vmx_vcpu *s)
 			ARCH_DB | INTERRUPTION_EXCEPTION | INTERRUPTION_VALID);
 }
 
-static void vmx_load_breakpoints(struct vcpu *v)
-{
-	u32 i;
-
-	/* The host's enables must not see the guest's addresses. */
-	cpu_write_dr(7, ARCH_DR7_FIXED);
-	for (i = 0; i < 4; i++)
-		cpu_write_dr(i, v->guest.dr[i]);
-}
-
 /* True: vmx_enter_with_keys(). */
 static inline bool vmx_load_extra(struct vcpu *v, struct vmx_vcpu *s)
 {
@@ -70,7 +60,7 @@ static inline bool vmx_load_extra(struct vcpu *v, struct vmx_vcpu *s)
 		vmwrite(VMCS_GUEST_RSP, v->page->regs[FERMATA_RSP]);
 	s->extra &= ~EXTRA_RSP;
 	if (s->extra & EXTRA_BREAKPOINTS)
-		vmx_load_breakpoints(v);
+		breakpoints_enter(v);
 	return s->extra & EXTRA_KEYS;
 }
 
