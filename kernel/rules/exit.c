@@ -81,6 +81,16 @@ static const struct {
 #include "core/exit_kinds.h"
 };
 
+u64 exit_kinds_of(u64 events)
+{
+	u64 kinds = 0;
+
+	for (u32 kind = 0; kind < EXIT_KINDS; kind++)
+		if (told[kind].events & events)
+			kinds |= BIT_ULL(kind);
+	return kinds;
+}
+
 static u64 number_of(const struct vcpu *v)
 {
 	const struct exit *x = &v->exit;

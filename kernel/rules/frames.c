@@ -3,10 +3,24 @@
  * Which frames rules are about: by their own addresses, for all vCPUs; or because linear addresses lead
  * there, for those vCPUs where they do.
  */
-#include "rules/linear.h"
+#include "rules/internal.h"
 
 /* Frames that no vCPU needs now stay closed until there are so many: threads come back to their CR3. */
 #define IDLE_MAX 64
+
+/* A frame that is closed for some vCPU, or was for the last ones that were in another address space. */
+struct linear_frame {
+	u64 frame;
+	u64 users[3]; /* by access (RADIX_*, by bit): for which vCPUs, by their ids */
+	u8 closed;    /* RADIX_*: for what */
+	u8 settled;   /* ... and nobody has older translations any more */
+	bool table;
+};
+
+struct linear_frames {
+	u32 count;
+	struct linear_frame at[]; /* by frame */
+};
 
 /* ---- what is closed for all vCPUs' linear addresses, under vm->rules->lock */
 
@@ -57,8 +71,7 @@ static bool covered(struct linear_frames *frames, const struct vcpu_linear *l)
 	return true;
 }
 
-/* In guest context: is all closed that the vCPU needs, and nothing that nobody needs any more? */
-bool linear_take(struct vcpu *v, struct vcpu_linear *l, u64 edits)
+bool frames_take(struct vcpu *v, struct vcpu_linear *l, u64 edits)
 {
 	struct vm_rules *e = v->vm->rules;
 	struct linear_frames *frames;
@@ -82,18 +95,14 @@ bool linear_take(struct vcpu *v, struct vcpu_linear *l, u64 edits)
 	return good;
 }
 
-static u32 needs(const struct vcpu *v)
-{
-	return v ? v->rules->linear_state->count : 0;
-}
-
-static void insert(struct linear_frames *frames, u64 frame)
+static struct linear_frame *insert(struct linear_frames *frames, u64 frame)
 {
 	u32 i = frames->count++;
 
 	for (; i && frames->at[i - 1].frame > frame; i--)
 		frames->at[i] = frames->at[i - 1];
 	frames->at[i] = (struct linear_frame){ .frame = frame };
+	return &frames->at[i];
 }
 
 /* What nobody needs now goes after an edit, or when there is much of it. */
@@ -128,11 +137,8 @@ static struct linear_frames *merge(struct vm *vm, struct vcpu *v, struct linear_
 	next->count = old ? old->count : 0;
 	for (u32 i = 0; i < l->count; i++) {
 		const struct need *n = &l->need[i];
-		struct linear_frame *f;
+		struct linear_frame *f = find(next, n->frame) ?: insert(next, n->frame);
 
-		if (!find(next, n->frame))
-			insert(next, n->frame);
-		f = find(next, n->frame);
 		use(f, v->id, n->access);
 		f->closed |= n->access;
 		f->table |= n->table;
@@ -142,16 +148,14 @@ static struct linear_frames *merge(struct vm *vm, struct vcpu *v, struct linear_
 	return old;
 }
 
-static void settled(struct vm *vm)
+/* All that is closed is closed in force. */
+static void settle(struct vm_rules *e)
 {
-	struct linear_frames *frames;
-
-	host_lock(&vm->rules->lock);
-	frames = vm->rules->frames;
-	for (u32 i = 0; frames && i < frames->count; i++)
-		frames->at[i].settled = frames->at[i].closed;
-	vm->rules->closing = false;
-	host_unlock(&vm->rules->lock);
+	host_lock(&e->lock);
+	for (u32 i = 0; e->frames && i < e->frames->count; i++)
+		e->frames->at[i].settled = e->frames->at[i].closed;
+	e->closing = false;
+	host_unlock(&e->lock);
 }
 
 static void add_closed(const struct vm *vm, struct closed *closed)
@@ -165,7 +169,7 @@ static void add_closed(const struct vm *vm, struct closed *closed)
 		};
 }
 
-bool linear_opened(struct vcpu *v, u64 frame)
+bool frames_opened(struct vcpu *v, u64 frame)
 {
 	struct vm_rules *e = v->vm->rules;
 	const struct linear_frame *f;
@@ -184,12 +188,8 @@ bool linear_opened(struct vcpu *v, u64 frame)
 	}
 	return table;
 }
-/* ---- with what the table is about */
 
-static bool has(const struct fermata_rule *spec, u32 filter)
-{
-	return spec->filters & BIT(filter);
-}
+/* ---- with what the table is about */
 
 static void add_rules(struct closed *closed, const struct rule_table *table)
 {
@@ -197,9 +197,9 @@ static void add_rules(struct closed *closed, const struct rule_table *table)
 		const struct fermata_rule *spec = &table->rule[i]->spec;
 		const struct fermata_range *range = &spec->range[FERMATA_FILTER_GPA];
 
-		if (watch_event(spec->event) && has(spec, FERMATA_FILTER_GPA))
+		if (is_memory_event(spec->event) && !is_linear_rule(spec))
 			closed_add(closed, range->first >> 12, range->last >> 12,
-				   watch_access(spec->event));
+				   event_access(spec->event));
 	}
 }
 
@@ -207,24 +207,25 @@ static void add_rules(struct closed *closed, const struct rule_table *table)
 static bool make_room(struct vm *vm, struct vcpu *v, struct closed **closed,
 		      struct linear_frames **frames)
 {
+	u32 needs = v ? v->rules->linear_state->count : 0;
+
 	for (;;) {
-		u32 room = READ_ONCE(vm->rules->frame_count) + needs(v);
-		bool enough;
+		u32 room = READ_ONCE(vm->rules->frame_count) + needs;
 
 		*closed = closed_new(FERMATA_MAX_RULES, room);
 		*frames = host_alloc(sizeof(**frames) + room * sizeof((*frames)->at[0]));
-		enough = *closed && *frames;
-		if (enough) {
-			host_lock(&vm->rules->lock);
-			if (vm->rules->frame_count + needs(v) <= room)
-				return true;
-			host_unlock(&vm->rules->lock);
-		}
+		if (!*closed || !*frames)
+			break;
+		host_lock(&vm->rules->lock);
+		if (vm->rules->frame_count + needs <= room)
+			return true;
+		host_unlock(&vm->rules->lock);
 		host_free(*frames);
 		host_free(*closed);
-		if (!enough)
-			return false;
 	}
+	host_free(*frames);
+	host_free(*closed);
+	return false;
 }
 
 /* Under the lock. Answers what is not in use any more. */
@@ -236,7 +237,7 @@ static struct linear_frames *replace_frames(struct vm *vm, struct vcpu *v,
 
 	if (v)
 		next = merge(vm, v, next);
-	else if (e->frames && (!table || !table->linear))
+	else if (e->frames && (!table || !table->linear_pages))
 		e->frames->count = 0;
 	WRITE_ONCE(e->frame_count, e->frames ? e->frames->count : 0);
 	return next;
@@ -247,7 +248,7 @@ static struct linear_frames *replace_frames(struct vm *vm, struct vcpu *v,
  * meanwhile, since who replaces it waits for its readers, and comes here after it. For vCPUs one closes at
  * a time, and after its flush all that is closed is in force; others find it under way, and come again.
  */
-static int update(struct vm *vm, struct vcpu *v)
+int frames_update(struct vm *vm, struct vcpu *v)
 {
 	struct vm_rules *e = vm->rules;
 	const struct closed *old = NULL;
@@ -279,24 +280,14 @@ static int update(struct vm *vm, struct vcpu *v)
 	host_unlock(&e->lock);
 	vm_flush(vm, &owed, FERMATA_CAUSE_WATCH);
 	if (v && !busy)
-		settled(vm);
+		settle(e);
 	host_free((void *)old);
 	host_free(next);
 	host_free(frames);
 	return 0;
 }
 
-int watch_update_for(struct vm *vm, struct vcpu *v)
-{
-	return update(vm, v);
-}
-
-int watch_update(struct vm *vm)
-{
-	return update(vm, NULL);
-}
-
-void watch_destroy(struct vm *vm)
+void frames_free(struct vm *vm)
 {
 	host_free((void *)vm->memory.closed);
 	host_free(vm->rules->frames);

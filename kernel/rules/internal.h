@@ -19,7 +19,7 @@ struct rule_table {
 	struct rule *rule[FERMATA_MAX_RULES]; /* by id */
 	u64 by_event[FERMATA_ON_EVENTS];      /* bit n: rule[n] is about it */
 	u64 kinds;			      /* EXIT_* that rules are about */
-	u32 linear;			      /* how many are about linear addresses alone */
+	u32 linear_pages;		      /* of those about linear addresses alone */
 	struct wanted wanted;
 };
 
@@ -126,9 +126,16 @@ void ring_put(struct vcpu_rules *r, struct fermata_record *record);
 /* table.c */
 void rules_free(struct vm *vm);
 
-/* frames.c: the table has changed. Outside of guest context, may sleep. -ENOMEM */
-int watch_update(struct vm *vm);
-void watch_destroy(struct vm *vm);
+/*
+ * frames.c: the table has changed, or, with v, what that vCPU needs closed. Outside of guest context, may sleep.
+ * -ENOMEM
+ */
+int frames_update(struct vm *vm, struct vcpu *v);
+void frames_free(struct vm *vm);
+/* In guest context: is all closed that the vCPU needs, and nothing that nobody needs any more? */
+bool frames_take(struct vcpu *v, struct vcpu_linear *l, u64 edits);
+/* A frame is about to be opened. True: it is one of the tables, and may lead elsewhere afterwards. */
+bool frames_opened(struct vcpu *v, u64 frame);
 
 /* open.c: REQUEST_WATCH. False: out of guest context first. */
 bool watch_requested(struct vcpu *v);
@@ -146,6 +153,9 @@ void rules_finish(struct vcpu *v, u8 flags);
 void rules_finish_later(struct vcpu *v);
 void rules_after(struct vcpu *v);
 
+/* exit.c: the kinds of exits, by bit, by which these events come. */
+u64 exit_kinds_of(u64 events);
+
 /* memory.c: EXIT_NESTED_FAULT where rules are about memory */
 enum verdict watch_fault(struct vcpu *v);
 /* An exit while pages are open until the next one. False: it belongs to what runs with pages open. */
@@ -162,17 +172,64 @@ enum syscall_insn { INSN_NEITHER, INSN_SYSCALL, INSN_SYSRET };
 enum syscall_insn syscall_which(struct vcpu *v);
 enum verdict syscall_carry_out(struct vcpu *v);
 
-static inline bool watch_event(u32 event)
+static inline bool is_memory_event(u32 event)
 {
 	return event >= FERMATA_ON_READ && event <= FERMATA_ON_EXEC;
 }
 
 /* What such an event closes pages for. */
-static inline u8 watch_access(u32 event)
+static inline u8 event_access(u32 event)
 {
-	return event == FERMATA_ON_READ	 ? RADIX_READ :
-	       event == FERMATA_ON_WRITE ? RADIX_WRITE :
-					   RADIX_EXEC;
+	static_assert(RADIX_WRITE == RADIX_READ << 1 && RADIX_EXEC == RADIX_READ << 2,
+		      "in the order of the events");
+	return RADIX_READ << (event - FERMATA_ON_READ);
 }
+
+static inline bool is_linear_rule(const struct fermata_rule *spec)
+{
+	return is_memory_event(spec->event) && !(spec->filters & BIT(FERMATA_FILTER_GPA));
+}
+
+static inline bool within(const struct fermata_range *range, u64 value)
+{
+	return value >= range->first && value <= range->last;
+}
+
+/*
+ * Rules about linear addresses alone. What memory is behind one the guest's tables say, and may say
+ * otherwise at any time. So what is closed is, for each vCPU, the frames that the addresses lead to in the
+ * address space where it is, and for writing the tables on the way, as far as there is one. Who writes to
+ * such a table, loads CR3 or changes how it pages translates the addresses anew before the guest runs on.
+ */
+/* Pages of all rules together, a table each on every level, and a root. */
+#define NEEDS_MAX (FERMATA_MAX_GVA_PAGES_ALL * RADIX_LEVELS_MAX + 1)
+
+struct need {
+	u64 frame;
+	u8 access;
+	bool table;
+};
+
+/* What is to be closed for a vCPU; for its own thread. */
+struct vcpu_linear {
+	u64 edits;  /* vm->rules->edits as of the last translation that was good */
+	u64 absent; /* guest-physical: of a table whose host page is not present */
+	u64 lost;   /* ... and cannot be had */
+	u32 ranges, count;
+	struct {
+		u64 first, last;
+		u8 access;
+	} range[FERMATA_MAX_RULES];
+	struct need need[NEEDS_MAX];
+	struct where where;
+	struct guest_walk_path path;
+};
+
+/* linear.c: the rules have changed, or tables behind the guest's back: all vCPUs look anew. */
+void linear_edited(struct vm *vm);
+/* REQUEST_LINEAR, in guest context. False: out of it first. */
+bool linear_requested(struct vcpu *v);
+/* ... and there: closes what is not yet. Sleeps. GO_ON, -EINTR, -ENOMEM. */
+int linear_outside(struct vcpu *v);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * From linear addresses to the frames that are closed for them: see linear.h.
+ * From linear addresses to the frames that are closed for them: see internal.h.
  *
  * A translation is good when all it went through was closed, and nobody could write there any more,
  * before it was made. So it is made once outside of guest context, to see what is to be closed, and once
@@ -8,7 +8,7 @@
  * requests the next one of all vCPUs before they may enter the guest again.
  */
 #include "core/shadowing.h"
-#include "rules/linear.h"
+#include "rules/internal.h"
 
 /* Tables that the host has swapped out, in a row. */
 #define POPULATE_MAX 1024
@@ -42,14 +42,13 @@ static void collect(struct vcpu *v, struct vcpu_linear *l)
 	for (u32 i = 0; table && i < table->count; i++) {
 		const struct fermata_rule *spec = &table->rule[i]->spec;
 		const struct fermata_range *gva = &spec->range[FERMATA_FILTER_GVA];
-		const struct fermata_range *space = &spec->range[FERMATA_FILTER_CR3];
 
-		if (!linear_rule(spec) || (spec->filters & BIT(FERMATA_FILTER_CR3) &&
-					   (cr3 < space->first || cr3 > space->last)))
+		if (!is_linear_rule(spec) || (spec->filters & BIT(FERMATA_FILTER_CR3) &&
+					      !within(&spec->range[FERMATA_FILTER_CR3], cr3)))
 			continue;
 		l->range[l->ranges].first = gva->first >> 12;
 		l->range[l->ranges].last = gva->last >> 12;
-		l->range[l->ranges++].access = watch_access(spec->event);
+		l->range[l->ranges++].access = event_access(spec->event);
 	}
 	host_read_end();
 }
@@ -121,7 +120,7 @@ bool linear_requested(struct vcpu *v)
 	}
 	host_full_barrier(); /* what was edited before the request that was cleared is seen by the walks */
 	edits = READ_ONCE(v->vm->rules->edits);
-	if (l && !translate(v, l) && linear_take(v, l, edits))
+	if (l && !translate(v, l) && frames_take(v, l, edits))
 		return true;
 	host_set_bit(REQUEST_LINEAR, &v->requests);
 	return false;
@@ -153,7 +152,7 @@ int linear_outside(struct vcpu *v)
 		if (err)
 			l->lost = l->absent >> 12;
 	}
-	return err ? 0 : watch_update_for(v->vm, v);
+	return err ? 0 : frames_update(v->vm, v);
 }
 
 /* ---- what makes a translation old */

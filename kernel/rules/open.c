@@ -4,7 +4,7 @@
  * others stay out of the guest: vm->rules->opener is the one, and who sees REQUEST_WATCH and is another waits
  * outside.
  */
-#include "rules/linear.h"
+#include "rules/internal.h"
 
 static bool others_wait(struct vcpu *v)
 {
@@ -49,7 +49,7 @@ bool rules_open(struct vcpu *v)
 		return false;
 	v->ruling.opening = false;
 	if (guest_memory_open(&v->vm->memory, w->open_gpa, w->open_access)) {
-		w->tables |= linear_opened(v, w->open_gpa >> 12);
+		w->tables |= frames_opened(v, w->open_gpa >> 12);
 		return true;
 	}
 	host_set_bit(REQUEST_LOST, &v->requests);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* What core asks for in core/rules.h, but for rules_exit(), rules_once() (step.c) and rules_open() (open.c). */
-#include "rules/linear.h"
+#include "rules/internal.h"
 
 int rules_vm_init(struct vm *vm)
 {
@@ -16,7 +16,7 @@ void rules_vm_destroy(struct vm *vm)
 	if (!vm->rules)
 		return;
 	rules_free(vm);
-	watch_destroy(vm);
+	frames_free(vm);
 	host_free(vm->rules);
 	vm->rules = NULL;
 }

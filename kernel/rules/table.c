@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* The table of rules: what may stand in it, and how it changes. */
 #include "core/shadowing.h"
-#include "rules/linear.h"
+#include "rules/internal.h"
 
 #define F(name) BIT(FERMATA_FILTER_##name)
 #define F_ALWAYS (F(CPL) | F(CR3) | F(RIP))
@@ -33,28 +33,11 @@ static const u32 filters[FERMATA_ON_EVENTS] = {
 	[FERMATA_ON_EXEC] = F(GPA) | F(GVA),
 };
 
-/* The kinds of exits by which an event comes. */
-static u64 kinds_of(u32 event)
-{
-	static const u64 events_of[EXIT_KINDS] = {
-#define EXIT(kind, handler, instruction, number, result, events) [EXIT_##kind] = events,
-#include "core/exit_kinds.h"
-	};
-	u64 kinds = 0;
-
-	for (u32 kind = 0; kind < EXIT_KINDS; kind++)
-		if (events_of[kind] >> event & 1)
-			kinds |= BIT_ULL(kind);
-	return kinds;
-}
-
 /* ---- what may be a rule */
 
 static bool ranges_valid(const struct fermata_rule *spec)
 {
-	u32 i;
-
-	for (i = 0; i < FERMATA_FILTERS; i++) {
+	for (u32 i = 0; i < FERMATA_FILTERS; i++) {
 		const struct fermata_range *r = &spec->range[i];
 
 		if (spec->filters & BIT(i) ? r->first > r->last : r->first || r->last)
@@ -63,22 +46,27 @@ static bool ranges_valid(const struct fermata_rule *spec)
 	return true;
 }
 
+/* Which numbers it is about. */
+static const struct fermata_range *numbers(const struct fermata_rule *spec)
+{
+	static const struct fermata_range all = { .last = ~0ull };
+
+	return spec->filters & F(NUMBER) ? &spec->range[FERMATA_FILTER_NUMBER] : &all;
+}
+
 /* A fault that is dropped comes again at once; traps point behind their instruction, or can be stepped over. */
 static bool can_skip(const struct fermata_rule *spec)
 {
-	const struct fermata_range *vector = &spec->range[FERMATA_FILTER_NUMBER];
+	const struct fermata_range *vector = numbers(spec);
 
-	if (spec->event != FERMATA_ON_EXCEPTION)
-		return true;
-	if (!(spec->filters & F(NUMBER)))
-		return false;
-	return (vector->first == ARCH_DB && vector->last == ARCH_DB) ||
+	return spec->event != FERMATA_ON_EXCEPTION ||
+	       (vector->first == ARCH_DB && vector->last == ARCH_DB) ||
 	       (vector->first >= ARCH_BP && vector->last <= ARCH_OF);
 }
 
 static bool actions_valid(const struct fermata_rule *spec)
 {
-	u32 actions = spec->actions, i;
+	u32 actions = spec->actions;
 
 	if (actions & ~ACTIONS)
 		return false;
@@ -96,26 +84,25 @@ static bool actions_valid(const struct fermata_rule *spec)
 		return false;
 	if (actions & FERMATA_DO_SET ? !spec->sets || spec->sets > 4 : spec->sets != 0)
 		return false;
-	for (i = 0; i < 4; i++)
+	for (u32 i = 0; i < 4; i++)
 		if (i < spec->sets ? spec->reg[i] >= FERMATA_REGS : spec->reg[i] || spec->value[i])
 			return false;
 	return true;
 }
 
-static u64 linear_pages_of(const struct rule_table *table)
+/* Of a rule about linear addresses alone: how many pages its range lies in. Else 0. */
+static u64 linear_pages(const struct fermata_rule *spec)
 {
-	u64 pages = 0;
+	const struct fermata_range *range = &spec->range[FERMATA_FILTER_GVA];
 
-	for (u32 i = 0; table && i < table->count; i++)
-		if (linear_rule(&table->rule[i]->spec))
-			pages += linear_pages(&table->rule[i]->spec);
-	return pages;
+	return is_linear_rule(spec) ? (range->last >> 12) - (range->first >> 12) + 1 : 0;
 }
 
 static int check(const struct vm *vm, const struct fermata_rule *spec)
 {
-	const struct fermata_range *number = &spec->range[FERMATA_FILTER_NUMBER];
-	u64 first = 0, last = ~0ull;
+	const struct fermata_range *number = numbers(spec);
+	const struct rule_table *table = vm->rules->table;
+	u64 pages;
 
 	if (spec->id || spec->reserved || spec->reserved2 || spec->hits || spec->matches ||
 	    spec->event >= FERMATA_ON_EVENTS)
@@ -123,43 +110,35 @@ static int check(const struct vm *vm, const struct fermata_rule *spec)
 	if (spec->filters & ~(F_ALWAYS | filters[host_index(spec->event, (u32)FERMATA_ON_EVENTS)]) ||
 	    !ranges_valid(spec) || !actions_valid(spec))
 		return -EINVAL;
-	if (watch_event(spec->event) && !(spec->filters & (F(GPA) | F(GVA))))
+	if (is_memory_event(spec->event) && !(spec->filters & (F(GPA) | F(GVA))))
 		return -EINVAL;
-	if (linear_rule(spec) &&
-	    linear_pages(spec) + linear_pages_of(vm->rules->table) > FERMATA_MAX_GVA_PAGES_ALL)
+	pages = linear_pages(spec);
+	if (pages > FERMATA_MAX_GVA_PAGES ||
+	    pages + (table ? table->linear_pages : 0) > FERMATA_MAX_GVA_PAGES_ALL)
 		return -E2BIG;
-	if (linear_rule(spec) && linear_pages(spec) > FERMATA_MAX_GVA_PAGES)
-		return -E2BIG;
-	if (spec->filters & F(NUMBER)) {
-		first = number->first;
-		last = number->last;
-	}
-	if (spec->event == FERMATA_ON_EXCEPTION && first == last &&
-	    (first > 31 || RULES_VECTORS_OURS >> first & 1))
+	if (spec->event == FERMATA_ON_EXCEPTION && number->first == number->last &&
+	    (number->first > 31 || RULES_VECTORS_OURS >> number->first & 1))
 		return -EINVAL;
-	return vm->backend->can_intercept(spec->event, first, last);
+	return vm->backend->can_intercept(spec->event, number->first, number->last);
 }
 
 /* ---- the table */
 
-/* Which numbers below 64 such a rule is about, by bit. */
-static u64 numbers(const struct fermata_rule *spec)
+/* Those of its numbers that are below 64, by bit. */
+static u64 number_bits(const struct fermata_rule *spec)
 {
-	const struct fermata_range *r = &spec->range[FERMATA_FILTER_NUMBER];
+	const struct fermata_range *r = numbers(spec);
 
-	if (!(spec->filters & F(NUMBER)))
-		return ~0ull;
 	return r->first > 63 ? 0 : ~0ull << r->first & ~0ull >> (63 - min(r->last, (u64)63));
 }
 
 static u64 direct_msrs(const struct vm *vm, const struct fermata_rule *spec)
 {
-	const struct fermata_range *r = &spec->range[FERMATA_FILTER_NUMBER];
 	const u32 *msrs = vm->backend->direct_msrs;
 	u64 bits = 0;
 
 	for (u32 i = 0; msrs[i]; i++)
-		if (!(spec->filters & F(NUMBER)) || (msrs[i] >= r->first && msrs[i] <= r->last))
+		if (within(numbers(spec), msrs[i]))
 			bits |= BIT_ULL(i);
 	return bits;
 }
@@ -180,16 +159,16 @@ static void want(const struct vm *vm, struct wanted *w, const struct fermata_rul
 		w->msr_write |= direct_msrs(vm, spec);
 		break;
 	case FERMATA_ON_MOV_TO_CR:
-		w->cr_write |= numbers(spec);
+		w->cr_write |= number_bits(spec);
 		break;
 	case FERMATA_ON_MOV_FROM_CR:
-		w->cr_read |= numbers(spec);
+		w->cr_read |= number_bits(spec);
 		break;
 	case FERMATA_ON_MOV_TO_DR:
-		w->dr_write |= numbers(spec);
+		w->dr_write |= number_bits(spec);
 		break;
 	case FERMATA_ON_MOV_FROM_DR:
-		w->dr_read |= numbers(spec);
+		w->dr_read |= number_bits(spec);
 		break;
 	case FERMATA_ON_CLTS:
 	case FERMATA_ON_LMSW:
@@ -199,14 +178,14 @@ static void want(const struct vm *vm, struct wanted *w, const struct fermata_rul
 		w->cr_write |= BIT(3);
 		break;
 	case FERMATA_ON_EXCEPTION:
-		w->exceptions |= numbers(spec) & RULES_VECTORS;
+		w->exceptions |= number_bits(spec) & RULES_VECTORS;
 		break;
 	case FERMATA_ON_SYSCALL:
 		w->exceptions |= BIT(ARCH_UD);
 		w->no_syscalls = true;
 		break;
 	}
-	if (linear_rule(spec)) { /* another address space closes other frames */
+	if (is_linear_rule(spec)) { /* another address space closes other frames */
 		w->cr_write |= BIT(3);
 		w->read_only_walks = true;
 	}
@@ -214,24 +193,32 @@ static void want(const struct vm *vm, struct wanted *w, const struct fermata_rul
 
 static void compile(const struct vm *vm, struct rule_table *table)
 {
-	u32 i;
-
-	memset(table->by_event, 0, sizeof(table->by_event));
-	memset(&table->wanted, 0, sizeof(table->wanted));
-	table->kinds = 0;
-	table->linear = 0;
-	for (i = 0; i < table->count; i++) {
+	for (u32 i = 0; i < table->count; i++) {
 		const struct fermata_rule *spec = &table->rule[i]->spec;
 
 		table->by_event[spec->event] |= BIT_ULL(i);
-		table->kinds |= kinds_of(spec->event);
-		table->linear += linear_rule(spec);
+		table->linear_pages += linear_pages(spec);
 		want(vm, &table->wanted, spec);
 	}
+	table->kinds = exit_kinds_of(table->wanted.events);
 }
 
-/* Every vCPU looks at the table anew before it runs the guest again. */
-static void publish(struct vm *vm, struct rule_table *table)
+/* A table with the same rules, but one. Not compiled. */
+static struct rule_table *copy_without(const struct rule_table *old, const struct rule *gone)
+{
+	struct rule_table *table = host_alloc(sizeof(*table));
+
+	for (u32 i = 0; table && old && i < old->count; i++)
+		if (old->rule[i] != gone)
+			table->rule[table->count++] = old->rule[i];
+	return table;
+}
+
+/*
+ * Every vCPU looks at the table anew before it runs the guest again, and what is closed for the rule that is
+ * new or gone is as the table says.
+ */
+static int publish(struct vm *vm, struct rule_table *table, const struct fermata_rule *changed)
 {
 	struct rule_table *old = vm->rules->table;
 
@@ -242,6 +229,21 @@ static void publish(struct vm *vm, struct rule_table *table)
 	host_read_synchronize();
 	host_free(old);
 	gather(vm, NULL, BIT(REQUEST_RULES), GATHER_WAKE);
+	if (is_linear_rule(changed)) { /* each vCPU closes what it needs */
+		linear_edited(vm);
+		gather(vm, NULL, 0, GATHER_LOOK);
+		shadowing_switch(vm, table && table->linear_pages);
+	}
+	return is_memory_event(changed->event) ? frames_update(vm, NULL) : 0;
+}
+
+/* The first one whose id is this or greater. */
+static struct rule *rule_from(const struct rule_table *table, u32 id)
+{
+	for (u32 i = 0; table && i < table->count; i++)
+		if (table->rule[i]->spec.id >= id)
+			return table->rule[i];
+	return NULL;
 }
 
 int rules_add(struct vm *vm, struct fermata_rule *spec)
@@ -255,32 +257,21 @@ int rules_add(struct vm *vm, struct fermata_rule *spec)
 		return err;
 	if (old && old->count == FERMATA_MAX_RULES)
 		return -ENOSPC;
-	if (linear_rule(spec) && vm->backend->set_paging) {
+	if (is_linear_rule(spec) && vm->backend->set_paging)
 		err = shadowing_prepare(vm);
-		if (err)
-			return err;
-	}
-	table = host_alloc(sizeof(*table));
+	if (err)
+		return err;
+	table = copy_without(old, NULL);
 	rule = host_alloc(sizeof(*rule));
 	if (!table || !rule) {
 		host_free(table);
 		host_free(rule);
 		return -ENOMEM;
 	}
-	if (old)
-		*table = *old;
 	spec->id = ++vm->rules->last_id;
 	rule->spec = *spec;
 	table->rule[table->count++] = rule;
-	publish(vm, table);
-	if (linear_rule(spec)) { /* each vCPU closes what it needs before it runs the guest again */
-		linear_edited(vm);
-		gather(vm, NULL, 0, GATHER_LOOK);
-		shadowing_switch(vm, true);
-	}
-	if (!watch_event(spec->event))
-		return 0;
-	err = watch_update(vm);
+	err = publish(vm, table, spec);
 	if (err)
 		rules_remove(vm, spec->id);
 	return err;
@@ -289,61 +280,38 @@ int rules_add(struct vm *vm, struct fermata_rule *spec)
 int rules_remove(struct vm *vm, u32 id)
 {
 	const struct rule_table *old = vm->rules->table;
+	struct rule *gone = rule_from(old, id);
 	struct rule_table *table = NULL;
-	struct rule *gone;
-	u32 at = 0, i;
 
-	while (old && at < old->count && old->rule[at]->spec.id != id)
-		at++;
-	if (!old || at == old->count)
+	if (!gone || gone->spec.id != id)
 		return -ENOENT;
-	gone = old->rule[at];
 	if (old->count > 1) {
-		table = host_alloc(sizeof(*table));
+		table = copy_without(old, gone);
 		if (!table)
 			return -ENOMEM;
-		for (i = 0; i < old->count; i++)
-			if (i != at)
-				table->rule[table->count++] = old->rule[i];
 	}
-	publish(vm, table);
-	if (linear_rule(&gone->spec)) {
-		linear_edited(vm);
-		if (!table || !table->linear) {
-			gather(vm, NULL, 0, GATHER_LOOK);
-			shadowing_switch(vm, false);
-		}
-	}
-	if (watch_event(gone->spec.event)) /* without memory for it pages stay closed for nothing */
-		watch_update(vm);
+	publish(vm, table, &gone->spec); /* without memory for it pages stay closed for nothing */
 	host_free(gone);
 	return 0;
 }
 
 int rules_get(struct vm *vm, struct fermata_rule *spec)
 {
-	const struct rule_table *table = vm->rules->table;
-	u32 i;
+	struct rule *rule = rule_from(vm->rules->table, spec->id);
 
-	for (i = 0; table && i < table->count; i++) {
-		struct rule *rule = table->rule[i];
-
-		if (rule->spec.id < spec->id)
-			continue;
-		*spec = rule->spec;
-		spec->matches = READ_ONCE(rule->matches);
-		spec->hits = READ_ONCE(rule->hits);
-		return 0;
-	}
-	return -ENOENT;
+	if (!rule)
+		return -ENOENT;
+	*spec = rule->spec;
+	spec->matches = READ_ONCE(rule->matches);
+	spec->hits = READ_ONCE(rule->hits);
+	return 0;
 }
 
 void rules_free(struct vm *vm)
 {
 	struct rule_table *table = vm->rules->table;
-	u32 i;
 
-	for (i = 0; table && i < table->count; i++)
+	for (u32 i = 0; table && i < table->count; i++)
 		host_free(table->rule[i]);
 	host_free(table);
 }

@@ -4,7 +4,7 @@
  * guest, and who is asked to look anew.
  */
 #include "core_fixture.h"
-#include "rules/linear.h"
+#include "rules/internal.h"
 
 /* Linear is physical in the first 2 MiB; the third gigabyte has tables of its own. */
 #define PML4 0x1000u
