@@ -44,20 +44,13 @@ static bool touches(const struct scene *scene, u32 filter, const struct fermata_
 
 static bool matches(struct vcpu *v, struct scene *scene, const struct fermata_rule *spec)
 {
-	u32 left;
-
-	for (left = spec->filters; left; left &= left - 1) {
+	for (u32 left = spec->filters; left; left &= left - 1) {
 		u32 filter = __builtin_ctz(left);
-		u64 value;
+		const struct fermata_range *range = &spec->range[filter];
+		bool memory = filter == FERMATA_FILTER_GPA || filter == FERMATA_FILTER_GVA;
 
-		if (scene->size && (filter == FERMATA_FILTER_GPA || filter == FERMATA_FILTER_GVA)) {
-			if (!touches(scene, filter, &spec->range[filter]))
-				return false;
-			continue;
-		}
-		value = looked_at(v, scene, filter);
-
-		if (value < spec->range[filter].first || value > spec->range[filter].last)
+		if (scene->size && memory ? !touches(scene, filter, range) :
+					    !within(range, looked_at(v, scene, filter)))
 			return false;
 	}
 	return true;
@@ -66,15 +59,10 @@ static bool matches(struct vcpu *v, struct scene *scene, const struct fermata_ru
 /* Of all vCPUs together; no two of them see the same number. */
 static bool counts(struct rule *rule)
 {
-	const struct fermata_rule *spec = &rule->spec;
+	u64 every = max(rule->spec.every, (u64)1), first = rule->spec.first;
 	u64 n = host_add(&rule->matches, 1);
 
-	if (spec->every > 1) {
-		if (n % spec->every)
-			return false;
-		n /= spec->every;
-	}
-	if (spec->first && n > spec->first)
+	if (n % every || (first && n / every > first))
 		return false;
 	host_add(&rule->hits, 1);
 	return true;
@@ -93,8 +81,8 @@ static void ask(struct vcpu *v, struct scene *scene, struct rule *rule)
 		scene->log_rule = spec->id;
 		scene->log_event = spec->event;
 	}
-	if (spec->actions & DECIDES && !scene->decided) {
-		scene->decided = true;
+	if (spec->actions & DECIDES && !scene->actions) {
+		scene->actions = spec->actions;
 		scene->decision = *spec;
 	}
 }
@@ -113,17 +101,14 @@ static void ask_all(struct vcpu *v, struct scene *scene)
 	}
 	host_read_begin();
 	table = READ_ONCE(v->vm->rules->table);
-	left = !table ? 0 :
-			table->by_event[scene->event] | (scene->second < FERMATA_ON_EVENTS ?
-								 table->by_event[scene->second] :
-								 0);
+	left = table ? table->by_event[scene->event] | table->by_event[scene->second] : 0;
 	for (; left; left &= left - 1) {
 		struct rule *rule = table->rule[__builtin_ctzll(left)];
 
 		if (rule->spec.id <= passed)
 			continue;
 		ask(v, scene, rule);
-		if (scene->decided && scene->decision.actions & FERMATA_DO_STOP)
+		if (scene->actions & FERMATA_DO_STOP)
 			break;
 	}
 	host_read_end();
@@ -138,9 +123,8 @@ static void snapshot(struct vcpu *v, struct fermata_record *record)
 	static const u8 call_order[6] = { FERMATA_RDI, FERMATA_RSI, FERMATA_RDX,
 					  FERMATA_R10, FERMATA_R8,  FERMATA_R9 };
 	const u8 *order = record->event == FERMATA_ON_SYSCALL ? call_order : plain_order;
-	u32 i;
 
-	for (i = 0; i < 6; i++)
+	for (u32 i = 0; i < 6; i++)
 		record->regs[i] = v->page->regs[order[i]];
 }
 
@@ -150,13 +134,12 @@ static void remember(struct vcpu *v, struct scene *scene)
 	struct fermata_record *record = &after->record;
 	const struct fermata_rule *decision = &scene->decision;
 	struct guest_clock clock;
-	u64 tsc;
 
 	after->log = scene->log;
 	after->result = scene->result;
 	after->width = scene->width;
 	after->memory = scene->event == FERMATA_ON_WRITE && scene->size <= 8 ? scene->size : 0;
-	after->sets = scene->decided ? decision->sets : 0;
+	after->sets = scene->actions ? decision->sets : 0;
 	if (after->sets) {
 		memcpy(after->reg, decision->reg, sizeof(after->reg));
 		memcpy(after->value, decision->value, sizeof(after->value));
@@ -177,8 +160,7 @@ static void remember(struct vcpu *v, struct scene *scene)
 	record->event = scene->log_event;
 	record->hw_reason = v->exit.code;
 	record->exit_tsc = v->exit.tsc;
-	tsc = vm_time(v->vm, &clock);
-	record->guest_ns = clock_ns(&clock, tsc);
+	record->guest_ns = clock_ns(&clock, vm_time(v->vm, &clock));
 }
 
 static u64 result_of(const struct vcpu *v, const struct aftermath *after)
@@ -195,7 +177,6 @@ void rules_finish(struct vcpu *v, u8 flags)
 	struct aftermath *after = &v->rules->after;
 	struct fermata_record *record = &after->record;
 	struct where where;
-	u32 i;
 
 	after->due = false;
 	if (flags & (FERMATA_RECORD_FAULTED | FERMATA_RECORD_INJECTED | FERMATA_RECORD_STOPPED)) {
@@ -212,7 +193,7 @@ void rules_finish(struct vcpu *v, u8 flags)
 	}
 	if (after->sets) {
 		v->backend->where(v, &where); /* which brings RSP into the page */
-		for (i = 0; i < after->sets; i++)
+		for (u32 i = 0; i < after->sets; i++)
 			v->page->regs[after->reg[i] & 15] = after->value[i];
 		flags |= FERMATA_RECORD_SET;
 		if (after->log && after->result != RESULT_NONE)
@@ -224,13 +205,6 @@ void rules_finish(struct vcpu *v, u8 flags)
 	record->flags = flags;
 	record->host_tsc = host_tsc();
 	ring_put(v->rules, record);
-}
-
-void rules_after(struct vcpu *v)
-{
-	host_clear_bit(REQUEST_AFTER, &v->requests);
-	if (v->rules->after.due)
-		rules_finish(v, 0);
 }
 
 void rules_finish_later(struct vcpu *v)
@@ -261,12 +235,10 @@ static enum verdict stop(struct vcpu *v, const struct scene *scene)
 
 static enum verdict inject(struct vcpu *v, const struct fermata_rule *decision)
 {
-	v->waiting.injection = (struct injection){ .kind = INJECT_EXCEPTION,
-						   .vector = decision->vector,
-						   .has_code = arch_takes_code(decision->vector) &&
-							       v->guest.cr0 & ARCH_CR0_PE,
-						   .code = decision->code };
-	v->waiting.valid = true;
+	if (arch_takes_code(decision->vector))
+		vcpu_raise_code(v, decision->vector, decision->code);
+	else
+		vcpu_raise(v, decision->vector);
 	rules_finish(v, FERMATA_RECORD_INJECTED);
 	return GO_ON;
 }
@@ -280,14 +252,13 @@ static enum verdict skip(struct vcpu *v)
 	return GO_ON;
 }
 
-/* False: it is to be carried out. */
-static bool decided(struct vcpu *v, const struct scene *scene, u32 actions, enum verdict *verdict)
+bool rules_decide(struct vcpu *v, const struct scene *scene, enum verdict *verdict)
 {
-	if (actions & FERMATA_DO_STOP)
+	if (scene->actions & FERMATA_DO_STOP)
 		*verdict = stop(v, scene);
-	else if (actions & FERMATA_DO_INJECT)
+	else if (scene->actions & FERMATA_DO_INJECT)
 		*verdict = inject(v, &scene->decision);
-	else if (actions & FERMATA_DO_SKIP)
+	else if (scene->actions & FERMATA_DO_SKIP)
 		*verdict = skip(v);
 	else
 		return false;
@@ -298,11 +269,6 @@ void rules_ask(struct vcpu *v, struct scene *scene)
 {
 	ask_all(v, scene);
 	remember(v, scene);
-}
-
-bool rules_decide(struct vcpu *v, const struct scene *scene, enum verdict *verdict)
-{
-	return decided(v, scene, scene->decided ? scene->decision.actions : 0, verdict);
 }
 
 /* Of several accesses of one instruction: the first that is owed something keeps it; the others are done. */
@@ -320,26 +286,22 @@ static void remember_memory(struct vcpu *v, struct scene *scene)
 
 bool rules_memory(struct vcpu *v, struct scene *scene, enum verdict *verdict)
 {
-	u32 actions;
+	bool decided;
 
 	ask_all(v, scene);
-	actions = scene->decided ? scene->decision.actions : 0;
-	actions &= FERMATA_DO_STOP | FERMATA_DO_INJECT | FERMATA_DO_SKIP;
-	if (v->waiting.valid) { /* no instruction's, but an event's on its way in */
-		scene->decided = false;
-		actions = 0;
-	}
-	if (actions & FERMATA_DO_SKIP && !v->exit.length)
-		actions = 0;
-	if (actions)
+	if (v->waiting.valid) /* no instruction's, but an event's on its way in */
+		scene->actions = 0;
+	if (!v->exit.length)
+		scene->actions &= ~FERMATA_DO_SKIP;
+	decided = scene->actions & (FERMATA_DO_STOP | FERMATA_DO_INJECT | FERMATA_DO_SKIP);
+	if (decided)
 		step_stop(v);
 	remember_memory(v, scene);
-	if (!actions) {
-		if (v->waiting.valid)
-			rules_finish(v, 0);
-		else
-			rules_finish_later(v);
-		return false;
-	}
-	return decided(v, scene, actions, verdict);
+	if (decided)
+		return rules_decide(v, scene, verdict);
+	if (v->waiting.valid)
+		rules_finish(v, 0);
+	else
+		rules_finish_later(v);
+	return false;
 }

@@ -23,18 +23,14 @@ static u64 cr_now(struct vcpu *v, u8 number)
 {
 	struct where where;
 
-	switch (number) {
-	case 0:
-		return v->guest.cr0;
-	case 3:
+	if (number == 3) {
 		v->backend->where(v, &where);
 		return where.paging.cr3;
-	case 4:
-		return v->guest.cr4;
-	case 8:
-		return apic_tpr(&v->apic);
 	}
-	return 0;
+	return number == 0 ? v->guest.cr0 :
+	       number == 4 ? v->guest.cr4 :
+	       number == 8 ? apic_tpr(&v->apic) :
+			     0;
 }
 
 static void cr_write(struct vcpu *v, struct scene *scene)
@@ -258,9 +254,8 @@ static enum verdict deliver_again(struct vcpu *v)
 static u64 breakpoints(const struct vcpu *v)
 {
 	u64 hit = 0;
-	u32 i;
 
-	for (i = 0; i < 4; i++)
+	for (u32 i = 0; i < 4; i++)
 		if (v->guest.dr7 >> 2 * i & 3)
 			hit |= BIT(i);
 	return hit & v->guest.dr6;

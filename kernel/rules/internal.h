@@ -17,7 +17,7 @@ struct rule {
 struct rule_table {
 	u32 count;
 	struct rule *rule[FERMATA_MAX_RULES]; /* by id */
-	u64 by_event[FERMATA_ON_EVENTS];      /* bit n: rule[n] is about it */
+	u64 by_event[FERMATA_ON_EVENTS + 1];  /* bit n: rule[n] is about it; the last: about none */
 	u64 kinds;			      /* EXIT_* that rules are about */
 	u32 linear_pages;		      /* of those about linear addresses alone */
 	struct wanted wanted;
@@ -94,13 +94,14 @@ struct scene {
 	u8 event, second; /* FERMATA_ON_*; second: FERMATA_ON_EVENTS: none */
 	u8 result, width; /* as in struct aftermath */
 	u8 log_event;
-	bool log, decided, where_known;
+	bool log, where_known;
 	u32 code, log_rule;
-	u32 size; /* of an access to memory; 0: none */
+	u32 actions; /* of the rule that decides; 0: none does */
+	u32 size;    /* of an access to memory; 0: none */
 	u64 number, value, old, linear;
 	/* from here on meaningful when the above says so */
 	struct where where;
-	struct fermata_rule decision;
+	struct fermata_rule decision; /* that rule */
 };
 
 /* Vectors that rules cannot be about: the NMI is no exception, and machine checks are the host's. */
@@ -149,9 +150,8 @@ bool rules_decide(struct vcpu *v, const struct scene *scene, enum verdict *verdi
 bool rules_memory(struct vcpu *v, struct scene *scene, enum verdict *verdict);
 /* The instruction is done, or will not be: FERMATA_RECORD_* */
 void rules_finish(struct vcpu *v, u8 flags);
-/* ... or will be: REQUEST_AFTER asks for rules_after(). */
+/* ... or will be: REQUEST_AFTER. */
 void rules_finish_later(struct vcpu *v);
-void rules_after(struct vcpu *v);
 
 /* exit.c: the kinds of exits, by bit, by which these events come. */
 u64 exit_kinds_of(u64 events);

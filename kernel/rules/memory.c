@@ -5,6 +5,7 @@
  * is opened, the instruction runs by itself (step.c), and the page is closed.
  */
 #include "rules/internal.h"
+#include "insn/decoder.h"
 #include "insn/shape.h"
 
 /* ---- what the instruction touches */
@@ -13,7 +14,6 @@
 struct piece {
 	u64 gpa, linear;
 	u32 size;
-	u8 access; /* SHAPE_* */
 	bool known;
 };
 
@@ -70,7 +70,6 @@ static bool piece_of(struct vcpu *v, const struct touch *t, const struct shape_o
 	u64 linear = address_of(v, t, o), gpa;
 	u32 here = min((u32)o->size, 4096 - (u32)(linear & 0xfff));
 
-	piece->access = o->access;
 	piece->known = true;
 	for (u32 done = 0; done < o->size;
 	     done += here, here = min((u32)o->size - done, (u32)4096)) {
@@ -137,13 +136,6 @@ static bool find_piece(struct vcpu *v, const struct touch *t, u32 access, struct
 
 /* ---- the rules */
 
-static u8 event_of(u32 access)
-{
-	return access == RADIX_WRITE ? FERMATA_ON_WRITE :
-	       access == RADIX_READ  ? FERMATA_ON_READ :
-				       FERMATA_ON_EXEC;
-}
-
 static u64 bytes_at(struct vcpu *v, u64 gpa, u32 size)
 {
 	u64 value = 0;
@@ -183,7 +175,7 @@ static bool ask(struct vcpu *v, const struct touch *t, u32 access, enum verdict 
 	if (!find_piece(v, t, access, &piece) || !first_time(v, &piece, access))
 		return false;
 	memset(&scene, 0, offsetof(struct scene, where));
-	scene.event = event_of(access);
+	scene.event = FERMATA_ON_READ + __builtin_ctz(access); /* see event_access() */
 	scene.second = FERMATA_ON_EVENTS;
 	scene.result = RESULT_NONE;
 	scene.number = piece.gpa;
@@ -204,42 +196,28 @@ enum alone { ALONE_STEP, ALONE_PUSHES, ALONE_LOADS, ALONE_FREE };
 /* What our TF would show in. */
 static enum alone how(const struct touch *t)
 {
-	u32 i = 0;
+	struct decoder d;
+	struct insn insn;
+	u16 opcode;
 
-	while (t->shaped && i < t->shape.length) {
-		u8 byte = t->bytes[i++];
-
-		switch (byte) {
-		case 0x66:
-		case 0x67:
-		case 0xf2:
-		case 0xf3:
-		case 0x26:
-		case 0x2e:
-		case 0x36:
-		case 0x3e:
-		case 0x64:
-		case 0x65:
-			continue;
-		case 0x40 ... 0x4f:
-			if (t->where.mode == FERMATA_MODE_LONG)
-				continue;
-			return ALONE_STEP;
-		case 0x9c:
-			return ALONE_PUSHES;
-		case 0x9d:
-		case 0xcf:
-			return ALONE_LOADS;
-		case 0xcc ... 0xce:
-		case 0xf1:
-			return ALONE_FREE;
-		case 0x0f: /* SYSCALL, SYSRET, SYSENTER, SYSEXIT */
-			byte = t->bytes[i];
-			return byte == 0x05 || byte == 0x07 || byte == 0x34 || byte == 0x35 ?
-				       ALONE_FREE :
-				       ALONE_STEP;
-		}
-		break;
+	if (!t->shaped)
+		return ALONE_STEP;
+	decoder_init(&d, t->bytes, t->shape.length, t->where.mode, &insn);
+	opcode = decoder_prefixes(&d);
+	if (opcode == 0x0f)
+		opcode = 0x0f00 | decoder_next(&d);
+	switch (opcode) {
+	case 0x9c:
+		return ALONE_PUSHES;
+	case 0x9d:
+	case 0xcf:
+		return ALONE_LOADS;
+	case 0xcc ... 0xce:
+	case 0xf1:
+	case 0x0f05: /* SYSCALL, SYSRET, SYSENTER, SYSEXIT */
+	case 0x0f07:
+	case 0x0f34 ... 0x0f35:
+		return insn.lock ? ALONE_STEP : ALONE_FREE; /* with LOCK it is #UD */
 	}
 	return ALONE_STEP;
 }
@@ -259,11 +237,10 @@ static enum verdict open_page(struct vcpu *v, const struct touch *t)
 	if (v->waiting.valid || alone == ALONE_FREE) {
 		w->delivering = v->waiting.valid;
 		w->free = true;
-		if (w->seen_rip != v->exit.rip) { /* by which watch_free_ends() knows it */
-			w->seen_rip = v->exit.rip;
+		if (w->seen_rip != v->exit.rip)
 			w->seen_count = 0;
-		}
-		v->ruled = ~0ull; /* the next exit closes it */
+		w->seen_rip = v->exit.rip; /* by which watch_free_ends() knows it */
+		v->ruled = ~0ull;	   /* the next exit closes it */
 		host_set_bit(REQUEST_WATCH, &v->requests);
 		return LEAVE_FOR_FAULT;
 	}

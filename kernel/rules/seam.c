@@ -63,8 +63,11 @@ enum verdict rules_requested(struct vcpu *v, u32 request)
 	case REQUEST_WATCH:
 		return watch_requested(v) ? GO_ON : LEAVE_FOR_HOST;
 	case REQUEST_AFTER:
-		if (!holding)
-			rules_after(v);
+		if (holding)
+			break;
+		host_clear_bit(REQUEST_AFTER, &v->requests);
+		if (v->rules->after.due)
+			rules_finish(v, 0);
 		break;
 	}
 	return GO_ON;

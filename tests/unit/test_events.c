@@ -427,7 +427,7 @@ static void after_user(void **state)
 	assert_int_equal(exit_handle(v), LEAVE_FOR_USER);
 	assert_int_equal(regs[FERMATA_RAX], 7);
 	assert_true(v->requests & BIT(REQUEST_AFTER));
-	rules_after(v);
+	assert_int_equal(rules_requested(v, REQUEST_AFTER), GO_ON);
 	assert_int_equal(regs[FERMATA_RAX], 0x1234);
 	assert_false(v->requests & BIT(REQUEST_AFTER));
 }
@@ -460,7 +460,7 @@ static void step(void **state)
 	assert_false(v->guest.dr6 & ARCH_DR6_BS);
 	assert_false(fake_hw(v)->rflags & ARCH_RFLAGS_TF);
 	assert_int_equal(v->ruling.wanted.events, BIT_ULL(FERMATA_ON_SGDT));
-	rules_after(v);
+	assert_int_equal(rules_requested(v, REQUEST_AFTER), GO_ON);
 	assert_int_equal(regs[FERMATA_RAX], 5);
 	assert_int_equal(hits(id), 1);
 }
@@ -486,7 +486,7 @@ static void step_faults(void **state)
 	assert_false(fake_hw(v)->rflags & ARCH_RFLAGS_TF);
 	assert_int_equal(fake_hw(v)->cr2, 0x1234);
 	assert_raised(ARCH_PF, true);
-	rules_after(v);
+	assert_int_equal(rules_requested(v, REQUEST_AFTER), GO_ON);
 	assert_int_equal(regs[FERMATA_RAX], 0);
 }
 
