@@ -76,12 +76,10 @@
 #define ARCH_DR6_BD BIT_ULL(13)
 #define ARCH_DR6_BS BIT_ULL(14)
 
-#define ARCH_SEG_TYPE 0xf
 #define ARCH_SEG_S BIT(4)
 #define ARCH_SEG_P BIT(7)
 #define ARCH_SEG_L BIT(9)
 #define ARCH_SEG_DB BIT(10)
-#define ARCH_SEG_G BIT(11)
 
 enum arch_vector {
 	ARCH_DB = 1,
@@ -90,9 +88,6 @@ enum arch_vector {
 	ARCH_OF = 4,
 	ARCH_UD = 6,
 	ARCH_DF = 8,
-	ARCH_TS = 10,
-	ARCH_NP = 11,
-	ARCH_SS = 12,
 	ARCH_GP = 13,
 	ARCH_PF = 14,
 	ARCH_AC = 17,

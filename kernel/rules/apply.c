@@ -14,13 +14,6 @@ static struct wanted lifted(struct wanted w, u8 lift)
 	return w;
 }
 
-void rules_lift(struct vcpu *v, u8 lift)
-{
-	v->rules->lift = lift;
-	v->ruling.wanted = lifted(v->ruling.wanted, lift);
-	v->dirty |= DIRTY_INTERCEPTS;
-}
-
 void rules_apply(struct vcpu *v)
 {
 	const struct rule_table *table;

@@ -68,8 +68,6 @@ static bool counts(struct rule *rule)
 	return true;
 }
 
-#define DECIDES (FERMATA_DO_STOP | FERMATA_DO_SKIP | FERMATA_DO_SET | FERMATA_DO_INJECT)
-
 static void ask(struct vcpu *v, struct scene *scene, struct rule *rule)
 {
 	const struct fermata_rule *spec = &rule->spec;

@@ -124,6 +124,7 @@ static void drop_idle(struct linear_frames *frames, bool edited)
 	frames->count = count;
 }
 
+/* With what v needs. Answers the frames that are not in use any more. */
 static struct linear_frames *merge(struct vm *vm, struct vcpu *v, struct linear_frames *next)
 {
 	struct vcpu_linear *l = v->rules->linear_state;
@@ -228,21 +229,6 @@ static bool make_room(struct vm *vm, struct vcpu *v, struct closed **closed,
 	return false;
 }
 
-/* Under the lock. Answers what is not in use any more. */
-static struct linear_frames *replace_frames(struct vm *vm, struct vcpu *v,
-					    const struct rule_table *table,
-					    struct linear_frames *next)
-{
-	struct vm_rules *e = vm->rules;
-
-	if (v)
-		next = merge(vm, v, next);
-	else if (e->frames && (!table || !table->linear_pages))
-		e->frames->count = 0;
-	WRITE_ONCE(e->frame_count, e->frames ? e->frames->count : 0);
-	return next;
-}
-
 /*
  * The lock keeps two from publishing what they have seen in the wrong order; the table cannot go
  * meanwhile, since who replaces it waits for its readers, and comes here after it. For vCPUs one closes at
@@ -266,9 +252,13 @@ int frames_update(struct vm *vm, struct vcpu *v)
 		host_read_begin();
 		table = READ_ONCE(e->table);
 		add_rules(next, table);
-		frames = replace_frames(vm, v, table, frames);
+		if (v)
+			frames = merge(vm, v, frames);
+		else if (e->frames && (!table || !table->linear_pages))
+			e->frames->count = 0;
 		host_read_end();
 		add_closed(vm, next);
+		WRITE_ONCE(e->frame_count, next->frames);
 		e->closing |= !!v;
 		if (!closed_same(next, vm->memory.closed)) {
 			bool any = next->count || next->frames;

@@ -104,6 +104,9 @@ struct scene {
 	struct fermata_rule decision; /* that rule */
 };
 
+/* What decides about an instruction. */
+#define DECIDES (FERMATA_DO_STOP | FERMATA_DO_SKIP | FERMATA_DO_SET | FERMATA_DO_INJECT)
+
 /* Vectors that rules cannot be about: the NMI is no exception, and machine checks are the host's. */
 #define RULES_VECTORS_OURS (BIT(ARCH_NMI) | BIT(ARCH_MC))
 #define RULES_VECTORS (ARCH_EXCEPTIONS & ~RULES_VECTORS_OURS)
@@ -115,10 +118,7 @@ static inline u64 pair(const struct vcpu *v)
 	return (u32)regs[FERMATA_RAX] | regs[FERMATA_RDX] << 32;
 }
 
-/* apply.c: what is out of force from the next entry on, LIFT_*. */
-void rules_lift(struct vcpu *v, u8 lift);
-
-/* ... and with REQUEST_RULES: the table has changed. */
+/* apply.c: the table has changed (REQUEST_RULES), or what is out of force: vcpu_rules.lift. */
 void rules_apply(struct vcpu *v);
 
 /* log.c */
@@ -215,11 +215,7 @@ struct vcpu_linear {
 	u64 edits;  /* vm->rules->edits as of the last translation that was good */
 	u64 absent; /* guest-physical: of a table whose host page is not present */
 	u64 lost;   /* ... and cannot be had */
-	u32 ranges, count;
-	struct {
-		u64 first, last;
-		u8 access;
-	} range[FERMATA_MAX_RULES];
+	u32 count;
 	struct need need[NEEDS_MAX];
 	struct where where;
 	struct guest_walk_path path;

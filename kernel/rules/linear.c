@@ -30,29 +30,6 @@ static void need(struct vcpu_linear *l, u64 frame, u8 access, bool table)
 	l->need[i].table |= table;
 }
 
-/* Those that can match where the vCPU is. */
-static void collect(struct vcpu *v, struct vcpu_linear *l)
-{
-	u64 cr3 = l->where.paging.cr3 & ~0xfffull;
-	const struct rule_table *table;
-
-	l->ranges = 0;
-	host_read_begin();
-	table = READ_ONCE(v->vm->rules->table);
-	for (u32 i = 0; table && i < table->count; i++) {
-		const struct fermata_rule *spec = &table->rule[i]->spec;
-		const struct fermata_range *gva = &spec->range[FERMATA_FILTER_GVA];
-
-		if (!is_linear_rule(spec) || (spec->filters & BIT(FERMATA_FILTER_CR3) &&
-					      !within(&spec->range[FERMATA_FILTER_CR3], cr3)))
-			continue;
-		l->range[l->ranges].first = gva->first >> 12;
-		l->range[l->ranges].last = gva->last >> 12;
-		l->range[l->ranges++].access = event_access(spec->event);
-	}
-	host_read_end();
-}
-
 static bool exists(const struct vcpu *v, u64 linear)
 {
 	if (!(v->guest.efer & ARCH_EFER_LMA))
@@ -85,23 +62,37 @@ static int translate_page(struct vcpu *v, struct vcpu_linear *l, u64 linear, u8 
 	return 0;
 }
 
+/* What a rule needs closed, if it can match where the vCPU is. */
+static int translate_rule(struct vcpu *v, struct vcpu_linear *l, const struct fermata_rule *spec)
+{
+	const struct fermata_range *gva = &spec->range[FERMATA_FILTER_GVA];
+	u64 cr3 = l->where.paging.cr3 & ~0xfffull;
+	int err = 0;
+
+	if (!is_linear_rule(spec) || (spec->filters & BIT(FERMATA_FILTER_CR3) &&
+				      !within(&spec->range[FERMATA_FILTER_CR3], cr3)))
+		return 0;
+	for (u64 page = gva->first >> 12; !err && page <= gva->last >> 12; page++)
+		err = translate_page(v, l, page << 12, event_access(spec->event));
+	return err;
+}
+
 static int translate(struct vcpu *v, struct vcpu_linear *l)
 {
+	const struct rule_table *table;
+	int err = 0;
+
 	v->backend->where(v, &l->where);
 	/* Where it leads, not who may go there. */
 	l->where.paging.cpl = 0;
 	l->where.paging.ac = true;
 	l->count = 0;
-	collect(v, l);
-	for (u32 i = 0; i < l->ranges; i++) {
-		for (u64 page = l->range[i].first; page <= l->range[i].last; page++) {
-			int err = translate_page(v, l, page << 12, l->range[i].access);
-
-			if (err)
-				return err;
-		}
-	}
-	return 0;
+	host_read_begin();
+	table = READ_ONCE(v->vm->rules->table);
+	for (u32 i = 0; table && !err && i < table->count; i++)
+		err = translate_rule(v, l, &table->rule[i]->spec);
+	host_read_end();
+	return err;
 }
 
 /* ---- when they are asked for */

@@ -38,8 +38,8 @@ void rules_once(struct vcpu *v)
 	v->ruling.holding = true;
 	e->step_tf = where.rflags & ARCH_RFLAGS_TF;
 	e->step_bs = v->guest.dr6 & ARCH_DR6_BS;
-	v->ruled = ~0ull;
-	rules_lift(v, LIFT_STEP);
+	e->lift = LIFT_STEP;
+	rules_apply(v);
 	step_end_blocking(v);
 	set_trap(v, true);
 }

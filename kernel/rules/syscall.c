@@ -12,12 +12,16 @@
 #define DATA32 0xc93
 #define DPL3 0x60
 
-/* What stands at RIP; sets the exit's length, and whether SYSRET goes to 64-bit mode. */
+/*
+ * What stands at RIP, if the guest may use it: compatibility mode has SYSCALL on AMD only. Sets the exit's
+ * length, and whether SYSRET goes to 64-bit mode.
+ */
 static enum syscall_insn decode(struct vcpu *v, bool *wide)
 {
 	struct where where;
 	int count, at = 0;
 	u8 bytes[15];
+	bool sysret;
 
 	v->backend->where(v, &where);
 	count = guest_fetch(&v->vm->memory, &where.paging, where.linear, bytes, sizeof(bytes), NULL);
@@ -31,29 +35,18 @@ static enum syscall_insn decode(struct vcpu *v, bool *wide)
 	if (at + 2 > count || bytes[at] != 0x0f || (bytes[at + 1] != 0x05 && bytes[at + 1] != 0x07))
 		return INSN_NEITHER;
 	v->exit.length = at + 2;
-	return bytes[at + 1] == 0x07 ? INSN_SYSRET : INSN_SYSCALL;
-}
-
-/* Where the guest may use them at all: compatibility mode has SYSCALL on AMD only. */
-static bool enabled(struct vcpu *v, bool sysret)
-{
-	struct where where;
-
-	if (!(v->guest.efer & ARCH_EFER_SCE) || !(v->guest.efer & ARCH_EFER_LMA))
-		return false;
-	v->backend->where(v, &where);
-	return where.mode == FERMATA_MODE_LONG || (!sysret && v->vm->cpuid.amd);
+	sysret = bytes[at + 1] == 0x07;
+	if (!(v->guest.efer & ARCH_EFER_SCE) || !(v->guest.efer & ARCH_EFER_LMA) ||
+	    (where.mode != FERMATA_MODE_LONG && (sysret || !v->vm->cpuid.amd)))
+		return INSN_NEITHER;
+	return sysret ? INSN_SYSRET : INSN_SYSCALL;
 }
 
 enum syscall_insn syscall_which(struct vcpu *v)
 {
-	enum syscall_insn insn;
 	bool wide;
 
-	if (!v->ruling.wanted.no_syscalls)
-		return INSN_NEITHER;
-	insn = decode(v, &wide);
-	return enabled(v, insn == INSN_SYSRET) ? insn : INSN_NEITHER;
+	return v->ruling.wanted.no_syscalls ? decode(v, &wide) : INSN_NEITHER;
 }
 
 static struct fermata_segment segment(u16 selector, u16 attrib)

@@ -5,8 +5,6 @@
 
 #define F(name) BIT(FERMATA_FILTER_##name)
 #define F_ALWAYS (F(CPL) | F(CR3) | F(RIP))
-#define ACTIONS                                                                                    \
-	(FERMATA_DO_LOG | FERMATA_DO_STOP | FERMATA_DO_SKIP | FERMATA_DO_SET | FERMATA_DO_INJECT)
 
 /* What besides F_ALWAYS the rules about an event may look at. lib/rule.c has the names of these. */
 static const u32 filters[FERMATA_ON_EVENTS] = {
@@ -68,7 +66,7 @@ static bool actions_valid(const struct fermata_rule *spec)
 {
 	u32 actions = spec->actions;
 
-	if (actions & ~ACTIONS)
+	if (actions & ~(FERMATA_DO_LOG | DECIDES))
 		return false;
 	if (actions & FERMATA_DO_STOP &&
 	    actions & (FERMATA_DO_SKIP | FERMATA_DO_SET | FERMATA_DO_INJECT))
