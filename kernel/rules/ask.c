@@ -183,11 +183,9 @@ void rules_finish(struct vcpu *v, u8 flags)
 	} else if (after->log && after->memory) {
 		guest_memory_read(&v->vm->memory, record->number, &record->value, after->memory);
 	} else if (after->log && after->result != RESULT_NONE) {
-		u64 result = result_of(v, after);
-
+		record->value = result_of(v, after);
 		if (after->sets)
-			record->old = result;
-		record->value = result;
+			record->old = record->value;
 	}
 	if (after->sets) {
 		v->backend->where(v, &where); /* which brings RSP into the page */

@@ -56,16 +56,8 @@ static u64 dr_now(const struct vcpu *v, u8 number)
 }
 
 /* What a kind of exit says to rules: see core/exit_kinds.h. */
-enum {
-	NUMBER_NONE,
-	NUMBER_EAX,
-	NUMBER_ECX,
-	NUMBER_RAX,
-	NUMBER_MOV,
-	NUMBER_PORT,
-	NUMBER_VECTOR,
-	NUMBER_LINEAR
-};
+enum { NUMBER_NONE, NUMBER_EAX, NUMBER_ECX, NUMBER_RAX };
+enum { NUMBER_MOV = NUMBER_RAX + 1, NUMBER_PORT, NUMBER_VECTOR, NUMBER_LINEAR };
 enum { RESULT_MOV = FERMATA_REGS, RESULT_RANDOM, RESULT_IN };
 
 static const struct {
@@ -196,15 +188,12 @@ static enum verdict carry_out(struct vcpu *v, const struct scene *scene)
 {
 	enum verdict verdict;
 
-	if (scene->event == FERMATA_ON_SYSCALL) {
-		verdict = syscall_carry_out(v);
-	} else if (exit_is_table(&v->exit) || (v->exit.kind == EXIT_INVPCID && !v->shadow)) {
+	if (exit_is_table(&v->exit) || (v->exit.kind == EXIT_INVPCID && !v->shadow)) {
 		rules_finish_later(v);
 		rules_once(v);
 		return GO_ON;
-	} else {
-		verdict = exit_answer(v);
 	}
+	verdict = scene->event == FERMATA_ON_SYSCALL ? syscall_carry_out(v) : exit_answer(v);
 	if (v->waiting.valid && v->exit.kind != EXIT_EXCEPTION)
 		rules_finish(v, FERMATA_RECORD_FAULTED);
 	else if (verdict == LEAVE_FOR_USER)
@@ -282,11 +271,9 @@ static enum verdict during_step(struct vcpu *v)
 	case EXIT_WINDOW:
 		return exit_answer(v);
 	case EXIT_PAGE_FAULT:
-		step_end_blocking(v); /* and the trap that Bochs 2.7 leaves behind what has faulted */
-		return exit_answer(v);
 	case EXIT_NESTED_FAULT:
-		step_end_blocking(v);
-		return watch_fault(v);
+		step_end_blocking(v); /* and the trap that Bochs 2.7 leaves behind what has faulted */
+		return v->exit.kind == EXIT_NESTED_FAULT ? watch_fault(v) : exit_answer(v);
 	case EXIT_EXCEPTION:
 		step_end(v, v->exit.exception.vector == ARCH_DB);
 		if (v->exit.exception.vector == ARCH_DB)

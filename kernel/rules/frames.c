@@ -74,18 +74,16 @@ static bool covered(struct linear_frames *frames, const struct vcpu_linear *l)
 bool frames_take(struct vcpu *v, struct vcpu_linear *l, u64 edits)
 {
 	struct vm_rules *e = v->vm->rules;
-	struct linear_frames *frames;
 	bool good, idle = false;
 
 	host_lock(&e->lock);
-	frames = e->frames;
-	good = covered(frames, l);
-	for (u32 i = 0; good && frames && i < frames->count; i++)
-		use(&frames->at[i], v->id, 0);
+	good = covered(e->frames, l);
+	for (u32 i = 0; good && e->frames && i < e->frames->count; i++)
+		use(&e->frames->at[i], v->id, 0);
 	for (u32 i = 0; good && i < l->count; i++)
-		use(find(frames, l->need[i].frame), v->id, l->need[i].access);
-	for (u32 i = 0; good && frames && i < frames->count; i++)
-		idle |= frames->at[i].closed != needed(&frames->at[i]);
+		use(find(e->frames, l->need[i].frame), v->id, l->need[i].access);
+	for (u32 i = 0; good && e->frames && i < e->frames->count; i++)
+		idle |= e->frames->at[i].closed != needed(&e->frames->at[i]);
 	host_unlock(&e->lock);
 	/* After an edit, or new rules, what they have left behind is opened; another CR3 may come back. */
 	if (idle && l->edits != edits)

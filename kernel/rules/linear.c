@@ -105,13 +105,9 @@ bool linear_requested(struct vcpu *v)
 	host_clear_bit(REQUEST_LINEAR, &v->requests);
 	if (!l && !v->ruling.wanted.read_only_walks)
 		return true;
-	if (unlikely(shadowing_unsuited(v))) {
-		host_set_bit(REQUEST_LINEAR, &v->requests);
-		return false;
-	}
 	host_full_barrier(); /* what was edited before the request that was cleared is seen by the walks */
 	edits = READ_ONCE(v->vm->rules->edits);
-	if (l && !translate(v, l) && frames_take(v, l, edits))
+	if (l && !shadowing_unsuited(v) && !translate(v, l) && frames_take(v, l, edits))
 		return true;
 	host_set_bit(REQUEST_LINEAR, &v->requests);
 	return false;

@@ -83,11 +83,6 @@ static bool piece_of(struct vcpu *v, const struct touch *t, const struct shape_o
 	return false;
 }
 
-static u8 direction(u32 access)
-{
-	return access == RADIX_WRITE ? SHAPE_WRITE : SHAPE_READ;
-}
-
 /* Of an instruction's first byte, where the processor does not say its linear address. */
 static void find_code(struct vcpu *v, const struct touch *t, struct piece *piece)
 {
@@ -107,13 +102,14 @@ static void find_code(struct vcpu *v, const struct touch *t, struct piece *piece
  */
 static bool find_piece(struct vcpu *v, const struct touch *t, u32 access, struct piece *piece)
 {
+	u8 direction = access == RADIX_WRITE ? SHAPE_WRITE : SHAPE_READ;
 	const struct exit *x = &v->exit;
 
 	for (u32 i = 0;
 	     access != RADIX_EXEC && t->shaped && !v->waiting.valid && i < t->shape.count; i++) {
 		const struct shape_operand *o = &t->shape.operand[i];
 
-		if (!o->exact || (o->access && !(o->access & direction(access))) ||
+		if (!o->exact || (o->access && !(o->access & direction)) ||
 		    !piece_of(v, t, o, piece))
 			continue;
 		if (access != x->fault.access || !x->fault.linear_known || x->fault.table ||
@@ -276,20 +272,20 @@ static bool is_ram(struct vcpu *v)
 enum verdict watch_fault(struct vcpu *v)
 {
 	const struct exit *x = &v->exit;
-	u32 others = RADIX_READ | RADIX_WRITE | RADIX_EXEC;
+	u32 closed = (RADIX_READ | RADIX_WRITE | RADIX_EXEC) &
+		     ~guest_memory_allows(&v->vm->memory, x->fault.gpa);
 	struct touch t = { .shaped = false };
 	enum verdict verdict;
 	u8 length;
 
-	others &= ~guest_memory_allows(&v->vm->memory, x->fault.gpa);
-	if (!(others & x->fault.access))
+	if (!(closed & x->fault.access))
 		return exit_answer(v);
 	length = v->exit.length;
 	look(v, &t);
 	if (ask(v, &t, x->fault.access, &verdict))
 		return verdict;
 	/* What opening the page for this access lets pass. */
-	if (x->fault.access != RADIX_READ && others & RADIX_READ && ask(v, &t, RADIX_READ, &verdict))
+	if (x->fault.access != RADIX_READ && closed & RADIX_READ && ask(v, &t, RADIX_READ, &verdict))
 		return verdict;
 	if (is_ram(v))
 		return open_page(v, &t);

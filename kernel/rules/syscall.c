@@ -108,16 +108,12 @@ static void leave_kernel(struct vcpu *v, bool wide)
 enum verdict syscall_carry_out(struct vcpu *v)
 {
 	bool wide;
+	enum syscall_insn insn = decode(v, &wide);
 
-	switch (decode(v, &wide)) {
-	case INSN_SYSCALL:
+	/* Neither: another CPU has rewritten it, and the guest runs what is there now. */
+	if (insn == INSN_SYSCALL)
 		enter_kernel(v, v->exit.length);
-		break;
-	case INSN_SYSRET:
+	else if (insn == INSN_SYSRET)
 		leave_kernel(v, wide);
-		break;
-	case INSN_NEITHER: /* another CPU has rewritten it: the guest runs what is there now */
-		break;
-	}
 	return GO_ON;
 }
