@@ -141,6 +141,12 @@ static void general(const struct decoder *d, u8 number, u8 size, u8 *reg, bool *
 	}
 }
 
+u8 decoder_modrm(struct decoder *d)
+{
+	d->modrm = decoder_next(d);
+	return d->modrm >> 3 & 7;
+}
+
 static u8 modrm_reg(const struct decoder *d)
 {
 	return (d->modrm >> 3 & 7) | (d->rex & REX_R ? 8 : 0);
@@ -159,7 +165,6 @@ static void set_segment(struct decoder *d)
 	out->segment = d->segment != SEG_NONE ? d->segment : stack ? SEG_SS : SEG_DS;
 }
 
-/* The operand that ModRM's mod and rm name, size bytes long. */
 void decoder_operand_rm(struct decoder *d, u8 size)
 {
 	struct insn *out = d->out;
@@ -174,6 +179,17 @@ void decoder_operand_rm(struct decoder *d, u8 size)
 		memory16(d);
 	else
 		memory32(d);
+	set_segment(d);
+}
+
+void decoder_absolute(struct decoder *d)
+{
+	struct insn *out = d->out;
+
+	out->memory = true;
+	out->disp = decoder_next_signed(d, out->address_size);
+	if (out->address_size < 8)
+		out->disp &= BIT_ULL(8 * out->address_size) - 1;
 	set_segment(d);
 }
 
@@ -193,8 +209,7 @@ static int mov_rm_reg(struct decoder *d, u8 op, u8 rm_size, u8 reg_size)
 
 static int mov_immediate(struct decoder *d, u8 size)
 {
-	d->modrm = decoder_next(d);
-	if (d->modrm >> 3 & 7)
+	if (decoder_modrm(d))
 		return -ENOSYS;
 	decoder_operand_rm(d, size);
 	d->out->has_immediate = true;
@@ -204,16 +219,10 @@ static int mov_immediate(struct decoder *d, u8 size)
 
 static int mov_absolute(struct decoder *d, u8 op, u8 size)
 {
-	struct insn *out = d->out;
-
-	out->memory = true;
-	out->size = size;
-	out->reg_size = size;
-	out->reg = FERMATA_RAX;
-	out->disp = decoder_next_signed(d, out->address_size);
-	if (out->address_size < 8)
-		out->disp &= BIT_ULL(8 * out->address_size) - 1;
-	set_segment(d);
+	decoder_absolute(d);
+	d->out->size = size;
+	d->out->reg_size = size;
+	d->out->reg = FERMATA_RAX;
 	return op;
 }
 
@@ -267,75 +276,41 @@ static int mov_control(struct decoder *d, u8 opcode)
 static int group_0f00(struct decoder *d)
 {
 	static const u8 op[4] = { INSN_SLDT, INSN_STR, INSN_LLDT, INSN_LTR };
-	u8 number;
+	u8 number = decoder_modrm(d);
 
-	d->modrm = decoder_next(d);
-	number = d->modrm >> 3 & 7;
 	if (number > 3)
 		return -ENOSYS;
 	decoder_operand_rm(d, number < 2 && !modrm_is_memory(d) ? d->operand_size : 2);
 	return op[number];
 }
 
+/* 0F 01 with a register: AMD's ignore prefixes; of the others prefixes make something else, or #UD. */
 static int group_0f01_plain(struct decoder *d)
 {
-	/* AMD's ignore prefixes; of the others prefixes make something else, or #UD. */
-	switch (d->modrm) {
-	case 0xd8:
-		return INSN_VMRUN;
-	case 0xd9:
-		return INSN_VMMCALL;
-	case 0xda:
-		return INSN_VMLOAD;
-	case 0xdb:
-		return INSN_VMSAVE;
-	case 0xdc:
-		return INSN_STGI;
-	case 0xdd:
-		return INSN_CLGI;
-	case 0xde:
-		return INSN_SKINIT;
-	case 0xdf:
-		return INSN_INVLPGA;
-	case 0xf9:
-		return INSN_RDTSCP;
-	case 0xfd:
-		return INSN_RDPRU;
-	}
-	if (d->mandatory)
-		return -ENOSYS;
-	switch (d->modrm) {
-	case 0xc1:
-		return INSN_VMCALL;
-	case 0xc2:
-		return INSN_VMLAUNCH;
-	case 0xc3:
-		return INSN_VMRESUME;
-	case 0xc4:
-		return INSN_VMXOFF;
-	case 0xc8:
-		return INSN_MONITOR;
-	case 0xc9:
-		return INSN_MWAIT;
-	case 0xd1:
-		return INSN_XSETBV;
-	case 0xd4:
-		return INSN_VMFUNC;
-	case 0xfa:
-		return INSN_MONITORX;
-	case 0xfb:
-		return INSN_MWAITX;
-	}
-	return -ENOSYS;
+	static const u8 with_prefixes[256] = {
+		[0xd8] = INSN_VMRUN,  [0xd9] = INSN_VMMCALL, [0xda] = INSN_VMLOAD,
+		[0xdb] = INSN_VMSAVE, [0xdc] = INSN_STGI,    [0xdd] = INSN_CLGI,
+		[0xde] = INSN_SKINIT, [0xdf] = INSN_INVLPGA, [0xf9] = INSN_RDTSCP,
+		[0xfd] = INSN_RDPRU,
+	};
+	static const u8 alone[256] = {
+		[0xc1] = INSN_VMCALL, [0xc2] = INSN_VMLAUNCH, [0xc3] = INSN_VMRESUME,
+		[0xc4] = INSN_VMXOFF, [0xc8] = INSN_MONITOR,  [0xc9] = INSN_MWAIT,
+		[0xd1] = INSN_XSETBV, [0xd4] = INSN_VMFUNC,   [0xfa] = INSN_MONITORX,
+		[0xfb] = INSN_MWAITX,
+	};
+	u8 op = with_prefixes[d->modrm];
+
+	if (!op && !d->mandatory)
+		op = alone[d->modrm];
+	return op ? op : -ENOSYS;
 }
 
 static int group_0f01(struct decoder *d)
 {
 	static const u8 op[4] = { INSN_SGDT, INSN_SIDT, INSN_LGDT, INSN_LIDT };
-	u8 number;
+	u8 number = decoder_modrm(d);
 
-	d->modrm = decoder_next(d);
-	number = d->modrm >> 3 & 7;
 	switch (number) {
 	case 4:
 		decoder_operand_rm(d, modrm_is_memory(d) ? 2 : d->operand_size);
@@ -359,10 +334,8 @@ static int group_0f01(struct decoder *d)
 /* Group 9: VMX's instructions with a pointer to a VMCS pointer. */
 static int group_0fc7(struct decoder *d)
 {
-	u8 number;
+	u8 number = decoder_modrm(d);
 
-	d->modrm = decoder_next(d);
-	number = d->modrm >> 3 & 7;
 	if (number < 6 || !modrm_is_memory(d))
 		return -ENOSYS;
 	decoder_operand_rm(d, 8);
@@ -431,13 +404,11 @@ static int opcode_0f(struct decoder *d)
 	case 0xaa:
 		return INSN_RSM;
 	case 0xb6:
-		return mov_rm_reg(d, INSN_LOAD_ZERO, 1, d->operand_size);
 	case 0xb7:
-		return mov_rm_reg(d, INSN_LOAD_ZERO, 2, d->operand_size);
+		return mov_rm_reg(d, INSN_LOAD_ZERO, opcode & 1 ? 2 : 1, d->operand_size);
 	case 0xbe:
-		return mov_rm_reg(d, INSN_LOAD_SIGN, 1, d->operand_size);
 	case 0xbf:
-		return mov_rm_reg(d, INSN_LOAD_SIGN, 2, d->operand_size);
+		return mov_rm_reg(d, INSN_LOAD_SIGN, opcode & 1 ? 2 : 1, d->operand_size);
 	case 0xc7:
 		return group_0fc7(d);
 	}

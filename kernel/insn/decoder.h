@@ -37,6 +37,9 @@ void decoder_init(struct decoder *d, const u8 *bytes, u32 count, u8 mode, struct
 u8 decoder_next(struct decoder *d);
 u64 decoder_next_signed(struct decoder *d, u32 size);
 u8 decoder_prefixes(struct decoder *d); /* the opcode's first byte */
+u8 decoder_modrm(struct decoder *d);	/* takes ModRM; answers its reg */
+/* An address of the address size, without ModRM: in A0..A3. */
+void decoder_absolute(struct decoder *d);
 /* The operand that ModRM's mod and rm name, size bytes long. */
 void decoder_operand_rm(struct decoder *d, u8 size);
 
