@@ -367,31 +367,27 @@ static int group_0f38(struct decoder *d)
 	return op[opcode - 0x80];
 }
 
+/* Behind 0F: no operands, and no prefix makes another instruction of it. */
+static const u8 plain_0f[256] = {
+	[0x06] = INSN_CLTS,  [0x08] = INSN_INVD,  [0x30] = INSN_WRMSR, [0x31] = INSN_RDTSC,
+	[0x32] = INSN_RDMSR, [0x33] = INSN_RDPMC, [0xa2] = INSN_CPUID, [0xaa] = INSN_RSM,
+};
+
 static int opcode_0f(struct decoder *d)
 {
 	u8 opcode = decoder_next(d), natural = d->mode == FERMATA_MODE_LONG ? 8 : 4;
 
+	if (plain_0f[opcode])
+		return plain_0f[opcode];
 	switch (opcode) {
 	case 0x00:
 		return group_0f00(d);
 	case 0x01:
 		return group_0f01(d);
-	case 0x06:
-		return INSN_CLTS;
-	case 0x08:
-		return INSN_INVD;
 	case 0x09:
 		return d->mandatory == 0xf3 ? INSN_WBNOINVD : INSN_WBINVD;
 	case 0x20 ... 0x23:
 		return mov_control(d, opcode);
-	case 0x30:
-		return INSN_WRMSR;
-	case 0x31:
-		return INSN_RDTSC;
-	case 0x32:
-		return INSN_RDMSR;
-	case 0x33:
-		return INSN_RDPMC;
 	case 0x38:
 		return group_0f38(d);
 	case 0x78:
@@ -399,10 +395,6 @@ static int opcode_0f(struct decoder *d)
 		if (d->mandatory)
 			return -ENOSYS;
 		return mov_rm_reg(d, opcode == 0x78 ? INSN_VMREAD : INSN_VMWRITE, natural, natural);
-	case 0xa2:
-		return INSN_CPUID;
-	case 0xaa:
-		return INSN_RSM;
 	case 0xb6:
 	case 0xb7:
 		return mov_rm_reg(d, INSN_LOAD_ZERO, opcode & 1 ? 2 : 1, d->operand_size);
@@ -497,7 +489,7 @@ void decoder_init(struct decoder *d, const u8 *bytes, u32 count, u8 mode, struct
 	out->scale = 1;
 }
 
-static int decode_any(const u8 *bytes, u32 count, u8 mode, struct insn *out)
+static noinline int decode_any(const u8 *bytes, u32 count, u8 mode, struct insn *out)
 {
 	struct decoder d;
 	int op;
@@ -515,34 +507,15 @@ static int decode_any(const u8 *bytes, u32 count, u8 mode, struct insn *out)
 	return 0;
 }
 
+/* Without prefixes, what exits most is told by a look. */
 int insn_decode(const u8 *bytes, u32 count, u8 mode, struct insn *out)
 {
-	u8 op;
-
-	if (unlikely(count < 2))
-		return decode_any(bytes, count, mode, out);
-	if (bytes[0] == 0x0f) {
-		switch (bytes[1]) {
-		case 0xa2:
-			op = INSN_CPUID;
-			break;
-		case 0x30:
-			op = INSN_WRMSR;
-			break;
-		case 0x31:
-			op = INSN_RDTSC;
-			break;
-		case 0x32:
-			op = INSN_RDMSR;
-			break;
-		default:
-			return decode_any(bytes, count, mode, out);
-		}
-		out->op = op;
+	if (likely(count >= 2) && bytes[0] == 0x0f && plain_0f[bytes[1]]) {
+		out->op = plain_0f[bytes[1]];
 		out->length = 2;
 		return 0;
 	}
-	if (bytes[0] == 0xf4) {
+	if (likely(count >= 2) && bytes[0] == 0xf4) {
 		out->op = INSN_HLT;
 		out->length = 1;
 		return 0;
