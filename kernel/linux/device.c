@@ -19,31 +19,23 @@ static long get_caps(void __user *arg)
 static long get_cpuid(void __user *arg)
 {
 	struct fermata_cpuid *cpuid = memdup_user(arg, sizeof(*cpuid));
-	long err;
+	long err = -EINVAL;
 
 	if (IS_ERR(cpuid))
 		return PTR_ERR(cpuid);
-	if (cpuid->reserved) {
-		kfree(cpuid);
-		return -EINVAL;
+	if (!cpuid->reserved) {
+		memset(cpuid, 0, sizeof(*cpuid));
+		cpuid_supported(cpuid, guest_xcr0_offered());
+		err = PUT_ARG(*cpuid, arg);
 	}
-	memset(cpuid, 0, sizeof(*cpuid));
-	cpuid_supported(cpuid, guest_xcr0_offered());
-	err = copy_to_user(arg, cpuid, sizeof(*cpuid)) ? -EFAULT : 0;
 	kfree(cpuid);
 	return err;
-}
-
-static long create_vm(void __user *arg)
-{
-	struct fermata_vm_config config;
-
-	return GET_ARG(config, arg) ?: linux_vm_create(&config);
 }
 
 static long device_ioctl(struct file *file, unsigned int command, unsigned long address)
 {
 	void __user *arg = (void __user *)address;
+	struct fermata_vm_config config;
 
 	switch (command) {
 	case FERMATA_GET_CAPS:
@@ -51,7 +43,7 @@ static long device_ioctl(struct file *file, unsigned int command, unsigned long 
 	case FERMATA_GET_CPUID:
 		return get_cpuid(arg);
 	case FERMATA_CREATE_VM:
-		return create_vm(arg);
+		return GET_ARG(config, arg) ?: linux_vm_create(&config);
 	}
 	return -ENOTTY;
 }

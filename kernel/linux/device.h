@@ -60,9 +60,8 @@ void guest_fpu_reset(struct host_thread *thread);
 
 /* vm.c */
 int linux_vm_create(const struct fermata_vm_config *config);
-/* shrink.c */
-int linux_shrink_begin(
-	struct linux_vm *vm); /* of VMs under shadow paging; others have nothing to give */
+/* shrink.c: of VMs under shadow paging; others have nothing to give */
+int linux_shrink_begin(struct linux_vm *vm);
 void linux_shrink_end(struct linux_vm *vm);
 /* vcpu.c */
 int linux_vcpu_create(struct linux_vm *vm, u32 id);

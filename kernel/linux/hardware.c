@@ -39,8 +39,8 @@ void hardware_caps(struct fermata_caps *caps)
 	u32 i;
 
 	memset(caps, 0, sizeof(*caps));
-	mutex_lock(
-		&hardware_lock); /* a CPU that is ours, or being switched, is not somebody else's */
+	/* A CPU that is ours, or being switched, is not somebody else's. */
+	mutex_lock(&hardware_lock);
 	for (i = 0; i < ARRAY_SIZE(backends) && !caps->vendor; i++) {
 		caps->blocked = 0;
 		backends[i]->detect(caps);

@@ -13,52 +13,11 @@
 
 #include "device.h"
 
-static unsigned long spare(struct linux_vm *l)
-{
-	return shadow_spare(&l->vm.memory) ?: SHRINK_EMPTY;
-}
-
-static unsigned long shrink(struct linux_vm *l, struct shrink_control *sc)
-{
-	return vm_shrink(&l->vm, min_t(unsigned long, sc->nr_to_scan, U32_MAX)) ?: SHRINK_STOP;
-}
-
-/* A table costs a fault for each of its entries that is still wanted: not as readily as files' pages. */
-#define SEEKS (2 * DEFAULT_SEEKS)
-#define BATCH 64
-
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
 
-static unsigned long count_objects(struct shrinker *s, struct shrink_control *sc)
+static struct linux_vm *vm_of(struct shrinker *s)
 {
-	return spare(s->private_data);
-}
-
-static unsigned long scan_objects(struct shrinker *s, struct shrink_control *sc)
-{
-	return shrink(s->private_data, sc);
-}
-
-int linux_shrink_begin(struct linux_vm *l)
-{
-	if (!l->vm.shadow)
-		return 0;
-	l->shrinker = shrinker_alloc(0, "fermata-shadow");
-	if (!l->shrinker)
-		return -ENOMEM;
-	l->shrinker->count_objects = count_objects;
-	l->shrinker->scan_objects = scan_objects;
-	l->shrinker->seeks = SEEKS;
-	l->shrinker->batch = BATCH;
-	l->shrinker->private_data = l;
-	shrinker_register(l->shrinker);
-	return 0;
-}
-
-void linux_shrink_end(struct linux_vm *l)
-{
-	if (l->shrinker)
-		shrinker_free(l->shrinker);
+	return s->private_data;
 }
 
 #else
@@ -73,15 +32,51 @@ static struct linux_vm *vm_of(struct shrinker *s)
 	return container_of(s, struct vm_shrinker, shrinker)->vm;
 }
 
+#endif
+
 static unsigned long count_objects(struct shrinker *s, struct shrink_control *sc)
 {
-	return spare(vm_of(s));
+	return shadow_spare(&vm_of(s)->vm.memory) ?: SHRINK_EMPTY;
 }
 
 static unsigned long scan_objects(struct shrinker *s, struct shrink_control *sc)
 {
-	return shrink(vm_of(s), sc);
+	unsigned long want = min_t(unsigned long, sc->nr_to_scan, U32_MAX);
+
+	return vm_shrink(&vm_of(s)->vm, want) ?: SHRINK_STOP;
 }
+
+/* A table costs a fault for each of its entries that is still wanted: not as readily as files' pages. */
+static void set_up(struct shrinker *s)
+{
+	s->count_objects = count_objects;
+	s->scan_objects = scan_objects;
+	s->seeks = 2 * DEFAULT_SEEKS;
+	s->batch = 64;
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+
+int linux_shrink_begin(struct linux_vm *l)
+{
+	if (!l->vm.config.shadow)
+		return 0;
+	l->shrinker = shrinker_alloc(0, "fermata-shadow");
+	if (!l->shrinker)
+		return -ENOMEM;
+	set_up(l->shrinker);
+	l->shrinker->private_data = l;
+	shrinker_register(l->shrinker);
+	return 0;
+}
+
+void linux_shrink_end(struct linux_vm *l)
+{
+	if (l->shrinker)
+		shrinker_free(l->shrinker);
+}
+
+#else
 
 int linux_shrink_begin(struct linux_vm *l)
 {
@@ -94,10 +89,7 @@ int linux_shrink_begin(struct linux_vm *l)
 	if (!own)
 		return -ENOMEM;
 	own->vm = l;
-	own->shrinker.count_objects = count_objects;
-	own->shrinker.scan_objects = scan_objects;
-	own->shrinker.seeks = SEEKS;
-	own->shrinker.batch = BATCH;
+	set_up(&own->shrinker);
 	err = register_shrinker(&own->shrinker, "fermata-shadow");
 	if (err)
 		kfree(own);

@@ -13,45 +13,19 @@
 
 /* ---- ioctls, one thread at a time */
 
-static long get_state(struct linux_vcpu *l, void __user *arg)
+static long get_or_set_state(struct linux_vcpu *l, bool set, void __user *arg)
 {
 	struct fermata_state *state = memdup_user(arg, sizeof(*state));
 	long err;
 
 	if (IS_ERR(state))
 		return PTR_ERR(state);
-	err = vcpu_get_state(&l->vcpu, state);
-	if (!err && copy_to_user(arg, state, sizeof(*state)))
-		err = -EFAULT;
+	if (set)
+		err = vcpu_set_state(&l->vcpu, state);
+	else
+		err = vcpu_get_state(&l->vcpu, state) ?: PUT_ARG(*state, arg);
 	kfree(state);
 	return err;
-}
-
-static long set_state(struct linux_vcpu *l, void __user *arg)
-{
-	struct fermata_state *state = memdup_user(arg, sizeof(*state));
-	long err;
-
-	if (IS_ERR(state))
-		return PTR_ERR(state);
-	err = vcpu_set_state(&l->vcpu, state);
-	kfree(state);
-	return err;
-}
-
-static long translate(struct linux_vcpu *l, void __user *arg)
-{
-	struct fermata_translate t;
-	long err = GET_ARG(t, arg) ?: vcpu_translate(&l->vcpu, &t);
-
-	return err ?: PUT_ARG(t, arg);
-}
-
-static long interrupt(struct linux_vcpu *l, void __user *arg)
-{
-	struct fermata_injection event;
-
-	return GET_ARG(event, arg) ?: vcpu_inject(&l->vcpu, &event);
 }
 
 static long get_audit(struct linux_vcpu *l, void __user *arg)
@@ -83,18 +57,20 @@ static long get_stats(struct linux_vcpu *l, void __user *arg)
 
 static long vcpu_ioctl_locked(struct linux_vcpu *l, unsigned int command, void __user *arg)
 {
+	struct fermata_injection injection;
+	struct fermata_translate t;
+
 	switch (command) {
 	case FERMATA_RUN:
 		l->thread.l1d_stale = true;
 		return arg ? -EINVAL : vcpu_run(&l->vcpu);
 	case FERMATA_GET_STATE:
-		return get_state(l, arg);
 	case FERMATA_SET_STATE:
-		return set_state(l, arg);
+		return get_or_set_state(l, command == FERMATA_SET_STATE, arg);
 	case FERMATA_INJECT:
-		return interrupt(l, arg);
+		return GET_ARG(injection, arg) ?: vcpu_inject(&l->vcpu, &injection);
 	case FERMATA_TRANSLATE:
-		return translate(l, arg);
+		return GET_ARG(t, arg) ?: vcpu_translate(&l->vcpu, &t) ?: PUT_ARG(t, arg);
 	case FERMATA_GET_AUDIT:
 		return get_audit(l, arg);
 	}

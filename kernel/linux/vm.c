@@ -52,6 +52,17 @@ static const struct mmu_notifier_ops notifier_ops = {
 
 /* ---- ioctls */
 
+/* The call's result, under the VM's lock; arguments are copied in before, and out behind it. */
+#define LOCKED(l, call)                                                                            \
+	({                                                                                         \
+		long result_;                                                                      \
+                                                                                                   \
+		mutex_lock(&(l)->lock);                                                            \
+		result_ = (call);                                                                  \
+		mutex_unlock(&(l)->lock);                                                          \
+		result_;                                                                           \
+	})
+
 static long set_cpuid(struct linux_vm *l, void __user *arg)
 {
 	struct fermata_cpuid *cpuid = memdup_user(arg, sizeof(*cpuid));
@@ -59,9 +70,7 @@ static long set_cpuid(struct linux_vm *l, void __user *arg)
 
 	if (IS_ERR(cpuid))
 		return PTR_ERR(cpuid);
-	mutex_lock(&l->lock);
-	err = vm_set_cpuid(&l->vm, cpuid);
-	mutex_unlock(&l->lock);
+	err = LOCKED(l, vm_set_cpuid(&l->vm, cpuid));
 	kfree(cpuid);
 	return err;
 }
@@ -85,36 +94,7 @@ static long create_vcpu(struct linux_vm *l, void __user *arg)
 	    !all_zero(config.reserved, ARRAY_SIZE(config.reserved)))
 		return -EINVAL;
 	config.id = array_index_nospec(config.id, FERMATA_MAX_VCPUS);
-	mutex_lock(&l->lock);
-	err = linux_vcpu_create(l, config.id);
-	mutex_unlock(&l->lock);
-	return err;
-}
-
-static long set_memory(struct linux_vm *l, void __user *arg)
-{
-	struct fermata_memory change;
-	long err = GET_ARG(change, arg);
-
-	if (err)
-		return err;
-	mutex_lock(&l->lock);
-	err = vm_set_memory(&l->vm, &change);
-	mutex_unlock(&l->lock);
-	return err;
-}
-
-static long set_dirty_log(struct linux_vm *l, void __user *arg)
-{
-	struct fermata_dirty_log log;
-	long err = GET_ARG(log, arg);
-
-	if (err)
-		return err;
-	mutex_lock(&l->lock);
-	err = vm_log_dirty(&l->vm, &log);
-	mutex_unlock(&l->lock);
-	return err;
+	return LOCKED(l, linux_vcpu_create(l, config.id));
 }
 
 static long get_dirty(struct linux_vm *l, void __user *arg)
@@ -132,9 +112,7 @@ static long get_dirty(struct linux_vm *l, void __user *arg)
 	bitmap = kvzalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!bitmap)
 		return -ENOMEM;
-	mutex_lock(&l->lock);
-	err = vm_take_dirty(&l->vm, &what, bitmap);
-	mutex_unlock(&l->lock);
+	err = LOCKED(l, vm_take_dirty(&l->vm, &what, bitmap));
 	/* The caller's memory may take its time: nobody is to wait for it with us. */
 	if (!err &&
 	    (copy_to_user(u64_to_user_ptr(what.bitmap), bitmap, size) || PUT_ARG(what, arg))) {
@@ -147,99 +125,62 @@ static long get_dirty(struct linux_vm *l, void __user *arg)
 	return err;
 }
 
-static long set_clock(struct linux_vm *l, void __user *arg)
-{
-	struct fermata_clock_change change;
-	long err = GET_ARG(change, arg);
-
-	if (err)
-		return err;
-	mutex_lock(&l->lock);
-	err = vm_set_clock(&l->vm, &change);
-	mutex_unlock(&l->lock);
-	return err ?: PUT_ARG(change, arg);
-}
-
 static long add_rule(struct linux_vm *l, void __user *arg)
 {
 	struct fermata_rule rule;
-	long err = GET_ARG(rule, arg);
+	long err = GET_ARG(rule, arg) ?: LOCKED(l, rules_add(&l->vm, &rule));
 
-	if (err)
-		return err;
-	mutex_lock(&l->lock);
-	err = rules_add(&l->vm, &rule);
-	mutex_unlock(&l->lock);
 	if (!err && PUT_ARG(rule, arg)) {
-		mutex_lock(&l->lock);
-		rules_remove(&l->vm, rule.id);
-		mutex_unlock(&l->lock);
+		LOCKED(l, rules_remove(&l->vm, rule.id));
 		err = -EFAULT;
 	}
 	return err;
-}
-
-static long remove_rule(struct linux_vm *l, void __user *arg)
-{
-	struct fermata_rule rule;
-	long err = GET_ARG(rule, arg);
-
-	if (err)
-		return err;
-	mutex_lock(&l->lock);
-	err = rules_remove(&l->vm, rule.id);
-	mutex_unlock(&l->lock);
-	return err;
-}
-
-static long get_rule(struct linux_vm *l, void __user *arg)
-{
-	struct fermata_rule rule;
-	long err = GET_ARG(rule, arg);
-
-	if (err)
-		return err;
-	mutex_lock(&l->lock);
-	err = rules_get(&l->vm, &rule);
-	mutex_unlock(&l->lock);
-	return err ?: PUT_ARG(rule, arg);
 }
 
 static long vm_ioctl(struct file *file, unsigned int command, unsigned long address)
 {
 	struct linux_vm *l = file->private_data;
 	void __user *arg = (void __user *)address;
-	struct fermata_forecast forecast;
-	struct fermata_line line;
-	struct fermata_msi msi;
+	union {
+		struct fermata_memory memory;
+		struct fermata_dirty_log dirty_log;
+		struct fermata_clock_change clock;
+		struct fermata_forecast forecast;
+		struct fermata_line line;
+		struct fermata_msi msi;
+		struct fermata_rule rule;
+	} a;
+	long err;
 
 	if (current->mm != l->mm)
 		return -EPERM;
 	switch (command) {
 	case FERMATA_SET_MEMORY:
-		return set_memory(l, arg);
+		return GET_ARG(a.memory, arg) ?: LOCKED(l, vm_set_memory(&l->vm, &a.memory));
 	case FERMATA_SET_CPUID:
 		return set_cpuid(l, arg);
 	case FERMATA_CREATE_VCPU:
 		return create_vcpu(l, arg);
 	case FERMATA_SIGNAL_MSI:
-		return GET_ARG(msi, arg) ?: vm_signal_msi(&l->vm, &msi);
+		return GET_ARG(a.msi, arg) ?: vm_signal_msi(&l->vm, &a.msi);
 	case FERMATA_SET_LINE:
-		return GET_ARG(line, arg) ?: vm_set_line(&l->vm, &line);
+		return GET_ARG(a.line, arg) ?: vm_set_line(&l->vm, &a.line);
 	case FERMATA_SET_FORECAST:
-		return GET_ARG(forecast, arg) ?: forecast_set(&l->vm.forecasts, &forecast);
+		return GET_ARG(a.forecast, arg) ?: forecast_set(&l->vm.forecasts, &a.forecast);
 	case FERMATA_SET_DIRTY_LOG:
-		return set_dirty_log(l, arg);
+		return GET_ARG(a.dirty_log, arg) ?: LOCKED(l, vm_log_dirty(&l->vm, &a.dirty_log));
 	case FERMATA_GET_DIRTY:
 		return get_dirty(l, arg);
 	case FERMATA_SET_CLOCK:
-		return set_clock(l, arg);
+		err = GET_ARG(a.clock, arg) ?: LOCKED(l, vm_set_clock(&l->vm, &a.clock));
+		return err ?: PUT_ARG(a.clock, arg);
 	case FERMATA_ADD_RULE:
 		return add_rule(l, arg);
 	case FERMATA_REMOVE_RULE:
-		return remove_rule(l, arg);
+		return GET_ARG(a.rule, arg) ?: LOCKED(l, rules_remove(&l->vm, a.rule.id));
 	case FERMATA_GET_RULE:
-		return get_rule(l, arg);
+		err = GET_ARG(a.rule, arg) ?: LOCKED(l, rules_get(&l->vm, &a.rule));
+		return err ?: PUT_ARG(a.rule, arg);
 	}
 	return -ENOTTY;
 }
@@ -333,21 +274,22 @@ int linux_vm_create(const struct fermata_vm_config *config)
 		err = hardware_get();
 	if (err)
 		return err;
+	err = -ENOMEM;
 	l = kvzalloc(sizeof(*l), GFP_KERNEL_ACCOUNT);
-	if (!l) {
-		hardware_put();
-		return -ENOMEM;
-	}
+	if (!l)
+		goto no_vm;
 	kref_init(&l->refs);
 	mutex_init(&l->lock);
 	err = vm_start(l, &caps, &whole);
-	if (err) {
-		kvfree(l);
-		hardware_put();
-		return err;
-	}
+	if (err)
+		goto no_vm;
 	err = anon_inode_getfd("fermata-vm", &vm_fops, l, O_RDWR | O_CLOEXEC);
 	if (err < 0)
 		linux_vm_put(l);
+	return err;
+
+no_vm:
+	kvfree(l);
+	hardware_put();
 	return err;
 }
