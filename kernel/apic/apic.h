@@ -77,8 +77,8 @@ enum apic_shorthand {
 	LAPIC_TO_OTHERS = 3,
 };
 
-#define LAPIC_BROADCAST                                                                            \
-	0xffffffffu /* as a physical destination, and a logical one of x2APIC: everyone */
+/* As a physical destination, and a logical one of x2APIC: everyone. */
+#define LAPIC_BROADCAST 0xffffffffu
 
 struct apic_message {
 	u32 destination; /* 8-bit forms are zero-extended, except that physical FFh is LAPIC_BROADCAST */

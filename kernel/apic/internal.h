@@ -62,6 +62,13 @@ static inline void apic_merge(struct apic *apic)
 		apic_merge_slow(apic, attention);
 }
 
+static inline void no_effects(struct apic_effects *effects)
+{
+	effects->ipi = false;
+	effects->eoi_level = false;
+	effects->timer_changed = false;
+}
+
 /* SDM 3A 11.12.10.2: cluster in 31:16, one bit of 16 in 15:0. */
 static inline u32 x2apic_ldr(u32 id)
 {

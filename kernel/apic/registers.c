@@ -17,9 +17,7 @@ void apic_eoi(struct apic *apic, struct apic_effects *effects)
 	u64 bit = BIT_ULL(vector & 63);
 	u32 word = vector >> 6, *lint0 = &apic->lvt[LVT_LINT0];
 
-	effects->ipi = false;
-	effects->eoi_level = false;
-	effects->timer_changed = false;
+	no_effects(effects);
 	if (!vector)
 		return;
 	apic->isr[word] &= ~bit;
@@ -294,9 +292,7 @@ void apic_write(struct apic *apic, u32 offset, u32 value, const struct guest_clo
 		apic_eoi(apic, effects);
 		return;
 	}
-	effects->ipi = false;
-	effects->eoi_level = false;
-	effects->timer_changed = false;
+	no_effects(effects);
 	if (write_register(apic, offset, value, clock, guest_tsc, effects) || (offset & 0xf))
 		return;
 	switch (offset) {
@@ -373,9 +369,7 @@ int apic_msr_write(struct apic *apic, u32 msr, u64 value, const struct guest_clo
 	u32 offset = (msr - LAPIC_MSR_FIRST) << 4;
 	u64 allowed;
 
-	effects->ipi = false;
-	effects->eoi_level = false;
-	effects->timer_changed = false;
+	no_effects(effects);
 	if (msr < LAPIC_MSR_FIRST || msr > LAPIC_MSR_LAST || !apic_is_x2apic(apic))
 		return -EINVAL;
 	if (msr_allowed(apic, offset, &allowed) || (value & ~allowed))

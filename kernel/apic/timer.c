@@ -146,9 +146,7 @@ u64 apic_tsc_deadline(struct apic *apic, const struct guest_clock *clock, u64 gu
 
 void apic_set_tsc_deadline(struct apic *apic, u64 value, struct apic_effects *effects)
 {
-	effects->ipi = false;
-	effects->eoi_level = false;
-	effects->timer_changed = false;
+	no_effects(effects);
 	if (TIMER_MODE(apic) != TIMER_DEADLINE)
 		return;
 	apic->tsc_deadline = value;

@@ -528,8 +528,8 @@ bool guest_code_find(struct guest_memory *memory, struct guest_code *code,
 
 	code->page = GUEST_CODE_NONE;
 	code->levels = 0;
-	code->sequence = READ_ONCE(
-		memory->invalidations.sequence); /* before the slots: they may change from here on */
+	/* Before the slots: they may change from here on. */
+	code->sequence = READ_ONCE(memory->invalidations.sequence);
 	if (!fetch_is_fast(paging))
 		return false;
 	host_read_begin();

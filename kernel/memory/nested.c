@@ -135,7 +135,8 @@ int guest_memory_set_slot(struct guest_memory *memory, const struct fermata_memo
 
 /* ---- faults */
 
-static bool find_slot(struct guest_memory *memory, u64 gpa, struct slot *out)
+/* -ENOENT, -EACCES */
+static int find_slot(struct guest_memory *memory, u64 gpa, bool write, struct slot *out)
 {
 	const struct slot *slot;
 
@@ -144,7 +145,9 @@ static bool find_slot(struct guest_memory *memory, u64 gpa, struct slot *out)
 	if (slot)
 		*out = *slot;
 	host_read_end();
-	return slot;
+	if (!slot)
+		return -ENOENT;
+	return write && out->flags & FERMATA_MEMORY_READONLY ? -EACCES : 0;
 }
 
 /*
@@ -370,11 +373,7 @@ int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct 
 
 	*owed = (struct flush){ 0 };
 	*level_mapped = 0;
-	if (!find_slot(memory, gpa, &slot))
-		return -ENOENT;
-	if ((access & RADIX_WRITE) && (slot.flags & FERMATA_MEMORY_READONLY))
-		return -EACCES;
-	err = radix_cache_fill(cache);
+	err = find_slot(memory, gpa, access & RADIX_WRITE, &slot) ?: radix_cache_fill(cache);
 	if (err)
 		return err;
 	err = host_page_get((slot.user_addr + (gpa - slot.gpa)) & ~0xfffull, access & RADIX_WRITE,
@@ -544,12 +543,10 @@ int guest_memory_populate(struct guest_memory *memory, u64 gpa, bool write)
 {
 	struct host_page page;
 	struct slot slot;
-	int err;
+	int err = find_slot(memory, gpa, write, &slot);
 
-	if (!find_slot(memory, gpa, &slot))
-		return -ENOENT;
-	if (write && (slot.flags & FERMATA_MEMORY_READONLY))
-		return -EACCES;
+	if (err)
+		return err;
 	err = host_page_get((slot.user_addr + (gpa - slot.gpa)) & ~0xfffull, write, &page);
 	if (!err)
 		host_page_put(&page);
@@ -560,7 +557,7 @@ int guest_memory_user_addr(struct guest_memory *memory, u64 gpa, u64 *user_addr,
 {
 	struct slot slot;
 
-	if (!find_slot(memory, gpa, &slot))
+	if (find_slot(memory, gpa, false, &slot))
 		return -ENOENT;
 	*user_addr = slot.user_addr + (gpa - slot.gpa);
 	if (readonly)
