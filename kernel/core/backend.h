@@ -34,6 +34,21 @@ struct where {
 	u8 mode;    /* FERMATA_MODE_* */
 };
 
+/* Registers that the hardware holds and that core or a rule reads or writes one at a time. */
+enum hw_reg {
+	HW_RIP, /* as of the last exit: without v->advance */
+	HW_RFLAGS,
+	HW_CR2,
+	HW_CR3,
+	HW_BLOCKED, /* by STI or MOV SS: no interrupt goes in. 0 or 1 */
+	HW_ES_BASE, /* the others in the order of insn.segment */
+	HW_CS_BASE,
+	HW_SS_BASE,
+	HW_DS_BASE,
+	HW_FS_BASE,
+	HW_GS_BASE,
+};
+
 /* What the hardware still has to be told; vcpu->dirty holds these bits until the next entry. */
 #define DIRTY_CONTROL BIT(0) /* cr0, cr4, efer, and with them the intercepts they need */
 #define DIRTY_CLOCK BIT(1)
@@ -84,8 +99,9 @@ struct backend {
 	/* REGS (rip, rflags), SEGMENTS, CONTROL, DEBUG, MSRS, EVENTS: the parts that the hardware holds. */
 	void (*get_state)(struct vcpu *v, struct fermata_state *state, u32 mask);
 	int (*set_state)(struct vcpu *v, const struct fermata_state *state, u32 mask);
-	/* RIP, as of the last exit, and RFLAGS. */
-	void (*position)(struct vcpu *v, u64 *rip, u64 *rflags);
+	/* One of them. To read RFLAGS brings RSP into the page, as get_state() and where() do. */
+	u64 (*get_reg)(struct vcpu *v, enum hw_reg reg);
+	void (*set_reg)(struct vcpu *v, enum hw_reg reg, u64 value);
 	/* Where the guest is, and the registers a page walk from there needs. */
 	void (*where)(struct vcpu *v, struct where *where);
 

@@ -117,16 +117,11 @@ static enum verdict set_cr0(struct vcpu *v, u64 value)
 
 static enum verdict set_cr4(struct vcpu *v, u64 value)
 {
-	struct where where;
-
 	/* LA57 cannot change under paging, PCIDE only be set with CR3[11:0] = 0 (SDM 3A 2.5, 4.10.1). */
 	if ((value ^ v->guest.cr4) & ARCH_CR4_LA57 && v->guest.efer & ARCH_EFER_LMA)
 		return refuse(v);
-	if (value & ~v->guest.cr4 & ARCH_CR4_PCIDE) {
-		v->backend->where(v, &where);
-		if (where.paging.cr3 & 0xfff)
-			return refuse(v);
-	}
+	if (value & ~v->guest.cr4 & ARCH_CR4_PCIDE && v->backend->get_reg(v, HW_CR3) & 0xfff)
+		return refuse(v);
 	if (control_check(v->vm, v->guest.cr0, value, v->guest.efer))
 		return refuse(v);
 	v->advance = v->exit.length;
@@ -146,21 +141,11 @@ static enum verdict set_cr3(struct vcpu *v, u64 value)
 	rules_space_changed(v);
 	if (v->shadow)
 		return shadowing_set_cr3(v, value, keep);
-	v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
-	v->scratch->control.cr3 = value;
-	v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);
+	v->backend->set_reg(v, HW_CR3, value);
 	if (!keep)
 		vcpu_owe(v, FLUSH_LOCAL, 0, FERMATA_CAUSE_CONTROL);
 	v->advance = v->exit.length;
 	return GO_ON;
-}
-
-static u64 get_cr3(struct vcpu *v)
-{
-	if (v->shadow)
-		return v->shadow->cr3;
-	v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
-	return v->scratch->control.cr3;
 }
 
 int control_set_efer(struct vcpu *v, u64 value)
@@ -194,11 +179,10 @@ enum verdict control_cr_read(struct vcpu *v)
 					       v->guest.cr0;
 		break;
 	case 2:
-		v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
-		*reg = v->scratch->control.cr2;
+		*reg = v->backend->get_reg(v, HW_CR2);
 		break;
 	case 3:
-		*reg = get_cr3(v);
+		*reg = v->shadow ? v->shadow->cr3 : v->backend->get_reg(v, HW_CR3);
 		break;
 	case 4:
 		*reg = v->guest.cr4;
@@ -235,9 +219,7 @@ enum verdict control_cr_write(struct vcpu *v)
 	case 0:
 		return set_cr0(v, value);
 	case 2:
-		v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
-		v->scratch->control.cr2 = value;
-		v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);
+		v->backend->set_reg(v, HW_CR2, value);
 		v->advance = x->length;
 		return GO_ON;
 	case 3:

@@ -145,9 +145,7 @@ static bool complete_exception(struct vcpu *v)
 
 	switch (x->exception.vector) {
 	case ARCH_PF:
-		v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
-		v->scratch->control.cr2 = x->exception_address;
-		v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);
+		v->backend->set_reg(v, HW_CR2, x->exception_address);
 		return true;
 	case ARCH_BP:
 	case ARCH_OF:
@@ -317,15 +315,10 @@ static void set_register(u64 *reg, u64 value, u8 size)
 static enum verdict handle_random(struct vcpu *v)
 {
 	struct exit *x = &v->exit;
-	struct fermata_state *state = v->scratch;
-	u64 value = 0;
+	u64 rflags = v->backend->get_reg(v, HW_RFLAGS) & ~ARCH_RFLAGS_ARITHMETIC, value = 0;
 	bool good = x->kind == EXIT_RDSEED ? cpu_rdseed(&value) : cpu_rdrand(&value);
 
-	v->backend->get_state(v, state, FERMATA_STATE_REGS);
-	state->regs.rflags &= ~ARCH_RFLAGS_ARITHMETIC;
-	if (good)
-		state->regs.rflags |= ARCH_RFLAGS_CF;
-	v->backend->set_state(v, state, FERMATA_STATE_REGS);
+	v->backend->set_reg(v, HW_RFLAGS, rflags | (good ? ARCH_RFLAGS_CF : 0));
 	set_register(&v->page->regs[x->random.reg & 15], good ? value : 0, x->random.size);
 	v->advance = x->length;
 	return GO_ON;

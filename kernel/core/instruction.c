@@ -25,15 +25,13 @@ bool exit_fetch(struct vcpu *v, struct insn *insn)
 
 u64 exit_operand_address(struct vcpu *v, const struct insn *insn)
 {
-	const struct fermata_segment *segment = &v->scratch->segments.es + insn->segment;
 	struct where where;
 	u64 linear;
 
 	v->backend->where(v, &where);
-	v->backend->get_state(v, v->scratch, FERMATA_STATE_SEGMENTS);
 	linear = insn_offset(insn, v->page->regs, where.rip + insn->length);
 	if (where.mode != FERMATA_MODE_LONG || insn->segment >= 4) /* FS and GS keep their base */
-		linear += segment->base;
+		linear += v->backend->get_reg(v, HW_ES_BASE + insn->segment);
 	return where.mode == FERMATA_MODE_LONG ? linear : (u32)linear;
 }
 

@@ -195,12 +195,11 @@ static bool should_wake(void *arg)
 /* Sleep until there is something to do. GO_ON, LEAVE_FOR_USER or -EINTR. */
 static int wait_for_work(struct vcpu *v)
 {
-	u64 asleep, rip, rflags;
+	u64 asleep;
 	int result;
 
 	if (v->mp_state == FERMATA_MP_HALTED) {
-		v->backend->position(v, &rip, &rflags);
-		v->halted_open = rflags & ARCH_RFLAGS_IF;
+		v->halted_open = v->backend->get_reg(v, HW_RFLAGS) & ARCH_RFLAGS_IF;
 		/* With interrupts off only an NMI or INIT wakes it, and a lone CPU has nobody to send one. */
 		if (!v->halted_open && v->vm->vcpus.count == 1 && !has_work(v)) {
 			exit_to_user(v, FERMATA_EXIT_HALTED);
@@ -254,11 +253,8 @@ static int take_page(struct vcpu *v)
 
 static void give_page(struct vcpu *v)
 {
-	u64 rip, rflags;
-
-	v->backend->position(v, &rip, &rflags);
-	v->page->rip = rip + v->advance;
-	v->page->rflags = rflags;
+	v->page->rip = v->backend->get_reg(v, HW_RIP) + v->advance;
+	v->page->rflags = v->backend->get_reg(v, HW_RFLAGS);
 }
 
 /* Guest context from begin to end; what an exit left for outside is done after it. */

@@ -461,13 +461,13 @@ void shadowing_switch(struct vm *vm, bool shadowed)
 /* Nothing of an exit is left to be done: the guest is between two instructions. */
 int shadowing_change_over(struct vcpu *v)
 {
-	struct fermata_state *state = v->scratch;
 	bool to_shadow = !v->shadow;
+	u64 cr3;
 	int err;
 
 	if (READ_ONCE(v->vm->shadowed) != to_shadow)
 		return 0;
-	v->backend->get_state(v, state, FERMATA_STATE_CONTROL);
+	cr3 = v->backend->get_reg(v, HW_CR3);
 	if (to_shadow) {
 		err = shadowing_init(v);
 		if (err)
@@ -478,7 +478,7 @@ int shadowing_change_over(struct vcpu *v)
 		host_clear_bit(REQUEST_SHADOW, &v->requests);
 	}
 	v->backend->set_paging(v);
-	v->backend->set_state(v, state, FERMATA_STATE_CONTROL);
+	v->backend->set_reg(v, HW_CR3, cr3);
 	if (to_shadow)
 		shadowing_changed(v);
 	vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_CONTROL);

@@ -71,11 +71,11 @@ static void start_at(struct vcpu *v, u8 sipi_vector)
 {
 	struct fermata_state *state = v->scratch;
 
-	v->backend->get_state(v, state, FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS);
+	v->backend->get_state(v, state, FERMATA_STATE_SEGMENTS);
 	state->segments.cs.selector = sipi_vector << 8;
 	state->segments.cs.base = (u64)sipi_vector << 12;
-	state->regs.rip = 0;
-	v->backend->set_state(v, state, FERMATA_STATE_REGS | FERMATA_STATE_SEGMENTS);
+	v->backend->set_state(v, state, FERMATA_STATE_SEGMENTS);
+	v->backend->set_reg(v, HW_RIP, 0);
 }
 
 /* INIT and SIPI: SDM 3A 8.4.3. */
@@ -96,15 +96,11 @@ void vcpu_startup(struct vcpu *v)
 
 void vcpu_set_rip(struct vcpu *v, const u64 *rip, const u64 *rflags)
 {
-	struct fermata_state *state = v->scratch;
-
-	v->backend->get_state(v, state, FERMATA_STATE_REGS);
+	v->backend->set_reg(v, HW_RIP,
+			    rip ? READ_ONCE(*rip) : v->backend->get_reg(v, HW_RIP) + v->advance);
 	v->advance = 0;
-	if (rip)
-		state->regs.rip = READ_ONCE(*rip);
 	if (rflags)
-		state->regs.rflags = (READ_ONCE(*rflags) & ARCH_RFLAGS_DEFINED) | ARCH_RFLAGS_FIXED;
-	v->backend->set_state(v, state, FERMATA_STATE_REGS);
+		v->backend->set_reg(v, HW_RFLAGS, READ_ONCE(*rflags) & ARCH_RFLAGS_DEFINED);
 }
 
 int vcpu_init(struct vcpu *v, struct vm *vm, u32 id, struct host_thread *thread,
@@ -224,11 +220,8 @@ int vcpu_inject(struct vcpu *v, const struct fermata_injection *wanted)
 	}
 	if (v->waiting.valid)
 		return -EBUSY;
-	if (injection.kind == INJECT_EXCEPTION && injection.vector == ARCH_PF) {
-		v->backend->get_state(v, v->scratch, FERMATA_STATE_CONTROL);
-		v->scratch->control.cr2 = wanted->cr2;
-		v->backend->set_state(v, v->scratch, FERMATA_STATE_CONTROL);
-	}
+	if (injection.kind == INJECT_EXCEPTION && injection.vector == ARCH_PF)
+		v->backend->set_reg(v, HW_CR2, wanted->cr2);
 	v->waiting.injection = injection;
 	v->waiting.valid = true;
 	return 0;

@@ -32,19 +32,16 @@ static void look(struct vcpu *v, struct touch *t)
 	count = guest_fetch(&v->vm->memory, &t->where.paging, t->where.linear, t->bytes,
 			    sizeof(t->bytes), NULL);
 	t->shaped = count > 0 && !insn_shape(t->bytes, count, t->where.mode, &t->shape);
-	if (!t->shaped)
-		return;
-	v->exit.length = t->shape.length;
-	v->backend->get_state(v, v->scratch, FERMATA_STATE_SEGMENTS);
+	if (t->shaped)
+		v->exit.length = t->shape.length;
 }
 
 static u64 address_of(struct vcpu *v, const struct touch *t, const struct shape_operand *o)
 {
-	const struct fermata_segment *segment = &v->scratch->segments.es + o->at.segment;
 	u64 linear = insn_offset(&o->at, v->page->regs, t->where.rip + t->shape.length);
 
 	if (t->where.mode != FERMATA_MODE_LONG || o->at.segment >= 4) /* FS and GS keep their base */
-		linear += segment->base;
+		linear += v->backend->get_reg(v, HW_ES_BASE + o->at.segment);
 	return t->where.mode == FERMATA_MODE_LONG ? linear : (u32)linear;
 }
 

@@ -10,23 +10,15 @@
 
 static void set_trap(struct vcpu *v, bool on)
 {
-	struct fermata_state *state = v->scratch;
+	u64 rflags = v->backend->get_reg(v, HW_RFLAGS) & ~ARCH_RFLAGS_TF;
 
-	v->backend->get_state(v, state, FERMATA_STATE_REGS);
-	state->regs.rflags &= ~ARCH_RFLAGS_TF;
-	if (on)
-		state->regs.rflags |= ARCH_RFLAGS_TF;
-	v->backend->set_state(v, state, FERMATA_STATE_REGS);
+	v->backend->set_reg(v, HW_RFLAGS, rflags | (on ? ARCH_RFLAGS_TF : 0));
 }
 
 /* STI and MOV SS would hold the trap back; what they block ends with this instruction anyway. */
 void step_end_blocking(struct vcpu *v)
 {
-	struct fermata_state *state = v->scratch;
-
-	v->backend->get_state(v, state, FERMATA_STATE_PENDING);
-	state->pending.interrupts_blocked = 0;
-	v->backend->set_state(v, state, FERMATA_STATE_PENDING);
+	v->backend->set_reg(v, HW_BLOCKED, 0);
 }
 
 void rules_once(struct vcpu *v)
@@ -47,17 +39,15 @@ void rules_once(struct vcpu *v)
 /* What PUSHF has pushed is the guest's flags, without our TF. */
 static void clean_pushed_flags(struct vcpu *v)
 {
-	struct fermata_state *state = v->scratch;
 	struct guest_walk_result result;
 	struct where where;
 	u64 linear;
 	u8 byte;
 
 	v->backend->where(v, &where);
-	v->backend->get_state(v, state, FERMATA_STATE_SEGMENTS);
 	linear = v->page->regs[FERMATA_RSP] + 1;
 	if (where.mode != FERMATA_MODE_LONG)
-		linear = (u32)(linear + state->segments.ss.base);
+		linear = (u32)(linear + v->backend->get_reg(v, HW_SS_BASE));
 	where.paging.ac = true;
 	if (guest_walk(&v->vm->memory, &where.paging, linear, GUEST_WALK_PEEK, &result) ||
 	    result.fault || guest_memory_read(&v->vm->memory, result.gpa, &byte, 1))

@@ -162,12 +162,47 @@ void svm_sync(struct vcpu *v)
 		v->guest.dr6 = s->vmcb->dr6;
 }
 
-void svm_position(struct vcpu *v, u64 *rip, u64 *rflags)
+static u64 *register_at(const struct svm_vcpu *s, enum hw_reg reg)
 {
-	const struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
+	struct vmcb *c = s->vmcb;
 
-	*rip = c->rip;
-	*rflags = c->rflags;
+	switch (reg) {
+	case HW_RIP:
+		return &c->rip;
+	case HW_RFLAGS:
+		return &c->rflags;
+	case HW_CR2:
+		return &c->cr2;
+	case HW_CR3:
+		return s->cr3;
+	default:
+		return &(&c->es)[reg - HW_ES_BASE].base;
+	}
+}
+
+u64 svm_get_reg(struct vcpu *v, enum hw_reg reg)
+{
+	const struct svm_vcpu *s = v->hw;
+
+	if (reg == HW_BLOCKED)
+		return !v->advance && s->vmcb->int_state & INT_STATE_SHADOW;
+	return reg == HW_CR2 && v->dirty & DIRTY_CR2 ? v->guest.cr2 : *register_at(s, reg);
+}
+
+void svm_set_reg(struct vcpu *v, enum hw_reg reg, u64 value)
+{
+	struct svm_vcpu *s = v->hw;
+
+	if (reg == HW_BLOCKED) {
+		s->vmcb->int_state = value ? INT_STATE_SHADOW : 0;
+		return;
+	}
+	*register_at(s, reg) = reg == HW_RFLAGS ? value | ARCH_RFLAGS_FIXED : value;
+	if (reg == HW_CR2) {
+		v->guest.cr2 = value;
+		v->dirty |= DIRTY_CR2;
+	}
+	s->vmcb->clean &= ~(CLEAN_CR | CLEAN_CR2 | CLEAN_SEG);
 }
 
 static u8 svm_mode(const struct vcpu *v, const struct vmcb *c)
@@ -248,8 +283,8 @@ void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
 		table_out(&state->segments.idt, &c->idtr);
 	}
 	if (mask & FERMATA_STATE_CONTROL) {
-		state->control.cr2 = v->dirty & DIRTY_CR2 ? v->guest.cr2 : c->cr2;
-		state->control.cr3 = *s->cr3;
+		state->control.cr2 = svm_get_reg(v, HW_CR2);
+		state->control.cr3 = svm_get_reg(v, HW_CR3);
 	}
 	if (mask & FERMATA_STATE_MSRS) {
 		state->msrs.star = c->star;
@@ -262,7 +297,7 @@ void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
 		state->msrs.sysenter_eip = c->sysenter_eip;
 	}
 	if (mask & FERMATA_STATE_PENDING) {
-		state->pending.interrupts_blocked = !v->advance && (c->int_state & INT_STATE_SHADOW);
+		state->pending.interrupts_blocked = svm_get_reg(v, HW_BLOCKED);
 		state->pending.nmi_blocked = s->nmi_masked;
 	}
 }
@@ -273,8 +308,8 @@ int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 	struct vmcb *c = s->vmcb;
 
 	if (mask & FERMATA_STATE_REGS) {
-		c->rip = state->regs.rip;
-		c->rflags = state->regs.rflags | ARCH_RFLAGS_FIXED;
+		svm_set_reg(v, HW_RIP, state->regs.rip);
+		svm_set_reg(v, HW_RFLAGS, state->regs.rflags);
 	}
 	if (mask & FERMATA_STATE_SEGMENTS) {
 		segment_in(&c->es, &state->segments.es);
@@ -294,10 +329,8 @@ int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 		c->clean &= ~(CLEAN_SEG | CLEAN_DT);
 	}
 	if (mask & FERMATA_STATE_CONTROL) {
-		c->cr2 = v->guest.cr2 = state->control.cr2;
-		v->dirty |= DIRTY_CR2;
-		*s->cr3 = state->control.cr3;
-		c->clean &= ~(CLEAN_CR2 | CLEAN_CR);
+		svm_set_reg(v, HW_CR2, state->control.cr2);
+		svm_set_reg(v, HW_CR3, state->control.cr3);
 	}
 	if (mask & FERMATA_STATE_MSRS) {
 		c->star = state->msrs.star;
@@ -310,7 +343,7 @@ int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 		c->sysenter_eip = state->msrs.sysenter_eip;
 	}
 	if (mask & FERMATA_STATE_PENDING) {
-		c->int_state = state->pending.interrupts_blocked ? INT_STATE_SHADOW : 0;
+		svm_set_reg(v, HW_BLOCKED, state->pending.interrupts_blocked);
 		svm_intercept_iret(s, state->pending.nmi_blocked);
 	}
 	return 0;

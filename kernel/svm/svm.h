@@ -70,7 +70,8 @@ void svm_apply(struct vcpu *v);
 void svm_sync(struct vcpu *v); /* v->cr0's bits that the guest changes without an exit */
 void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
 int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);
-void svm_position(struct vcpu *v, u64 *rip, u64 *rflags);
+u64 svm_get_reg(struct vcpu *v, enum hw_reg reg);
+void svm_set_reg(struct vcpu *v, enum hw_reg reg, u64 value);
 void svm_where(struct vcpu *v, struct where *where);
 /* run.c */
 void svm_load(struct vcpu *v, u32 cpu);

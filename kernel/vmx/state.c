@@ -278,12 +278,84 @@ void vmx_fetch_rsp(struct vcpu *v)
 	s->extra |= EXTRA_RSP;
 }
 
-void vmx_position(struct vcpu *v, u64 *rip, u64 *rflags)
+/* Of a register that is in the VMCS alone. */
+static u32 field_of(enum hw_reg reg)
 {
+	switch (reg) {
+	case HW_RFLAGS:
+		return VMCS_GUEST_RFLAGS;
+	case HW_CR3:
+		return VMCS_GUEST_CR3;
+	case HW_BLOCKED:
+		return VMCS_GUEST_INTERRUPTIBILITY;
+	default:
+		return VMCS_GUEST_ES_BASE + 2 * (reg - HW_ES_BASE);
+	}
+}
+
+u64 vmx_get_reg(struct vcpu *v, enum hw_reg reg)
+{
+	struct vmx_vcpu *s = v->hw;
+	u64 value;
+
+	if (reg == HW_RIP)
+		return s->rip;
+	if (reg == HW_CR2)
+		return v->guest.cr2;
+	if (reg == HW_CR3 && v->shadow)
+		return v->shadow->cr3;
 	vmx_begin(v);
 	vmx_fetch_rsp(v);
-	*rip = ((struct vmx_vcpu *)v->hw)->rip;
-	*rflags = vmread(VMCS_GUEST_RFLAGS);
+	value = vmread(field_of(reg));
+	vmx_end();
+	if (reg == HW_BLOCKED)
+		return !v->advance && value & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+	return value;
+}
+
+/* Blocking by STI needs IF = 1 (SDM 3C 27.3.1.5); without it, MOV SS says the same. */
+static void set_blocking(bool interrupts, bool nmi)
+{
+	u32 blocking = nmi ? BLOCKING_BY_NMI : 0;
+
+	if (interrupts)
+		blocking |= vmread(VMCS_GUEST_RFLAGS) & ARCH_RFLAGS_IF ? BLOCKING_BY_STI :
+									 BLOCKING_BY_MOV_SS;
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking);
+	/* Bochs 2.7 leaves the single step of an instruction here that exited instead of being done. */
+	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
+}
+
+void vmx_set_reg(struct vcpu *v, enum hw_reg reg, u64 value)
+{
+	struct vmx_vcpu *s = v->hw;
+
+	vmx_begin(v);
+	switch (reg) {
+	case HW_RIP:
+		s->rip = value;
+		vmwrite(VMCS_GUEST_RIP, value);
+		break;
+	case HW_RFLAGS:
+		vmwrite(VMCS_GUEST_RFLAGS, value | ARCH_RFLAGS_FIXED);
+		break;
+	case HW_CR2:
+		v->guest.cr2 = value;
+		break;
+	case HW_CR3:
+		vmx_sync(v);
+		v->dirty |= DIRTY_CONTROL; /* the PDPTEs */
+		if (v->shadow)
+			v->shadow->cr3 = value;
+		else
+			vmwrite(VMCS_GUEST_CR3, value);
+		break;
+	case HW_BLOCKED:
+		set_blocking(value, vmread(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKING_BY_NMI);
+		break;
+	default:
+		vmwrite(field_of(reg), value);
+	}
 	vmx_end();
 }
 
@@ -385,8 +457,8 @@ void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
 	if (mask & FERMATA_STATE_SEGMENTS)
 		get_segments(&state->segments);
 	if (mask & FERMATA_STATE_CONTROL) {
-		state->control.cr2 = v->guest.cr2;
-		state->control.cr3 = v->shadow ? v->shadow->cr3 : vmread(VMCS_GUEST_CR3);
+		state->control.cr2 = vmx_get_reg(v, HW_CR2);
+		state->control.cr3 = vmx_get_reg(v, HW_CR3);
 	}
 	if (mask & FERMATA_STATE_MSRS) {
 		state->msrs.star = s->star;
@@ -399,11 +471,9 @@ void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
 		state->msrs.sysenter_eip = vmread(VMCS_GUEST_SYSENTER_EIP);
 	}
 	if (mask & FERMATA_STATE_PENDING) {
-		u32 blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-
-		state->pending.interrupts_blocked =
-			!v->advance && blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
-		state->pending.nmi_blocked = !!(blocking & BLOCKING_BY_NMI);
+		state->pending.interrupts_blocked = vmx_get_reg(v, HW_BLOCKED);
+		state->pending.nmi_blocked =
+			!!(vmread(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKING_BY_NMI);
 	}
 	vmx_end();
 }
@@ -433,24 +503,18 @@ static u64 canonical(const struct vcpu *v, u64 value)
 int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 {
 	struct vmx_vcpu *s = v->hw;
-	u32 blocking = 0;
 
 	vmx_begin(v);
 	s->extra |= EXTRA_RSP;
 	if (mask & FERMATA_STATE_REGS) {
-		s->rip = state->regs.rip;
-		vmwrite(VMCS_GUEST_RIP, s->rip);
-		vmwrite(VMCS_GUEST_RFLAGS, state->regs.rflags | ARCH_RFLAGS_FIXED);
+		vmx_set_reg(v, HW_RIP, state->regs.rip);
+		vmx_set_reg(v, HW_RFLAGS, state->regs.rflags);
 	}
 	if (mask & FERMATA_STATE_SEGMENTS)
 		set_segments(&state->segments);
 	if (mask & FERMATA_STATE_CONTROL) {
-		v->guest.cr2 = state->control.cr2;
-		if (v->shadow)
-			v->shadow->cr3 = state->control.cr3;
-		else
-			vmwrite(VMCS_GUEST_CR3, state->control.cr3);
-		v->dirty |= DIRTY_CONTROL;
+		vmx_set_reg(v, HW_CR2, state->control.cr2);
+		vmx_set_reg(v, HW_CR3, state->control.cr3);
 	}
 	if (mask & FERMATA_STATE_MSRS) {
 		s->star = state->msrs.star;
@@ -462,17 +526,8 @@ int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 		vmwrite(VMCS_GUEST_SYSENTER_ESP, canonical(v, state->msrs.sysenter_esp));
 		vmwrite(VMCS_GUEST_SYSENTER_EIP, canonical(v, state->msrs.sysenter_eip));
 	}
-	if (mask & FERMATA_STATE_PENDING) {
-		/* Blocking by STI needs IF = 1 (SDM 3C 27.3.1.5); without it, MOV SS says the same. */
-		if (state->pending.interrupts_blocked)
-			blocking = vmread(VMCS_GUEST_RFLAGS) & ARCH_RFLAGS_IF ? BLOCKING_BY_STI :
-										BLOCKING_BY_MOV_SS;
-		if (state->pending.nmi_blocked)
-			blocking |= BLOCKING_BY_NMI;
-		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking);
-		/* Bochs 2.7 leaves the single step of an instruction here that exited instead of being done. */
-		vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
-	}
+	if (mask & FERMATA_STATE_PENDING)
+		set_blocking(state->pending.interrupts_blocked, state->pending.nmi_blocked);
 	vmx_end();
 	return 0;
 }

@@ -145,10 +145,35 @@ static int fake_set_state(struct vcpu *v, const struct fermata_state *state, u32
 	return 0;
 }
 
-static void fake_position(struct vcpu *v, u64 *rip, u64 *rflags)
+static u64 *register_at(struct vcpu *v, enum hw_reg reg)
 {
-	*rip = fake_hw(v)->rip;
-	*rflags = fake_hw(v)->rflags;
+	struct fake_hw *hw = v->hw;
+
+	switch (reg) {
+	case HW_RIP:
+		return &hw->rip;
+	case HW_RFLAGS:
+		return &hw->rflags;
+	case HW_CR2:
+		return &hw->cr2;
+	case HW_CR3:
+		return v->shadow ? &v->shadow->cr3 : &hw->cr3;
+	default:
+		return &(&hw->segments.es)[reg - HW_ES_BASE].base;
+	}
+}
+
+static u64 fake_get_reg(struct vcpu *v, enum hw_reg reg)
+{
+	return reg == HW_BLOCKED ? fake_hw(v)->shadow : *register_at(v, reg);
+}
+
+static void fake_set_reg(struct vcpu *v, enum hw_reg reg, u64 value)
+{
+	if (reg == HW_BLOCKED)
+		fake_hw(v)->shadow = value;
+	else
+		*register_at(v, reg) = value;
 }
 
 static void fake_where(struct vcpu *v, struct where *where)
@@ -231,7 +256,8 @@ const struct backend fake_backend = {
 	.audit = fake_audit,
 	.get_state = fake_get_state,
 	.set_state = fake_set_state,
-	.position = fake_position,
+	.get_reg = fake_get_reg,
+	.set_reg = fake_set_reg,
 	.where = fake_where,
 	.can_intercept = fake_can_intercept,
 	.direct_msrs = fake_direct_msrs,

@@ -58,6 +58,37 @@ static void round_trip(void **state)
 	assert_false(c->intercept[VMCB_MISC1] & INTERCEPT_IRET);
 }
 
+/* One register: the group that it is in says the same, and no other register has changed. */
+static void single_registers(void **state)
+{
+	u64 values[HW_GS_BASE + 1], i, k;
+
+	memset(&in, 0, sizeof(in));
+	svm_set_state(v, &in, FERMATA_STATE_ALL);
+	for (i = HW_RIP; i <= HW_GS_BASE; i++)
+		values[i] = svm_get_reg(v, i);
+	for (i = HW_RIP; i <= HW_GS_BASE; i++) {
+		values[i] = i == HW_BLOCKED ? 1 : 0x1002 + 0x100 * i;
+		svm_set_reg(v, i, values[i]);
+		for (k = HW_RIP; k <= HW_GS_BASE; k++)
+			assert_int_equal(svm_get_reg(v, k), values[k]);
+	}
+	svm_get_state(v, &out, FERMATA_STATE_ALL);
+	assert_int_equal(out.regs.rip, values[HW_RIP]);
+	assert_int_equal(out.regs.rflags, values[HW_RFLAGS]);
+	assert_int_equal(out.control.cr2, values[HW_CR2]);
+	assert_int_equal(out.control.cr3, values[HW_CR3]);
+	assert_int_equal(out.pending.interrupts_blocked, 1);
+	for (i = 0; i < 6; i++)
+		assert_int_equal((&out.segments.es)[i].base, values[HW_ES_BASE + i]);
+	v->advance = 1;
+	assert_int_equal(svm_get_reg(v, HW_RIP), values[HW_RIP]);
+	assert_int_equal(svm_get_reg(v, HW_BLOCKED), 0); /* it ends with the step */
+	v->advance = 0;
+	svm_set_reg(v, HW_RFLAGS, 0);
+	assert_int_equal(svm_get_reg(v, HW_RFLAGS), ARCH_RFLAGS_FIXED);
+}
+
 /* A group that was not asked for stays what it was. */
 static void masks(void **state)
 {
@@ -243,9 +274,10 @@ static void clock_modes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(clock_modes), TEST(round_trip),	     TEST(masks),
-		TEST(unusable),	   TEST(flags_and_step),     TEST(sync),
-		TEST(modes),	   TEST(page_fault_address), TEST(same_cpu_again),
+		TEST(clock_modes),    TEST(round_trip), TEST(single_registers),
+		TEST(masks),	      TEST(unusable),	TEST(flags_and_step),
+		TEST(sync),	      TEST(modes),	TEST(page_fault_address),
+		TEST(same_cpu_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
