@@ -11,18 +11,19 @@
 /* Is this a state a processor with the guest's CPUID can be in? */
 int control_check(const struct vm *vm, u64 cr0, u64 cr4, u64 efer)
 {
-	/* (a) reserved bits; (b) PG needs PE, NW needs CD; (c) long mode needs PAE; (d) LMA = LME and PG */
+	/*
+	 * (a) reserved bits; (b) PG needs PE, NW needs CD; (c) long mode needs PAE, PCIDE needs long mode;
+	 * (d) LMA = LME and PG
+	 */
 	if (cr0 & ~ARCH_CR0_DEFINED || cr4 & ~vm->cpuid.cr4_allowed ||
 	    efer & ~vm->cpuid.efer_allowed)
 		return -EINVAL;
 	if ((cr0 & ARCH_CR0_PG && !(cr0 & ARCH_CR0_PE)) ||
 	    (cr0 & ARCH_CR0_NW && !(cr0 & ARCH_CR0_CD)))
 		return -EINVAL;
-	if (efer & ARCH_EFER_LMA && !(cr4 & ARCH_CR4_PAE))
+	if (efer & ARCH_EFER_LMA ? !(cr4 & ARCH_CR4_PAE) : !!(cr4 & ARCH_CR4_PCIDE))
 		return -EINVAL;
 	if (!!(efer & ARCH_EFER_LMA) != (efer & ARCH_EFER_LME && cr0 & ARCH_CR0_PG))
-		return -EINVAL;
-	if (cr4 & ARCH_CR4_PCIDE && !(efer & ARCH_EFER_LMA))
 		return -EINVAL;
 	return 0;
 }
@@ -55,12 +56,6 @@ u64 control_operand(struct vcpu *v, u64 value)
 	return narrow(v) ? (u32)value : value;
 }
 
-static enum verdict refuse(struct vcpu *v)
-{
-	vcpu_raise_code(v, ARCH_GP, 0);
-	return GO_ON;
-}
-
 static void set_control(struct vcpu *v, u64 cr0, u64 cr4, u64 efer)
 {
 	/* Bits whose change drops the processor's translations (SDM 3A 4.10.4.1, APM 2 5.5.3). */
@@ -91,25 +86,20 @@ static enum verdict set_cr0(struct vcpu *v, u64 value)
 
 	/* Bits 31:0 that do not exist are ignored; above, they fault (SDM 3A 2.5). */
 	if (value >> 32)
-		return refuse(v);
+		return vcpu_raise_code(v, ARCH_GP, 0);
 	value = (value & ARCH_CR0_DEFINED) | ARCH_CR0_ET;
 	changed = value ^ v->guest.cr0;
 	if (changed & ARCH_CR0_PG && efer & ARCH_EFER_LME) {
 		struct where where;
 
 		v->backend->where(v, &where);
-		if (value & ARCH_CR0_PG) {
-			if (where.mode == FERMATA_MODE_LONG || !(v->guest.cr4 & ARCH_CR4_PAE))
-				return refuse(v);
-			efer |= ARCH_EFER_LMA;
-		} else {
-			if (where.mode == FERMATA_MODE_LONG || v->guest.cr4 & ARCH_CR4_PCIDE)
-				return refuse(v);
-			efer &= ~ARCH_EFER_LMA;
-		}
+		/* Long mode begins and ends; it needs PAE, and PCIDE needs it: control_check(). */
+		if (where.mode == FERMATA_MODE_LONG)
+			return vcpu_raise_code(v, ARCH_GP, 0);
+		efer ^= ARCH_EFER_LMA;
 	}
 	if (control_check(v->vm, value, v->guest.cr4, efer))
-		return refuse(v);
+		return vcpu_raise_code(v, ARCH_GP, 0);
 	v->advance = v->exit.length;
 	set_control(v, value, v->guest.cr4, efer);
 	return GO_ON;
@@ -119,11 +109,11 @@ static enum verdict set_cr4(struct vcpu *v, u64 value)
 {
 	/* LA57 cannot change under paging, PCIDE only be set with CR3[11:0] = 0 (SDM 3A 2.5, 4.10.1). */
 	if ((value ^ v->guest.cr4) & ARCH_CR4_LA57 && v->guest.efer & ARCH_EFER_LMA)
-		return refuse(v);
+		return vcpu_raise_code(v, ARCH_GP, 0);
 	if (value & ~v->guest.cr4 & ARCH_CR4_PCIDE && v->backend->get_reg(v, HW_CR3) & 0xfff)
-		return refuse(v);
+		return vcpu_raise_code(v, ARCH_GP, 0);
 	if (control_check(v->vm, v->guest.cr0, value, v->guest.efer))
-		return refuse(v);
+		return vcpu_raise_code(v, ARCH_GP, 0);
 	v->advance = v->exit.length;
 	set_control(v, v->guest.cr0, value, v->guest.efer);
 	return GO_ON;
@@ -137,7 +127,7 @@ static enum verdict set_cr3(struct vcpu *v, u64 value)
 	if (keep)
 		value &= ~BIT_ULL(63);
 	if (v->guest.efer & ARCH_EFER_LMA && value >> v->vm->cpuid.phys_bits)
-		return refuse(v);
+		return vcpu_raise_code(v, ARCH_GP, 0);
 	rules_space_changed(v);
 	if (v->shadow)
 		return shadowing_set_cr3(v, value, keep);
@@ -171,7 +161,7 @@ enum verdict control_cr_read(struct vcpu *v)
 		return GO_ON;
 	}
 	if (v->exit.mov.reg == INSN_NO_REG)
-		goto unclaimed;
+		return exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
 	reg = &v->page->regs[v->exit.mov.reg];
 	switch (v->exit.mov.number) {
 	case 0:
@@ -191,14 +181,10 @@ enum verdict control_cr_read(struct vcpu *v)
 		*reg = apic_tpr(&v->apic);
 		break;
 	default:
-		goto unclaimed;
+		return exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
 	}
 	v->advance = v->exit.length;
 	return GO_ON;
-
-unclaimed:
-	exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
-	return LEAVE_FOR_USER;
 }
 
 /* MOV to CR, and the older ways to reach CR0: CLTS and LMSW. */
@@ -214,7 +200,7 @@ enum verdict control_cr_write(struct vcpu *v)
 	else if (x->mov.reg != INSN_NO_REG)
 		value = control_operand(v, v->page->regs[x->mov.reg]);
 	else
-		goto unclaimed;
+		return exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
 	switch (x->mov.number) {
 	case 0:
 		return set_cr0(v, value);
@@ -228,14 +214,12 @@ enum verdict control_cr_write(struct vcpu *v)
 		return set_cr4(v, value);
 	case 8:
 		if (value > 15)
-			return refuse(v);
+			return vcpu_raise_code(v, ARCH_GP, 0);
 		apic_set_tpr(&v->apic, value);
 		v->advance = x->length;
 		return GO_ON;
 	}
-unclaimed:
-	exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
-	return LEAVE_FOR_USER;
+	return exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
 }
 
 /* SDM 3B 17.2: DR4 and DR5 are DR6 and DR7 unless CR4.DE; with DR7.GD any access faults first. */
@@ -248,18 +232,15 @@ static enum verdict control_dr(struct vcpu *v, bool write)
 	if (!exit_mov_length(v))
 		return GO_ON;
 	if (number == 4 || number == 5) {
-		if (v->guest.cr4 & ARCH_CR4_DE) {
-			vcpu_raise(v, ARCH_UD);
-			return GO_ON;
-		}
+		if (v->guest.cr4 & ARCH_CR4_DE)
+			return vcpu_raise(v, ARCH_UD);
 		number += 2;
 	}
 	if (v->guest.dr7 & ARCH_DR7_GD) {
 		v->guest.dr7 &= ~ARCH_DR7_GD;
 		v->guest.dr6 |= ARCH_DR6_BD;
 		v->dirty |= DIRTY_DEBUG;
-		vcpu_raise(v, ARCH_DB);
-		return GO_ON;
+		return vcpu_raise(v, ARCH_DB);
 	}
 	reg = &v->page->regs[x->mov.reg & 15];
 	if (!write) {
@@ -272,7 +253,7 @@ static enum verdict control_dr(struct vcpu *v, bool write)
 	}
 	value = control_operand(v, *reg);
 	if (number >= 4 && value >> 32)
-		return refuse(v);
+		return vcpu_raise_code(v, ARCH_GP, 0);
 	v->advance = x->length;
 	if (number < 4)
 		v->guest.dr[number] = value;
@@ -302,13 +283,11 @@ enum verdict control_xsetbv(struct vcpu *v)
 
 	if (!exit_length(v))
 		return GO_ON;
-	if (!(v->guest.cr4 & ARCH_CR4_OSXSAVE)) {
-		vcpu_raise(v, ARCH_UD);
-		return GO_ON;
-	}
+	if (!(v->guest.cr4 & ARCH_CR4_OSXSAVE))
+		return vcpu_raise(v, ARCH_UD);
 	v->backend->where(v, &where);
 	if ((u32)regs[FERMATA_RCX] || where.paging.cpl || !control_xcr0_valid(v->vm, value))
-		return refuse(v);
+		return vcpu_raise_code(v, ARCH_GP, 0);
 	v->advance = v->exit.length;
 	v->guest.xcr0 = value;
 	host_guest_xcr0(value);

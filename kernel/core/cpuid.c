@@ -105,6 +105,9 @@ void cpuid_supported(struct fermata_cpuid *out, u64 host_xcr0)
 
 /* ---- what a caller may show */
 
+static const struct fermata_cpuid_entry nothing;
+
+/* One that is not there has no bits. */
 static const struct fermata_cpuid_entry *find(const struct fermata_cpuid *in, u32 leaf, u32 subleaf)
 {
 	u32 i;
@@ -113,7 +116,12 @@ static const struct fermata_cpuid_entry *find(const struct fermata_cpuid *in, u3
 		if (in->entry[i].leaf == leaf && (!(in->entry[i].flags & FERMATA_CPUID_SUBLEAF) ||
 						  in->entry[i].subleaf == subleaf))
 			return &in->entry[i];
-	return NULL;
+	return &nothing;
+}
+
+static u32 phys_bits(const struct fermata_cpuid *in)
+{
+	return find(in, CPUID_WIDTHS, 0)->eax & 0xff ?: LEAST_PHYS_BITS;
 }
 
 static bool answers(const struct fermata_cpuid_entry *e, const struct cpuid_leaf *l)
@@ -158,7 +166,6 @@ static bool exceeds(const struct fermata_cpuid_entry *e, const struct cpuid_leaf
 	return false;
 }
 
-static const struct fermata_cpuid_entry nothing;
 static const struct cpuid_leaf unlisted;
 
 /* An entry answers every subleaf that it is the answer to, and must be allowed in each of them. */
@@ -174,14 +181,11 @@ static bool promises_too_much(const struct fermata_cpuid_entry *e,
 		if (!answers(e, l))
 			continue;
 		known = true;
-		if (exceeds(e, l, find(supported, l->leaf, l->first) ?: &nothing))
+		if (exceeds(e, l, find(supported, l->leaf, l->first)))
 			return true;
 	}
-	if (e->leaf == CPUID_WIDTHS) {
-		const struct fermata_cpuid_entry *s = find(supported, CPUID_WIDTHS, 0);
-
-		return width < 32 || width > (s ? s->eax & 0xff : LEAST_PHYS_BITS);
-	}
+	if (e->leaf == CPUID_WIDTHS)
+		return width < 32 || width > phys_bits(supported);
 	return !known && exceeds(e, &unlisted, &nothing);
 }
 
@@ -203,23 +207,22 @@ static void derive_word(struct cpuid_table *t, const struct cpuid_bit *bits, u32
 
 static void derive(struct cpuid_table *t, const struct fermata_cpuid *in)
 {
-	const struct fermata_cpuid_entry *xsave = find(in, 0xd, 0) ?: &nothing;
-	const struct fermata_cpuid_entry *widths = find(in, CPUID_WIDTHS, 0) ?: &nothing;
+	const struct fermata_cpuid_entry *xsave = find(in, 0xd, 0);
 	u32 i, reg;
 
 	t->cr4_allowed = ARCH_CR4_PCE; /* RDPMC from CPL 3: refused anyhow */
 	for (i = 0; i < cpuid_leaf_count; i++) {
 		const struct cpuid_leaf *l = &cpuid_leaves[i];
-		struct words words = words_of(find(in, l->leaf, l->first) ?: &nothing);
+		struct words words = words_of(find(in, l->leaf, l->first));
 
 		for (reg = 0; reg < CPUID_REGISTERS; reg++)
 			if (l->bits[reg])
 				derive_word(t, l->bits[reg], words.of[reg]);
 	}
 	t->xcr0_allowed = t->cr4_allowed & ARCH_CR4_OSXSAVE ? xsave->eax | (u64)xsave->edx << 32 : 0;
-	t->phys_bits = widths->eax & 0xff ?: LEAST_PHYS_BITS;
+	t->phys_bits = phys_bits(in);
 	t->linear_bits = t->cr4_allowed & ARCH_CR4_LA57 ? 57 : 48;
-	t->amd = (find(in, 0, 0) ?: &nothing)->ebx == 0x68747541; /* "Auth" */
+	t->amd = find(in, 0, 0)->ebx == 0x68747541; /* "Auth" */
 }
 
 /* ---- the table of a VM, and a guest's CPUID */

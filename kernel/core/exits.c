@@ -13,12 +13,8 @@
 
 static enum verdict handle_cpuid(struct vcpu *v)
 {
-	u8 length = exit_length(v);
-
-	if (length) {
+	if (exit_step_over(v))
 		cpuid_answer(v);
-		v->advance = length;
-	}
 	return GO_ON;
 }
 
@@ -29,10 +25,8 @@ static enum verdict handle_msr_read(struct vcpu *v)
 
 	if (!length)
 		return GO_ON;
-	if (msr_read(v, regs[FERMATA_RCX], &v->msr_value)) {
-		vcpu_raise_code(v, ARCH_GP, 0);
-		return GO_ON;
-	}
+	if (msr_read(v, regs[FERMATA_RCX], &v->msr_value))
+		return vcpu_raise_code(v, ARCH_GP, 0);
 	regs[FERMATA_RAX] = (u32)v->msr_value;
 	regs[FERMATA_RDX] = v->msr_value >> 32;
 	v->advance = length;
@@ -55,11 +49,8 @@ static enum verdict handle_msr_write(struct vcpu *v)
 
 static enum verdict handle_hlt(struct vcpu *v)
 {
-	u8 length = exit_length(v);
-
-	if (!length)
+	if (!exit_step_over(v))
 		return GO_ON;
-	v->advance = length;
 	v->mp_state = FERMATA_MP_HALTED;
 	return LEAVE_FOR_HOST;
 }
@@ -67,12 +58,8 @@ static enum verdict handle_hlt(struct vcpu *v)
 /* No hypercall is defined: the guest hears so, in RAX, and lives. */
 static enum verdict handle_hypercall(struct vcpu *v)
 {
-	u8 length = exit_length(v);
-
-	if (length) {
+	if (exit_step_over(v))
 		v->page->regs[FERMATA_RAX] = HYPERCALL_UNKNOWN;
-		v->advance = length;
-	}
 	return GO_ON;
 }
 
@@ -82,17 +69,15 @@ static enum verdict handle_hypercall(struct vcpu *v)
  */
 static enum verdict handle_rdtsc(struct vcpu *v)
 {
-	u8 length = exit_length(v);
 	u64 *regs = v->page->regs, tsc;
 
-	if (unlikely(!length))
+	if (unlikely(!exit_step_over(v)))
 		return GO_ON;
 	tsc = clock_guest_tsc(&v->vm->time.clock, v->exit.tsc) + v->guest.tsc_offset;
 	regs[FERMATA_RAX] = (u32)tsc;
 	regs[FERMATA_RDX] = tsc >> 32;
 	if (v->exit.kind == EXIT_RDTSCP)
 		regs[FERMATA_RCX] = v->guest.tsc_aux;
-	v->advance = length;
 	return GO_ON;
 }
 
@@ -134,23 +119,20 @@ static enum verdict handle_io(struct vcpu *v)
 
 static enum verdict handle_skip(struct vcpu *v)
 {
-	v->advance = exit_length(v);
+	exit_step_over(v);
 	return GO_ON;
 }
 
 /* What is not in the exit's event: CR2, and the step over INT3 and INTO, whose RIP is behind them. */
 static bool complete_exception(struct vcpu *v)
 {
-	const struct exit *x = &v->exit;
-
-	switch (x->exception.vector) {
+	switch (v->exit.exception.vector) {
 	case ARCH_PF:
-		v->backend->set_reg(v, HW_CR2, x->exception_address);
+		v->backend->set_reg(v, HW_CR2, v->exit.exception_address);
 		return true;
 	case ARCH_BP:
 	case ARCH_OF:
-		v->advance = exit_length(v);
-		return v->advance;
+		return exit_step_over(v);
 	}
 	return true;
 }
@@ -250,14 +232,12 @@ static enum verdict handle_window(struct vcpu *v)
 
 static enum verdict handle_undefined(struct vcpu *v)
 {
-	vcpu_raise(v, ARCH_UD);
-	return GO_ON;
+	return vcpu_raise(v, ARCH_UD);
 }
 
 static enum verdict handle_protected(struct vcpu *v)
 {
-	vcpu_raise_code(v, ARCH_GP, 0);
-	return GO_ON;
+	return vcpu_raise_code(v, ARCH_GP, 0);
 }
 
 /* What only rules make exit and nobody emulates: the processor does it, its intercept lifted for once. */
@@ -269,14 +249,12 @@ static enum verdict handle_once(struct vcpu *v)
 
 static enum verdict handle_shutdown(struct vcpu *v)
 {
-	exit_to_user(v, FERMATA_EXIT_SHUTDOWN);
-	return LEAVE_FOR_USER;
+	return exit_to_user(v, FERMATA_EXIT_SHUTDOWN);
 }
 
 static enum verdict handle_unsupported(struct vcpu *v)
 {
-	exit_to_user(v, FERMATA_EXIT_UNSUPPORTED);
-	return LEAVE_FOR_USER;
+	return exit_to_user(v, FERMATA_EXIT_UNSUPPORTED);
 }
 
 /*
@@ -285,15 +263,10 @@ static enum verdict handle_unsupported(struct vcpu *v)
  */
 static enum verdict handle_invlpg(struct vcpu *v)
 {
-	u8 length;
-
 	if (v->shadow)
 		return shadowing_invlpg(v);
-	length = exit_length(v);
-	if (!length)
-		return GO_ON;
-	vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_ADDRESS);
-	v->advance = length;
+	if (exit_step_over(v))
+		vcpu_owe(v, FLUSH_LINEAR, 0, FERMATA_CAUSE_ADDRESS);
 	return GO_ON;
 }
 
@@ -328,14 +301,12 @@ static enum verdict handle_fail_entry(struct vcpu *v)
 {
 	if (!v->audit.count)
 		vcpu_audit(v);
-	exit_to_user(v, FERMATA_EXIT_FAIL_ENTRY);
-	return LEAVE_FOR_USER;
+	return exit_to_user(v, FERMATA_EXIT_FAIL_ENTRY);
 }
 
 static enum verdict handle_unclaimed(struct vcpu *v)
 {
-	exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
-	return LEAVE_FOR_USER;
+	return exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
 }
 
 enum verdict (*const exit_handlers[EXIT_KINDS])(struct vcpu *v) = {

@@ -28,4 +28,11 @@ static inline u8 exit_mov_length(struct vcpu *v)
 	return likely(v->exit.mov.decoded) ? exit_length(v) : exit_decode(v);
 }
 
+/* The next entry steps over it. False: its length is not known yet. */
+static inline bool exit_step_over(struct vcpu *v)
+{
+	v->advance = exit_length(v);
+	return v->advance;
+}
+
 #endif

@@ -55,8 +55,8 @@
 	COMPUTED(TSC_DEADLINE,    cpuid->tsc_deadline, read_tsc_deadline(v, value), set_tsc_deadline(v, value)) \
 	COMPUTED(APIC_BASE,       true,                IS(apic_base(&v->apic)),     apic_set_base(&v->apic, value)) \
 	COMPUTED(EFER,            true,                IS(v->guest.efer),           control_set_efer(v, value)) \
-	COMPUTED(KVM_WALL_CLOCK,  cpuid->kvmclock,     IS(pvclock_wall(v->vm)),     pvclock_set_wall(v, value)) \
-	COMPUTED(KVM_SYSTEM_TIME, cpuid->kvmclock,     IS(pvclock_time(v)),         pvclock_set_time(v, value)) \
+	COMPUTED(KVM_WALL_CLOCK,  cpuid->kvmclock,     IS(READ_ONCE(v->vm->time.wall_at)), pvclock_set_wall(v, value)) \
+	COMPUTED(KVM_SYSTEM_TIME, cpuid->kvmclock,     IS(v->guest.pvclock_time),   pvclock_set_time(v, value)) \
 	COMPUTED(PRED_CMD,        cpuid->ibpb,         GP,                          ask_predictors(value)) \
 	COMPUTED(UCODE_REV,       true,                IS(UCODE_NEWEST),            0) /* 0, CPUID, then read it */ \
 	COMPUTED(MTRRCAP,         cpuid->mtrr,         IS(MTRR_CAP),                GP) \

@@ -53,16 +53,6 @@ bool pvclock_state_valid(struct vm *vm, u64 time, u64 wall)
 	return vm->cpuid.kvmclock ? time_valid(vm, time) && !(wall & 3) : !time && !wall;
 }
 
-u64 pvclock_time(const struct vcpu *v)
-{
-	return v->guest.pvclock_time;
-}
-
-u64 pvclock_wall(const struct vm *vm)
-{
-	return READ_ONCE(vm->time.wall_at);
-}
-
 int pvclock_set_time(struct vcpu *v, u64 value)
 {
 	if (!time_valid(v->vm, value))
@@ -192,7 +182,7 @@ static bool write_out(struct vm *vm, const struct vcpu *v, bool date)
 	return false;
 }
 
-void pvclock_write(struct vcpu *v)
+int pvclock_write(struct vcpu *v)
 {
 	const struct vcpu *other;
 	struct vm *vm = v->vm;
@@ -205,6 +195,7 @@ void pvclock_write(struct vcpu *v)
 		v->pvclock_wall_due = !write_out(vm, v, true);
 	if (!done || v->pvclock_wall_due)
 		host_set_bit(REQUEST_PVCLOCK, &v->requests);
+	return GO_ON;
 }
 
 void pvclock_changed(struct vcpu *v)

@@ -5,9 +5,7 @@
 
 #include "core/vcpu.h"
 
-/* The MSRs' values. Setting: -EINVAL when there is no memory that the guest may write. */
-u64 pvclock_time(const struct vcpu *v);
-u64 pvclock_wall(const struct vm *vm);
+/* The MSRs. -EINVAL: there is no memory that the guest may write. */
 int pvclock_set_time(struct vcpu *v, u64 value);
 int pvclock_set_wall(struct vcpu *v, u64 value);
 
@@ -17,7 +15,7 @@ void pvclock_restore(struct vcpu *v, u64 time, u64 wall);
 
 /* The vCPU's TSC moved: before it goes on, with REQUEST_PVCLOCK, all pages are written. */
 void pvclock_changed(struct vcpu *v);
-/* Outside of guest context, by the vCPU's thread. Sleeps. */
-void pvclock_write(struct vcpu *v);
+/* Outside of guest context, by the vCPU's thread. Sleeps. GO_ON. */
+int pvclock_write(struct vcpu *v);
 
 #endif

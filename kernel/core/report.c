@@ -4,10 +4,11 @@
 #include "insn/insn.h"
 #include "memory/guest_walk.h"
 
-void exit_to_user(struct vcpu *v, u32 reason)
+enum verdict exit_to_user(struct vcpu *v, u32 reason)
 {
 	describe_exit(v, reason);
 	memset(v->page->exit.pad, 0, sizeof(v->page->exit.pad));
+	return LEAVE_FOR_USER;
 }
 
 /* The code at RIP. What is shared of it the caller may change at any time, so nothing is read back from there. */

@@ -5,8 +5,8 @@
 
 #include "core/vcpu.h"
 
-/* FERMATA_EXIT_*, for reasons that have no more to say than that. */
-void exit_to_user(struct vcpu *v, u32 reason);
+/* FERMATA_EXIT_*, for reasons that have no more to say than that. LEAVE_FOR_USER. */
+enum verdict exit_to_user(struct vcpu *v, u32 reason);
 /* An access to what is no memory, with its instruction. Verdict. */
 int report_mmio(struct vcpu *v, u32 reason);
 /* The instruction, for user space to decode. False: its bytes cannot be had now. */

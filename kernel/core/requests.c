@@ -9,7 +9,7 @@
 
 /* ---- what the rows below do, where it is not another file's */
 
-static enum verdict take_clock(struct vcpu *v)
+static enum verdict take_clock(struct vcpu *v, u32 request)
 {
 	return vcpu_take_clock(v) ? GO_ON : LEAVE_FOR_HOST;
 }
@@ -17,12 +17,6 @@ static enum verdict take_clock(struct vcpu *v)
 static int renew_clock(struct vcpu *v)
 {
 	vm_clock_renew(v->vm);
-	return GO_ON;
-}
-
-static int write_pvclock(struct vcpu *v)
-{
-	pvclock_write(v);
 	return GO_ON;
 }
 
@@ -37,7 +31,7 @@ static int trim(struct vcpu *v)
  * Both kinds together. A cause that comes between the two reads is counted now, and its flush paid at the next
  * look.
  */
-static enum verdict take_flushes(struct vcpu *v)
+static enum verdict take_flushes(struct vcpu *v, u32 request)
 {
 	u32 kinds = 0, cause;
 
@@ -54,7 +48,7 @@ static enum verdict take_flushes(struct vcpu *v)
 	return GO_ON;
 }
 
-static enum verdict timer_due(struct vcpu *v)
+static enum verdict timer_due(struct vcpu *v, u32 request)
 {
 	vcpu_timer_due(v);
 	return GO_ON;
@@ -66,40 +60,22 @@ static int bring_in(struct vcpu *v)
 	return exit_handle_fault(v);
 }
 
-static enum verdict lost(struct vcpu *v)
+static enum verdict load_root(struct vcpu *v, u32 request)
 {
-	exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
-	return LEAVE_FOR_USER;
+	return shadowing_root(v);
 }
 
-static enum verdict tell_eoi(struct vcpu *v)
+static enum verdict lost(struct vcpu *v, u32 request)
+{
+	return exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
+}
+
+static enum verdict tell_eoi(struct vcpu *v, u32 request)
 {
 	host_clear_bit(REQUEST_EOI, &v->requests);
 	exit_to_user(v, FERMATA_EXIT_EOI);
 	v->page->exit.eoi.vector = v->report.eoi_vector;
 	return LEAVE_FOR_USER;
-}
-
-/* ---- the rules' part */
-
-static enum verdict apply_rules(struct vcpu *v)
-{
-	return rules_requested(v, REQUEST_RULES);
-}
-
-static enum verdict check_linear(struct vcpu *v)
-{
-	return rules_requested(v, REQUEST_LINEAR);
-}
-
-static enum verdict check_opener(struct vcpu *v)
-{
-	return rules_requested(v, REQUEST_WATCH);
-}
-
-static enum verdict after_instruction(struct vcpu *v)
-{
-	return rules_requested(v, REQUEST_AFTER);
 }
 
 /* ---- the table */
@@ -115,7 +91,7 @@ static const struct {
 	 * In guest context, before an entry, with interrupts off. LEAVE_FOR_HOST: outside first, or later. NULL:
 	 * it is done outside.
 	 */
-	enum verdict (*inside)(struct vcpu *v);
+	enum verdict (*inside)(struct vcpu *v, u32 request);
 	/* Outside of guest context; may sleep. GO_ON, LEAVE_FOR_USER or -errno. NULL: nothing to do. */
 	int (*outside)(struct vcpu *v);
 	enum sleeper sleeper;
@@ -124,16 +100,16 @@ static const struct {
 	[REQUEST_FAULT] = { .outside = bring_in },
 	/* Before all that is done inside: until it is taken, nothing else may look at the clock there. */
 	[REQUEST_CLOCK] = { take_clock, renew_clock, AFTER_SLEEP },
-	[REQUEST_PVCLOCK] = { .outside = write_pvclock, .sleeper = BEFORE_SLEEP },
+	[REQUEST_PVCLOCK] = { .outside = pvclock_write, .sleeper = BEFORE_SLEEP },
 	[REQUEST_TRIM] = { .outside = trim },
 	[REQUEST_FLUSH_LINEAR] = { take_flushes },
 	[REQUEST_FLUSH_NESTED] = { take_flushes },
 	[REQUEST_TIMER] = { timer_due, .sleeper = AFTER_SLEEP },
-	[REQUEST_RULES] = { apply_rules },
-	[REQUEST_ROOT] = { shadowing_root },
-	[REQUEST_LINEAR] = { check_linear, rules_outside },
-	[REQUEST_WATCH] = { check_opener },
-	[REQUEST_AFTER] = { after_instruction },
+	[REQUEST_RULES] = { rules_requested },
+	[REQUEST_ROOT] = { load_root },
+	[REQUEST_LINEAR] = { rules_requested, rules_outside },
+	[REQUEST_WATCH] = { rules_requested },
+	[REQUEST_AFTER] = { rules_requested },
 	[REQUEST_LOST] = { lost },
 	[REQUEST_EOI] = { tell_eoi },
 };
@@ -149,7 +125,7 @@ static u32 next(const struct vcpu *v, u32 bit)
 enum verdict requests_inside(struct vcpu *v)
 {
 	for (u32 bit = next(v, 0); bit < REQUESTS; bit = next(v, bit + 1)) {
-		enum verdict verdict = rows[bit].inside ? rows[bit].inside(v) : LEAVE_FOR_HOST;
+		enum verdict verdict = rows[bit].inside ? rows[bit].inside(v, bit) : LEAVE_FOR_HOST;
 
 		if (verdict != GO_ON)
 			return verdict;
@@ -187,7 +163,7 @@ int requests_before_sleep(struct vcpu *v)
 int requests_after_sleep(struct vcpu *v)
 {
 	for (u32 bit = next(v, 0); bit < REQUESTS; bit = next(v, bit + 1))
-		if (rows[bit].sleeper == AFTER_SLEEP && rows[bit].inside(v) != GO_ON)
+		if (rows[bit].sleeper == AFTER_SLEEP && rows[bit].inside(v, bit) != GO_ON)
 			return outside(v, bit) ?: LEAVE_FOR_HOST;
 	return GO_ON;
 }

@@ -42,8 +42,7 @@ static enum verdict deliver(struct vcpu *v)
 	if ((vector >= 0 || extint) && !injected && v->backend->can_take(v, INJECT_INTERRUPT)) {
 		if (extint) { /* the INTA cycle goes to the 8259, which lives with the caller */
 			apic_extint_accept(&v->apic);
-			exit_to_user(v, FERMATA_EXIT_INTACK);
-			return LEAVE_FOR_USER;
+			return exit_to_user(v, FERMATA_EXIT_INTACK);
 		}
 		apic_accept(&v->apic, vector);
 		inject(v, &(struct injection){ .kind = INJECT_INTERRUPT, .vector = vector });
@@ -201,10 +200,8 @@ static int wait_for_work(struct vcpu *v)
 	if (v->mp_state == FERMATA_MP_HALTED) {
 		v->halted_open = v->backend->get_reg(v, HW_RFLAGS) & ARCH_RFLAGS_IF;
 		/* With interrupts off only an NMI or INIT wakes it, and a lone CPU has nobody to send one. */
-		if (!v->halted_open && v->vm->vcpus.count == 1 && !has_work(v)) {
-			exit_to_user(v, FERMATA_EXIT_HALTED);
-			return LEAVE_FOR_USER;
-		}
+		if (!v->halted_open && v->vm->vcpus.count == 1 && !has_work(v))
+			return exit_to_user(v, FERMATA_EXIT_HALTED);
 		v->account.stats.halts++;
 	}
 	result = requests_before_sleep(v);

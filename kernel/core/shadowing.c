@@ -87,17 +87,16 @@ static enum verdict load_root(struct vcpu *v, bool keep)
 	struct where where;
 
 	v->backend->where(v, &where);
-	switch (shadow_load(&v->vm->memory, &v->shadow->cpu, &where.paging, keep, &answer)) {
-	case SHADOW_REFILL:
+	if (shadow_load(&v->vm->memory, &v->shadow->cpu, &where.paging, keep, &answer) ==
+	    SHADOW_REFILL) {
 		shadowing_changed(v);
 		return leave(v);
-	default:
-		v->dirty |= DIRTY_CR3;
-		if (unlikely(v->vm->config.shadow_audit))
-			audit(v);
-		vcpu_owe(v, FLUSH_LOCAL, 0, FERMATA_CAUSE_CONTROL);
-		return pay(v, &answer.owed);
 	}
+	v->dirty |= DIRTY_CR3;
+	if (unlikely(v->vm->config.shadow_audit))
+		audit(v);
+	vcpu_owe(v, FLUSH_LOCAL, 0, FERMATA_CAUSE_CONTROL);
+	return pay(v, &answer.owed);
 }
 
 enum verdict shadowing_root(struct vcpu *v)
@@ -133,8 +132,7 @@ enum verdict shadowing_set_cr3(struct vcpu *v, u64 value, bool keep)
 		case -EFAULT:
 			return leave(v);
 		case -EINVAL:
-			vcpu_raise_code(v, ARCH_GP, 0);
-			return GO_ON;
+			return vcpu_raise_code(v, ARCH_GP, 0);
 		}
 		memcpy(v->shadow->pdpte, pdpte, sizeof(pdpte));
 	}
@@ -165,21 +163,16 @@ static enum verdict raise_fault(struct vcpu *v, u64 linear, u32 code)
 
 	v->guest.cr2 = linear;
 	v->dirty |= DIRTY_CR2;
-	if (was && first.kind == INJECT_EXCEPTION && first.vector == ARCH_DF) {
-		exit_to_user(v, FERMATA_EXIT_SHUTDOWN);
-		return LEAVE_FOR_USER;
-	}
-	if (was && first.kind == INJECT_EXCEPTION && first.vector == ARCH_PF) {
-		vcpu_raise_code(v, ARCH_DF, 0);
-		return GO_ON;
-	}
+	if (was && first.kind == INJECT_EXCEPTION && first.vector == ARCH_DF)
+		return exit_to_user(v, FERMATA_EXIT_SHUTDOWN);
+	if (was && first.kind == INJECT_EXCEPTION && first.vector == ARCH_PF)
+		return vcpu_raise_code(v, ARCH_DF, 0);
 	/* An interrupt or NMI is delivered after the handler; an exception comes again by itself. */
 	if (was && first.kind == INJECT_NMI)
 		v->waiting.nmi = true;
 	else if (was && first.kind == INJECT_INTERRUPT)
 		apic_take_back(&v->apic, first.vector);
-	vcpu_raise_code(v, ARCH_PF, code);
-	return GO_ON;
+	return vcpu_raise_code(v, ARCH_PF, code);
 }
 
 /*
@@ -345,12 +338,11 @@ int shadowing_mapped(struct vcpu *v)
 
 enum verdict shadowing_invlpg(struct vcpu *v)
 {
-	u8 length = exit_length(v);
-	u64 linear = v->exit.linear;
+	u64 linear;
 
-	if (!length)
+	if (!exit_step_over(v))
 		return GO_ON; /* runs again, and faults its code in */
-	v->advance = length;
+	linear = v->exit.linear;
 	if (v->guest.efer & ARCH_EFER_LMA &&
 	    !arch_canonical(linear, v->guest.cr4 & ARCH_CR4_LA57 ? 57 : 48))
 		return GO_ON;
@@ -362,12 +354,6 @@ enum verdict shadowing_invlpg(struct vcpu *v)
 }
 
 enum { INVPCID_ADDRESS, INVPCID_CONTEXT, INVPCID_ALL, INVPCID_NOT_GLOBAL };
-
-static enum verdict refuse(struct vcpu *v)
-{
-	vcpu_raise_code(v, ARCH_GP, 0);
-	return GO_ON;
-}
 
 /* The descriptor, byte by byte, since it may lie in two pages. GO_ON: it is there, or v->waiting.valid. */
 static enum verdict read_descriptor(struct vcpu *v, u64 linear, u64 descriptor[2])
@@ -390,7 +376,7 @@ static enum verdict read_descriptor(struct vcpu *v, u64 linear, u64 descriptor[2
 			return leave(v);
 		}
 		if (err)
-			return refuse(v);
+			return vcpu_raise_code(v, ARCH_GP, 0);
 	}
 	return GO_ON;
 }
@@ -408,7 +394,7 @@ enum verdict shadowing_invpcid(struct vcpu *v)
 
 	v->backend->where(v, &where);
 	if (where.paging.cpl)
-		return refuse(v);
+		return vcpu_raise_code(v, ARCH_GP, 0);
 	if (!exit_fetch(v, &insn) || insn.op != INSN_INVPCID || !insn.memory)
 		return GO_ON; /* runs again, and faults its code in */
 	verdict = read_descriptor(v, exit_operand_address(v, &insn), descriptor);
@@ -421,7 +407,7 @@ enum verdict shadowing_invpcid(struct vcpu *v)
 	    (type <= INVPCID_CONTEXT && descriptor[0] && !(v->guest.cr4 & ARCH_CR4_PCIDE)) ||
 	    (type == INVPCID_ADDRESS && v->guest.efer & ARCH_EFER_LMA &&
 	     !arch_canonical(descriptor[1], v->guest.cr4 & ARCH_CR4_LA57 ? 57 : 48)))
-		return refuse(v);
+		return vcpu_raise_code(v, ARCH_GP, 0);
 	v->advance = insn.length;
 	v->shadow->cpu.stale = true;
 	if (type <= INVPCID_CONTEXT && descriptor[0] != (where.paging.cr3 & 0xfff) &&

@@ -10,7 +10,7 @@
 #include "core/shadowing.h"
 #include "core/pvclock.h"
 
-/* ES, CS, SS and DS have bases of 32 bits, the others of `bits` (SDM 3A 3.4.4). */
+/* The first four, ES, CS, SS and DS, have bases of 32 bits, the others of `bits` (SDM 3A 3.4.4). */
 static int check_segment(const struct fermata_segment *s, u32 bits)
 {
 	bool usable = !(s->attrib & FERMATA_SEG_UNUSABLE);
@@ -26,11 +26,9 @@ static int check_segments(const struct fermata_state_segments *s, u32 bits)
 {
 	u32 long_and_default = ARCH_SEG_L | ARCH_SEG_DB;
 
-	if (check_segment(&s->cs, 32) || check_segment(&s->ds, 32) || check_segment(&s->es, 32) ||
-	    check_segment(&s->ss, 32) || check_segment(&s->fs, bits) ||
-	    check_segment(&s->gs, bits) || check_segment(&s->ldt, bits) ||
-	    check_segment(&s->tr, bits))
-		return -EINVAL;
+	for (u32 i = 0; i < 8; i++)
+		if (check_segment(&s->es + i, i < 4 ? 32 : bits))
+			return -EINVAL;
 	if (s->cs.attrib & FERMATA_SEG_UNUSABLE || s->tr.attrib & FERMATA_SEG_UNUSABLE ||
 	    (s->cs.attrib & long_and_default) == long_and_default)
 		return -EINVAL;
@@ -41,20 +39,10 @@ static int check_segments(const struct fermata_state_segments *s, u32 bits)
 
 static int check_control(const struct vm *vm, const struct fermata_state_control *c)
 {
-	u64 cr3_bits = (1ull << vm->cpuid.phys_bits) - 1;
-
-	if (c->cr8 > 15 || !control_xcr0_valid(vm, c->xcr0))
-		return -EINVAL;
-	if (c->cr3 & ~cr3_bits)
-		return -EINVAL;
-	if (!(c->cr0 & ARCH_CR0_ET))
+	if (c->cr8 > 15 || !control_xcr0_valid(vm, c->xcr0) || c->cr3 >> vm->cpuid.phys_bits ||
+	    !(c->cr0 & ARCH_CR0_ET))
 		return -EINVAL;
 	return control_check(vm, c->cr0, c->cr4, c->efer);
-}
-
-static int check_debug(const struct fermata_state_debug *d)
-{
-	return (d->dr6 | d->dr7) >> 32 ? -EINVAL : 0;
 }
 
 /* What is on its way must be something that can go in. */
@@ -177,8 +165,8 @@ int vcpu_get_state(struct vcpu *v, struct fermata_state *state)
 		state->msrs.tsc = now + v->guest.tsc_offset;
 		state->msrs.tsc_adjust = v->guest.tsc_adjust;
 		state->msrs.tsc_deadline = apic_tsc_deadline(&v->apic, &clock, now);
-		state->msrs.kvm_system_time = pvclock_time(v);
-		state->msrs.kvm_wall_clock = pvclock_wall(v->vm);
+		state->msrs.kvm_system_time = v->guest.pvclock_time;
+		state->msrs.kvm_wall_clock = READ_ONCE(v->vm->time.wall_at);
 	}
 	if (mask & FERMATA_STATE_PENDING)
 		get_pending(v, &state->pending);
@@ -202,7 +190,7 @@ static int check(struct vm *vm, const struct fermata_state *state)
 	if ((mask & FERMATA_STATE_SEGMENTS &&
 	     check_segments(&state->segments, vm->cpuid.linear_bits)) ||
 	    (mask & FERMATA_STATE_CONTROL && check_control(vm, &state->control)) ||
-	    (mask & FERMATA_STATE_DEBUG && check_debug(&state->debug)) ||
+	    (mask & FERMATA_STATE_DEBUG && (state->debug.dr6 | state->debug.dr7) >> 32) ||
 	    (mask & FERMATA_STATE_MSRS &&
 	     (msr_check_state(&vm->cpuid, &state->msrs) ||
 	      !pvclock_state_valid(vm, state->msrs.kvm_system_time, state->msrs.kvm_wall_clock))) ||

@@ -179,10 +179,12 @@ static inline struct vcpu *vcpu_from(const struct vm *vm, u32 id)
 }
 #define for_each_vcpu(vm, v) for ((v) = vcpu_from(vm, 0); (v); (v) = vcpu_from(vm, (v)->id + 1))
 
-static inline void vcpu_raise(struct vcpu *v, u8 vector)
+/* An exception goes in at the next entry. GO_ON, for a handler to return. */
+static inline enum verdict vcpu_raise(struct vcpu *v, u8 vector)
 {
 	v->waiting.injection = (struct injection){ .kind = INJECT_EXCEPTION, .vector = vector };
 	v->waiting.valid = true;
+	return GO_ON;
 }
 
 /* Has it been sent an INIT or SIPI? */
@@ -192,7 +194,7 @@ static inline bool vcpu_starting(const struct vcpu *v)
 }
 
 /* Real mode pushes no error codes (SDM 3B 20.1.4); processors push what they are told. */
-static inline void vcpu_raise_code(struct vcpu *v, u8 vector, u32 code)
+static inline enum verdict vcpu_raise_code(struct vcpu *v, u8 vector, u32 code)
 {
 	bool has_code = v->guest.cr0 & ARCH_CR0_PE;
 
@@ -201,6 +203,7 @@ static inline void vcpu_raise_code(struct vcpu *v, u8 vector, u32 code)
 						   .has_code = has_code,
 						   .code = has_code ? code : 0 };
 	v->waiting.valid = true;
+	return GO_ON;
 }
 
 static inline void vcpu_count_flush(struct vcpu *v, u32 kind)

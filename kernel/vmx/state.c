@@ -537,24 +537,13 @@ int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 u64 *vmx_msr(struct vcpu *v, u32 msr)
 {
 	struct vmx_vcpu *s = v->hw;
-	u64 *slot = NULL;
+	u64 *const slots[] = { &s->star, &s->lstar, &s->cstar, &s->sfmask };
+	u32 at = msr - ARCH_MSR_STAR;
 
-	switch (msr) {
-	case ARCH_MSR_STAR:
-		slot = &s->star;
-		break;
-	case ARCH_MSR_LSTAR:
-		slot = &s->lstar;
-		break;
-	case ARCH_MSR_CSTAR:
-		slot = &s->cstar;
-		break;
-	case ARCH_MSR_SFMASK:
-		slot = &s->sfmask;
-		break;
-	}
+	if (at >= ARRAY_SIZE(slots))
+		return NULL;
 	/* The caller may write to the CPU, too: it has all of them then, or none. */
-	if (slot && s->in_guest_context && !s->host.syscalls)
+	if (s->in_guest_context && !s->host.syscalls)
 		vmx_load_syscalls(s);
-	return slot;
+	return slots[host_index(at, (u32)ARRAY_SIZE(slots))];
 }
