@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * What kernel/core, memory, clock, svm and vmx need of the system below them, and all they may use.
+ * What kernel/ but kernel/linux needs of the system below it, and all it may use.
  *
  * kernel/linux implements it for the module; tests/unit/host implements it for user space, where the
  * same sources run under sanitizers. <host_types.h> is found through the include path: it brings

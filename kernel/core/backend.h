@@ -15,7 +15,7 @@ struct audit_finding;
 
 /* An exception, interrupt or NMI on its way into the guest. */
 struct injection {
-	u8 kind; /* EVENT_* */
+	u8 kind; /* INJECT_* */
 	u8 vector;
 	bool has_code;
 	u32 code;
@@ -96,7 +96,7 @@ struct backend {
 	 */
 	u32 (*audit)(struct vcpu *v, struct audit_finding *out, u32 room);
 
-	/* REGS (rip, rflags), SEGMENTS, CONTROL, DEBUG, MSRS, EVENTS: the parts that the hardware holds. */
+	/* REGS (rip, rflags), SEGMENTS, CONTROL, DEBUG, MSRS, PENDING: the parts that the hardware holds. */
 	void (*get_state)(struct vcpu *v, struct fermata_state *state, u32 mask);
 	int (*set_state)(struct vcpu *v, const struct fermata_state *state, u32 mask);
 	/* One of them. To read RFLAGS brings RSP into the page, as get_state() and where() do. */
@@ -133,7 +133,7 @@ struct backend {
 	/* Could the guest take an event of this kind at the next entry? */
 	bool (*can_take)(struct vcpu *v, u8 kind);
 	void (*inject)(struct vcpu *v, const struct injection *event);
-	/* Exit as soon as the guest can take an event of these kinds (1 << EVENT_*); 0: no such exit. */
+	/* Exit as soon as the guest can take an injection of these kinds (1 << INJECT_*); 0: no such exit. */
 	void (*window)(struct vcpu *v, u32 kinds);
 };
 

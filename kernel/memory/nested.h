@@ -6,7 +6,7 @@
  *   fault                                     host (mmu notifier)
  *   (a) note sequence
  *   (b) find the slot
- *   (c) host_page_get(), which sleeps         invalidate_begin: invalidating++, sequence++, unmap
+ *   (c) host_page_get(), which sleeps         invalidate_begin: under_way++, sequence++, unmap
  *   (d) lock; invalidating or sequence        ... the host changes its own page table ...
  *       changed since (a): -EAGAIN            invalidate_end: sequence++, invalidating--
  *   (e) map; unlock

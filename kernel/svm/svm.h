@@ -67,7 +67,7 @@ void svm_pay(struct vcpu *v);
 void svm_vmcb_init(struct vcpu *v);
 void svm_set_paging(struct vcpu *v);
 void svm_apply(struct vcpu *v);
-void svm_sync(struct vcpu *v); /* v->cr0's bits that the guest changes without an exit */
+void svm_sync(struct vcpu *v); /* v->guest.cr0's bits that the guest changes without an exit */
 void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
 int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);
 u64 svm_get_reg(struct vcpu *v, enum hw_reg reg);

@@ -85,8 +85,8 @@ struct shadow_page {
 	u32 parents; /* chain of the links to it */
 	u32 pins;    /* vCPUs that have it as root */
 	u32 unsync;  /* 0, or 1 + its place in shadow->unsync[] */
-	u64 closing; /* unsync, but write-protected: compared again when memory.generation is another; 0: no */
-	u64 zapped;  /* in limbo: memory.generation when it came there */
+	u64 closing; /* unsync, but write-protected: compared again when memory.flush.generation is another; 0: no */
+	u64 zapped;  /* in limbo: memory.flush.generation when it came there */
 	u16 count;   /* entries present */
 	u8 quiet;    /* unsync: how often it was looked at, and nothing had changed */
 	bool listed; /* in the hash: not free, not in limbo */
@@ -117,7 +117,7 @@ struct shadow {
 	u32 unsync_count;
 	u32 unsync_upper; /* of them, tables that lead to tables */
 	bool lost_write;  /* a leaf has lost its write access since this was cleared */
-	u64 loose_since;  /* memory.generation of what `loose` says */
+	u64 loose_since;  /* memory.flush.generation of what `loose` says */
 	u64 unlinked;	  /* entries that led to tables and were dropped, ever */
 	u64 broken[8];	  /* by linear address: a guest's large page was made of small ones there */
 	struct shadow_stats stats;
