@@ -101,6 +101,8 @@ struct backend {
 	int (*set_state)(struct vcpu *v, const struct fermata_state *state, u32 mask);
 	/* One of them. To read RFLAGS brings RSP into the page, as get_state() and where() do. */
 	u64 (*get_reg)(struct vcpu *v, enum hw_reg reg);
+	/* HW_RIP and HW_RFLAGS at once, for each exit to user space. */
+	void (*position)(struct vcpu *v, u64 *rip, u64 *rflags);
 	void (*set_reg)(struct vcpu *v, enum hw_reg reg, u64 value);
 	/* Where the guest is, and the registers a page walk from there needs. */
 	void (*where)(struct vcpu *v, struct where *where);

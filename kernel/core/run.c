@@ -250,8 +250,11 @@ static int take_page(struct vcpu *v)
 
 static void give_page(struct vcpu *v)
 {
-	v->page->rip = v->backend->get_reg(v, HW_RIP) + v->advance;
-	v->page->rflags = v->backend->get_reg(v, HW_RFLAGS);
+	u64 rip, rflags;
+
+	v->backend->position(v, &rip, &rflags);
+	v->page->rip = rip + v->advance;
+	v->page->rflags = rflags;
 }
 
 /* Guest context from begin to end; what an exit left for outside is done after it. */

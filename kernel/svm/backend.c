@@ -175,6 +175,7 @@ const struct backend svm_backend = {
 	.get_state = svm_get_state,
 	.set_state = svm_set_state,
 	.get_reg = svm_get_reg,
+	.position = svm_position,
 	.set_reg = svm_set_reg,
 	.where = svm_where,
 	.can_intercept = svm_can_intercept,

@@ -180,14 +180,18 @@ static u64 *register_at(const struct svm_vcpu *s, enum hw_reg reg)
 	}
 }
 
+void svm_position(struct vcpu *v, u64 *rip, u64 *rflags)
+{
+	const struct vmcb *c = ((struct svm_vcpu *)v->hw)->vmcb;
+
+	*rip = c->rip;
+	*rflags = c->rflags;
+}
+
 u64 svm_get_reg(struct vcpu *v, enum hw_reg reg)
 {
 	const struct svm_vcpu *s = v->hw;
 
-	if (reg == HW_RIP) /* the first two are read at each exit to user space */
-		return s->vmcb->rip;
-	if (reg == HW_RFLAGS)
-		return s->vmcb->rflags;
 	if (reg == HW_BLOCKED)
 		return !v->advance && s->vmcb->int_state & INT_STATE_SHADOW;
 	return reg == HW_CR2 && v->dirty & DIRTY_CR2 ? v->guest.cr2 : *register_at(s, reg);

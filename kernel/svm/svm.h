@@ -71,6 +71,7 @@ void svm_sync(struct vcpu *v); /* v->guest.cr0's bits that the guest changes wit
 void svm_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
 int svm_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);
 u64 svm_get_reg(struct vcpu *v, enum hw_reg reg);
+void svm_position(struct vcpu *v, u64 *rip, u64 *rflags);
 void svm_set_reg(struct vcpu *v, enum hw_reg reg, u64 value);
 void svm_where(struct vcpu *v, struct where *where);
 /* run.c */

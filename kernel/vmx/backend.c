@@ -224,6 +224,7 @@ const struct backend vmx_backend = {
 	.get_state = vmx_get_state,
 	.set_state = vmx_set_state,
 	.get_reg = vmx_get_reg,
+	.position = vmx_position,
 	.set_reg = vmx_set_reg,
 	.where = vmx_where,
 	.msr = vmx_msr,

@@ -293,6 +293,15 @@ static u32 field_of(enum hw_reg reg)
 	}
 }
 
+void vmx_position(struct vcpu *v, u64 *rip, u64 *rflags)
+{
+	vmx_begin(v);
+	vmx_fetch_rsp(v);
+	*rip = ((struct vmx_vcpu *)v->hw)->rip;
+	*rflags = vmread(VMCS_GUEST_RFLAGS);
+	vmx_end();
+}
+
 u64 vmx_get_reg(struct vcpu *v, enum hw_reg reg)
 {
 	struct vmx_vcpu *s = v->hw;

@@ -115,6 +115,7 @@ void vmx_sync(struct vcpu *v);
 void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
 int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);
 u64 vmx_get_reg(struct vcpu *v, enum hw_reg reg);
+void vmx_position(struct vcpu *v, u64 *rip, u64 *rflags);
 void vmx_set_reg(struct vcpu *v, enum hw_reg reg, u64 value);
 void vmx_where(struct vcpu *v, struct where *where);
 void vmx_fetch_rsp(struct vcpu *v);

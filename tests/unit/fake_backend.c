@@ -163,6 +163,12 @@ static u64 *register_at(struct vcpu *v, enum hw_reg reg)
 	}
 }
 
+static void fake_position(struct vcpu *v, u64 *rip, u64 *rflags)
+{
+	*rip = fake_hw(v)->rip;
+	*rflags = fake_hw(v)->rflags;
+}
+
 static u64 fake_get_reg(struct vcpu *v, enum hw_reg reg)
 {
 	return reg == HW_BLOCKED ? fake_hw(v)->shadow : *register_at(v, reg);
@@ -257,6 +263,7 @@ const struct backend fake_backend = {
 	.get_state = fake_get_state,
 	.set_state = fake_set_state,
 	.get_reg = fake_get_reg,
+	.position = fake_position,
 	.set_reg = fake_set_reg,
 	.where = fake_where,
 	.can_intercept = fake_can_intercept,
