@@ -23,7 +23,7 @@ struct audit {
 	struct audit_finding finding[FERMATA_AUDIT_LINES];
 };
 
-/* For the backends: count goes on where there is no room any more. */
+/* For the backends. *count counts every finding, also those that find no room in out[]. */
 void audit_add(struct audit_finding *out, u32 room, u32 *count, const struct audit_finding *finding);
 /* "rule; section; field = value". Returns the length, which is below size. */
 u32 audit_text(const struct audit_finding *finding, char *text, u32 size);

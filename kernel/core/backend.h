@@ -70,8 +70,8 @@ struct backend {
 	/* How nested page tables look here; not called under shadow paging. */
 	const struct radix_format *(*format)(void);
 	/*
-	 * Once, before the first cpu_on; and after the last cpu_off. tags: no more than so many ASIDs or
-	 * VPIDs for guests; 0: as many as there are.
+	 * setup runs once before the first cpu_on, teardown after the last cpu_off. tags limits the ASIDs or
+	 * VPIDs that guests get; 0: all there are.
 	 */
 	int (*setup)(u32 tags);
 	void (*teardown)(void);
@@ -127,8 +127,9 @@ struct backend {
 	int (*direct_msr)(struct vcpu *v, u32 msr, u64 *value, bool write);
 
 	/*
-	 * v->shadow has come or gone while the guest lives, and its CR3 is to be set after it. NULL: its guests
-	 * never change over, since nested paging reads their tables without writing.
+	 * The guest changes between nested and shadow paging while it lives: v->shadow is set or cleared. The
+	 * caller sets the guest's CR3 next. NULL: guests never change, because nested paging here can walk the
+	 * guest's tables without writing to them.
 	 */
 	void (*set_paging)(struct vcpu *v);
 

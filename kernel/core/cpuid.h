@@ -36,7 +36,7 @@ void cpuid_supported(struct fermata_cpuid *out, u64 host_xcr0);
 /* -EINVAL, and a line in the host's log, when the caller shows a feature that is not supported. */
 int cpuid_set(struct cpuid_table *table, const struct fermata_cpuid *wanted,
 	      const struct fermata_cpuid *supported);
-/* What it invalidates is ours to know, and not every CPU can tell of it. */
+/* Under shadow paging INVPCID must exit, and not every CPU can intercept it. */
 void cpuid_hide_invpcid(struct cpuid_table *table);
 void cpuid_answer(struct vcpu *v); /* executes CPUID on the vCPU's registers */
 

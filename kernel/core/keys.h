@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
  * What neither VMRUN nor VM entry exchanges: the breakpoint registers, of guests that have armed some, and
- * PKRU. That is the guest's for the length of a turn only: what is done for the guest between two turns
- * reads its memory at user addresses, and those are the owner's keys' to guard, not the guest's.
+ * PKRU. PKRU is the guest's during a turn only: between turns we read the guest's memory at user addresses, and
+ * there the owner's PKRU applies, not the guest's.
  */
 #ifndef CORE_KEYS_H
 #define CORE_KEYS_H

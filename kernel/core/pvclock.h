@@ -9,7 +9,7 @@
 int pvclock_set_time(struct vcpu *v, u64 value);
 int pvclock_set_wall(struct vcpu *v, u64 value);
 
-/* SET_STATE: the pages that they name are written before the guest goes on, but not the date. */
+/* SET_STATE: before the guest goes on, the clock's pages are written; the date's page is not. */
 bool pvclock_state_valid(struct vm *vm, u64 time, u64 wall);
 void pvclock_restore(struct vcpu *v, u64 time, u64 wall);
 

@@ -38,7 +38,10 @@ enum {
 enum verdict requests_inside(struct vcpu *v);
 /* After LEAVE_FOR_HOST. Sleeps. GO_ON, LEAVE_FOR_USER, or -errno. */
 int requests_outside(struct vcpu *v);
-/* The vCPU's thread is about to sleep; likewise. Then it has slept: also LEAVE_FOR_HOST, ask again. */
+/*
+ * Before and after the vCPU's thread sleeps. They return the same; after_sleep also LEAVE_FOR_HOST: the thread
+ * lets others run, and asks again.
+ */
 int requests_before_sleep(struct vcpu *v);
 int requests_after_sleep(struct vcpu *v);
 

@@ -14,8 +14,8 @@ struct vm;
 struct vcpu;
 
 /*
- * What rules make a guest exit for, of what it runs without exits otherwise. A backend reads it under
- * DIRTY_INTERCEPTS, and adds what it needs itself.
+ * The exits that rules ask for. Without a rule the guest does these things without an exit. A backend reads
+ * the words under DIRTY_INTERCEPTS and adds its own reasons.
  */
 struct wanted {
 	u64 events;				  /* FERMATA_ON_*, by bit */
@@ -44,8 +44,8 @@ void rules_vcpu_reset(struct vcpu *v);
 /* An exit of a kind in v->ruled, in the place of its handler. */
 enum verdict rules_exit(struct vcpu *v);
 /*
- * An exit of an instruction that exits only because a rule is about it, and that nobody emulates: the
- * processor runs it, with its intercept lifted for once.
+ * The instruction exited only because of a rule, and nobody emulates it. The processor runs it: its intercept
+ * is lifted for this one time.
  */
 void rules_once(struct vcpu *v);
 /* REQUEST_RULES, _LINEAR, _WATCH or _AFTER, in guest context before an entry. */
@@ -53,11 +53,11 @@ enum verdict rules_requested(struct vcpu *v, u32 request);
 /* REQUEST_LINEAR, outside of guest context. Sleeps. GO_ON, or -errno. */
 int rules_outside(struct vcpu *v);
 /*
- * With ruling.opening, outside of guest context, before the page of a nested fault is looked at. False: it
- * cannot be opened now, and the guest faults again.
+ * Called while ruling.opening is set, outside of guest context, before a nested fault's page is mapped. Opens
+ * the page. False: not now; the guest faults again.
  */
 bool rules_open(struct vcpu *v);
-/* Where the vCPU's linear addresses lead may be another place: CR3, or how it pages, has changed. */
+/* CR3 or the paging mode has changed: the vCPU's linear addresses may lead elsewhere. */
 void rules_space_changed(struct vcpu *v);
 /* Memory slots have changed: there may be page tables now where nothing was. */
 void rules_memory_changed(struct vm *vm);

@@ -14,8 +14,8 @@ void shadowing_destroy(struct vcpu *v);
 /* A VM made for nested paging gets what its vCPUs need to change over. Sleeps. */
 int shadowing_prepare(struct vm *vm);
 /*
- * All of them may change over: nobody is in the guest any more who has not seen the rules that want it. So
- * no two run the guest in different ways: what one under nested paging writes to a table, no shadow follows.
+ * From now on the vCPUs may change over. Every vCPU has seen the new rules by then, so no two run the guest under
+ * different paging: a shadow would not follow what a vCPU under nested paging writes to a page table.
  */
 void shadowing_switch(struct vm *vm, bool shadowed);
 /* Rules about linear addresses need it, or do not any more. */
@@ -24,7 +24,7 @@ static inline bool shadowing_unsuited(const struct vcpu *v)
 	return v->backend->set_paging && !v->vm->config.shadow &&
 	       v->ruling.wanted.read_only_walks != !!v->shadow;
 }
-/* ... and outside of guest context: now, if it may. -ENOMEM */
+/* Changes the vCPU over, if shadowing_switch() has allowed it. Outside of guest context. -ENOMEM */
 int shadowing_change_over(struct vcpu *v);
 
 /* CR3, or what else decides how the guest pages, is another: a root for it before the next entry. */

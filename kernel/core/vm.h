@@ -93,18 +93,19 @@ void vm_send(struct vm *vm, const struct apic_message *message, const struct api
 enum gather {
 	GATHER_POST, /* the requests are there before each vCPU's next entry, whenever that is */
 	GATHER_WAKE, /* ... and that is soon: who is in the guest is kicked, who sleeps is woken */
-	GATHER_LOOK, /* who is in the guest is kicked, and has looked since, or is outside, when this returns */
-	GATHER_TAKE, /* ... or has taken the requests */
-	GATHER_HOLD, /* ... is outside. Who enters again finds the request and must not run the guest */
+	/* The others kick all vCPUs that are in the guest, and return when each of these ... */
+	GATHER_LOOK, /* has looked at its requests since, or is outside */
+	GATHER_TAKE, /* the same, or has taken the requests */
+	GATHER_HOLD, /* is outside. One that enters again finds the request, and must not run the guest */
 };
 /*
  * Asks all vCPUs but one (NULL: all) for something: requests, by bit, or none. All are kicked before the first
- * is waited for. Those that wait are not for guest context.
+ * is waited for. LOOK, TAKE and HOLD wait: they are not for guest context.
  */
 void gather(struct vm *vm, const struct vcpu *but, u64 requests, enum gather how);
 /*
- * The owing side of memory's flushes: all vCPUs drop their translations, and have when it returns.
- * FLUSH_NESTED and FLUSH_LINEAR; cause: FERMATA_CAUSE_*.
+ * Pays a flush that memory/ owes: when it returns, no vCPU uses the old translations. For FLUSH_NESTED and
+ * FLUSH_LINEAR; cause: FERMATA_CAUSE_*.
  */
 void vm_flush(struct vm *vm, const struct flush *owed, u32 cause);
 
