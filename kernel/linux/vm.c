@@ -137,6 +137,23 @@ static long add_rule(struct linux_vm *l, void __user *arg)
 	return err;
 }
 
+/* A function of its own: a rule is large, and the others' stack is cleared at each call. */
+static noinline long rule_ioctl(struct linux_vm *l, unsigned int command, void __user *arg)
+{
+	struct fermata_rule rule;
+	long err;
+
+	if (command == FERMATA_ADD_RULE)
+		return add_rule(l, arg);
+	err = GET_ARG(rule, arg);
+	if (err)
+		return err;
+	if (command == FERMATA_REMOVE_RULE)
+		return LOCKED(l, rules_remove(&l->vm, rule.id));
+	err = LOCKED(l, rules_get(&l->vm, &rule));
+	return err ?: PUT_ARG(rule, arg);
+}
+
 static long vm_ioctl(struct file *file, unsigned int command, unsigned long address)
 {
 	struct linux_vm *l = file->private_data;
@@ -148,7 +165,6 @@ static long vm_ioctl(struct file *file, unsigned int command, unsigned long addr
 		struct fermata_forecast forecast;
 		struct fermata_line line;
 		struct fermata_msi msi;
-		struct fermata_rule rule;
 	} a;
 	long err;
 
@@ -175,12 +191,9 @@ static long vm_ioctl(struct file *file, unsigned int command, unsigned long addr
 		err = GET_ARG(a.clock, arg) ?: LOCKED(l, vm_set_clock(&l->vm, &a.clock));
 		return err ?: PUT_ARG(a.clock, arg);
 	case FERMATA_ADD_RULE:
-		return add_rule(l, arg);
 	case FERMATA_REMOVE_RULE:
-		return GET_ARG(a.rule, arg) ?: LOCKED(l, rules_remove(&l->vm, a.rule.id));
 	case FERMATA_GET_RULE:
-		err = GET_ARG(a.rule, arg) ?: LOCKED(l, rules_get(&l->vm, &a.rule));
-		return err ?: PUT_ARG(a.rule, arg);
+		return rule_ioctl(l, command, arg);
 	}
 	return -ENOTTY;
 }
