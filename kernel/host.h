@@ -127,12 +127,14 @@ void host_timer_cancel(struct host_timer *timer); /* waits for a running fn; sle
 /* ---- running a guest on this CPU: only core/run.c and the backends use these */
 /*
  * Between begin and end the thread stays on its CPU and the FPU registers are the guest's; nothing
- * in between may sleep. begin returns the CPU's number.
+ * in between may sleep. begin returns the CPU's number; HOST_REFUSED: the processor does not load the
+ * guest's state, and nothing has begun.
  */
+#define HOST_REFUSED (~0u)
 u32 host_guest_begin(struct host_thread *thread, u64 guest_xcr0, u64 guest_tsc_aux);
 void host_guest_end(struct host_thread *thread);
-/* In guest context: the guest changed one of the two. */
-void host_guest_xcr0(u64 xcr0);
+/* In guest context: the guest changed one of the two. False: the processor does not take it. */
+bool host_guest_xcr0(u64 xcr0);
 /* In guest context: XCR0 as it is in the CPU; 0 when the CPU has none. */
 u64 host_guest_xcr0_now(void);
 void host_guest_tsc_aux(u64 tsc_aux);
@@ -145,8 +147,9 @@ void host_pause(void);	   /* in a loop that waits for another CPU */
 /* Sleeps until wake(arg); -EINTR for a signal. Somebody who makes it true calls host_wake(). */
 int host_wait(struct host_thread *thread, bool (*wake)(void *arg), void *arg);
 void host_wake(struct host_thread *thread);
-/* The guest's XSAVE area, standard format, FERMATA_XSAVE_SIZE bytes. */
-void *host_xsave_area(struct host_thread *thread);
+/* The guest's XSAVE area, standard format, FERMATA_XSAVE_SIZE bytes; and another one in its place. */
+const u8 *host_xsave_area(struct host_thread *thread);
+void host_xsave_set(struct host_thread *thread, const u8 *area);
 /* Preemption off and on, for work on this CPU outside of guest context; they nest. */
 void host_stay(void);
 void host_move(void);

@@ -92,6 +92,8 @@ const char *fermata_exit_code_name(uint32_t vendor, uint32_t code)
 		for (size_t i = 0; i < sizeof(svm_names) / sizeof(svm_names[0]); i++)
 			if (svm_names[i].code == code)
 				return svm_names[i].name;
+	if (code == FERMATA_HW_REFUSED)
+		return "REFUSED";
 	if (vendor == FERMATA_VENDOR_INTEL && code == FERMATA_VMX_FAIL)
 		return "VMFAIL";
 	if (vendor == FERMATA_VENDOR_INTEL && code == FERMATA_VMX_UNPAGED)

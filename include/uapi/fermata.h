@@ -403,6 +403,11 @@ struct fermata_exit {
  * guest" (SDM 3C 25.6.2). hw_info1 is the guest's CR0.
  */
 #define FERMATA_VMX_UNPAGED 0xa1
+/*
+ * Not entered at all, on either vendor: a register that is loaded outside of the entry does not take the
+ * guest's value. FERMATA_GET_AUDIT names it; hw_info1 is the value.
+ */
+#define FERMATA_HW_REFUSED 0xaf
 #define FERMATA_MODE_REAL 0   /* real or virtual-8086: 16-bit */
 #define FERMATA_MODE_PROT16 1 /* protected, CS.D = 0 */
 #define FERMATA_MODE_PROT32 2 /* protected or compatibility, CS.D = 1 */

@@ -32,6 +32,19 @@ static inline void cpu_wrmsr(u32 msr, u64 value)
 	asm volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
 }
 
+/* As cpu_wrmsr(), for a value that came from a guest or a caller. False: the processor does not take it. */
+static inline bool cpu_wrmsr_checked(u32 msr, u64 value)
+{
+	asm goto(HOST_FAULT_TO(refused, "wrmsr")
+		 :
+		 : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32))
+		 : "memory"
+		 : refused);
+	return true;
+refused:
+	return false;
+}
+
 static inline u64 cpu_cr0(void)
 {
 	u64 value;

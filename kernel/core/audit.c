@@ -51,6 +51,21 @@ void vcpu_audit(struct vcpu *v)
 	}
 }
 
+void vcpu_refused(struct vcpu *v, const char *reg, u64 value)
+{
+	if (v->requests & BIT_ULL(REQUEST_REFUSED))
+		return; /* the first one is the cause */
+	v->audit.count = 1;
+	v->audit.finding[0] = (struct audit_finding){
+		.rule = "the processor loads the guest's value",
+		.section = "SDM 2: WRMSR, XSETBV, XRSTOR",
+		.field = reg,
+		.value = value,
+	};
+	host_log("vCPU %u: the processor does not take %#llx for %s", v->id, value, reg);
+	host_set_bit(REQUEST_REFUSED, &v->requests);
+}
+
 void vcpu_get_audit(const struct vcpu *v, struct fermata_audit *out)
 {
 	const struct audit *audit = &v->audit;

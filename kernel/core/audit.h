@@ -30,6 +30,11 @@ u32 audit_text(const struct audit_finding *finding, char *text, u32 size);
 
 /* In guest context. Fills in v->audit and logs it. */
 void vcpu_audit(struct vcpu *v);
+/*
+ * Outside of an entry, a register does not take what is to be the guest's: an instruction of ours has faulted. The
+ * vCPU ends before its next entry, and the caller hears which register and which value. Its own thread only.
+ */
+void vcpu_refused(struct vcpu *v, const char *reg, u64 value);
 /* For the caller: what the audit of the last failed entry found. */
 void vcpu_get_audit(const struct vcpu *v, struct fermata_audit *out);
 

@@ -290,7 +290,8 @@ enum verdict control_xsetbv(struct vcpu *v)
 		return vcpu_raise_code(v, ARCH_GP, 0);
 	v->advance = v->exit.length;
 	v->guest.xcr0 = value;
-	host_guest_xcr0(value);
+	if (unlikely(!host_guest_xcr0(value)))
+		vcpu_refused(v, "XCR0", value);
 	return GO_ON;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * What neither VMRUN nor VM entry exchanges: the breakpoint registers, of guests that have armed some, and
+ * What neither VMRUN nor VM entry exchanges: MSRs, the breakpoint registers, of guests that have armed some, and
  * PKRU. PKRU is the guest's during a turn only: between turns we read the guest's memory at user addresses, and
  * there the owner's PKRU applies, not the guest's.
  */
@@ -34,6 +34,15 @@ static inline void keys_leave(struct vcpu *v, u32 host)
 	v->guest.pkru = cpu_rdpkru();
 	if (host != v->guest.pkru)
 		cpu_wrpkru(host);
+}
+
+/* In guest context, for an MSR that is the guest's there. False: vcpu_refused(). */
+static inline bool vcpu_load_msr(struct vcpu *v, u32 msr, const char *name, u64 value)
+{
+	if (likely(cpu_wrmsr_checked(msr, value)))
+		return true;
+	vcpu_refused(v, name, value);
+	return false;
 }
 
 /* The host's enables must not see the guest's addresses; host_restore_breakpoints() follows the turn. */

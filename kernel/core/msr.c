@@ -151,9 +151,7 @@ static int ask_predictors(u64 value)
 {
 	if (value & ~ASK_IBPB)
 		return -EINVAL;
-	if (value)
-		cpu_wrmsr(ARCH_MSR_PRED_CMD, value);
-	return 0;
+	return !value || cpu_wrmsr_checked(ARCH_MSR_PRED_CMD, value) ? 0 : -EINVAL;
 }
 
 /* VT-x exchanges some by hand (v->backend->msr): in guest context they are in the CPU. */
@@ -170,8 +168,9 @@ static int write_held(struct vcpu *v, u32 msr, u64 value)
 
 	if (!slot)
 		return v->backend->direct_msr(v, msr, &value, true);
+	if (!cpu_wrmsr_checked(msr, value))
+		return -EINVAL;
 	*slot = value;
-	cpu_wrmsr(msr, value);
 	return 0;
 }
 

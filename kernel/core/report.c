@@ -11,6 +11,15 @@ enum verdict exit_to_user(struct vcpu *v, u32 reason)
 	return LEAVE_FOR_USER;
 }
 
+enum verdict exit_refused(struct vcpu *v)
+{
+	v->exit = (struct exit){ .kind = EXIT_FAIL_ENTRY,
+				 .code = FERMATA_HW_REFUSED,
+				 .rip = v->backend->get_reg(v, HW_RIP),
+				 .info1 = v->audit.finding[0].value };
+	return exit_to_user(v, FERMATA_EXIT_FAIL_ENTRY);
+}
+
 /* The code at RIP. What is shared of it the caller may change at any time, so nothing is read back from there. */
 struct code {
 	struct where where;

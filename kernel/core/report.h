@@ -7,6 +7,8 @@
 
 /* FERMATA_EXIT_*, for reasons that have no more to say than that. LEAVE_FOR_USER. */
 enum verdict exit_to_user(struct vcpu *v, u32 reason);
+/* What vcpu_refused() has noted, as the exit of an entry that failed. */
+enum verdict exit_refused(struct vcpu *v);
 /* An access to what is no memory, with its instruction. Verdict. */
 int report_mmio(struct vcpu *v, u32 reason);
 /* The instruction, for user space to decode. False: its bytes cannot be had now. */

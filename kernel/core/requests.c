@@ -65,6 +65,11 @@ static enum verdict load_root(struct vcpu *v, u32 request)
 	return shadowing_root(v);
 }
 
+static enum verdict refused(struct vcpu *v, u32 request)
+{
+	return exit_refused(v);
+}
+
 static enum verdict lost(struct vcpu *v, u32 request)
 {
 	return exit_to_user(v, FERMATA_EXIT_UNCLAIMED);
@@ -96,6 +101,7 @@ static const struct {
 	int (*outside)(struct vcpu *v);
 	enum sleeper sleeper;
 } rows[REQUESTS] = {
+	[REQUEST_REFUSED] = { refused },
 	[REQUEST_SHADOW] = { .outside = shadowing_outside },
 	[REQUEST_FAULT] = { .outside = bring_in },
 	/* Before all that is done inside: until it is taken, nothing else may look at the clock there. */

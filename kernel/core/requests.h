@@ -11,6 +11,7 @@
 struct vcpu;
 
 enum {
+	REQUEST_REFUSED, /* the processor does not take a value of the guest's: the vCPU ends */
 	/* What an exit left for outside of guest context, where it is done at once. */
 	REQUEST_SHADOW, /* shadow paging: what it owes, lacks, or is short of */
 	REQUEST_FAULT,	/* what it lacks is a nested fault of its own: exit_handle_fault() */

@@ -265,6 +265,10 @@ static int one_stay(struct vcpu *v)
 	u32 cpu;
 
 	cpu = host_guest_begin(v->thread, v->guest.xcr0, v->guest.tsc_aux);
+	if (unlikely(cpu == HOST_REFUSED)) {
+		vcpu_refused(v, "the XSAVE area, or XCR0", v->guest.xcr0);
+		return exit_refused(v);
+	}
 	v->backend->load(v, cpu);
 	v->exit.kind = EXIT_NOTHING;
 	verdict = turns(v);

@@ -263,7 +263,7 @@ int vcpu_set_state(struct vcpu *v, const struct fermata_state *state)
 	if (mask & FERMATA_STATE_PENDING)
 		set_pending(v, &state->pending);
 	if (mask & FERMATA_STATE_XSAVE) {
-		memcpy(host_xsave_area(v->thread), state->xsave.area, FERMATA_XSAVE_SIZE);
+		host_xsave_set(v->thread, state->xsave.area);
 		v->guest.pkru = get_pkru(v, state->xsave.area);
 	}
 	vcpu_arm_timer(v);

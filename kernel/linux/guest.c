@@ -22,6 +22,7 @@
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 
+#include "base/xsave.h"
 #include "device.h"
 
 /* ---- FPU */
@@ -30,6 +31,7 @@ static u64 fpu_mask; /* components exchanged between host and guest with the sta
 static u64 fpu_offered;
 static u64 fpu_host_xcr0;
 static u64 fpu_host_xss; /* constant, as Linux sets it at its start */
+static u32 fpu_mxcsr_mask;
 
 /* x87, SSE, AVX, AVX-512: what a guest may enable and XSAVE's standard format holds in our area. */
 #define FPU_GUEST_MASK 0xe7ull
@@ -39,10 +41,22 @@ static u64 fpu_host_xss; /* constant, as Linux sets it at its start */
  */
 #define FPU_PKRU XFEATURE_MASK_PKRU
 
+/* MXCSR's bits that the processor has (SDM 1 11.6.6). */
+static u32 mxcsr_mask(void)
+{
+	static u8 area[512] __aligned(16);
+	u32 mask;
+
+	asm volatile("fxsave64 %0" : "=m"(area));
+	memcpy(&mask, area + 28, sizeof(mask));
+	return mask ?: 0xffbf;
+}
+
 int guest_fpu_setup(void)
 {
 	u32 eax, ebx, ecx, edx, i;
 
+	fpu_mxcsr_mask = mxcsr_mask();
 	if (!boot_cpu_has(X86_FEATURE_OSXSAVE))
 		return 0;
 	fpu_host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
@@ -67,14 +81,20 @@ u64 guest_xcr0_offered(void)
 	return fpu_offered;
 }
 
-static void fpu_load(const struct host_thread *t)
+/* False: the processor does not take the area, and has loaded nothing of it. */
+static bool fpu_load(const struct host_thread *t)
 {
 	if (fpu_mask)
-		asm volatile("xrstor64 %0"
-			     :
-			     : "m"(*t->xsave), "a"((u32)fpu_mask), "d"((u32)(fpu_mask >> 32)));
+		asm goto(HOST_FAULT_TO(refused, "xrstor64 %0")
+			 :
+			 : "m"(*t->xsave), "a"((u32)fpu_mask), "d"((u32)(fpu_mask >> 32))
+			 :
+			 : refused);
 	else
-		asm volatile("fxrstor64 %0" : : "m"(*t->xsave));
+		asm goto(HOST_FAULT_TO(refused, "fxrstor64 %0") : : "m"(*t->xsave) : : refused);
+	return true;
+refused:
+	return false;
 }
 
 static void fpu_save(struct host_thread *t)
@@ -99,15 +119,34 @@ void guest_fpu_reset(struct host_thread *t)
 	memcpy(t->xsave->area + 24, &mxcsr, sizeof(mxcsr));
 }
 
-void *host_xsave_area(struct host_thread *t)
+const u8 *host_xsave_area(struct host_thread *t)
 {
 	return t->xsave->area;
 }
 
-void host_guest_xcr0(u64 xcr0)
+/* The only way in for an area that is not ours: from here on only XSAVE writes to it. */
+void host_xsave_set(struct host_thread *t, const u8 *area)
 {
-	if (fpu_mask && xcr0 != xgetbv(XCR_XFEATURE_ENABLED_MASK))
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, xcr0);
+	memcpy(t->xsave->area, area, FERMATA_XSAVE_SIZE);
+	xsave_clamp_area(t->xsave->area, fpu_offered | XFEATURE_MASK_FPSSE, fpu_mxcsr_mask);
+}
+
+static bool write_xcr0(u64 xcr0)
+{
+	asm goto(HOST_FAULT_TO(refused, "xsetbv")
+		 :
+		 : "a"((u32)xcr0), "d"((u32)(xcr0 >> 32)), "c"(XCR_XFEATURE_ENABLED_MASK)
+		 : "memory"
+		 : refused);
+	return true;
+refused:
+	return false;
+}
+
+bool host_guest_xcr0(u64 xcr0)
+{
+	return !fpu_mask || xcr0 == xgetbv(XCR_XFEATURE_ENABLED_MASK) ||
+	       write_xcr0(xsave_clamp_xcr0(xcr0, fpu_offered));
 }
 
 u64 host_guest_xcr0_now(void)
@@ -141,11 +180,13 @@ u32 host_guest_begin(struct host_thread *t, u64 guest_xcr0, u64 guest_tsc_aux)
 		t->l1d_stale = true;
 	}
 	kernel_fpu_begin_mask(0);
-	fpu_load(t);
+	if (unlikely(!fpu_load(t) || !host_guest_xcr0(guest_xcr0))) {
+		kernel_fpu_end();
+		return HOST_REFUSED;
+	}
 	/* SVM has no intercept for XSAVES: with an empty IA32_XSS it saves and loads nothing supervisory. */
 	if (unlikely(fpu_host_xss))
 		wrmsrl(MSR_IA32_XSS, 0);
-	host_guest_xcr0(guest_xcr0);
 	if (static_cpu_has(X86_FEATURE_RDTSCP)) {
 		t->host_tsc_aux = tsc_aux_now();
 		if (t->host_tsc_aux != guest_tsc_aux)
@@ -157,7 +198,8 @@ u32 host_guest_begin(struct host_thread *t, u64 guest_xcr0, u64 guest_tsc_aux)
 void host_guest_end(struct host_thread *t)
 {
 	host_guest_tsc_aux(t->host_tsc_aux);
-	host_guest_xcr0(fpu_host_xcr0);
+	if (fpu_mask && xgetbv(XCR_XFEATURE_ENABLED_MASK) != fpu_host_xcr0)
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, fpu_host_xcr0);
 	fpu_save(t);
 	if (unlikely(fpu_host_xss))
 		wrmsrl(MSR_IA32_XSS, fpu_host_xss);

@@ -47,6 +47,10 @@ struct host_user_word {
 
 /* An instruction that is #UD after the host has switched virtualization off on its way down. */
 #define HOST_MAY_FAULT(insn) "1: " insn "\n2:\n" _ASM_EXTABLE(1b, 2b)
+/* For "asm goto": a fault goes on at the label, which is one of the statement's. */
+/* clang-format off */
+#define HOST_FAULT_TO(label, insn) "1: " insn "\n" _ASM_EXTABLE(1b, %l[label])
+/* clang-format on */
 /* Then the register, a 64-bit operand as in "%0", is 0. */
 #define HOST_ZERO_ON_FAULT(insn, reg)                                                              \
 	"1: " insn "\n2:\n" _ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_ZERO_REG, reg)

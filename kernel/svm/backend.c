@@ -95,7 +95,8 @@ static int svm_cpu_on(void)
 
 	if (efer & ARCH_EFER_SVME)
 		return -EBUSY;
-	cpu_wrmsr(ARCH_MSR_EFER, efer | ARCH_EFER_SVME);
+	if (!cpu_wrmsr_checked(ARCH_MSR_EFER, efer | ARCH_EFER_SVME)) /* VM_CR.SVMDIS, on this CPU */
+		return -EACCES;
 	cpu_wrmsr(ARCH_MSR_VM_HSAVE_PA, host_virt_to_phys(cpu->hsave));
 	if (svm_features & SVM_FEATURE_TSC_RATE)
 		cpu_wrmsr(ARCH_MSR_TSC_RATIO, TSC_RATIO_1);

@@ -63,6 +63,17 @@ static noinline void svm_enter_with_keys(struct vcpu *v, struct svm_vcpu *s)
 	keys_leave(v, host);
 }
 
+/* What is dirty goes in. False: the processor does not take it, as the run loop sees next. */
+static noinline bool svm_prepare(struct vcpu *v)
+{
+	svm_apply(v);
+	if (likely(!(v->requests & BIT_ULL(REQUEST_REFUSED))))
+		return true;
+	v->exit.kind = EXIT_NOTHING;
+	v->exit.code = SVM_EXIT_INTR;
+	return false;
+}
+
 void svm_run(struct vcpu *v)
 {
 	struct svm_vcpu *s = v->hw;
@@ -77,8 +88,8 @@ void svm_run(struct vcpu *v)
 		v->exit.code = SVM_EXIT_INTR;
 		return;
 	}
-	if (dirty)
-		svm_apply(v);
+	if (dirty && unlikely(!svm_prepare(v)))
+		return;
 	if (v->advance)
 		svm_advance(v, c);
 	if (tpr != (c->vintr & V_TPR_MASK)) {

@@ -50,10 +50,9 @@ static void apply_clock(struct vcpu *v)
 	svm_intercept_clock(v);
 	if (v->vm->time.flags & FERMATA_CLOCK_SCALED)
 		ratio = v->vm->time.clock.tsc_mult >> TSC_RATIO_SHIFT;
-	if (svm_features & SVM_FEATURE_TSC_RATE && s->cpu->tsc_ratio != ratio) {
-		cpu_wrmsr(ARCH_MSR_TSC_RATIO, ratio);
+	if (svm_features & SVM_FEATURE_TSC_RATE && s->cpu->tsc_ratio != ratio &&
+	    vcpu_load_msr(v, ARCH_MSR_TSC_RATIO, "TSC_RATIO", ratio))
 		s->cpu->tsc_ratio = ratio;
-	}
 }
 
 /*

@@ -117,10 +117,10 @@ static int vmx_cpu_on(void)
 	/* Every CPU must offer what the first one did. */
 	if (vmx_resolve(&here, &missing) || memcmp(&here, &vmx_controls, sizeof(here)))
 		return -ENODEV;
-	if (!(control & FEATURE_CONTROL_LOCKED))
-		cpu_wrmsr(MSR_FEATURE_CONTROL,
-			  control | FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX);
-	else if (!(control & FEATURE_CONTROL_VMX))
+	if (control & FEATURE_CONTROL_LOCKED ?
+		    !(control & FEATURE_CONTROL_VMX) :
+		    !cpu_wrmsr_checked(MSR_FEATURE_CONTROL,
+				       control | FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX))
 		return -EACCES;
 	host_cr4_change(CR4_VMXE, 0);
 	if (!vmx_on(host_virt_to_phys(cpu->vmxon))) {

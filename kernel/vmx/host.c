@@ -5,6 +5,7 @@
  * LDTR empty, the syscall MSRs and KernelGSBase the guest's.
  */
 #include "vmx/vmx.h"
+#include "core/keys.h"
 #include "base/processor.h"
 
 #define SELECTOR(name, instruction)                                                                \
@@ -106,8 +107,8 @@ void vmx_host_load(struct vcpu *v)
 	write_changed(VMCS_HOST_CR4, &h->cr4, cpu_cr4());
 	write_changed(VMCS_HOST_FS_BASE, &h->fs_base, cpu_rdmsr(ARCH_MSR_FS_BASE));
 	if (v->guest.efer & ARCH_EFER_SCE)
-		vmx_load_syscalls(s);
-	cpu_wrmsr(ARCH_MSR_KERNEL_GS_BASE, s->kernel_gs_base);
+		vmx_load_syscalls(v);
+	vcpu_load_msr(v, ARCH_MSR_KERNEL_GS_BASE, "KernelGSBase", s->kernel_gs_base);
 }
 
 void vmx_host_restore(struct vcpu *v)

@@ -46,13 +46,18 @@ static inline void vmwrite(u32 field, u64 value)
 	(void)failed;
 }
 
-/* False: CF or ZF, the processor refused. */
+/* False: CF or ZF, or #GP, which the firmware's settings and CR0's and CR4's fixed bits can raise (SDM 3C 24.7). */
 static inline bool vmx_on(u64 region)
 {
-	bool failed;
-
-	asm volatile("vmxon %1" : "=@ccna"(failed) : "m"(region) : "cc", "memory");
-	return !failed;
+	asm goto(HOST_FAULT_TO(refused, "vmxon %0") "\n"
+						    "jna %l[refused]"
+		 :
+		 : "m"(region)
+		 : "cc", "memory"
+		 : refused);
+	return true;
+refused:
+	return false;
 }
 
 static inline void vmx_off(void)

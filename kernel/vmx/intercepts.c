@@ -211,7 +211,7 @@ int vmx_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write)
 	if (write && fields[i])
 		vmwrite(fields[i], *value);
 	else if (write)
-		cpu_wrmsr(msr, *value);
+		return cpu_wrmsr_checked(msr, *value) ? 0 : -EINVAL;
 	else
 		*value = fields[i] ? vmread(fields[i]) : cpu_rdmsr(msr);
 	return 0;

@@ -86,6 +86,11 @@ static noinline bool vmx_prepare(struct vcpu *v)
 		vmx_entry_failed(v, 1); /* with the instruction error that INVEPT or INVVPID left */
 		return false;
 	}
+	if (unlikely(v->requests & BIT_ULL(REQUEST_REFUSED))) { /* the run loop sees it next */
+		v->exit.kind = EXIT_NOTHING;
+		v->exit.code = VMX_EXIT_EXTERNAL_INTERRUPT;
+		return false;
+	}
 	return true;
 }
 

@@ -124,13 +124,16 @@ static u64 shadow_efer(const struct vcpu *v)
 }
 
 /* They matter to guests that have SYSCALL; RDMSR and WRMSR exit, and come here too. */
-void vmx_load_syscalls(struct vmx_vcpu *s)
+void vmx_load_syscalls(struct vcpu *v)
 {
-	s->host.syscalls = true;
-	cpu_wrmsr(ARCH_MSR_STAR, s->star);
-	cpu_wrmsr(ARCH_MSR_LSTAR, s->lstar);
-	cpu_wrmsr(ARCH_MSR_CSTAR, s->cstar);
-	cpu_wrmsr(ARCH_MSR_SFMASK, s->sfmask);
+	struct vmx_vcpu *s = v->hw;
+
+	s->host.syscalls =
+		true; /* whatever becomes of them: vmx_host_restore() brings the host's back */
+	vcpu_load_msr(v, ARCH_MSR_STAR, "STAR", s->star);
+	vcpu_load_msr(v, ARCH_MSR_LSTAR, "LSTAR", s->lstar);
+	vcpu_load_msr(v, ARCH_MSR_CSTAR, "CSTAR", s->cstar);
+	vcpu_load_msr(v, ARCH_MSR_SFMASK, "SFMASK", s->sfmask);
 }
 
 /* Without SCE, SYSCALL and SYSRET raise #UD, which exits. */
@@ -146,7 +149,7 @@ static void apply_efer(struct vcpu *v)
 	else
 		s->msr_area->guest.value = efer;
 	if (efer & ARCH_EFER_SCE && s->in_guest_context && !s->host.syscalls)
-		vmx_load_syscalls(s);
+		vmx_load_syscalls(v);
 }
 
 static void apply_control(struct vcpu *v)
@@ -553,6 +556,6 @@ u64 *vmx_msr(struct vcpu *v, u32 msr)
 		return NULL;
 	/* The caller may write to the CPU, too: it has all of them then, or none. */
 	if (s->in_guest_context && !s->host.syscalls)
-		vmx_load_syscalls(s);
+		vmx_load_syscalls(v);
 	return slots[host_index(at, (u32)ARRAY_SIZE(slots))];
 }

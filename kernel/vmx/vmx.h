@@ -120,7 +120,7 @@ void vmx_set_reg(struct vcpu *v, enum hw_reg reg, u64 value);
 void vmx_where(struct vcpu *v, struct where *where);
 void vmx_fetch_rsp(struct vcpu *v);
 u64 *vmx_msr(struct vcpu *v, u32 msr);
-void vmx_load_syscalls(struct vmx_vcpu *s); /* in guest context */
+void vmx_load_syscalls(struct vcpu *v); /* in guest context */
 /* CR0 and CR4 bits that the guest writes without an exit: those that change nothing of ours. */
 #define VMX_CR0_DIRECT                                                                             \
 	(ARCH_CR0_MP | ARCH_CR0_EM | ARCH_CR0_TS | ARCH_CR0_ET | ARCH_CR0_AM | ARCH_CR0_WP)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "standin/base/processor.h"
+#include "base/arch.h"
 
 struct fake_processor fake_processor;
 
@@ -87,10 +88,45 @@ u64 cpu_rdmsr(u32 msr)
 	return *fake_msr(msr);
 }
 
-void cpu_wrmsr(u32 msr, u64 value)
+/* By the manuals: SDM 2B WRMSR and 4 2.1, APM 2 3.1.7 and appendix A. */
+static bool msr_takes(u32 msr, u64 value)
 {
+	if (msr == fake_processor.refused_msr)
+		return false;
+	switch (msr) {
+	case ARCH_MSR_LSTAR:
+	case ARCH_MSR_CSTAR:
+	case ARCH_MSR_FS_BASE:
+	case ARCH_MSR_GS_BASE:
+	case ARCH_MSR_KERNEL_GS_BASE:
+		return arch_canonical(value, 57);
+	case ARCH_MSR_SFMASK:
+	case ARCH_MSR_TSC_AUX:
+		return !(value >> 32);
+	case ARCH_MSR_PRED_CMD:
+		return value <= 1;
+	case ARCH_MSR_TSC_RATIO:
+		return !(value >> 40);
+	}
+	return true;
+}
+
+bool cpu_wrmsr_checked(u32 msr, u64 value)
+{
+	if (!msr_takes(msr, value))
+		return false;
 	*fake_msr(msr) = value;
 	fake_processor.msr_writes++;
+	return true;
+}
+
+void cpu_wrmsr(u32 msr, u64 value)
+{
+	if (cpu_wrmsr_checked(msr, value))
+		return;
+	fprintf(stderr, "fake processor: #GP, WRMSR of %#llx to MSR %#x\n",
+		(unsigned long long)value, msr);
+	abort();
 }
 
 u64 cpu_cr0(void)

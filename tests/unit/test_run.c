@@ -55,6 +55,45 @@ static void plain(void **state)
 	assert_int_equal(page->rflags, 0x202);
 }
 
+/* XRSTOR or XSETBV faults: no stay, no turn, and the caller hears why. */
+static void state_is_refused(void **state)
+{
+	struct fermata_audit audit;
+
+	script(1);
+	host_test.no_restore = true;
+	assert_int_equal(vcpu_run(v), 0);
+	assert_int_equal(fake.played, 0);
+	assert_int_equal(fake.loads, 0);
+	assert_int_equal(page->exit.reason, FERMATA_EXIT_FAIL_ENTRY);
+	assert_int_equal(page->exit.hw_reason, FERMATA_HW_REFUSED);
+	vcpu_get_audit(v, &audit);
+	assert_int_equal(audit.count, 1);
+	assert_string_equal(audit.line[0],
+			    "the processor loads the guest's value; SDM 2: WRMSR, XSETBV, XRSTOR; "
+			    "the XSAVE area, or XCR0 = 0x1");
+	assert_int_equal(vcpu_run(v), -EIO);
+}
+
+static void refuse_a_register(struct vcpu *v, u32 turn)
+{
+	if (turn == 1)
+		vcpu_refused(v, "LSTAR", 0x8000000000000000);
+}
+
+/* In the middle of a stay: the guest is not entered again. */
+static void register_is_refused(void **state)
+{
+	script(4);
+	fake.guest = refuse_a_register;
+	assert_int_equal(vcpu_run(v), 0);
+	assert_int_equal(fake.played, 2);
+	assert_int_equal(page->exit.reason, FERMATA_EXIT_FAIL_ENTRY);
+	assert_int_equal(page->exit.hw_reason, FERMATA_HW_REFUSED);
+	assert_int_equal(page->exit.hw_info1, 0x8000000000000000);
+	assert_int_equal(vcpu_run(v), -EIO);
+}
+
 static void statistics_are_copied(void **state)
 {
 	struct fermata_stats copy;
@@ -543,6 +582,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(plain),
+		TEST(state_is_refused),
+		TEST(register_is_refused),
 		TEST(statistics_are_copied),
 		TEST(order_of_events),
 		TEST(interrupt_window),

@@ -436,6 +436,30 @@ static void error_codes(void **state)
 	assert_int_equal(v->waiting.injection.code, 0);
 }
 
+/*
+ * As if a check above had let all of it through: what reaches XSETBV and XRSTOR is what the host exchanges. The
+ * host of the tests refuses what the instructions fault on.
+ */
+static void unchecked_xsave(void **state)
+{
+	u64 components = BIT_ULL(62) | BIT_ULL(9) | 7;
+
+	vm.cpuid.xcr0_allowed = ~0ull;
+	get_all(&s);
+	s.control.cr4 |= ARCH_CR4_OSXSAVE;
+	s.control.xcr0 = 0x8000000000060007;
+	memcpy(s.xsave.area + 512, &components, sizeof(components));
+	vm.cpuid.cr4_allowed = ~0ull;
+	assert_int_equal(set(FERMATA_STATE_CONTROL | FERMATA_STATE_XSAVE), 0);
+	fake_exit(EXIT_NOTHING, 0);
+	assert_int_equal(vcpu_run(v), -EINTR);
+	assert_int_equal(fake.played, 1);
+	assert_int_equal(v->thread->xcr0, 7);
+	get_all(&t);
+	memcpy(&components, t.xsave.area + 512, sizeof(components));
+	assert_int_equal(components & ~0x2e7ull, 0);
+}
+
 static int begin_with_keys(void **state)
 {
 	vm_xcr0 = 0x2e7;
@@ -458,6 +482,7 @@ int main(void)
 		STATE_TEST(absurd_rest),
 		STATE_TEST(absurd_xsave),
 		cmocka_unit_test_setup_teardown(protection_keys, begin_with_keys, done),
+		STATE_TEST(unchecked_xsave),
 		STATE_TEST(error_codes),
 	};
 

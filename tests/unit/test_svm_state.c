@@ -268,6 +268,16 @@ static void clock_modes(void **state)
 	svm_apply(v);
 	assert_true(c->intercept[VMCB_MISC1] & INTERCEPT_RDTSC);
 	assert_true(s->cpu->tsc_ratio == TSC_RATIO_1);
+
+	/* A ratio that no check has caught: the write faults, and the vCPU ends. */
+	vm.time.flags = FERMATA_CLOCK_SCALED;
+	vm.time.clock.tsc_mult = ~0ull;
+	fake_processor.refused_msr = ARCH_MSR_TSC_RATIO;
+	v->dirty |= DIRTY_CLOCK;
+	svm_apply(v);
+	assert_true(v->requests & BIT_ULL(REQUEST_REFUSED));
+	assert_string_equal(v->audit.finding[0].field, "TSC_RATIO");
+	assert_true(s->cpu->tsc_ratio == TSC_RATIO_1);
 	svm_features &= ~SVM_FEATURE_TSC_RATE;
 }
 

@@ -440,15 +440,49 @@ static void told_apart(void **state)
 	assert_int_equal(v->exit.random.size, 8);
 }
 
+/* A value that no check has caught: WRMSR faults, the guest is not entered, and the vCPU ends. */
+static void never(u64 *regs)
+{
+	fail_msg("entered");
+}
+
+static void refused_syscall_msr(void **state)
+{
+	guest = never;
+	s->sfmask = 1ull << 32;
+	v->guest.efer |= ARCH_EFER_SCE;
+	v->dirty |= DIRTY_CONTROL;
+	v->guest.cr0 |= ARCH_CR0_PE;
+	vmx_run(v);
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	assert_int_equal(requests_inside(v), LEAVE_FOR_USER);
+	assert_int_equal(page.exit.reason, FERMATA_EXIT_FAIL_ENTRY);
+	assert_int_equal(page.exit.hw_info1, 1ull << 32);
+	assert_string_equal(v->audit.finding[0].field, "SFMASK");
+	assert_true(s->host.syscalls); /* so that the host's come back */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		VMX_TEST(cpuid_cost),	   VMX_TEST(hypercall_cost), VMX_TEST(rdtsc_cost),
-		VMX_TEST(msr_cost),	   VMX_TEST(port_cost),	     VMX_TEST(fault_cost),
-		VMX_TEST(interrupt_cost),  VMX_TEST(injection_cost), VMX_TEST(goes_on),
-		VMX_TEST(by_hand),	   VMX_TEST(breakpoints),    VMX_TEST(tpr_threshold),
-		VMX_TEST(protection_keys), VMX_TEST(refusals),	     VMX_TEST(switched_off),
-		VMX_TEST(unknown_reasons), VMX_TEST(told_apart),
+		VMX_TEST(refused_syscall_msr),
+		VMX_TEST(cpuid_cost),
+		VMX_TEST(hypercall_cost),
+		VMX_TEST(rdtsc_cost),
+		VMX_TEST(msr_cost),
+		VMX_TEST(port_cost),
+		VMX_TEST(fault_cost),
+		VMX_TEST(interrupt_cost),
+		VMX_TEST(injection_cost),
+		VMX_TEST(goes_on),
+		VMX_TEST(by_hand),
+		VMX_TEST(breakpoints),
+		VMX_TEST(tpr_threshold),
+		VMX_TEST(protection_keys),
+		VMX_TEST(refusals),
+		VMX_TEST(switched_off),
+		VMX_TEST(unknown_reasons),
+		VMX_TEST(told_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

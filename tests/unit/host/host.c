@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/xsave.h"
 #include "host_test.h"
 
 #define PAGE 4096
@@ -467,13 +468,49 @@ void host_cr4_change(u64 set, u64 clear)
 	host_test.cr4 = (host_test.cr4 | set) & ~clear;
 }
 
+static u64 xcr0(void)
+{
+	return host_test.xcr0 ?: 0x2e7;
+}
+
+/* SDM 1 13.3: what XSETBV takes. False: #GP. */
+static bool xsetbv(struct host_thread *thread, u64 value)
+{
+	bool sse = value & 2, avx = value & 4;
+	u64 avx512 = value & 0xe0;
+
+	if (value & ~xcr0() || !(value & 1) || (avx && !sse) || (avx512 && (avx512 != 0xe0 || !avx)))
+		return false;
+	thread->xcr0 = value;
+	return true;
+}
+
+/* SDM 1 13.8.1: what XRSTOR takes while XCR0 is the host's. */
+static bool xrstor(const struct host_thread *thread)
+{
+	u64 header[8];
+	u32 mxcsr;
+
+	memcpy(header, thread->xsave + 512, sizeof(header));
+	memcpy(&mxcsr, thread->xsave + 24, sizeof(mxcsr));
+	for (int i = 1; i < 8; i++)
+		if (header[i])
+			return false;
+	return !host_test.no_restore && !(header[0] & ~xcr0()) && !(mxcsr & ~0xffffu);
+}
+
 u32 host_guest_begin(struct host_thread *thread, u64 guest_xcr0, u64 guest_tsc_aux)
 {
 	if (in_guest)
 		broken("host_guest_begin() twice");
+	if (!xrstor(thread))
+		return HOST_REFUSED;
 	in_guest = thread;
+	if (!host_guest_xcr0(guest_xcr0)) {
+		in_guest = NULL;
+		return HOST_REFUSED;
+	}
 	thread->in_guest = true;
-	thread->xcr0 = guest_xcr0;
 	thread->tsc_aux = guest_tsc_aux;
 	return host_test.cpu;
 }
@@ -486,11 +523,11 @@ void host_guest_end(struct host_thread *thread)
 	thread->in_guest = false;
 }
 
-void host_guest_xcr0(u64 xcr0)
+bool host_guest_xcr0(u64 wanted)
 {
 	if (!in_guest)
 		broken("host_guest_xcr0() outside of guest context");
-	in_guest->xcr0 = xcr0;
+	return xsetbv(in_guest, xsave_clamp_xcr0(wanted, xcr0()));
 }
 
 u64 host_guest_xcr0_now(void)
@@ -567,9 +604,15 @@ void host_wake(struct host_thread *thread)
 		host_test.woken(thread);
 }
 
-void *host_xsave_area(struct host_thread *thread)
+const u8 *host_xsave_area(struct host_thread *thread)
 {
 	return thread->xsave;
+}
+
+void host_xsave_set(struct host_thread *thread, const u8 *area)
+{
+	memcpy(thread->xsave, area, sizeof(thread->xsave));
+	xsave_clamp_area(thread->xsave, xcr0(), 0xffff);
 }
 
 void host_full_barrier(void)

@@ -43,6 +43,8 @@ struct host_test {
 	int leave_error;    /* host_leave() */
 	bool l1d_always;    /* host_flushes_always() */
 	u64 cr4;	    /* as host_cr4_change() left it */
+	u64 xcr0; /* of the host, which guests may have; 0 counts as x87, SSE, AVX, AVX-512 and PKRU */
+	bool no_restore; /* XRSTOR faults, whatever the area is */
 
 	/* counted */
 	u64 kicks, wakes, l1d_flushes;

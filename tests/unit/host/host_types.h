@@ -32,6 +32,7 @@ typedef long long s64;
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #define HOST_MAY_FAULT(insn) insn
+#define HOST_FAULT_TO(label, insn) insn
 #define HOST_ZERO_ON_FAULT(insn, reg) insn
 
 #define BIT(n) (1ul << (n))

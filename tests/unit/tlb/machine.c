@@ -342,9 +342,10 @@ void host_wake(struct host_thread *thread)
 {
 }
 
-void host_guest_xcr0(u64 xcr0)
+bool host_guest_xcr0(u64 xcr0)
 {
 	current->thread->xcr0 = xcr0;
+	return true;
 }
 
 u64 host_guest_xcr0_now(void)
@@ -356,9 +357,14 @@ void host_guest_tsc_aux(u64 tsc_aux)
 {
 }
 
-void *host_xsave_area(struct host_thread *thread)
+const u8 *host_xsave_area(struct host_thread *thread)
 {
 	return thread->xsave;
+}
+
+void host_xsave_set(struct host_thread *thread, const u8 *area)
+{
+	memcpy(thread->xsave, area, sizeof(thread->xsave));
 }
 
 void host_flush_l1d(struct host_thread *thread)

@@ -36,6 +36,7 @@ struct fake_processor {
 	u32 msr_writes, dr_writes, machine_checks, nmis;
 	struct fake_invalidation invalidation[FAKE_INVALIDATIONS];
 	u32 invalidations;
+	u32 refused_msr;		     /* one that takes nothing; 0: none */
 	u32 refused_invept, refused_invvpid; /* 1 << type: those that fail */
 };
 extern struct fake_processor fake_processor;
@@ -46,7 +47,8 @@ u64 *fake_msr(u32 number);			    /* as it is; made, 0, when it is not there */
 
 struct cpu_words cpu_cpuid(u32 leaf, u32 subleaf);
 u64 cpu_rdmsr(u32 msr);
-void cpu_wrmsr(u32 msr, u64 value);
+void cpu_wrmsr(u32 msr, u64 value); /* ends the test where a processor would raise #GP */
+bool cpu_wrmsr_checked(u32 msr, u64 value);
 u64 cpu_cr0(void);
 u64 cpu_cr2(void);
 void cpu_write_cr2(u64 value);
