@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/version.h>
+#include <asm/pgtable.h>
 
 #include "device.h"
 
@@ -58,6 +59,25 @@ static inline u64 walk(unsigned long addr, u8 *level, pte_t **ptes)
 	return pte_val(READ_ONCE(**ptes));
 }
 
+static noinline bool in_direct_map(u64 phys)
+{
+	unsigned int level;
+	pte_t *pte = lookup_address((unsigned long)__va(phys), &level);
+
+	return pte && pte_val(*pte) & _PAGE_PRESENT;
+}
+
+/*
+ * Is the page in the kernel's own direct map, through which guests' tables are read (host_phys_to_virt())? Those
+ * of memfd_secret() are not, as long as a process maps them. Anonymous memory always is. Interrupts are off, so
+ * that neither what was found in the process's table nor the direct map's own tables go away.
+ */
+static inline bool direct(u64 phys)
+{
+	return likely(folio_test_anon(page_folio(pfn_to_page(phys >> PAGE_SHIFT)))) ||
+	       in_direct_map(phys);
+}
+
 /*
  * Only what one entry of the host's own page table maps may become one entry of the guest's: a page of a
  * huge page can be unmapped alone. A page that is writable is mapped writable, whatever the access was.
@@ -68,14 +88,16 @@ static bool look(unsigned long addr, bool write, struct host_page *page)
 	pte_t *ptes;
 	u64 entry;
 	u8 level;
+	bool good;
 
 	local_irq_save(flags);
 	entry = walk(addr, &level, &ptes);
-	local_irq_restore(flags);
-	if (!level || !plain(entry) || (write && !(entry & _PAGE_RW)))
-		return false;
 	mask = level == 3 ? PUD_MASK : level == 2 ? PMD_MASK : PAGE_MASK;
 	page->phys = (entry & PTE_PFN_MASK & mask) | (addr & PAGE_MASK & ~mask);
+	good = level && plain(entry) && (!write || entry & _PAGE_RW) && direct(page->phys);
+	local_irq_restore(flags);
+	if (!good)
+		return false;
 	page->level = level;
 	page->writable = entry & _PAGE_RW;
 	page->cached = true;
@@ -101,6 +123,7 @@ int host_page_get(u64 user_addr, bool write, struct host_page *page)
 	unsigned long addr = user_addr & PAGE_MASK, flags;
 	struct page *p;
 	pte_t *ptes;
+	bool good;
 	long got;
 
 	if (look(addr, write, page) || (bring_in(addr, write) && look(addr, write, page)))
@@ -111,7 +134,12 @@ int host_page_get(u64 user_addr, bool write, struct host_page *page)
 	page->phys = page_to_phys(p);
 	local_irq_save(flags);
 	walk(addr, &page->level, &ptes);
+	good = direct(page->phys);
 	local_irq_restore(flags);
+	if (!good) {
+		put_page(p);
+		return -EFAULT;
+	}
 	page->level = max_t(u8, page->level, 1);
 	page->writable = write;
 	page->cached = true;
@@ -136,7 +164,7 @@ u32 host_pages_near(u64 user_addr, u32 count, u64 *phys)
 	local_irq_save(flags);
 	entry = walk(user_addr, &level, &pte);
 	if (level == 1)
-		while (plain(entry) && entry & _PAGE_RW) {
+		while (plain(entry) && entry & _PAGE_RW && direct(entry & PTE_PFN_MASK)) {
 			phys[i++] = entry & PTE_PFN_MASK;
 			if (i == count)
 				break;

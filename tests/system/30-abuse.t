@@ -98,7 +98,7 @@ module 100' 500 $turns -l "$dir/log"
 ok "$status" 'the box lived through it'
 
 boot 'memory 40
-dirty 40' 200 -c 1 -l "$dir/log"
+dirty 40' 200 -c 1 -l "$dir/log" -k secretmem.enable=1
 ok "$status" 'one processor lived through it'
 
 # Allocations with red zones and poison, the kernel preemptible everywhere, traps that see more; and

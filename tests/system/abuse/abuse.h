@@ -71,6 +71,7 @@ struct guest {
 };
 
 int device_open(void);
+extern unsigned vm_flags; /* FERMATA_VM_*, of the VMs made from now on */
 int vm_create(void);
 int vcpu_create(int vm, unsigned id);
 int slot_set(int vm, unsigned slot, uint64_t gpa, uint64_t size, const void *at, unsigned flags);

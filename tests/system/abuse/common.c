@@ -176,9 +176,11 @@ int device_open(void)
 	return fd;
 }
 
+unsigned vm_flags;
+
 int vm_create(void)
 {
-	struct fermata_vm_config config = { 0 };
+	struct fermata_vm_config config = { .flags = vm_flags };
 	int device = device_open(), vm, err;
 	sigset_t alarm, old;
 

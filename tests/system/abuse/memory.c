@@ -311,8 +311,48 @@ static void never_comes(void)
 	ok(WIFSIGNALED(status), "and its process can be killed");
 }
 
+/*
+ * Memory that the kernel has no address for (memfd_secret()): a guest does not get it, neither as its data nor as
+ * the page tables that shadow paging reads in the kernel. Without secretmem.enable=1 Linux before 6.5 has none.
+ */
+static void secret_memory(unsigned flags, const char *paging)
+{
+	int fd = syscall(SYS_memfd_secret, 0);
+	uint8_t *at;
+
+	if (fd < 0) {
+		note("skipped: memfd_secret: %s", strerror(errno));
+		return;
+	}
+	must(!ftruncate(fd, 2 * MIB), "ftruncate");
+	at = mmap(NULL, 2 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	must(at != MAP_FAILED, "secret memory");
+	vm_flags = flags;
+	guest_new(&guest, 1, MODE_LONG);
+	vm_flags = 0;
+	count_setup(&guest, 0, PAGE);
+	at[0] = 1;
+	must(!slot_set(guest.vm, 1, DATA_AT, PAGE, at, 0), "SET_MEMORY");
+	gives(ioctl(guest.vcpu[0], FERMATA_RUN, 0), 0, "RUN on secret memory, %s", paging);
+	ok(guest.page[0]->exit.reason == FERMATA_EXIT_MEMORY_FAULT &&
+		   guest.page[0]->exit.mmio.gpa >> 12 == DATA_AT >> 12,
+	   "it is not the guest's: %s", exit_name(guest.page[0]->exit.reason));
+	memcpy(at, guest.low, 2 * MIB);
+	must(!slot_set(guest.vm, 0, 0, 0, NULL, 0), "SET_MEMORY");
+	must(!slot_set(guest.vm, 0, 0, 2 * MIB, at, 0), "SET_MEMORY");
+	gives(ioctl(guest.vcpu[0], FERMATA_RUN, 0), 0, "RUN with secret page tables, %s", paging);
+	ok(guest.page[0]->exit.reason == FERMATA_EXIT_MEMORY_FAULT, "they are nobody's to walk: %s",
+	   exit_name(guest.page[0]->exit.reason));
+	guest_end(&guest);
+	munmap(at, 2 * MIB);
+	close(fd);
+}
+
 void abuse_memory(void)
 {
+	ticks(0);
+	secret_memory(0, "nested paging");
+	secret_memory(FERMATA_VM_SHADOW, "shadow paging");
 	ticks(50000);
 	start();
 	huge_pages();
