@@ -30,7 +30,7 @@ static long get_or_set_state(struct linux_vcpu *l, bool set, void __user *arg)
 
 static long get_audit(struct linux_vcpu *l, void __user *arg)
 {
-	struct fermata_audit *audit = kzalloc(sizeof(*audit), GFP_KERNEL);
+	struct fermata_audit *audit = kzalloc(sizeof(*audit), GFP_KERNEL_ACCOUNT);
 	long err;
 
 	if (!audit)
@@ -44,7 +44,7 @@ static long get_audit(struct linux_vcpu *l, void __user *arg)
 /* Not under the vCPU's lock: its thread may be in RUN for hours. */
 static long get_stats(struct linux_vcpu *l, void __user *arg)
 {
-	struct fermata_stats *stats = kmalloc(sizeof(*stats), GFP_KERNEL);
+	struct fermata_stats *stats = kmalloc(sizeof(*stats), GFP_KERNEL_ACCOUNT);
 	long err;
 
 	if (!stats)
@@ -102,13 +102,14 @@ static long vcpu_ioctl(struct file *file, unsigned int command, unsigned long ad
 static int mmap_ring(struct linux_vcpu *l, struct vm_area_struct *vma)
 {
 	struct fermata_ring *ring;
+	unsigned long at;
 	int err;
 
 	if (vma->vm_end - vma->vm_start != PAGE_ALIGN(FERMATA_RING_SIZE) ||
 	    !(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 	if (!READ_ONCE(l->ring)) {
-		ring = vmalloc_user(FERMATA_RING_SIZE);
+		ring = __vmalloc(PAGE_ALIGN(FERMATA_RING_SIZE), GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 		/* The vCPU's thread may be logging at this moment, another one mapping: one ring, and whole. */
 		if (ring && cmpxchg(&l->ring, NULL, ring))
 			vfree(ring);
@@ -117,7 +118,9 @@ static int mmap_ring(struct linux_vcpu *l, struct vm_area_struct *vma)
 	if (!ring)
 		return -ENOMEM;
 	err = rules_set_ring(&l->vcpu, ring);
-	return err ?: remap_vmalloc_range(vma, ring, 0);
+	for (at = 0; !err && at < FERMATA_RING_SIZE; at += PAGE_SIZE)
+		err = vm_insert_page(vma, vma->vm_start + at, vmalloc_to_page((u8 *)ring + at));
+	return err;
 }
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)

@@ -2,6 +2,8 @@
 /* The host around the guests: its memory, its processors, its modules, its other hypervisor. */
 #include <linux/kvm.h>
 #include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "abuse.h"
@@ -91,6 +93,57 @@ static bool grown(const struct usage *a, const struct usage *b, long memory, uns
 	return more;
 }
 
+/* ---- whose memory it is */
+
+#define CGROUPS "/tmp/cgroups"
+#define OURS CGROUPS "/abuse"
+
+static long charged(void)
+{
+	return read_number(OURS "/memory.current", "") / 1024;
+}
+
+/* In a process of its own, which is in the cgroup. 0: what VMs, vCPUs and their logs take is its memory. */
+static int pay_for_it(void)
+{
+	const size_t ring = (FERMATA_RING_SIZE + PAGE - 1) & -PAGE;
+	long begin = charged(), made, mapped;
+	struct guest g;
+
+	guest_new(&g, MAX_GUEST_VCPUS, MODE_LONG);
+	made = charged();
+	for (unsigned i = 0; i < g.vcpus; i++)
+		must(mmap(NULL, ring, PROT_READ | PROT_WRITE, MAP_SHARED, g.vcpu[i],
+			  FERMATA_RING_OFFSET) != MAP_FAILED,
+		     "the ring");
+	mapped = charged();
+	note("kB charged: %ld for a VM with %u vCPUs, %ld for their rings of %zu", made - begin,
+	     g.vcpus, mapped - made, ring / 1024);
+	/* Charges are made in batches of 256 KiB for each processor. */
+	return made - begin < 20 * (long)g.vcpus ||
+	       mapped - made < (long)(g.vcpus * ring / 1024) - 256;
+}
+
+static void accounted(void)
+{
+	char self[20];
+	int pid;
+
+	mkdir(CGROUPS, 0700);
+	must(!mount("none", CGROUPS, "cgroup2", 0, NULL), "mount cgroup2");
+	must(write_file(CGROUPS "/cgroup.subtree_control", "+memory") && !mkdir(OURS, 0700),
+	     "a cgroup");
+	pid = fork();
+	if (!pid) {
+		snprintf(self, sizeof(self), "%d", getpid());
+		must(write_file(OURS "/cgroup.procs", self), "cgroup.procs");
+		_exit(pay_for_it());
+	}
+	ok(!status_of(pid), "what VMs, vCPUs and logs take is charged to the memory cgroup");
+	rmdir(OURS);
+	umount(CGROUPS);
+}
+
 void abuse_leaks(void)
 {
 	static struct usage before, after;
@@ -98,6 +151,7 @@ void abuse_leaks(void)
 	bool more = true;
 	long memory;
 
+	accounted();
 	for (unsigned i = 0; i < cycles / 4; i++)
 		cycle();
 	sleep_us(500000);
