@@ -60,10 +60,13 @@ enum hw_reg {
 #define DIRTY_CR3 BIT(7)	/* shadow paging's root */
 #define DIRTY_CR2 BIT(8)	/* vcpu->guest.cr2 goes to the guest */
 #define DIRTY_TSC_OFFSET BIT(9) /* vcpu->guest.tsc_offset alone; DIRTY_CLOCK says more */
+#define DIRTY_HOST                                                                                 \
+	BIT(10) /* VT-x: registers that an exit loads, which the host's interrupt handlers may change */
 
 struct backend {
 	const char *name;
-	u32 vendor; /* enum fermata_vendor */
+	u32 vendor;	   /* enum fermata_vendor */
+	u32 dirty_by_host; /* DIRTY_*: what is to be told anew whenever host interrupts were on */
 
 	/* Fills in caps; caps->blocked says why guests can't run. */
 	void (*detect)(struct fermata_caps *caps);

@@ -146,6 +146,7 @@ static enum verdict turns(struct vcpu *v)
 
 	for (;;) {
 		host_irq_disable();
+		v->dirty |= v->backend->dirty_by_host;
 		WRITE_ONCE(v->looks, v->looks + 1);
 		WRITE_ONCE(v->mode, VCPU_IN_GUEST);
 		host_full_barrier(); /* who posts something now sees the mode and kicks */

@@ -31,7 +31,8 @@ static void run_only_run(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
 	struct run_only *r = vm->time.run_only;
-	u64 *least = &r->ours[!!v->dirty].least, *by_kind = r->ours[!!v->dirty].by_kind;
+	bool dirty = v->dirty & ~DIRTY_HOST; /* which is no more than a comparison */
+	u64 *least = &r->ours[dirty].least, *by_kind = r->ours[dirty].by_kind;
 	u64 entered, length, ours, seen, rest, most = 2 * *least;
 
 	clock_change_begin(&vm->time.clock, vm->time.page);

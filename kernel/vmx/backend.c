@@ -209,6 +209,7 @@ static u64 vmx_scale_tsc(u64 mult)
 const struct backend vmx_backend = {
 	.name = "vmx",
 	.vendor = FERMATA_VENDOR_INTEL,
+	.dirty_by_host = DIRTY_HOST,
 	.detect = vmx_detect,
 	.format = vmx_format,
 	.setup = vmx_setup,

@@ -79,15 +79,7 @@ static noinline void write_constants(const struct vmx_cpu *cpu, struct vmx_host 
 	h->cpu = host_cpu();
 }
 
-static inline void write_changed(u32 field, u64 *written, u64 value)
-{
-	if (likely(*written == value))
-		return;
-	*written = value;
-	vmwrite(field, value);
-}
-
-/* At the begin of a stay; the thread's own FS base and KernelGSBase are in the CPU. */
+/* At the begin of a stay, but for the control registers: vmx_run(). The thread's own FS base and KernelGSBase are in the CPU. */
 void vmx_host_load(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
@@ -102,10 +94,7 @@ void vmx_host_load(struct vcpu *v)
 	h->debugctl = cpu_rdmsr(ARCH_MSR_DEBUGCTL);
 	if (unlikely(h->cpu != v->cpu))
 		write_constants(s->here, h);
-	write_changed(VMCS_HOST_CR0, &h->cr0, cpu_cr0());
-	write_changed(VMCS_HOST_CR3, &h->cr3, cpu_cr3());
-	write_changed(VMCS_HOST_CR4, &h->cr4, cpu_cr4());
-	write_changed(VMCS_HOST_FS_BASE, &h->fs_base, cpu_rdmsr(ARCH_MSR_FS_BASE));
+	vmwrite_changed(VMCS_HOST_FS_BASE, &h->fs_base, cpu_rdmsr(ARCH_MSR_FS_BASE));
 	if (v->guest.efer & ARCH_EFER_SCE)
 		vmx_load_syscalls(v);
 	vcpu_load_msr(v, ARCH_MSR_KERNEL_GS_BASE, "KernelGSBase", s->kernel_gs_base);

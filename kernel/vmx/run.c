@@ -73,11 +73,24 @@ static noinline u32 vmx_enter_with_keys(struct vcpu *v, struct vmx_vcpu *s)
 	return failed;
 }
 
+/* What an exit loads must be what the host has by then: an IPI may have changed CR4 (PCE) or CR3 (its PCID). */
+static inline void vmx_host_control(struct vmx_host *h)
+{
+	vmwrite_changed(VMCS_HOST_CR0, &h->cr0, cpu_cr0());
+	vmwrite_changed(VMCS_HOST_CR3, &h->cr3, cpu_cr3());
+	vmwrite_changed(VMCS_HOST_CR4, &h->cr4, cpu_cr4());
+}
+
 /* What is dirty goes in. False: the entry cannot be, and the exit record says why. */
 static noinline bool vmx_prepare(struct vcpu *v)
 {
-	u32 dirty = v->dirty;
+	u32 dirty = v->dirty & ~DIRTY_HOST;
 
+	if (v->dirty & DIRTY_HOST)
+		vmx_host_control(&((struct vmx_vcpu *)v->hw)->host);
+	v->dirty = dirty;
+	if (!dirty)
+		return true;
 	if (dirty & DIRTY_CONTROL && unlikely(!vmx_can_run(v))) {
 		vmx_refuse(v);
 		return false;
@@ -107,7 +120,7 @@ void vmx_run(struct vcpu *v)
 	s->virtual_apic[0x80 / 4] = v->apic.tpr;
 	if (unlikely(v->apic.irr_highest | s->tpr_threshold))
 		vmx_intercept_tpr(v, s);
-	audit_before_entry(v, dirty);
+	audit_before_entry(v, dirty & ~DIRTY_HOST);
 	cpu_write_cr2(v->guest.cr2);
 
 	if (unlikely(s->extra) && vmx_load_extra(v, s))

@@ -81,6 +81,15 @@ extern struct vmx_controls vmx_controls;
 extern struct vmx_cpu *vmx_cpus;
 extern u64 vmx_msr_bitmap_pa;
 
+/* Of a field that we alone write: *written is what it holds. */
+static inline void vmwrite_changed(u32 field, u64 *written, u64 value)
+{
+	if (likely(*written == value))
+		return;
+	*written = value;
+	vmwrite(field, value);
+}
+
 /* Of the guest: SS.DPL (SDM 3C 25.4.1). */
 static inline u8 vmx_cpl(void)
 {

@@ -71,6 +71,7 @@ static void fake_run(struct vcpu *v)
 		hw->shadow = false;
 	hw->rip += v->advance;
 	v->advance = 0;
+	fake.dirty[turn] = v->dirty;
 	v->dirty = 0;
 	if (v->tlb.owed) {
 		fake.flushes++;
@@ -253,6 +254,7 @@ static int fake_direct_msr(struct vcpu *v, u32 msr, u64 *value, bool write)
 const struct backend fake_backend = {
 	.name = "fake",
 	.vendor = FERMATA_VENDOR_AMD,
+	.dirty_by_host = DIRTY_HOST,
 	.detect = fake_detect,
 	.format = fake_format,
 	.vcpu_create = fake_vcpu_create,

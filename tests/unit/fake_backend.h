@@ -35,6 +35,7 @@ struct fake_script {
 	u32 broken_rules; /* what the audit finds */
 	u32 asked_window; /* how often a window was asked for, not taken back */
 	u64 entry_rip[FAKE_EXITS];
+	u32 dirty[FAKE_EXITS];
 };
 extern struct fake_script fake;
 extern const struct backend fake_backend;

@@ -55,6 +55,22 @@ static void plain(void **state)
 	assert_int_equal(page->rflags, 0x202);
 }
 
+/* What the host's interrupt handlers may change is told anew after each moment in which they could run. */
+static void told_after_interrupts(void **state)
+{
+	fake_exit(EXIT_CPUID, 2);
+	fake_exit(EXIT_CPUID, 2);
+	fake_exit(EXIT_NOTHING, 0); /* the host's interrupt */
+	fake_exit(EXIT_CPUID, 2);
+	fake_exit(EXIT_NOTHING, 0);
+	run();
+	assert_true(fake.dirty[0] & DIRTY_HOST);
+	assert_false(fake.dirty[1] & DIRTY_HOST);
+	assert_false(fake.dirty[2] & DIRTY_HOST);
+	assert_true(fake.dirty[3] & DIRTY_HOST);
+	assert_false(fake.dirty[4] & DIRTY_HOST);
+}
+
 /* XRSTOR or XSETBV faults: no stay, no turn, and the caller hears why. */
 static void state_is_refused(void **state)
 {
@@ -582,6 +598,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(plain),
+		TEST(told_after_interrupts),
 		TEST(state_is_refused),
 		TEST(register_is_refused),
 		TEST(statistics_are_copied),

@@ -440,6 +440,27 @@ static void told_apart(void **state)
 	assert_int_equal(v->exit.random.size, 8);
 }
 
+/* An exit loads CR4 as the host has it when the guest is entered, not as it was when the stay began. */
+static void control_registers_of_the_host(void **state)
+{
+	guest = exits;
+	reason = VMX_EXIT_EXTERNAL_INTERRUPT;
+	fake_processor.cr4 = ARCH_CR4_PAE;
+	v->dirty |= DIRTY_HOST;
+	vmx_run(v);
+	assert_int_equal(fake_vmcs.field[VMCS_HOST_CR4], ARCH_CR4_PAE);
+	fake_processor.cr4 |= ARCH_CR4_PCE;
+	fake_processor.cr3 = 0x5001;
+	v->dirty |= vmx_backend.dirty_by_host;
+	vmx_run(v);
+	assert_int_equal(fake_vmcs.field[VMCS_HOST_CR4], ARCH_CR4_PAE | ARCH_CR4_PCE);
+	assert_int_equal(fake_vmcs.field[VMCS_HOST_CR3], 0x5001);
+	fake_vmcs.writes = 0;
+	v->dirty |= vmx_backend.dirty_by_host;
+	vmx_run(v);
+	assert_int_equal(fake_vmcs.writes, 0);
+}
+
 /* A value that no check has caught: WRMSR faults, the guest is not entered, and the vCPU ends. */
 static void never(u64 *regs)
 {
@@ -465,6 +486,7 @@ static void refused_syscall_msr(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		VMX_TEST(control_registers_of_the_host),
 		VMX_TEST(refused_syscall_msr),
 		VMX_TEST(cpuid_cost),
 		VMX_TEST(hypercall_cost),
