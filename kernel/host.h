@@ -41,6 +41,12 @@ void host_irq_enable(void);
 /* The thread must go back to the host: a signal, or another thread's turn. */
 bool host_must_leave(void);
 /*
+ * In guest context, after an interrupt of the host's ended a turn. Interrupts off: the thread is no reader here,
+ * so writers need not wait for it. Interrupts on: has a handler left work that cannot be done in guest context?
+ */
+void host_no_reader(void);
+bool host_work_waits(void);
+/*
  * On CPUs with the L1TF flaw, as the host's l1tf= option wants it: what the host has been reading since
  * the thread's last turn leaves the L1D. Interrupts off. Always: even an exit answered at once counts.
  */

@@ -164,10 +164,15 @@ static enum verdict turns(struct vcpu *v)
 			v->exit.kind = EXIT_NOTHING; /* the last one was answered */
 		}
 		WRITE_ONCE(v->mode, VCPU_OUTSIDE);
-		host_irq_enable();
 		if (verdict != GO_ON && verdict != SERVE_HOST)
-			return verdict;
+			break;
+		host_no_reader();
+		host_irq_enable();
+		if (host_work_waits())
+			return LEAVE_FOR_HOST;
 	}
+	host_irq_enable();
+	return verdict;
 }
 
 /* ---- outside guest context */

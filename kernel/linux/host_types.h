@@ -9,6 +9,7 @@
 #include <linux/container_of.h>
 #include <linux/errno.h>
 #include <linux/hrtimer.h>
+#include <linux/interrupt.h>
 #include <linux/jump_label.h>
 #include <linux/kernel.h>
 #include <linux/minmax.h>
@@ -159,6 +160,21 @@ static inline bool host_must_leave(void)
 
 	return unlikely(READ_ONCE(current_thread_info()->flags) & any) &&
 	       (need_resched() || host_user_work());
+}
+
+/*
+ * As KVM does before it enters a guest. A guest that computes keeps its CPU in the kernel with preemption off:
+ * without a word of ours, a grace period lasts until RCU asks for the CPU, 100 jiffies and more.
+ */
+static inline void host_no_reader(void)
+{
+	rcu_note_context_switch(false);
+}
+
+/* From Linux 6.15 on kernel_fpu_begin() keeps softirqs off, so an interrupt's wait until kernel_fpu_end(). */
+static inline bool host_work_waits(void)
+{
+	return unlikely(local_softirq_pending()) && softirq_count();
 }
 
 DECLARE_STATIC_KEY_FALSE(guest_l1d_key);

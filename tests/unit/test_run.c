@@ -71,6 +71,36 @@ static void told_after_interrupts(void **state)
 	assert_false(fake.dirty[4] & DIRTY_HOST);
 }
 
+/* A guest that only computes: RCU hears at each host interrupt that nobody reads here; exits alone say nothing. */
+static void quiet_at_interrupts(void **state)
+{
+	fake_exit(EXIT_NOTHING, 0);
+	fake_exit(EXIT_CPUID, 2);
+	fake_exit(EXIT_CPUID, 2);
+	fake_exit(EXIT_NOTHING, 0);
+	fake_exit(EXIT_CPUID, 2);
+	run();
+	assert_int_equal(host_test.quiet,
+			 3); /* and once because the script's end is a wish to leave */
+	assert_int_equal(fake.loads, 1);
+}
+
+static void raise_softirq(struct vcpu *v, u32 turn)
+{
+	host_test.softirqs = turn == 1;
+}
+
+/* Where guest context keeps softirqs off, an interrupt that raises one ends the stay. */
+static void softirqs_end_the_stay(void **state)
+{
+	fake_exit(EXIT_CPUID, 2);
+	fake_exit(EXIT_NOTHING, 0);
+	fake_exit(EXIT_NOTHING, 0);
+	fake.guest = raise_softirq;
+	run();
+	assert_int_equal(fake.loads, 2);
+}
+
 /* XRSTOR or XSETBV faults: no stay, no turn, and the caller hears why. */
 static void state_is_refused(void **state)
 {
@@ -599,6 +629,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(plain),
 		TEST(told_after_interrupts),
+		TEST(quiet_at_interrupts),
+		TEST(softirqs_end_the_stay),
 		TEST(state_is_refused),
 		TEST(register_is_refused),
 		TEST(statistics_are_copied),

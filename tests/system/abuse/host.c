@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* The host around the guests: its memory, its processors, its modules, its other hypervisor. */
 #include <linux/kvm.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -261,10 +262,84 @@ static void counted_during(const char *name, void *(*disturb)(void *), unsigned 
 	munmap(data, SIZE);
 }
 
+static double now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1e3 + t.tv_nsec / 1e6;
+}
+
+static void move_to(unsigned cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	must(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
+}
+
+static void *compute(void *unused)
+{
+	move_to(1);
+	while (!stop && (!ioctl(g.vcpu[0], FERMATA_RUN, 0) || errno == EINTR))
+		;
+	return NULL;
+}
+
+/*
+ * A guest that computes and never exits by itself. Alone on its processor: how long a grace period of RCU takes
+ * the rest of the host. MEMBARRIER_CMD_GLOBAL waits for one; without a word of ours it is 100 jiffies at least.
+ * And how late a thread of the same processor wakes up, which is as long as the guest's stay can last then.
+ */
+static void host_waits(void)
+{
+	const uint8_t forever[] = { 0xeb, 0xfe };
+	double best = 1e9, worst = 0, late = 0, begin, took;
+	pthread_t thread;
+	cpu_set_t all;
+
+	sched_getaffinity(0, sizeof(all), &all);
+	move_to(0);
+	must(write_file("/sys/kernel/rcu_expedited", "0"), "rcu_expedited");
+	stop = false;
+	guest_new(&g, 1, MODE_LONG);
+	memcpy(g.low + CODE_AT, forever, sizeof(forever));
+	must(!pthread_create(&thread, NULL, compute, NULL), "pthread_create");
+	sleep_us(100000);
+	for (unsigned i = 0; i < 10; i++) {
+		begin = now_ms();
+		must(!syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0), "membarrier");
+		took = now_ms() - begin;
+		best = took < best ? took : best;
+		worst = took > worst ? took : worst;
+	}
+	move_to(1);
+	for (unsigned i = 0; i < 200; i++) {
+		begin = now_ms();
+		sleep_us(1000);
+		took = now_ms() - begin - 1;
+		late = took > late ? took : late;
+	}
+	stop = true;
+	g.page[0]->immediate_exit = 1;
+	pthread_kill(thread, SIGALRM);
+	pthread_join(thread, NULL);
+	guest_end(&g);
+	write_file("/sys/kernel/rcu_expedited", "1");
+	sched_setaffinity(0, sizeof(all), &all);
+	note("beside a guest that computes: grace periods of %.1f to %.1f ms, a thread wakes up to %.1f ms late",
+	     best, worst, late);
+	ok(best < 60, "RCU does not wait for a guest that computes");
+}
+
 void abuse_cpus(void)
 {
 	int result;
 
+	ticks(0);
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		host_waits();
 	ticks(10000);
 	counted_during("competing load", load, 3);
 	counted_during("a new processor each millisecond", migrate, 1);

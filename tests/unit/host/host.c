@@ -562,6 +562,16 @@ bool host_flushes_always(void)
 	return host_test.l1d_always;
 }
 
+void host_no_reader(void)
+{
+	host_test.quiet++;
+}
+
+bool host_work_waits(void)
+{
+	return host_test.softirqs;
+}
+
 bool host_must_leave(void)
 {
 	return host_test.must_leave;

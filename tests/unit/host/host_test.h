@@ -40,6 +40,7 @@ struct host_test {
 
 	u32 cpu, cpu_count; /* host_cpu(), host_cpu_count(); no CPUs count as 1 */
 	bool must_leave;    /* host_must_leave() */
+	bool softirqs;	    /* host_work_waits() */
 	int leave_error;    /* host_leave() */
 	bool l1d_always;    /* host_flushes_always() */
 	u64 cr4;	    /* as host_cr4_change() left it */
@@ -48,6 +49,7 @@ struct host_test {
 
 	/* counted */
 	u64 kicks, wakes, l1d_flushes;
+	u64 quiet; /* host_no_reader() */
 	u64 user_reads, page_gets, pages_dirtied, reads_synchronized;
 	char last_log[256];
 };

@@ -317,6 +317,15 @@ void host_pause(void)
 			world.vm[i]->vcpu[n].vcpu.looks++;
 }
 
+void host_no_reader(void)
+{
+}
+
+bool host_work_waits(void)
+{
+	return false;
+}
+
 bool host_must_leave(void)
 {
 	return world.stopping || one_in(12);
