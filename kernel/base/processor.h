@@ -146,6 +146,12 @@ static inline void cpu_vmsave(u64 pa)
 	asm volatile("vmsave %%rax" : : "a"(pa) : "memory");
 }
 
+/* SVM: interrupts, NMIs and INIT come again (APM 3 STGI). */
+static inline void cpu_stgi(void)
+{
+	asm volatile(HOST_MAY_FAULT("stgi") : : : "memory");
+}
+
 /* VT-x: SDM 3C 31.3, INVEPT and INVVPID. False: the processor refused. */
 static inline bool cpu_invept(u64 type, u64 eptp)
 {

@@ -80,6 +80,8 @@ struct backend {
 	void (*teardown)(void);
 	int (*cpu_on)(void); /* on each CPU; -EBUSY when somebody else holds it */
 	void (*cpu_off)(void);
+	/* As cpu_off, where the host has crashed: this CPU runs nothing else any more. From an NMI, at any moment. */
+	void (*cpu_emergency)(void);
 
 	int (*vcpu_create)(struct vcpu *v);
 	void (*vcpu_destroy)(struct vcpu *v);

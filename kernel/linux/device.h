@@ -52,6 +52,11 @@ int hardware_get(void); /* virtualization is on, on all CPUs, until hardware_put
 void hardware_put(void);
 void hardware_caps(struct fermata_caps *caps);
 
+/* crash.c: what switches virtualization off on a CPU when the host crashes; NULL: there are no VMs */
+void crash_init(void);
+void crash_exit(void);
+void crash_guard(void (*cpu_emergency)(void));
+
 /* guest.c */
 int guest_fpu_setup(void);
 u64 guest_xcr0_offered(void);

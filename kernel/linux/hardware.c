@@ -111,7 +111,9 @@ int hardware_get(void)
 			atomic_set(&hardware_failed, 0);
 			on_each_cpu(cpu_on, NULL, 1);
 			err = atomic_read(&hardware_failed);
-			if (err) {
+			if (!err) {
+				crash_guard(hardware_backend->cpu_emergency);
+			} else {
 				on_each_cpu(cpu_off, NULL, 1);
 				hardware_backend->teardown();
 			}
@@ -129,6 +131,7 @@ void hardware_put(void)
 	cpus_read_lock();
 	mutex_lock(&hardware_lock);
 	if (!--hardware_users) {
+		crash_guard(NULL);
 		on_each_cpu(cpu_off, NULL, 1);
 		hardware_backend->teardown();
 	}
@@ -183,6 +186,7 @@ int hardware_init(void)
 	if (err < 0)
 		return err;
 	hardware_hotplug_state = err;
+	crash_init();
 	register_syscore_ops(&power_ops);
 	register_reboot_notifier(&reboot_block);
 	return 0;
@@ -194,5 +198,6 @@ void hardware_exit(void)
 		return;
 	unregister_reboot_notifier(&reboot_block);
 	unregister_syscore_ops(&power_ops);
+	crash_exit();
 	cpuhp_remove_state(hardware_hotplug_state);
 }

@@ -120,6 +120,18 @@ static void svm_cpu_off(void)
 	cpu_wrmsr(ARCH_MSR_EFER, cpu_rdmsr(ARCH_MSR_EFER) & ~ARCH_EFER_SVME);
 }
 
+/* GIF first: without it INIT and NMIs wait, and there is no STGI without SVME (APM 2 15.17). */
+static void svm_cpu_emergency(void)
+{
+	struct svm_cpu *cpu = svm_cpus ? &svm_cpus[host_cpu()] : NULL;
+
+	if (!cpu || !cpu->on)
+		return;
+	cpu->on = false;
+	cpu_stgi();
+	cpu_wrmsr(ARCH_MSR_EFER, cpu_rdmsr(ARCH_MSR_EFER) & ~ARCH_EFER_SVME);
+}
+
 static void svm_vcpu_destroy(struct vcpu *v)
 {
 	struct svm_vcpu *s = v->hw;
@@ -168,6 +180,7 @@ const struct backend svm_backend = {
 	.teardown = svm_teardown,
 	.cpu_on = svm_cpu_on,
 	.cpu_off = svm_cpu_off,
+	.cpu_emergency = svm_cpu_emergency,
 	.vcpu_create = svm_vcpu_create,
 	.vcpu_destroy = svm_vcpu_destroy,
 	.load = svm_load,

@@ -153,6 +153,19 @@ static void vmx_cpu_off(void)
 	host_cr4_change(0, CR4_VMXE);
 }
 
+/* CR4.VMXE stays: the next kernel clears it, and may, now that VMX is off. */
+static void vmx_cpu_emergency(void)
+{
+	struct vmx_cpu *cpu = vmx_cpus ? &vmx_cpus[host_cpu()] : NULL;
+
+	if (!cpu || !cpu->on)
+		return;
+	cpu->on = false;
+	for (struct vmx_vcpu *s = cpu->loaded; s; s = s->next)
+		vmclear(s->vmcs_pa);
+	vmx_off();
+}
+
 /* ---- a vCPU */
 
 static void vmx_vcpu_destroy(struct vcpu *v)
@@ -216,6 +229,7 @@ const struct backend vmx_backend = {
 	.teardown = vmx_teardown,
 	.cpu_on = vmx_cpu_on,
 	.cpu_off = vmx_cpu_off,
+	.cpu_emergency = vmx_cpu_emergency,
 	.vcpu_create = vmx_vcpu_create,
 	.vcpu_destroy = vmx_vcpu_destroy,
 	.load = vmx_load,

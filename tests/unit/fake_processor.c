@@ -206,6 +206,11 @@ void cpu_vmsave(u64 pa)
 {
 }
 
+void cpu_stgi(void)
+{
+	fake_processor.stgis++;
+}
+
 void cpu_invlpga(u64 linear, u32 asid)
 {
 	invalidate('A', 0, asid, linear);

@@ -34,11 +34,12 @@ void vmwrite(u32 field, u64 value)
 
 bool vmx_on(u64 region)
 {
-	return true;
+	return fake_vmcs.on = true;
 }
 
 void vmx_off(void)
 {
+	fake_vmcs.on = false;
 }
 
 void vmptrld(u64 vmcs)
@@ -48,6 +49,7 @@ void vmptrld(u64 vmcs)
 
 void vmclear(u64 vmcs)
 {
+	fake_vmcs.clears++;
 	if (fake_vmcs.current == vmcs)
 		fake_vmcs.current = 0;
 }

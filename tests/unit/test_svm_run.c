@@ -521,17 +521,42 @@ static void changes_over(void **state)
 	assert_int_equal(v->shadow->cr3, 0x6000);
 }
 
+/* The host has crashed: interrupts and INIT come again, SVM is off, and nothing is entered any more. */
+static void crashed_host(void **state)
+{
+	u32 before = entered;
+
+	*fake_msr(ARCH_MSR_EFER) |= ARCH_EFER_LMA;
+	svm_backend.cpu_emergency();
+	assert_int_equal(fake_processor.stgis, 1);
+	assert_int_equal(*fake_msr(ARCH_MSR_EFER) & ARCH_EFER_SVME, 0);
+	assert_true(*fake_msr(ARCH_MSR_EFER) & ARCH_EFER_LMA);
+	turn();
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	assert_int_equal(entered, before);
+	assert_int_equal(svm_backend.cpu_on(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RUN_TEST(registers),   RUN_TEST(what_the_hardware_gets),
-		RUN_TEST(clean_bits),  RUN_TEST(step),
-		RUN_TEST(single_step), RUN_TEST(task_priority),
-		RUN_TEST(breakpoints), RUN_TEST(protection_keys),
-		RUN_TEST(can_take),    RUN_TEST(inject),
-		RUN_TEST(window),      RUN_TEST(tags),
-		RUN_TEST(detect),      RUN_TEST(flush_by_asid),
-		RUN_TEST(untagged),    RUN_TEST(untagged_shares_its_asid),
+		RUN_TEST(crashed_host),
+		RUN_TEST(registers),
+		RUN_TEST(what_the_hardware_gets),
+		RUN_TEST(clean_bits),
+		RUN_TEST(step),
+		RUN_TEST(single_step),
+		RUN_TEST(task_priority),
+		RUN_TEST(breakpoints),
+		RUN_TEST(protection_keys),
+		RUN_TEST(can_take),
+		RUN_TEST(inject),
+		RUN_TEST(window),
+		RUN_TEST(tags),
+		RUN_TEST(detect),
+		RUN_TEST(flush_by_asid),
+		RUN_TEST(untagged),
+		RUN_TEST(untagged_shares_its_asid),
 		TEST(changes_over),
 	};
 

@@ -461,6 +461,23 @@ static void control_registers_of_the_host(void **state)
 	assert_int_equal(fake_vmcs.writes, 0);
 }
 
+/* The host has crashed: no VMCS is left in this CPU's caches, VMX is off, and nothing is entered any more. */
+static void crashed_host(void **state)
+{
+	assert_true(fake_vmcs.on);
+	fake_vmcs.clears = 0;
+	vmx_backend.cpu_emergency();
+	assert_int_equal(fake_vmcs.clears, 1);
+	assert_int_equal(fake_vmcs.current, 0);
+	assert_false(fake_vmcs.on);
+	entry_fails = 2;
+	vmx_run(v);
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	vmx_backend.cpu_emergency();
+	assert_int_equal(fake_vmcs.clears, 1);
+	vmx_backend.cpu_on();
+}
+
 /* A value that no check has caught: WRMSR faults, the guest is not entered, and the vCPU ends. */
 static void never(u64 *regs)
 {
@@ -487,6 +504,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		VMX_TEST(control_registers_of_the_host),
+		VMX_TEST(crashed_host),
 		VMX_TEST(refused_syscall_msr),
 		VMX_TEST(cpuid_cost),
 		VMX_TEST(hypercall_cost),

@@ -124,5 +124,7 @@ void abuse_cpus(void);
 void abuse_module(void);
 void abuse_kvm(void);
 void abuse_forever(void);
+void abuse_alive(void);
+void abuse_crash(void);
 
 #endif

@@ -11,7 +11,8 @@ static const struct {
 	{ "threads", abuse_threads }, { "processes", abuse_processes }, { "kill", abuse_kill },
 	{ "leaks", abuse_leaks },     { "cpus", abuse_cpus },		{ "module", abuse_module },
 	{ "kvm", abuse_kvm },	      { "forever", abuse_forever },	{ "rules", abuse_rules },
-	{ "clock", abuse_clock },     { "dirty", abuse_dirty },
+	{ "clock", abuse_clock },     { "dirty", abuse_dirty },		{ "alive", abuse_alive },
+	{ "crash", abuse_crash },
 };
 
 int main(int argc, char **argv)

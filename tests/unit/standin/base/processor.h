@@ -33,7 +33,7 @@ struct fake_processor {
 	u32 msrs;
 	u32 pkru, pkru_writes;
 	u64 random; /* what RDRAND and RDSEED give; 0: nothing */
-	u32 msr_writes, dr_writes, machine_checks, nmis;
+	u32 msr_writes, dr_writes, machine_checks, nmis, stgis;
 	struct fake_invalidation invalidation[FAKE_INVALIDATIONS];
 	u32 invalidations;
 	u32 refused_msr;		     /* one that takes nothing; 0: none */
@@ -62,6 +62,7 @@ bool cpu_rdseed(u64 *value);
 void cpu_machine_check(void);
 void cpu_nmi(void);
 void cpu_vmsave(u64 pa);
+void cpu_stgi(void);
 void cpu_invlpga(u64 linear, u32 asid);
 bool cpu_invept(u64 type, u64 eptp);
 bool cpu_invvpid(u64 type, u16 vpid, u64 linear);

@@ -12,7 +12,8 @@
 
 struct fake_vmcs {
 	u64 field[FAKE_VMCS_FIELDS];
-	u32 reads, writes;
+	u32 reads, writes, clears;
+	bool on;     /* between VMXON and VMXOFF */
 	u64 current; /* VMPTRLD's */
 };
 extern struct fake_vmcs fake_vmcs;
