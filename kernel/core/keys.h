@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * What neither VMRUN nor VM entry exchanges: MSRs, the breakpoint registers, of guests that have armed some, and
+ * What neither VMRUN nor VM entry exchanges, or not as the guest has it: MSRs, CR4.MCE, the breakpoint registers, of guests that have armed some, and
  * PKRU. PKRU is the guest's during a turn only: between turns we read the guest's memory at user addresses, and
  * there the owner's PKRU applies, not the guest's.
  */
@@ -43,6 +43,15 @@ static inline bool vcpu_load_msr(struct vcpu *v, u32 msr, const char *name, u64 
 		return true;
 	vcpu_refused(v, name, value);
 	return false;
+}
+
+/*
+ * CR4 as the processor gets it while the guest runs, from what the guest would have there. MCE is the host's: a
+ * machine check shuts down a processor that has it clear (SDM 3B 16.8.1, APM 2 9.3.1). The guest sees its own.
+ */
+static inline u64 guest_hardware_cr4(u64 cr4)
+{
+	return (cr4 & ~ARCH_CR4_MCE) | (cpu_cr4() & ARCH_CR4_MCE);
 }
 
 /* The host's enables must not see the guest's addresses; host_restore_breakpoints() follows the turn. */

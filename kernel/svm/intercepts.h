@@ -21,12 +21,10 @@ static inline u32 svm_hidden_control(const struct vcpu *v, const struct vmcb *c)
 
 	if (v->guest.cr0 & (ARCH_CR0_CD | ARCH_CR0_NW))
 		hidden |= CR_READ(0) | CR_WRITE(0);
-	if (!v->shadow)
-		return hidden;
-	if (~v->guest.cr0 & (ARCH_CR0_PG | ARCH_CR0_WP))
-		hidden |= CR_READ(0) | CR_WRITE(0);
 	if (c->cr4 != v->guest.cr4)
 		hidden |= CR_READ(4);
+	if (v->shadow && ~v->guest.cr0 & (ARCH_CR0_PG | ARCH_CR0_WP))
+		hidden |= CR_READ(0) | CR_WRITE(0);
 	return hidden;
 }
 

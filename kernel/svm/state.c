@@ -104,7 +104,7 @@ void svm_apply(struct vcpu *v)
 		u64 hidden = ARCH_CR0_CD | ARCH_CR0_NW;
 
 		c->cr0 = v->guest.cr0 & ~hidden;
-		c->cr4 = v->guest.cr4;
+		c->cr4 = guest_hardware_cr4(v->guest.cr4);
 		if (v->shadow)
 			shadow_control(v, c);
 		apply_efer(v, c);

@@ -163,8 +163,8 @@ static void apply_control(struct vcpu *v)
 		fixed &= ~(ARCH_CR0_PE | ARCH_CR0_PG);
 	vmwrite(VMCS_GUEST_CR0, (v->guest.cr0 & ~(ARCH_CR0_CD | ARCH_CR0_NW)) | fixed);
 	vmwrite(VMCS_CR0_SHADOW, v->guest.cr0);
-	vmwrite(VMCS_GUEST_CR4,
-		(v->shadow ? shadow_cr4(v) : v->guest.cr4) | vmx_controls.cr4_fixed0);
+	vmwrite(VMCS_GUEST_CR4, guest_hardware_cr4(v->shadow ? shadow_cr4(v) : v->guest.cr4) |
+					vmx_controls.cr4_fixed0);
 	vmwrite(VMCS_CR4_SHADOW, v->guest.cr4);
 	if (v->guest.efer & ARCH_EFER_LMA)
 		entry |= ENTRY_IA32E_GUEST;

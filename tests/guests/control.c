@@ -122,6 +122,12 @@ static void cr4(void)
 	try_cr4(old | CR4_LA57);
 	check_fault(GP, 0, "LA57 cannot be set in long mode (SDM 3A 2.5)");
 	check_eq(read_cr4(), old, "after all that CR4 is unchanged");
+	/* The processor has the host's MCE all the while. */
+	check_eq(read_cr4() & BIT(6), 0, "CR4.MCE is clear, as the guest has it");
+	write_cr4(old | BIT(6));
+	check_eq(read_cr4(), old | BIT(6), "it can be set");
+	write_cr4(old);
+	check_eq(read_cr4(), old, "and cleared");
 	for (u32 bit = 0; bit < 12; bit++) {
 		u64 value = old ^ BIT(bit);
 

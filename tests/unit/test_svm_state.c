@@ -281,12 +281,35 @@ static void clock_modes(void **state)
 	svm_features &= ~SVM_FEATURE_TSC_RATE;
 }
 
+/* The processor has the host's MCE; reads of CR4 exit while the guest's is another. */
+static void machine_checks_are_the_hosts(void **state)
+{
+	fake_processor.cr4 = ARCH_CR4_MCE;
+	v->guest.cr4 = ARCH_CR4_PAE;
+	v->dirty |= DIRTY_CONTROL;
+	svm_apply(v);
+	assert_int_equal(c->cr4, ARCH_CR4_PAE | ARCH_CR4_MCE);
+	assert_true(c->intercept[VMCB_CR] & CR_READ(4));
+	v->guest.cr4 = ARCH_CR4_PAE | ARCH_CR4_MCE;
+	v->dirty |= DIRTY_CONTROL;
+	svm_apply(v);
+	assert_int_equal(c->cr4, ARCH_CR4_PAE | ARCH_CR4_MCE);
+	assert_false(c->intercept[VMCB_CR] & CR_READ(4));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(clock_modes),    TEST(round_trip), TEST(single_registers),
-		TEST(masks),	      TEST(unusable),	TEST(flags_and_step),
-		TEST(sync),	      TEST(modes),	TEST(page_fault_address),
+		TEST(machine_checks_are_the_hosts),
+		TEST(clock_modes),
+		TEST(round_trip),
+		TEST(single_registers),
+		TEST(masks),
+		TEST(unusable),
+		TEST(flags_and_step),
+		TEST(sync),
+		TEST(modes),
+		TEST(page_fault_address),
 		TEST(same_cpu_again),
 	};
 

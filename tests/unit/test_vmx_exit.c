@@ -461,6 +461,26 @@ static void control_registers_of_the_host(void **state)
 	assert_int_equal(fake_vmcs.writes, 0);
 }
 
+/* The processor has the host's MCE; the guest reads its own from the shadow, and its writes exit. */
+static void machine_checks_are_the_hosts(void **state)
+{
+	guest = exits;
+	reason = VMX_EXIT_EXTERNAL_INTERRUPT;
+	fake_processor.cr4 = ARCH_CR4_MCE;
+	for (u64 own = 0; own <= ARCH_CR4_MCE; own += ARCH_CR4_MCE) {
+		v->guest.cr0 |= ARCH_CR0_PE;
+		v->guest.cr4 = ARCH_CR4_PAE | own;
+		v->dirty |= DIRTY_CONTROL;
+		vmx_run(v);
+		assert_int_equal(fake_vmcs.field[VMCS_GUEST_CR4] & (ARCH_CR4_PAE | ARCH_CR4_MCE),
+				 ARCH_CR4_PAE | ARCH_CR4_MCE);
+		assert_int_equal(fake_vmcs.field[VMCS_CR4_SHADOW], v->guest.cr4);
+		assert_true(fake_vmcs.field[VMCS_CR4_MASK] & ARCH_CR4_MCE);
+		vmx_sync(v);
+		assert_int_equal(v->guest.cr4, ARCH_CR4_PAE | own);
+	}
+}
+
 /* The host has crashed: no VMCS is left in this CPU's caches, VMX is off, and nothing is entered any more. */
 static void crashed_host(void **state)
 {
@@ -504,6 +524,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		VMX_TEST(control_registers_of_the_host),
+		VMX_TEST(machine_checks_are_the_hosts),
 		VMX_TEST(crashed_host),
 		VMX_TEST(refused_syscall_msr),
 		VMX_TEST(cpuid_cost),
