@@ -166,6 +166,11 @@ void host_cr4_change(u64 set, u64 clear);
 void host_load_segments(u16 ds, u16 es, u16 fs, u16 gs);
 /* TR's limit is 67h now; the kernel must know before a thread with an I/O bitmap runs. */
 void host_tss_limit_lost(void);
+/*
+ * A machine check ended a guest's turn; interrupts are off. The host's handler treats it as one of the thread's own
+ * program: what cannot be repaired is a signal for the thread, or the host's end.
+ */
+void host_machine_check(void);
 /* Another guest ran here last: what it taught the branch predictors must not steer this one. */
 void host_forget_branches(void);
 

@@ -141,6 +141,10 @@ int fermata_device_blocked(const struct fermata_caps *caps)
 		return fermata_fail(ENODEV,
 				    "the host encrypts its memory (SME), which the module cannot"
 				    " handle: boot it with mem_encrypt=off");
+	if (blocked & FERMATA_BLOCK_FRED)
+		return fermata_fail(ENODEV,
+				    "the host's kernel takes its events by FRED, which the module"
+				    " cannot hand NMIs to: boot it with fred=off");
 	return fermata_fail(ENODEV,
 			    "the module cannot run guests here (reason %#x): see the kernel log",
 			    blocked);

@@ -45,6 +45,7 @@ enum fermata_vendor {
 #define FERMATA_BLOCK_BUSY (1u << 2)	   /* another hypervisor (KVM) holds the CPU */
 #define FERMATA_BLOCK_NO_BACKEND (1u << 4) /* the CPU's vendor has no backend in this build */
 #define FERMATA_BLOCK_ENCRYPTED (1u << 5)  /* the host encrypts its memory (SME) */
+#define FERMATA_BLOCK_FRED (1u << 7)	   /* the host's kernel takes its events by FRED */
 
 /* svm_features is AMD's CPUID 8000_000A EDX unchanged (APM 3, E.4.9), so that no bit is lost. */
 struct fermata_caps {

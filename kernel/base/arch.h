@@ -43,6 +43,7 @@
 #define ARCH_CR4_SMAP BIT_ULL(21)
 #define ARCH_CR4_PKE BIT_ULL(22)
 #define ARCH_CR4_CET BIT_ULL(23)
+#define ARCH_CR4_FRED BIT_ULL(32)
 
 #define ARCH_XCR0_PKRU BIT_ULL(9) /* SDM 1 13.1 */
 

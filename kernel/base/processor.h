@@ -177,16 +177,14 @@ static inline bool cpu_invvpid(u64 type, u16 vpid, u64 linear)
 	return !refused;
 }
 
-/* Hands an NMI that ended a guest's turn to the host's handler. */
+/*
+ * VT-x: hands an NMI that ended a guest's turn to the host's handler. NMIs are blocked as they would be in it (SDM
+ * 3C 28.3.3), INT takes the stack that the gate names, as an NMI does, and the handler's IRET unblocks them. Under
+ * FRED there is no gate, and an INT of the kernel's is an error: such hosts are refused (FERMATA_BLOCK_FRED).
+ */
 static inline void cpu_nmi(void)
 {
 	asm volatile("int $2" : : : "memory");
-}
-
-/* Hands a machine check that arrived while a guest ran to the host's handler. */
-static inline void cpu_machine_check(void)
-{
-	asm volatile("int $18" : : : "memory");
 }
 
 #endif

@@ -31,6 +31,8 @@ static void svm_detect(struct fermata_caps *caps)
 		caps->blocked |= FERMATA_BLOCK_FIRMWARE;
 	if (!svm_cpus && cpu_rdmsr(ARCH_MSR_EFER) & ARCH_EFER_SVME)
 		caps->blocked |= FERMATA_BLOCK_BUSY;
+	if (cpu_cr4() & ARCH_CR4_FRED) /* host_machine_check() may have to find a gate */
+		caps->blocked |= FERMATA_BLOCK_FRED;
 	if (!(r.edx & SVM_FEATURE_NPT))
 		caps->nested_levels = 0; /* shadow paging does it */
 }

@@ -307,7 +307,7 @@ void svm_exit_record(struct vcpu *v)
 		break;
 	case SVM_EXIT_EXCP_BASE + ARCH_MC:
 		x->kind = EXIT_NOTHING;
-		cpu_machine_check();
+		host_machine_check();
 		return;
 	case SVM_EXIT_EXCP_BASE ... SVM_EXIT_EXCP_BASE + ARCH_MC - 1:
 	case SVM_EXIT_EXCP_BASE + ARCH_MC + 1 ... SVM_EXIT_EXCP_BASE + 31:

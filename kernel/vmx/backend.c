@@ -38,6 +38,8 @@ static void vmx_detect(struct fermata_caps *caps)
 	}
 	if (!vmx_cpus && cpu_cr4() & CR4_VMXE)
 		caps->blocked |= FERMATA_BLOCK_BUSY;
+	if (cpu_cr4() & ARCH_CR4_FRED)
+		caps->blocked |= FERMATA_BLOCK_FRED; /* cpu_nmi() */
 	if (vmx_resolve(&c, &missing)) {
 		caps->blocked |= FERMATA_BLOCK_NO_BACKEND;
 		return;

@@ -58,12 +58,12 @@ static void exception_or_nmi(struct vcpu *v)
 		cpu_nmi(); /* the host's; NMIs are blocked until its handler's IRET */
 		return;
 	}
+	vmx_interrupted_injection(v);
 	if (vector == ARCH_MC) {
 		x->kind = EXIT_NOTHING;
-		cpu_machine_check();
+		host_machine_check();
 		return;
 	}
-	vmx_interrupted_injection(v);
 	if (vector == ARCH_PF && v->shadow) {
 		x->kind = EXIT_PAGE_FAULT;
 		x->info1 = vmread(VMCS_EXIT_QUALIFICATION);
@@ -297,7 +297,7 @@ void vmx_entry_failed(struct vcpu *v, u32 failed)
 	x->code &= 0xffff;
 	x->info1 = vmread(VMCS_EXIT_QUALIFICATION);
 	if (x->code == VMX_EXIT_MACHINE_CHECK)
-		cpu_machine_check();
+		host_machine_check();
 }
 
 /* All but the exits of instructions that need no more than their length. */

@@ -182,11 +182,6 @@ bool cpu_rdseed(u64 *value)
 	return cpu_rdrand(value);
 }
 
-void cpu_machine_check(void)
-{
-	fake_processor.machine_checks++;
-}
-
 void cpu_nmi(void)
 {
 	fake_processor.nmis++;

@@ -255,6 +255,7 @@ static void test_blocked(void **state)
 		{ FERMATA_BLOCK_BUSY, EBUSY, "kvm_amd" },
 		{ FERMATA_BLOCK_NO_BACKEND, ENODEV, "backend" },
 		{ FERMATA_BLOCK_ENCRYPTED, ENODEV, "mem_encrypt=off" },
+		{ FERMATA_BLOCK_FRED, ENODEV, "fred=off" },
 		{ 1u << 30, ENODEV, "0x40000000" },
 	};
 

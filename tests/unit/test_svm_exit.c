@@ -381,9 +381,9 @@ static void exceptions(void **state)
 	assert_int_equal(v->exit.exception.vector, ARCH_AC);
 	assert_true(v->exit.exception.has_code);
 	assert_int_equal(v->exit.exception.code, 0);
-	assert_int_equal(fake_processor.machine_checks, 0);
+	assert_int_equal(host_test.machine_checks, 0);
 	exits(SVM_EXIT_EXCP_BASE + ARCH_MC, 0, 0); /* the host's, not the guest's */
-	assert_int_equal(fake_processor.machine_checks, 1);
+	assert_int_equal(host_test.machine_checks, 1);
 	assert_false(v->waiting.valid);
 }
 

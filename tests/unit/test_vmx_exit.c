@@ -371,10 +371,10 @@ static void refusals(void **state)
 	assert_int_equal(v->exit.kind, EXIT_FAIL_ENTRY);
 	assert_int_equal(v->exit.code, 33);
 	assert_int_equal(v->exit.info1, 4);
-	assert_int_equal(fake_processor.machine_checks, 0);
+	assert_int_equal(host_test.machine_checks, 0);
 	reason = VMX_ENTRY_FAILURE | VMX_EXIT_MACHINE_CHECK;
 	vmx_run(v);
-	assert_int_equal(fake_processor.machine_checks, 1);
+	assert_int_equal(host_test.machine_checks, 1);
 }
 
 /* The host has switched VMX off: nobody's fault, and nothing to report. */
@@ -481,6 +481,35 @@ static void machine_checks_are_the_hosts(void **state)
 	}
 }
 
+/* An NMI that ended a turn could not be handed to such a host. */
+static void fred_is_refused(void **state)
+{
+	struct fermata_caps caps = { 0 };
+
+	vmx_backend.detect(&caps);
+	assert_int_equal(caps.blocked, 0);
+	fake_processor.cr4 = ARCH_CR4_FRED;
+	vmx_backend.detect(&caps);
+	assert_int_equal(caps.blocked, FERMATA_BLOCK_FRED);
+	fake_processor.cr4 = 0;
+}
+
+/* A machine check in the middle of an event's delivery: the host's handler runs, and the event goes in again. */
+static void machine_check(void **state)
+{
+	guest = exits;
+	reason = VMX_EXIT_EXCEPTION_NMI;
+	fake_vmcs.field[VMCS_EXIT_INTERRUPTION_INFO] = ARCH_MC | INTERRUPTION_EXCEPTION |
+						       INTERRUPTION_VALID;
+	fake_vmcs.field[VMCS_IDT_VECTORING_INFO] = 0x41 | INTERRUPTION_VALID;
+	vmx_run(v);
+	assert_int_equal(host_test.machine_checks, 1);
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	assert_true(v->waiting.valid);
+	assert_int_equal(v->waiting.injection.vector, 0x41);
+	v->waiting.valid = false;
+}
+
 /* The host has crashed: no VMCS is left in this CPU's caches, VMX is off, and nothing is entered any more. */
 static void crashed_host(void **state)
 {
@@ -525,6 +554,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		VMX_TEST(control_registers_of_the_host),
 		VMX_TEST(machine_checks_are_the_hosts),
+		VMX_TEST(fred_is_refused),
+		VMX_TEST(machine_check),
 		VMX_TEST(crashed_host),
 		VMX_TEST(refused_syscall_msr),
 		VMX_TEST(cpuid_cost),

@@ -562,6 +562,11 @@ bool host_flushes_always(void)
 	return host_test.l1d_always;
 }
 
+void host_machine_check(void)
+{
+	host_test.machine_checks++;
+}
+
 void host_no_reader(void)
 {
 	host_test.quiet++;

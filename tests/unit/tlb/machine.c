@@ -317,6 +317,10 @@ void host_pause(void)
 			world.vm[i]->vcpu[n].vcpu.looks++;
 }
 
+void host_machine_check(void)
+{
+}
+
 void host_no_reader(void)
 {
 }

@@ -33,7 +33,7 @@ struct fake_processor {
 	u32 msrs;
 	u32 pkru, pkru_writes;
 	u64 random; /* what RDRAND and RDSEED give; 0: nothing */
-	u32 msr_writes, dr_writes, machine_checks, nmis, stgis;
+	u32 msr_writes, dr_writes, nmis, stgis;
 	struct fake_invalidation invalidation[FAKE_INVALIDATIONS];
 	u32 invalidations;
 	u32 refused_msr;		     /* one that takes nothing; 0: none */
@@ -59,7 +59,6 @@ u32 cpu_rdpkru(void);
 void cpu_wrpkru(u32 value);
 bool cpu_rdrand(u64 *value);
 bool cpu_rdseed(u64 *value);
-void cpu_machine_check(void);
 void cpu_nmi(void);
 void cpu_vmsave(u64 pa);
 void cpu_stgi(void);
