@@ -69,6 +69,9 @@ static const char *what_it_means(const struct fermata_exit *exit)
 		       "the double fault made of it could not either. Usual causes: no valid IDT or stack yet,\n"
 		       "page tables that do not map them, or a guest that resets the machine this way.";
 	case FERMATA_EXIT_FAIL_ENTRY:
+		if (exit->hw_reason == FERMATA_HW_REFUSED)
+			return "The guest was not entered: a register that is loaded before did not take the guest's value.\n"
+			       "A check of Fermata's is missing, and this is a bug: please report it with all of the following.";
 		return "The processor refused to enter the guest: its state is not one a processor can be in,\n"
 		       "or Fermata asked for what the processor does not do (APM 2 15.5.1, SDM 3C 27.2, 27.3).";
 	case FERMATA_EXIT_UNSUPPORTED:

@@ -28,9 +28,9 @@ void host_machine_check(void)
 /* clang-format on */
 
 /*
- * Where Linux keeps its handler to itself and KVM, by its gate: INT has the stack that the gate names, as the
- * exception would. The handler finds the kernel at the instruction after INT, and by the exception table that this
- * one survives an error in what it used: it goes on at `lost`, and the process ends as it would have by itself.
+ * Where Linux does not export its handler, by its gate: INT takes the stack that the gate names, as the exception
+ * would. The handler finds the kernel at the instruction after INT, and by the exception table that this one
+ * survives an error in what it used. Then it goes on at `lost`, and the process ends as it would have by itself.
  */
 void host_machine_check(void)
 {
