@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "door.h"
-#include "folder.h"
+#include "plain.h"
 
 #define ANSWER_MS 60000 /* nothing that a guest is asked takes that long */
+#define SPEAKS_OTHERWISE                                                                           \
+	"the guest '%s' speaks another protocol; are the command and it of one version?"
 
 static int64_t now_ms(void)
 {
@@ -24,7 +26,10 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* The next line's object; NULL with errno: ETIMEDOUT, EPIPE (the guest has gone), or another. */
+/*
+ * The next line's object, in plain words. NULL with errno: ETIMEDOUT; EPIPE: the guest has gone; EPROTO: what it
+ * says is not of this protocol; or another.
+ */
 static struct json_object *next_line(struct client *client, int limit_ms)
 {
 	int64_t until = now_ms() + limit_ms;
@@ -39,10 +44,14 @@ static struct json_object *next_line(struct client *client, int limit_ms)
 		ssize_t n;
 
 		if (text) {
-			object = json_tokener_parse(text);
+			object = plain_object(json_tokener_parse(text));
 			if (!object)
 				errno = EPROTO;
 			return object;
+		}
+		if (line_too_long(&client->in)) {
+			errno = EPROTO;
+			return NULL;
 		}
 		if (limit_ms >= 0 && left <= 0) {
 			errno = ETIMEDOUT;
@@ -82,6 +91,8 @@ static int read_greeting(struct client *client, int limit_ms, char *problem, siz
 		snprintf(problem, problem_size,
 			 result == ETIMEDOUT ?
 				 "the guest '%s' does not answer; is it still starting, or its process stopped?" :
+			 result == EPROTO ?
+				 SPEAKS_OTHERWISE :
 				 "the guest '%s' is ending, or is not one of this version",
 			 client->name);
 	} else if (json_object_object_get_ex(line, "fermata", NULL)) {
@@ -91,9 +102,7 @@ static int read_greeting(struct client *client, int limit_ms, char *problem, siz
 		snprintf(problem, problem_size, "the guest '%s' refuses: %s", client->name, why);
 		result = EPROTO;
 	} else {
-		snprintf(problem, problem_size,
-			 "the guest '%s' speaks another protocol; are the command and it of one version?",
-			 client->name);
+		snprintf(problem, problem_size, SPEAKS_OTHERWISE, client->name);
 		result = EPROTO;
 	}
 	json_object_put(line);
@@ -103,18 +112,19 @@ static int read_greeting(struct client *client, int limit_ms, char *problem, siz
 int client_open(struct client *client, const char *name, int limit_ms, char *problem,
 		size_t problem_size)
 {
-	char folder[FOLDER_ROOM];
+	struct folder folder;
 	int error;
 
 	*client = (struct client){ .fd = -1 };
 	snprintf(client->name, sizeof(client->name), "%s", name);
-	if (folder_find(folder, sizeof(folder), problem, problem_size)) {
+	if (folder_open(&folder, problem, problem_size)) {
 		errno = EPROTO;
 		return -1;
 	}
-	client->fd = door_knock(folder, name, &client->pid);
+	client->fd = door_knock(&folder, name, &client->pid);
+	error = errno;
+	folder_close(&folder);
 	if (client->fd < 0) {
-		error = errno;
 		if (error == ENOENT || error == ECONNREFUSED)
 			snprintf(problem, problem_size,
 				 "no guest '%s' runs; `fermata ps` lists those that do", name);
@@ -176,6 +186,7 @@ struct json_object *client_call(struct client *client, const char *command,
 	}
 	snprintf(problem, problem_size,
 		 sent && errno == ETIMEDOUT ? "the guest '%s' does not answer" :
+		 sent && errno == EPROTO    ? SPEAKS_OTHERWISE :
 					      "the guest '%s' has ended",
 		 client->name);
 	return NULL;

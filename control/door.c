@@ -11,24 +11,20 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "folder.h"
-
 #define BACKLOG 64
 
-/* A socket's address has room for 108 bytes only: the folder goes in as a descriptor. */
-static bool address_of(struct sockaddr_un *address, int folder, const char *name)
+/*
+ * Sockets have no calls that take a folder's descriptor. /proc leads from the descriptor to the folder
+ * itself, whatever has become of its path; and an address has room for 108 bytes only.
+ */
+static bool address_in(struct sockaddr_un *address, const struct folder *folder, const char *name)
 {
 	int n;
 
 	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	n = snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s", folder,
-		     name);
+	n = snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s",
+		     folder->fd, name);
 	return n > 0 && (size_t)n < sizeof(address->sun_path);
-}
-
-static int open_folder(const char *path)
-{
-	return open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 /* 0, or -1 with errno. */
@@ -36,11 +32,11 @@ static int listen_there(struct door *door)
 {
 	struct sockaddr_un address;
 
-	if (!address_of(&address, door->folder, door->name)) {
+	if (!address_in(&address, &door->folder, door->name)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	if (unlinkat(door->folder, door->name, 0) && errno != ENOENT)
+	if (unlinkat(door->folder.fd, door->name, 0) && errno != ENOENT)
 		return -1;
 	door->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* Its mode now becomes that of the file which bind() makes: at no moment is it wider. */
@@ -52,19 +48,14 @@ static int listen_there(struct door *door)
 
 int door_open(struct door *door, const char *name, char *problem, size_t problem_size)
 {
-	char folder[FOLDER_ROOM];
-	int error;
-
-	*door = (struct door){ .fd = -1, .folder = -1 };
+	*door = (struct door){ .fd = -1 };
 	snprintf(door->name, sizeof(door->name), "%s", name);
-	if (folder_find(folder, sizeof(folder), problem, problem_size))
+	if (folder_open(&door->folder, problem, problem_size))
 		return -1;
-	door->folder = open_folder(folder);
-	if (door->folder >= 0 && listen_there(door) == 0)
+	if (listen_there(door) == 0)
 		return 0;
-	error = errno;
 	snprintf(problem, problem_size, "cannot open the socket %s/%s: %s; check that folder",
-		 folder, name, strerror(error));
+		 door->folder.path, name, strerror(errno));
 	door_close(door);
 	return -1;
 }
@@ -72,12 +63,11 @@ int door_open(struct door *door, const char *name, char *problem, size_t problem
 void door_close(struct door *door)
 {
 	if (door->fd >= 0) {
-		unlinkat(door->folder, door->name, 0);
+		unlinkat(door->folder.fd, door->name, 0);
 		close(door->fd);
 	}
-	if (door->folder >= 0)
-		close(door->folder);
-	door->fd = door->folder = -1;
+	door->fd = -1;
+	folder_close(&door->folder);
 }
 
 void door_refuse(int fd, const char *class, const char *why)
@@ -116,30 +106,52 @@ int door_admit(struct door *door)
 	}
 }
 
-int door_knock(const char *folder, const char *name, pid_t *pid)
+/* The socket itself; a link in its place is not followed. -1 with errno. */
+static int find_socket(const struct folder *folder, const char *name)
 {
-	struct sockaddr_un address;
+	int fd = openat(folder->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	if (!fstat(fd, &st) && S_ISSOCK(st.st_mode) && st.st_uid == geteuid())
+		return fd;
+	close(fd);
+	errno = EPERM;
+	return -1;
+}
+
+static bool connect_to(int fd, int found, pid_t *pid)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct ucred peer;
 	socklen_t length = sizeof(peer);
 	struct timeval limit = { .tv_sec = 5 }; /* a stopped process has a full backlog some day */
-	int at, fd, error;
 
-	at = open_folder(folder);
-	if (at < 0)
+	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", found);
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
+		return false;
+	*pid = peer.pid;
+	return true;
+}
+
+int door_knock(const struct folder *folder, const char *name, pid_t *pid)
+{
+	int found = find_socket(folder, name), fd, error;
+
+	if (found < 0)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && address_of(&address, at, name) &&
-	    !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) &&
-	    !connect(fd, (struct sockaddr *)&address, sizeof(address)) &&
-	    !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length)) {
-		close(at);
-		*pid = peer.pid;
+	if (fd >= 0 && connect_to(fd, found, pid)) {
+		close(found);
 		return fd;
 	}
 	error = errno;
 	if (fd >= 0)
 		close(fd);
-	close(at);
+	close(found);
 	errno = error;
 	return -1;
 }

@@ -6,9 +6,11 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "folder.h"
+
 struct door {
-	int fd;	    /* listens; does not block */
-	int folder; /* where the socket is */
+	int fd; /* listens; does not block */
+	struct folder folder;
 	char name[80];
 };
 
@@ -30,8 +32,9 @@ void door_refuse(int fd, const char *class, const char *why);
 
 /*
  * The socket of a running guest: a descriptor that blocks, and in *pid its process; -1 with errno:
- * ENOENT: no such guest; ECONNREFUSED: its process died; or another.
+ * ENOENT: no such guest; ECONNREFUSED: its process died; EPERM: what is there is no socket of ours; or
+ * another.
  */
-int door_knock(const char *folder, const char *name, pid_t *pid);
+int door_knock(const struct folder *folder, const char *name, pid_t *pid);
 
 #endif

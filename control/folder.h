@@ -8,11 +8,17 @@
 #define FOLDER_OF_ROOT "/run/fermata" /* and in a box */
 #define FOLDER_ROOM 240		      /* bytes that its path may take */
 
+struct folder {
+	int fd;			/* all that is done in the folder is done by it */
+	char path[FOLDER_ROOM]; /* for messages alone: another folder may have that path by now */
+};
+
 /*
  * $XDG_RUNTIME_DIR/fermata; without that variable /run/user/UID/fermata, where there is such a folder;
  * else /run/fermata for root and /tmp/fermata-UID for others. It is made if it is not there, and is the
  * user's own, writable for nobody else. 0, or -1 with one line in problem[].
  */
-int folder_find(char *folder, size_t size, char *problem, size_t problem_size);
+int folder_open(struct folder *folder, char *problem, size_t problem_size);
+void folder_close(struct folder *folder);
 
 #endif

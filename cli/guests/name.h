@@ -5,9 +5,12 @@
 
 #include <stddef.h>
 
+#include "control/folder.h"
+
 struct name_claim {
 	int fd; /* of the locked file; the lock dies with the process */
-	char path[320];
+	struct folder folder;
+	char file[80]; /* in the folder */
 };
 
 /* 0, or -1 with one line in problem[]: what, why, what to do. */

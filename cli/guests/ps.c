@@ -24,20 +24,19 @@ static int by_name(const void *left, const void *right)
 }
 
 /* The socket of a process that was killed goes, unless somebody takes the name at this moment. */
-static void clean(const char *folder, const char *name)
+static void clean(const char *name)
 {
 	struct name_claim claim;
-	char path[FOLDER_ROOM + 300], problem[512];
+	char problem[512];
 
 	if (name_claim(&claim, name, problem, sizeof(problem)))
 		return;
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	unlink(path);
+	unlinkat(claim.folder.fd, name, 0);
 	name_release(&claim);
 }
 
 /* What a guest says of itself; NULL: there is none. */
-static struct json_object *ask(const char *folder, const char *name)
+static struct json_object *ask(const char *name)
 {
 	struct json_object *about;
 	struct client client;
@@ -47,7 +46,7 @@ static struct json_object *ask(const char *folder, const char *name)
 	if (client_open(&client, name, LIST_MS, problem, sizeof(problem))) {
 		error = errno;
 		if (error == ECONNREFUSED)
-			clean(folder, name);
+			clean(name);
 		if (error == ENOENT || error == ECONNREFUSED)
 			return NULL;
 		about = NULL;
@@ -64,10 +63,11 @@ static struct json_object *ask(const char *folder, const char *name)
 	return about;
 }
 
-static struct json_object *ask_all(const char *folder)
+/* The folder is closed behind it. */
+static struct json_object *ask_all(struct folder *folder)
 {
 	struct json_object *list = json_object_new_array(), *about;
-	DIR *dir = opendir(folder);
+	DIR *dir = fdopendir(folder->fd);
 	struct dirent *entry;
 	struct stat st;
 
@@ -76,12 +76,14 @@ static struct json_object *ask_all(const char *folder)
 		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
 		    !S_ISSOCK(st.st_mode))
 			continue;
-		about = ask(folder, entry->d_name);
+		about = ask(entry->d_name);
 		if (about)
 			json_object_array_add(list, about);
 	}
 	if (dir)
 		closedir(dir);
+	else
+		folder_close(folder);
 	json_object_array_sort(list, by_name);
 	return list;
 }
@@ -117,16 +119,17 @@ static void print_list(struct json_object *list)
 static int run(const struct command *command, char **argv)
 {
 	struct guest_request request = { 0 };
-	char folder[FOLDER_ROOM], problem[512];
 	struct json_object *guests;
+	struct folder folder;
+	char problem[512];
 	int status;
 
 	status = options_read(command, argv, &request, NULL);
 	if (status != OPTIONS_READ)
 		return status;
-	if (folder_find(folder, sizeof(folder), problem, sizeof(problem)))
+	if (folder_open(&folder, problem, sizeof(problem)))
 		return fail("%s", problem);
-	guests = ask_all(folder);
+	guests = ask_all(&folder);
 	if (request.json)
 		json_print(guests);
 	else

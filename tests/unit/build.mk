@@ -49,6 +49,8 @@ unit_control_command := control/command.c
 unit_control_command_libs := -ljson-c
 unit_control_server := $(control_sources) vmm/clock_spec.c lib/error.c lib/rule.c
 unit_control_server_libs := -ljson-c
+unit_control_client := $(addprefix control/,client.c door.c folder.c line.c plain.c) cli/guests/name.c
+unit_control_client_libs := -ljson-c -Wl,--wrap=fstat,--wrap=lstat
 unit_clock_spec := vmm/clock_spec.c
 unit_cpuid_topology := vmm/machine/cpuid.c
 
