@@ -441,6 +441,12 @@ static void take_line(struct box *box, const char *line)
 	}
 }
 
+/* What comes from the box is no order to a terminal. */
+static char plain(char byte)
+{
+	return byte == '\n' || byte == '\t' || (byte >= ' ' && byte <= '~') ? byte : '?';
+}
+
 /* Reads what the agent has sent; false when there will be no more. */
 static bool read_status(struct box *box)
 {
@@ -459,7 +465,7 @@ static bool read_status(struct box *box)
 			take_line(box, box->line);
 			box->line_size = 0;
 		} else if (box->line_size < sizeof(box->line) - 1) {
-			box->line[box->line_size++] = byte;
+			box->line[box->line_size++] = plain(byte);
 		}
 	}
 }
@@ -480,10 +486,10 @@ static void reap(struct box *box)
 	box->pid = 0;
 }
 
-/* The log's last lines, each whole. */
+/* The log's last lines, each whole, in plain characters. */
 static char *log_tail(struct box *box)
 {
-	char *text = calloc(1, LOG_TAIL + 1), *start = text;
+	char *text = calloc(1, LOG_TAIL + 1), *start = text, *to;
 	struct stat st;
 	off_t from = 0;
 	ssize_t n;
@@ -494,10 +500,15 @@ static char *log_tail(struct box *box)
 		from = st.st_size - LOG_TAIL;
 	n = pread(box->log, text, LOG_TAIL, from);
 	text[n > 0 ? n : 0] = 0;
+	for (to = start; *start; start++)
+		if (*start != '\r')
+			*to++ = plain(*start);
+	*to = 0;
+	start = text;
 	if (from && strchr(text, '\n'))
 		start = strchr(text, '\n') + 1;
 	memmove(text, start, strlen(start) + 1);
-	for (n = strlen(text); n && (text[n - 1] == '\n' || text[n - 1] == '\r'); n--)
+	for (n = strlen(text); n && text[n - 1] == '\n'; n--)
 		text[n - 1] = 0;
 	return text;
 }

@@ -88,7 +88,10 @@ bool box_booted(struct box *box);
  */
 int box_wait(struct box *box, int timeout_ms, int *status);
 
-/* Why box_wait() gave -1: a line, and the last lines of the box's log when there are any. */
+/*
+ * Why box_wait() gave -1: a line, and the last lines of the box's log when there are any. Nothing but
+ * printable ASCII, tabs and newlines, whatever the box had in mind.
+ */
 const char *box_error(struct box *box);
 
 void box_kill(struct box *box);

@@ -21,6 +21,7 @@
 struct box_link {
 	struct box *box;
 	bool progress; /* the terminal's line shows it */
+	bool words;    /* what comes is the command's own words and no guest's console */
 };
 
 /* While the box starts, the user sees that it does. */
@@ -52,6 +53,17 @@ static enum console_result pump(struct console *console, struct box_link *l)
 	return result == CONSOLE_TIMEOUT ? console_pump(console, -1) : result;
 }
 
+/* A guest may give its terminal orders; a box in whose words nobody should find any may not. */
+static void make_plain(char *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char c = bytes[i];
+
+		if ((c < ' ' || c > '~') && c != '\n' && c != '\r' && c != '\t')
+			bytes[i] = '?';
+	}
+}
+
 static ssize_t read_box(void *opaque, void *bytes, size_t n)
 {
 	struct box_link *l = opaque;
@@ -63,6 +75,8 @@ static ssize_t read_box(void *opaque, void *bytes, size_t n)
 	got = box_read(l->box, bytes, n);
 	if (got > 0) {
 		clear_progress(l);
+		if (l->words)
+			make_plain(bytes, (size_t)got);
 		return got;
 	}
 	return got < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
@@ -86,6 +100,18 @@ static void end_box_input(void *opaque)
 	box_close_input(l->box);
 }
 
+/* A line; behind it there may be the end of the box's log. */
+static void say_error(const char *error)
+{
+	int line = (int)strcspn(error, "\n");
+
+	say("%.*s", line, error);
+	if (!error[line])
+		return;
+	say_block(error + line + 1);
+	say_block("\n");
+}
+
 static int status_of_box(struct box *box)
 {
 	bool booted = box_booted(box);
@@ -97,7 +123,7 @@ static int status_of_box(struct box *box)
 	}
 	if (status >= 0)
 		return status;
-	fail("%s", box_error(box));
+	say_error(box_error(box));
 	return booted ? STATUS_DIED : STATUS_FAILED;
 }
 
@@ -134,12 +160,12 @@ static struct porter *open_doors(struct box *box, const char *const *names, unsi
 
 /*
  * Runs the request's command in a box, on the user's terminal. names: of the guests that it has, whose control
- * channels open here; 0 of them: nothing is typed to it.
+ * channels open here; 0 of them: nothing is typed to it, and it has no console.
  */
 static int run_command(const struct box_request *request, bool keys, const char *const *names,
 		       unsigned count)
 {
-	struct box_link l = { .box = NULL };
+	struct box_link l = { .words = !count };
 	struct console_link link = {
 		.opaque = &l,
 		.read = read_box,

@@ -30,9 +30,11 @@ static void say_list(const char *format, va_list list)
 	char line[2048], *c;
 
 	vsnprintf(line, sizeof(line), format, list);
-	/* One line it stays, whatever a file is called, and no commands to the terminal. */
+	/* One line it stays, whatever a file is called, and no commands to the terminal (C1: C2 80 to C2 9F). */
 	for (c = line; *c; c++) {
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
+		bool c1 = c[0] == '\xc2' && (c[1] & 0xe0) == 0x80;
+
+		if ((unsigned char)*c < ' ' || *c == 0x7f || c1)
 			*c = '?';
 	}
 	fprintf(stderr, "fermata: %s%s\n", line, carriage_return || terminal_is_raw() ? "\r" : "");

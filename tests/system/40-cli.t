@@ -297,6 +297,25 @@ is($s, 11, '--debug-exit through the box');
 ($s, $o, $e) = command({}, $fermata, 'caps', '--json', '--box', $kind);
 is(json_ok($o, 'of the box')->{vendor} // '', json_ok($section{caps}, 'inside it')->{vendor} // '', 'and they agree');
 
+# ---- a box that is not ours any more gives the terminal no orders where the words should be the command's own
+
+sub hostile_box { # SCRIPT: a box whose command is that
+	my ($script) = @_;
+	mkdir "$dir/hostile";
+	mkdir "$dir/hostile/bin";
+	chmod 0755, write_file('hostile/bin/fermata', "#!/bin/sh\n$script\n");
+	link "build/box/$_", "$dir/hostile/$_" or symlink "$ENV{PWD}/build/box/$_", "$dir/hostile/$_" for qw(vmlinuz vmlinux boot);
+	write_file('hostile/initrd.cpio', read_file('build/box/initrd.cpio')
+		. `cd '$dir/hostile' && echo bin/fermata | cpio -o -H newc --quiet`);
+	return { env => { FERMATA_BOX => "$dir/hostile" } };
+}
+($s, $o, $e) = command(hostile_box(q(printf 'a\033]0;b\007\233c\302\233d\n')), $fermata, 'caps', '--box', $kind);
+like("$o$e", qr/a\?\]0;b\?\?c\?\?d\r?\n/, 'what it says for the command');
+($s, $o, $e) = command(hostile_box(q(printf '<3>a\033]0;b\007\302\233c' >/dev/kmsg; echo c >/proc/sysrq-trigger; sleep 60)),
+	$fermata, 'caps', '--box', $kind);
+ok($s == 2 && $e =~ /\Afermata: the box ended before the command did; the end of its log:\n/ && $e =~ /Kernel panic/
+	&& $e !~ /[^\n\t -~]/, 'and what its log has') or diag("status $s", $o, $e);
+
 # ---- SIGKILL
 
 sub children {
