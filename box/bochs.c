@@ -118,15 +118,6 @@ struct wires {
 	char name[64]; /* by which Bochs opens it */
 };
 
-static void close_wires(struct wires *w)
-{
-	int *fds[] = { &w->from, &w->to, &w->printer, &w->line };
-
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-		if (*fds[i] >= 0)
-			close(*fds[i]);
-}
-
 static bool open_wires(struct wires *w)
 {
 	struct termios raw;
@@ -239,7 +230,6 @@ static void run_bochs(int log, int disk, const struct wires *w, int config, int 
 	keep_open(w->printer);
 	keep_open(config);
 	keep_open(commands);
-	leave_network();
 	add(&command, BOCHS);
 	add(&command, "-q");
 	add(&command, "-f");
@@ -258,13 +248,40 @@ static void pump(const struct wires *w, const int port[])
 	wire_pump(w->from, w->to, port);
 }
 
+/*
+ * The child that box.c sees. It reads what a hostile box may write, so it leaves its user's rights as Bochs
+ * does, and the files that Bochs opens again by their names in /proc are made behind that.
+ */
+static void run_both(const struct box_boot *boot, const struct model *model, int disk,
+		     unsigned int cylinders)
+{
+	int config = -1, commands = -1;
+	struct wires wires;
+	pid_t pid = -1;
+
+	leave_network();
+	leave_rights();
+	if (open_wires(&wires)) {
+		config = configuration(boot, model->name, disk, cylinders, &wires);
+		commands = text_file("c\n");
+	}
+	if (config >= 0 && commands >= 0)
+		pid = fork();
+	if (pid == 0)
+		run_bochs(boot->log, disk, &wires, config, commands);
+	if (pid < 0) {
+		dprintf(2, BOCHS ": %s\n", strerror(errno));
+		_exit(1);
+	}
+	pump(&wires, boot->port);
+}
+
 static pid_t start(const struct box_boot *boot, char *error, size_t error_size)
 {
 	const struct model *model = find(name_in(boot->request->kind));
-	int disk, config = -1, commands = -1;
 	unsigned int cylinders;
-	struct wires wires;
-	pid_t pid = -1;
+	pid_t pid;
+	int disk;
 
 	if (boot->request->gdb_path) {
 		complain(error, error_size, "the box on Bochs cannot be controlled by gdb");
@@ -273,28 +290,12 @@ static pid_t start(const struct box_boot *boot, char *error, size_t error_size)
 	disk = make_disk(boot, model, &cylinders, error, error_size);
 	if (disk < 0)
 		return -1;
-	if (open_wires(&wires)) {
-		config = configuration(boot, model->name, disk, cylinders, &wires);
-		commands = text_file("c\n");
-	}
-	if (config >= 0 && commands >= 0)
-		pid = fork_child(boot->log);
-	if (pid == 0) {
-		pid = fork();
-		if (pid == 0)
-			run_bochs(boot->log, disk, &wires, config, commands);
-		if (pid < 0)
-			_exit(1);
-		pump(&wires, boot->port);
-	}
+	pid = fork_child(boot->log);
+	if (pid == 0)
+		run_both(boot, model, disk, cylinders);
 	if (pid < 0)
 		complain(error, error_size, "cannot start the box: %s", strerror(errno));
-	close_wires(&wires);
 	close(disk);
-	if (config >= 0)
-		close(config);
-	if (commands >= 0)
-		close(commands);
 	return pid;
 }
 

@@ -63,6 +63,13 @@ bool in_path(const char *program);
  */
 pid_t fork_child(int log);
 void keep_open(int fd);
+/*
+ * In a child: it becomes nobody if it is root and may do so, and gets no new rights by an exec(). What it opens
+ * afterwards it opens as nobody. It still dies with its parent.
+ */
+void leave_rights(void);
+/* A copy of a file without a name, which nobody may open, too: by /proc/self/fd. -1 with error[] set. */
+int copy_file(const char *path, char *error, size_t error_size);
 /* In a child that does not exec(): what of our files it has would outlive us. */
 void close_others(const int keep[], size_t count);
 

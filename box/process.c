@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "machine.h"
+
+#define NOBODY 65534 /* nobody and nogroup, on every Debian */
 
 void complain(char *error, size_t size, const char *format, ...)
 {
@@ -61,6 +66,41 @@ pid_t fork_child(int log)
 	dup2(null, 1);
 	dup2(log, 2);
 	return 0;
+}
+
+void leave_rights(void)
+{
+	pid_t parent = getppid();
+
+	/* Where root may not do that, as in some containers, the emulator stays what its user is. */
+	if (geteuid() == 0 && setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
+	    setresuid(NOBODY, NOBODY, NOBODY) != 0)
+		dprintf(2, "the emulator runs as root: %s\n", strerror(errno));
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	/* A change of the user takes the tie to the parent away (prctl(2)). */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+}
+
+int copy_file(const char *path, char *error, size_t error_size)
+{
+	int from = open(path, O_RDONLY | O_CLOEXEC);
+	int to = memfd_create("fermata-box-file", MFD_CLOEXEC);
+	ssize_t n = -1;
+
+	if (from >= 0 && to >= 0)
+		while ((n = sendfile(to, from, NULL, 1 << 30)) > 0)
+			;
+	if (n < 0) {
+		complain(error, error_size, "cannot read %s: %s", path, strerror(errno));
+		if (to >= 0)
+			close(to);
+		to = -1;
+	}
+	if (from >= 0)
+		close(from);
+	return to;
 }
 
 void keep_open(int fd)

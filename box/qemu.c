@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* The box on QEMU: AMD-V. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "machine.h"
 
@@ -24,11 +27,19 @@ static bool installed(char *error, size_t error_size)
 	return false;
 }
 
-static void describe(struct command *c, const struct box_boot *boot)
+/*
+ * kernel: the image, which the emulator need not be allowed to find by itself; log: it is handed over, too,
+ * and may be a file of root's. The sandbox: QEMU starts no
+ * programs, gets no rights and needs no system calls that are obsolete, so a guest that has taken it over gets
+ * none of that either.
+ */
+static void describe(struct command *c, const struct box_boot *boot, int kernel, int log)
 {
 	const struct box_request *r = boot->request;
 
 	add(c, QEMU);
+	add(c, "-sandbox");
+	add(c, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	add(c, "-name");
 	add(c, "fermata-box");
 	add(c, "-nodefaults");
@@ -53,7 +64,7 @@ static void describe(struct command *c, const struct box_boot *boot)
 	add(c, "-m");
 	add(c, "%lluM", (unsigned long long)((boot->memory + MIB - 1) / MIB));
 	add(c, "-kernel");
-	add(c, "%s/vmlinuz", boot->dir);
+	add(c, "/proc/self/fd/%d", kernel);
 	add(c, "-initrd");
 	add(c, "/proc/self/fd/%d", boot->initrd);
 	/* The log keeps what the kernel thinks is an error or worse; `dmesg` inside has all. */
@@ -64,8 +75,10 @@ static void describe(struct command *c, const struct box_boot *boot)
 		add(c, "-gdb");
 		add(c, "unix:%s,server=on,wait=off", r->gdb_path);
 	}
+	add(c, "-add-fd");
+	add(c, "fd=%d,set=1", log);
 	add(c, "-chardev");
-	add(c, "file,id=log,append=on,path=/proc/self/fd/%d", boot->log);
+	add(c, "file,id=log,append=on,path=/dev/fdset/1");
 	add(c, "-serial");
 	add(c, "chardev:log");
 	add(c, "-device");
@@ -81,20 +94,37 @@ static void describe(struct command *c, const struct box_boot *boot)
 static pid_t start(const struct box_boot *boot, char *error, size_t error_size)
 {
 	struct command command = { .count = 0 };
-	pid_t pid;
+	char path[4200];
+	int kernel, log;
+	pid_t pid = -1;
 
-	describe(&command, boot);
-	pid = fork_child(boot->log);
+	snprintf(path, sizeof(path), "%s/vmlinuz", boot->dir);
+	kernel = copy_file(path, error, error_size);
+	if (kernel < 0)
+		return -1;
+	/* A set of descriptors has one for each way to open it; this one is for writing alone. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", boot->log);
+	log = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	describe(&command, boot, kernel, log);
+	if (log >= 0)
+		pid = fork_child(boot->log);
 	if (pid == 0) {
+		keep_open(kernel);
 		keep_open(boot->initrd);
-		keep_open(boot->log);
+		keep_open(log);
 		for (int i = 0; i < PORTS; i++)
 			keep_open(boot->port[i]);
+		/* The socket for gdb is made where only the user may make one. */
+		if (!boot->request->gdb_path)
+			leave_rights();
 		run_command(&command);
 	}
-	free_command(&command);
 	if (pid < 0)
 		complain(error, error_size, "cannot start the box: %s", strerror(errno));
+	free_command(&command);
+	close(kernel);
+	if (log >= 0)
+		close(log);
 	return pid;
 }
 

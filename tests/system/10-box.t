@@ -47,6 +47,7 @@ for _ in $(seq 100); do
 	child=$(pgrep -P $pid) && break
 	sleep 0.1
 done
+same "$(rights "$child" "$nobody 1 2")" "$nobody 1 2" 'the emulator is nobody, gets no rights, and is in the sandbox'
 kill -9 $pid
 wait $pid 2>/dev/null
 for _ in $(seq 100); do

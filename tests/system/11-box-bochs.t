@@ -51,6 +51,8 @@ for _ in $(seq 100); do
 	child=$(pgrep -P $pid) && emulator=$(pgrep -P "$child") && break
 	sleep 0.1
 done
+same "$(rights "$emulator" "$nobody 1 0"), $(rights "$child" "$nobody 1 0")" "$nobody 1 0, $nobody 1 0" \
+	'the emulator, and what reads its wires, are nobody and get no rights'
 kill -9 $pid
 wait $pid 2>/dev/null
 for _ in $(seq 100); do

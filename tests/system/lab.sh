@@ -15,3 +15,17 @@ same() { # GOT WANTED NAME
 	ok $? "$3"
 	[ "$1" = "$2" ] || printf 'got: %s\nwanted: %s\n' "$1" "$2" | sed 's/^/# /'
 }
+
+# What a process may do: "USER GROUP NoNewPrivs Seccomp", at most ten seconds later if it is not so yet.
+rights() { # PID WANTED
+	local got
+	for _ in $(seq 100); do
+		got=$(awk '/^(Uid|Gid|NoNewPrivs|Seccomp):/ { printf "%s ", $2 }' "/proc/$1/status" 2>/dev/null)
+		[ "${got% }" = "$2" ] && break
+		sleep 0.1
+	done
+	echo "${got% }"
+}
+# Root's emulators are nobody; another user's stay his.
+nobody='65534 65534'
+[ "$(id -u)" = 0 ] || nobody="$(id -u) $(id -g)"
