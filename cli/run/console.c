@@ -76,13 +76,14 @@ static int take_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-bool console_open(struct console *console, const struct console_link *link, bool keys)
+bool console_open(struct console *console, const struct console_link *link, enum console_keys keys)
 {
 	memset(console, 0, sizeof(*console));
 	console->link = link;
 	console->input = STDIN_FILENO;
-	console->escape.enabled = keys;
-	console->in_room = keys ? IN_ROOM_KEYS : IN_ROOM;
+	console->escape.enabled = console_keys(keys);
+	console->muted = keys == KEYS_NONE;
+	console->in_room = console->escape.enabled ? IN_ROOM_KEYS : IN_ROOM;
 	console->in = malloc(console->in_room);
 	console->signal_fd = console->in ? take_signals() : -1;
 	if (console->signal_fd < 0) {

@@ -27,7 +27,12 @@ struct console_link {
 	bool keys_beyond; /* the other side, too, takes Ctrl-A for its own */
 };
 
-enum console_keys { KEYS_AUTO, KEYS_ON, KEYS_OFF }; /* auto: on when standard input is a terminal */
+enum console_keys {
+	KEYS_AUTO, /* on when standard input is a terminal */
+	KEYS_ON,
+	KEYS_OFF,
+	KEYS_NONE, /* standard input is not read */
+};
 /* Whether Ctrl-A is then for Fermata. */
 bool console_keys(enum console_keys keys);
 
@@ -62,7 +67,7 @@ struct console {
  * The signals that end the process are blocked from here on, and read from a descriptor. Call
  * before threads are made, and make the terminal raw before or after. False with a line said.
  */
-bool console_open(struct console *console, const struct console_link *link, bool keys);
+bool console_open(struct console *console, const struct console_link *link, enum console_keys keys);
 /* The terminal and standard error are as a guest of this process needs them. */
 void console_take_terminal(const struct console *console);
 /* Carries bytes until something of the list above; timeout_ms -1: no limit. */

@@ -10,6 +10,7 @@
 #include "cli/text/parse.h"
 #include "cli/text/say.h"
 #include "cli/text/words.h"
+#include "settings.h"
 
 /* Takes an option and keeps it; false with a line said. `given` has room. */
 static bool give(struct run_options *options, const struct option_row *row, const char *value)
@@ -26,13 +27,15 @@ static bool give(struct run_options *options, const struct option_row *row, cons
 	return true;
 }
 
-/* Room for what is given already, and for all of argv. */
-static bool make_room(struct run_options *options, char **argv)
+/* Room for what is given already, and for all of argv and argv2 (NULL: there is none). */
+static bool make_room(struct run_options *options, char **argv, char **argv2)
 {
 	struct option_given *given;
 	size_t room = options->given_count + 1;
 
 	while (*argv++)
+		room++;
+	while (argv2 && *argv2++)
 		room++;
 	given = malloc(room * sizeof(*given));
 	if (!given) {
@@ -43,6 +46,35 @@ static bool make_room(struct run_options *options, char **argv)
 		memcpy(given, options->given, options->given_count * sizeof(*given));
 	options->given = given;
 	return true;
+}
+
+/* The file's options count as if they stood where --settings does. argv: of the whole command. */
+static bool read_settings(struct run_options *options, char **argv)
+{
+	struct option_given *given = options->given;
+	const struct option_row *row;
+	struct option_reader reader;
+
+	if (options->words) {
+		say("--settings twice, or in a file of settings; give one file");
+		return false;
+	}
+	options->words = settings_read(options->settings);
+	if (!options->words || !make_room(options, argv, options->words))
+		return false;
+	free(given);
+	option_begin(&reader, options->command, options->words);
+	while ((row = option_next(&reader))) {
+		if (row == &option_help) {
+			say("--help in %s; a file of settings is for guests", options->settings);
+			return false;
+		}
+		if (row->take == option_settings)
+			return read_settings(options, argv);
+		if (!give(options, row, reader.value))
+			return false;
+	}
+	return !reader.wrong;
 }
 
 static int read_options(struct run_options *options, char **argv)
@@ -56,7 +88,8 @@ static int read_options(struct run_options *options, char **argv)
 			command_help(options->command);
 			return STATUS_OK;
 		}
-		if (!give(options, row, reader.value))
+		if (!give(options, row, reader.value) ||
+		    (row->take == option_settings && !read_settings(options, argv)))
 			return STATUS_FAILED;
 	}
 	if (reader.wrong)
@@ -79,7 +112,7 @@ int options_parse(struct run_options *options, const struct command *command, ch
 	options->place = PLACE_DEFAULT;
 	options->memory = DEFAULT_MEMORY;
 	snprintf(options->name, sizeof(options->name), "guest-%d", getpid());
-	if (!make_room(options, argv))
+	if (!make_room(options, argv, NULL))
 		return STATUS_FAILED;
 	status = read_options(options, argv);
 	if (status != OPTIONS_READ)
@@ -151,7 +184,7 @@ static bool name_is_new(const struct run_options *guest, unsigned number)
 static bool make_guest(struct run_options *guest, const char *text)
 {
 	guest->words = split_guest(text);
-	if (guest->words && make_room(guest, guest->words)) {
+	if (guest->words && make_room(guest, guest->words, NULL)) {
 		if (read_guest(guest))
 			return true;
 		free(guest->given);

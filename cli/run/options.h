@@ -36,17 +36,20 @@ struct run_options {
 	unsigned rules;
 	const char *log; /* a file; "-": standard error; "channel": nowhere but there; NULL: not said */
 	uint32_t log_format;	       /* enum log_format */
+	const char *settings;	       /* the file of options that was named; NULL: none was */
 	bool named;		       /* by the user */
 	const char *guest[GUESTS_MAX]; /* what each --guest says; what is above is then common to all */
 	unsigned guests;	       /* 0: there is one guest, the one above */
 	/* What all of this was made from. An option that does not repeat is there once, as it counts. */
 	struct option_given *given;
 	unsigned given_count;
-	char **words; /* of a --guest: where its strings are; else NULL */
+	char **words; /* of a --guest, or of --settings: where strings of it are; else NULL */
 };
 
 /* Of the verb `run`. */
 extern const struct option_row run_rows[];
+/* How its row --settings is taken, by which options_parse() knows it. */
+bool option_settings(void *settings, const struct option_row *row, const char *text);
 
 /*
  * Reads argv (argv[0] is the verb). OPTIONS_READ: go on, and options_free() at the end; else the command's exit

@@ -75,9 +75,15 @@ static bool take_guest(void *settings, const struct option_row *row, const char 
 	return true;
 }
 
+bool option_settings(void *settings, const struct option_row *row, const char *text)
+{
+	return option_text(settings, row, text);
+}
+
 static const struct option_word keys_words[] = { { "auto", KEYS_AUTO },
 						 { "on", KEYS_ON },
 						 { "off", KEYS_OFF },
+						 { "none", KEYS_NONE },
 						 { .name = NULL } };
 
 static const struct option_word paging_words[] = { { "auto", 0 },
@@ -142,7 +148,8 @@ const struct option_row run_rows[] = {
 	  .carry = CARRY_WHOLE },
 	{ "keys", "WHEN", option_choice, AT(keys),
 	  .help = "whether Ctrl-A is for Fermata (see below): on, off, or auto (the default): if "
-		  "standard input is a terminal",
+		  "standard input is a terminal; none: nothing is typed into the guest at all, and its "
+		  "input has no end, as services want it",
 	  .words = keys_words, .carry = CARRY_WHOLE },
 	{ "clock", "SPEC", take_clock, AT(clock),
 	  .help = "how the guest's clock starts, several words with commas between: rate=X (a "
@@ -181,6 +188,10 @@ const struct option_row run_rows[] = {
 		  "each entry drops the processor's translations; both names mean the same. "
 		  "Slower; it shows what tags are good for",
 	  .also = "no-asid" },
+	{ "settings", "FILE", option_settings, AT(settings),
+	  .help = "a file of options, which count as if they stood here: quotes as in a shell, "
+		  "over as many lines as you like; a line that begins with # says nothing",
+	  .carry = CARRY_WHOLE },
 	{ "guest", "'OPTIONS'", take_guest, AT(guest),
 	  .help = "one of several guests at once: its own options, quoted as in a shell; options "
 		  "that stand outside are for all guests (--box and --keys can only stand "

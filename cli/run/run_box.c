@@ -160,10 +160,10 @@ static struct porter *open_doors(struct box *box, const char *const *names, unsi
 
 /*
  * Runs the request's command in a box, on the user's terminal. names: of the guests that it has, whose control
- * channels open here; 0 of them: nothing is typed to it, and it has no console.
+ * channels open here; 0 of them: it has no console.
  */
-static int run_command(const struct box_request *request, bool keys, const char *const *names,
-		       unsigned count)
+static int run_command(const struct box_request *request, enum console_keys keys,
+		       const char *const *names, unsigned count)
 {
 	struct box_link l = { .words = !count };
 	struct console_link link = {
@@ -171,7 +171,7 @@ static int run_command(const struct box_request *request, bool keys, const char 
 		.read = read_box,
 		.write = write_box,
 		.end_of_input = end_box_input,
-		.keys_beyond = keys,
+		.keys_beyond = console_keys(keys),
 	};
 	struct porter *porter = NULL;
 	enum console_result result;
@@ -197,8 +197,7 @@ static int run_command(const struct box_request *request, bool keys, const char 
 		if (!porter)
 			goto end;
 	}
-	console.muted = !count;
-	if (keys)
+	if (console_keys(keys))
 		terminal_raw();
 	result = pump(&console, &l);
 	if (result == CONSOLE_CLOSED || result == CONSOLE_ERROR)
@@ -233,7 +232,7 @@ int run_in_box(const struct run_options *options, const struct run_options *gues
 			.guest_memory = cargo.memory,
 		};
 
-		status = run_command(&request, keys, names, count);
+		status = run_command(&request, options->keys, names, count);
 	} else {
 		status = fail("no memory for the command in the box; free some");
 	}
@@ -246,5 +245,5 @@ int caps_in_box(const char *kind, bool json)
 	char *argv[] = { "fermata", "caps", json ? "--json" : NULL, NULL };
 	const struct box_request request = { .kind = kind, .argv = argv };
 
-	return run_command(&request, false, NULL, 0);
+	return run_command(&request, KEYS_NONE, NULL, 0);
 }

@@ -87,7 +87,7 @@ int run_here(const struct run_options *options)
 	if (!link.opaque)
 		return fail("%s", problem);
 	link.event_fd[0] = machine_event_fd(link.opaque);
-	if (console_open(&console, &link, console_keys(options->keys))) {
+	if (console_open(&console, &link, options->keys)) {
 		control = guest_control(link.opaque, options);
 		if (control)
 			status = converse(options, link.opaque, control, &console);

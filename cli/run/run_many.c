@@ -258,7 +258,7 @@ static int run_machines(struct many *many, enum console_keys keys)
 
 	if (!create(many, problem, sizeof(problem)))
 		return fail("%s", problem);
-	if (!console_open(&console, &link, console_keys(keys)))
+	if (!console_open(&console, &link, keys))
 		return STATUS_FAILED;
 	if (!open_controls(many)) {
 		console_close(&console);

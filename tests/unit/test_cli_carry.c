@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -36,6 +37,7 @@ static const struct {
 	{ "on", "cpuid leaf=1 do log" },
 	{ "log", "file" },
 	{ "log-format", "chrome" },
+	{ "settings", "/dev/null" },
 };
 
 static const char *sample(const struct option_row *row)
@@ -96,7 +98,7 @@ static struct run_options *rest(const struct run_options *guest)
 
 	*copy = *guest;
 	copy->command = NULL;
-	copy->kernel = copy->initrd = copy->append = copy->log = NULL;
+	copy->kernel = copy->initrd = copy->append = copy->log = copy->settings = NULL;
 	memset(copy->name, 0, sizeof(copy->name));
 	memset(copy->rule, 0, sizeof(copy->rule));
 	memset(copy->guest, 0, sizeof(copy->guest));
@@ -239,6 +241,67 @@ static void every_word(void **state)
 	}
 }
 
+static char settings_file[] = "/tmp/fermata-test-settings-XXXXXX";
+
+static void settings(const char *text)
+{
+	FILE *f = fopen(settings_file, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void refuses(char **argv)
+{
+	struct run_options *options = calloc(1, sizeof(*options));
+
+	assert_int_equal(options_parse(options, &run, argv), 1);
+	free(options);
+}
+
+static void a_file_of_options(void **state)
+{
+	char *argv[] = { "run",		"--memory", "32M", "--settings",
+			 settings_file, "--name",   "web", NULL };
+	char *twice[] = { "run", "--settings", settings_file, "--settings", settings_file, NULL };
+	static const char *const wrong[] = { "--kernel 'k",
+					     "--kernel k --help",
+					     "--kernel k --fast",
+					     "--kernel k word",
+					     "--kernel k --settings /dev/null",
+					     "" };
+	struct command_line *line = calloc(1, sizeof(*line));
+	int fd = mkstemp(settings_file);
+
+	assert_true(fd >= 0);
+	close(fd);
+	settings("# A guest.\n--kernel '/a b'\n\t # --initrd not\n--append \"it's #1\"\n--memory=64M \\\n"
+		 "--name other --on 'cpuid do log' --on 'hlt'");
+	read_line(line, argv);
+	assert_string_equal(line->guest[0].kernel, "/a b");
+	assert_string_equal(line->guest[0].append, "it's #1");
+	assert_null(line->guest[0].initrd);
+	assert_true(line->guest[0].memory == 64 << 20);
+	assert_string_equal(line->guest[0].name, "web");
+	assert_int_equal(line->guest[0].rules, 2);
+	release(line);
+	free(line);
+	goes_into_the_box(argv, false);
+	settings("--kernel k --guest '--name a' --guest '--name b'");
+	argv[5] = NULL;
+	goes_into_the_box(argv, false);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		settings(wrong[i]);
+		refuses(argv);
+	}
+	settings("--kernel k");
+	goes_into_the_box(argv, false);
+	refuses(twice);
+	unlink(settings_file);
+	refuses(argv);
+}
+
 static unsigned debug_of(char **argv)
 {
 	struct command_line *line = calloc(1, sizeof(*line));
@@ -349,6 +412,7 @@ int main(void)
 		cmocka_unit_test(every_row_and_spelling),
 		cmocka_unit_test(the_whole_command),
 		cmocka_unit_test(every_word),
+		cmocka_unit_test(a_file_of_options),
 		cmocka_unit_test(several_debug_options),
 		cmocka_unit_test(long_values),
 		cmocka_unit_test(as_many_rules_as_there_can_be),
