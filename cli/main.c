@@ -6,6 +6,7 @@
 #include "cli/caps/caps.h"
 #include "cli/guests/guests.h"
 #include "cli/run/run.h"
+#include "cli/text/completion.h"
 #include "cli/text/say.h"
 #include "cli/text/terminal.h"
 #include "uapi/fermata.h"
@@ -64,6 +65,13 @@ static int run_help(const struct command *command, char **argv)
 {
 	const struct command *about = argv[1] ? find_verb(argv[1]) : command;
 
+	/* For the package, which makes bash's completion of it. */
+	if (argv[1] && !strcmp(argv[1], "--completion") && !argv[2]) {
+		completion_print(verbs, VERBS);
+		return STATUS_OK;
+	}
+	if (argv[1] && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+		about = command;
 	if (argv[1] && argv[2])
 		return fail("help takes one verb; try `fermata help %s`", argv[1]);
 	if (!about)
