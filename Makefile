@@ -194,7 +194,7 @@ include bench/build.mk
 
 # ---- running things
 
-units: $(unit_tests)
+units: $(unit_tests) $(build)/unit/control_stand
 
 # BOX=amd|intel|bochs:MODEL: in that box, whatever this computer can.
 run: all $(if $(filter intel bochs:%,$(BOX)),bochs)
@@ -217,7 +217,7 @@ unit: units
 check: $(build)/setup.mk
 	$(Q)tests/run check
 
-system: all bochs $(build)/norules/fermata.ko
+system: all bochs $(build)/norules/fermata.ko $(build)/unit/control_stand
 	$(Q)tests/run system
 
 test-generations: all bochs

@@ -107,8 +107,8 @@ is_deeply([ grep { !-e "$_/README.md" } sort keys %folder ], [], 'every folder o
 # ---- the manuals
 
 SKIP: {
-	skip 'no groff here', 2 if system('command -v groff >/dev/null 2>&1');
-	for my $manual (qw(docs/fermata.1 docs/libfermata.3)) {
+	skip 'no groff here', 3 if system('command -v groff >/dev/null 2>&1');
+	for my $manual (qw(docs/fermata.1 docs/libfermata.3 python/python3-fermata.3)) {
 		is(`groff -ww -z -man -Tutf8 $manual 2>&1`, '', "$manual is well-formed");
 	}
 }

@@ -47,8 +47,12 @@ unit_relay := box/relay.c
 unit_control_line := control/line.c control/queue.c
 unit_control_command := control/command.c
 unit_control_command_libs := -ljson-c
-unit_control_server := $(control_sources) vmm/clock_spec.c lib/error.c lib/rule.c
+unit_control_server := tests/unit/fake_machine.c $(control_sources) vmm/clock_spec.c lib/error.c lib/rule.c
 unit_control_server_libs := -ljson-c
+# A control channel for clients that are no part of the test: tests/system/43-python.t
+$(build)/unit/control_stand: $(patsubst %.c,$(build)/unit/obj/%.o,tests/unit/control_stand.c $(unit_control_server))
+	$(call say,LINK,$@)
+	$(Q)$(CC) -fsanitize=address,undefined -o $@ $^ $(unit_control_server_libs) -lpthread
 unit_control_client := $(addprefix control/,client.c door.c folder.c line.c plain.c) cli/guests/name.c
 unit_control_client_libs := -ljson-c -Wl,--wrap=fstat,--wrap=lstat
 unit_clock_spec := vmm/clock_spec.c

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* The control channel of a machine that is none, over its real socket: clients of all kinds. */
+/* The control channel of a machine that is none (fake_machine.h), over its real socket: clients of all kinds. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -23,209 +23,7 @@
 #include "control/door.h"
 #include "control/line.h"
 #include "control/queue.h"
-#include "fermata.h"
-
-/* ---- the machine */
-
-static struct {
-	pthread_mutex_t lock;
-	machine_listener *listener;
-	void *opaque;
-	bool paused, advances;
-	struct machine_end end;
-} machine = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static void news(enum machine_news news)
-{
-	pthread_mutex_lock(&machine.lock);
-	machine.paused = news == MACHINE_NEWS_PAUSED;
-	if (machine.listener)
-		machine.listener(machine.opaque, news, &machine.end);
-	pthread_mutex_unlock(&machine.lock);
-}
-
-void machine_listen(struct machine *m, machine_listener *listener, void *opaque)
-{
-	pthread_mutex_lock(&machine.lock);
-	machine.listener = listener;
-	machine.opaque = opaque;
-	pthread_mutex_unlock(&machine.lock);
-}
-
-int machine_pause(struct machine *m)
-{
-	news(MACHINE_NEWS_PAUSED);
-	return 0;
-}
-
-int machine_resume(struct machine *m)
-{
-	if (machine.end.kind)
-		return -ESRCH;
-	machine.advances = false;
-	news(MACHINE_NEWS_RESUMED);
-	return 0;
-}
-
-void machine_pause_advances(struct machine *m, bool advances)
-{
-	machine.advances = advances;
-}
-
-bool machine_pause_advancing(struct machine *m)
-{
-	return machine.advances;
-}
-
-bool machine_paused(struct machine *m)
-{
-	return machine.paused;
-}
-
-void machine_stop(struct machine *m)
-{
-	machine.end.kind = MACHINE_STOPPED;
-	news(MACHINE_NEWS_ENDED);
-}
-
-bool machine_ended(struct machine *m, struct machine_end *end)
-{
-	return machine.end.kind;
-}
-
-int machine_rule_add(struct machine *m, struct fermata_rule *rule)
-{
-	rule->id = 7;
-	return 0;
-}
-
-int machine_rule_remove(struct machine *m, unsigned id)
-{
-	return id == 7 ? 0 : -ENOENT;
-}
-
-int machine_rule_get(struct machine *m, struct fermata_rule *rule)
-{
-	return -ENOENT;
-}
-
-unsigned machine_log_read(struct machine *m, struct fermata_record *out, unsigned room,
-			  uint64_t *dropped)
-{
-	*dropped = 0;
-	return 0;
-}
-
-int machine_stats(struct machine *m, struct fermata_stats *stats)
-{
-	memset(stats, 0, sizeof(*stats));
-	stats->vendor = FERMATA_VENDOR_AMD;
-	stats->entries = 11;
-	stats->exit[fermata_exit_slot(0x72)] = (struct fermata_exit_count){ 5, 50 };
-	return 0;
-}
-
-static bool dirty_log;
-
-int machine_log_dirty(struct machine *m, bool on)
-{
-	dirty_log = on;
-	return 0;
-}
-
-int machine_dirty(struct machine *m, struct machine_dirty *dirty)
-{
-	memset(dirty, 0, sizeof(*dirty));
-	dirty->pages = 3;
-	dirty->ns = 17;
-	dirty->ranges = 1;
-	dirty->range[0] = (struct machine_dirty_range){ 0x5000, 3 };
-	dirty->left_out = 2;
-	return dirty_log ? 0 : -ENOENT;
-}
-
-/* ---- its clock */
-
-static struct {
-	const char *did;
-	int64_t number, den;
-	int result;
-} hand;
-
-static int did(const char *what, int64_t number, int64_t den)
-{
-	hand.did = what;
-	hand.number = number;
-	hand.den = den;
-	return hand.result;
-}
-
-int machine_clock_catch_up(struct machine *m)
-{
-	return did("catch up", 0, 0);
-}
-
-int machine_clock_rate(struct machine *m, uint32_t num, uint32_t den)
-{
-	return did("rate", num, den);
-}
-
-int machine_clock_freeze(struct machine *m)
-{
-	return did("freeze", 0, 0);
-}
-
-int machine_clock_thaw(struct machine *m)
-{
-	return did("thaw", 0, 0);
-}
-
-int machine_clock_step(struct machine *m, int64_t ns)
-{
-	return did("step", ns, 0);
-}
-
-int machine_clock_jump(struct machine *m, int64_t *ns)
-{
-	return did("jump", *ns, 0);
-}
-
-void machine_clock_set_date(struct machine *m, int64_t seconds)
-{
-	did("set", seconds, 0);
-}
-
-void machine_clock_show(struct machine *m, struct machine_clock *clock)
-{
-	*clock = (struct machine_clock){
-		.now = { .clock = { .num = 1, .den = 3, .flags = FERMATA_CLOCK_TRAPPED } },
-		.date = 1893456000,
-		.sources = 1,
-		.source = { { "TSC", "ticks", 77, -5 } },
-	};
-}
-
-int fermata_caps(struct fermata_caps *caps)
-{
-	caps->vendor = FERMATA_VENDOR_AMD;
-	caps->tsc_khz = 1000000;
-	return 0;
-}
-
-const char *fermata_flush_kind_name(uint32_t kind)
-{
-	return "a-kind";
-}
-
-const char *fermata_flush_cause_name(uint32_t cause)
-{
-	return "a-cause";
-}
-
-const char *fermata_exit_code_name(uint32_t vendor, uint32_t code)
-{
-	return code == 0x72 ? "cpuid" : "?";
-}
+#include "fake_machine.h"
 
 /* ---- the server */
 
@@ -249,8 +47,8 @@ static int setup(void **state)
 {
 	char problem[500];
 
-	memset(&machine.end, 0, sizeof(machine.end));
-	machine.paused = false;
+	memset(&fake.end, 0, sizeof(fake.end));
+	fake.paused = false;
 	control = open_control(problem, sizeof(problem));
 	return control ? 0 : -1;
 }
@@ -417,11 +215,11 @@ static void clock_verbs(void **state)
 			 good[i].value ? good[i].value : "", good[i].value ? "\"" : "");
 		say(fd, line);
 		hears(fd, "\"rate\":\"1/3\"");
-		assert_string_equal(hand.did, good[i].did);
-		assert_int_equal(hand.number, good[i].number);
-		assert_int_equal(hand.den, good[i].den);
+		assert_string_equal(fake.hand.did, good[i].did);
+		assert_int_equal(fake.hand.number, good[i].number);
+		assert_int_equal(fake.hand.den, good[i].den);
 	}
-	hand.did = "nothing";
+	fake.hand.did = "nothing";
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		snprintf(line, sizeof(line), "{\"execute\":\"clock\",\"arguments\":%s}\n",
 			 bad[i][0]);
@@ -430,16 +228,16 @@ static void clock_verbs(void **state)
 	}
 	say(fd, "{\"execute\":\"clock\"}\n");
 	hears(fd, "\"error_ns\":-5");
-	assert_string_equal(hand.did, "nothing");
-	hand.result = -EINVAL;
+	assert_string_equal(fake.hand.did, "nothing");
+	fake.hand.result = -EINVAL;
 	say(fd, "{\"execute\":\"clock\",\"arguments\":{\"do\":\"freeze\"}}\n");
 	hears(fd, "\"class\":\"failed\"");
-	hand.result = 0;
+	fake.hand.result = 0;
 	say(fd,
 	    "{\"execute\":\"pause\"}\n{\"execute\":\"resume\",\"arguments\":{\"clock\":\"advance\"}}\n");
 	for (unsigned returns = 0; returns < 2; returns += !!strstr(line, "return"))
 		assert_true(hear(fd, line, sizeof(line))); /* events come in between */
-	assert_string_equal(hand.did, "catch up");
+	assert_string_equal(fake.hand.did, "catch up");
 	close(fd);
 }
 
@@ -483,7 +281,7 @@ static void clock_of_a_pause(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const char *const words[] = { cases[i].pause, cases[i].again, cases[i].resume };
 
-		hand.did = "nothing";
+		fake.hand.did = "nothing";
 		for (unsigned j = 0; j < 3; j++) {
 			const char *verb = j == 2 ? "resume" : "pause";
 
@@ -499,7 +297,7 @@ static void clock_of_a_pause(void **state)
 			} while (strstr(line, "{\"event\""));
 			assert_string_equal(line, "{\"return\":{}}");
 		}
-		assert_string_equal(hand.did, cases[i].catches_up ? "catch up" : "nothing");
+		assert_string_equal(fake.hand.did, cases[i].catches_up ? "catch up" : "nothing");
 	}
 	say(fd, "{\"execute\":\"pause\",\"arguments\":{\"clock\":\"jump\"}}\n");
 	do {
@@ -544,9 +342,9 @@ static void tells_the_end(void **state)
 {
 	int fd = greeted();
 
-	machine.end.kind = MACHINE_DIED;
-	snprintf(machine.end.why, sizeof(machine.end.why), "of \"grief\"");
-	news(MACHINE_NEWS_ENDED);
+	fake.end.kind = MACHINE_DIED;
+	snprintf(fake.end.why, sizeof(fake.end.why), "of \"grief\"");
+	fake_news(MACHINE_NEWS_ENDED);
 	control_stop(control);
 	hears(fd, "\"data\":{\"how\":\"died\",\"why\":\"of \\\"grief\\\"\"}");
 	hears_the_end(fd);
@@ -582,7 +380,7 @@ static void half_lines(void **state)
 		close(fd);
 	}
 	all_is_well();
-	assert_false(machine.paused);
+	assert_false(fake.paused);
 }
 
 static void ten_megabytes(void **state)
