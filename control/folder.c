@@ -23,32 +23,34 @@ static bool is_mine(int fd)
 
 /*
  * Opens the folder in which ours is, and sets its name there. The user's word is taken for
- * $XDG_RUNTIME_DIR, links included. -1 with errno.
+ * $XDG_RUNTIME_DIR, links included. But root's guests outlive its sessions, services' above all. -1 with errno.
  */
 static int open_base(char *base, size_t size, char *name, size_t name_size)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	bool root = geteuid() == 0;
 	int fd = -1;
 
 	snprintf(name, name_size, "fermata");
-	if (runtime && runtime[0] == '/' && strlen(runtime) < 200) {
+	if (runtime && runtime[0] == '/' && strlen(runtime) < 200 &&
+	    !(root && !strcmp(runtime, "/run/user/0"))) {
 		snprintf(base, size, "%s", runtime);
 		fd = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (fd >= 0)
 			return fd;
 	}
-	snprintf(base, size, "/run/user/%u", geteuid());
-	fd = open(base, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd >= 0 && is_mine(fd))
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	if (geteuid() == 0) {
-		snprintf(base, size, "/run");
-		mkdir(base, 0755);
-	} else {
+	if (!root) {
+		snprintf(base, size, "/run/user/%u", geteuid());
+		fd = open(base, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0 && is_mine(fd))
+			return fd;
+		if (fd >= 0)
+			close(fd);
 		snprintf(base, size, "/tmp");
 		snprintf(name, name_size, "fermata-%u", geteuid());
+	} else {
+		snprintf(base, size, "/run");
+		mkdir(base, 0755);
 	}
 	return open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }

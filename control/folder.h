@@ -14,9 +14,9 @@ struct folder {
 };
 
 /*
- * $XDG_RUNTIME_DIR/fermata; without that variable /run/user/UID/fermata, where there is such a folder;
- * else /run/fermata for root and /tmp/fermata-UID for others. It is made if it is not there, and is the
- * user's own, writable for nobody else. 0, or -1 with one line in problem[].
+ * $XDG_RUNTIME_DIR/fermata. Without that variable, or if it is that of root's login session, /run/fermata for
+ * root; for others /run/user/UID/fermata, where there is such a folder, else /tmp/fermata-UID. It is made if it
+ * is not there, and is the user's own, writable for nobody else. 0, or -1 with one line in problem[].
  */
 int folder_open(struct folder *folder, char *problem, size_t problem_size);
 void folder_close(struct folder *folder);

@@ -9,6 +9,7 @@
 """
 
 from .channel import Busy, Channel, Denied, Error, Failed, Folder, GuestError, Protocol, State, Unreachable
+from .channel import usual_folder
 from .guest import Dirty, Event, Guest, Range, Rule, guests
 from .log import Record, read_log
 
@@ -31,4 +32,5 @@ __all__ = [
     "Unreachable",
     "guests",
     "read_log",
+    "usual_folder",
 ]

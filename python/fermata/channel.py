@@ -140,13 +140,15 @@ class Folder:
 def usual_folder() -> str:
     """Where `fermata` looks for guests (docs/control.md)."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime.startswith("/") and os.path.isdir(runtime):
-        return runtime + "/fermata"
     user = os.geteuid()
     session = f"/run/user/{user}"
+    if runtime.startswith("/") and os.path.isdir(runtime) and not (user == 0 and runtime == session):
+        return runtime + "/fermata"
+    if user == 0:
+        return "/run/fermata"
     if os.path.isdir(session) and os.stat(session).st_uid == user:
         return session + "/fermata"
-    return "/run/fermata" if user == 0 else f"/tmp/fermata-{user}"
+    return f"/tmp/fermata-{user}"
 
 
 class Channel:

@@ -67,6 +67,20 @@ class Stand:
         return status
 
 
+# ---- where it looks
+
+for runtime, user, wanted in (
+    (top, 0, folder),
+    ("/run/user/0", 0, "/run/fermata"),
+    ("", 0, "/run/fermata"),
+    ("nowhere", 12345, "/tmp/fermata-12345"),
+):
+    os.environ["XDG_RUNTIME_DIR"] = runtime
+    os.geteuid, real = lambda: user, os.geteuid
+    same(fermata.usual_folder(), wanted, f"the folder of user {user} with '{runtime}'")
+    os.geteuid = real
+os.environ["XDG_RUNTIME_DIR"] = top
+
 # ---- nobody
 
 raises(fermata.Unreachable, lambda: fermata.Guest("web"), "no folder, no guest")

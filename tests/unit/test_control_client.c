@@ -156,6 +156,25 @@ static void a_link_is_no_folder(void **state)
 	folder_close(&folder);
 }
 
+/* A service of root's has no login session, and root in one finds its guests. */
+static void root_has_one_folder(void **state)
+{
+	struct folder folder;
+	char problem[500] = "";
+
+	if (geteuid() != 0)
+		skip();
+	setenv("XDG_RUNTIME_DIR", "/run/user/0", 1);
+	assert_int_equal(folder_open(&folder, problem, sizeof(problem)), 0);
+	assert_string_equal(folder.path, "/run/fermata");
+	folder_close(&folder);
+	unsetenv("XDG_RUNTIME_DIR");
+	assert_int_equal(folder_open(&folder, problem, sizeof(problem)), 0);
+	assert_string_equal(folder.path, "/run/fermata");
+	folder_close(&folder);
+	setenv("XDG_RUNTIME_DIR", top, 1);
+}
+
 /* ---- who stands in for the guest */
 
 static int listen_at(const char *folder)
@@ -337,7 +356,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_claim_stays_in_its_folder), TEST(a_door_stays_in_its_folder),
 		TEST(a_link_is_no_folder),	   TEST(nothing_but_a_socket_of_ours),
-		TEST(a_line_without_end),	   TEST(words_give_no_orders),
+		TEST(root_has_one_folder),	   TEST(a_line_without_end),
+		TEST(words_give_no_orders),
 	};
 
 	alarm(120);
