@@ -8,6 +8,7 @@
 # make test-generations   Debian's kernel on each processor that Bochs has: build/generations.md
 # make test-matrix   the test guests and Debian's kernel: nested and shadow paging, with tags and without; on VT-x
 #                 what `make test` runs on AMD-V only
+# make deb        Debian packages, in build/deb
 # make install    DESTDIR, prefix, libdir, includedir, mandir; the module by install-module
 # make clean
 #
@@ -262,6 +263,13 @@ install: all
 	$(if $(wildcard docs/*.1),install -m 644 $(wildcard docs/*.1) $(DESTDIR)$(mandir)/man1/)
 	$(if $(wildcard docs/*.3),install -m 644 $(wildcard docs/*.3) $(DESTDIR)$(mandir)/man3/)
 
+# Debian packages, in build/deb.
+deb: $(build)/stamp/deb
+$(build)/stamp/deb: $(build)/box/vmlinuz $(shell find . \( -path ./build -o -path ./.git \) -prune -o -type f -print)
+	$(call say,DEB,$(build)/deb)
+	$(Q)scripts/deb $(build)/deb
+	$(Q)touch $@
+
 install-module: $(build)/kernel/fermata.ko
 	install -d $(DESTDIR)/lib/modules/$(kernel_release)/extra
 	install -m 644 $< $(DESTDIR)/lib/modules/$(kernel_release)/extra/
@@ -270,6 +278,6 @@ install-module: $(build)/kernel/fermata.ko
 clean:
 	rm -rf $(build)
 
-.PHONY: FORCE all run bochs test units unit check system test-generations test-matrix format bench bench-docs bench-boot kernel-release install install-module clean
+.PHONY: FORCE all run bochs test units unit check system test-generations test-matrix format bench bench-docs bench-boot kernel-release install install-module deb clean
 
 -include $(shell find $(build)/obj $(build)/unit/obj -name '*.d' 2>/dev/null)
