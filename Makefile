@@ -9,6 +9,7 @@
 # make test-matrix   the test guests and Debian's kernel: nested and shadow paging, with tags and without; on VT-x
 #                 what `make test` runs on AMD-V only
 # make deb        Debian packages, in build/deb
+# make test-packages   the packages in Debian systems of their own: RELEASE=bookworm|trixie, or both; needs root
 # make install    DESTDIR, prefix, libdir, includedir, mandir; the module by install-module
 # make clean
 #
@@ -209,7 +210,7 @@ $(build)/stamp/bochs: scripts/setup
 	$(Q)scripts/setup --bochs
 	$(Q)touch $@
 
-test: all units bochs $(build)/norules/fermata.ko
+test: all units bochs deb $(build)/norules/fermata.ko
 	$(Q)tests/run unit check system
 
 unit: units
@@ -218,7 +219,7 @@ unit: units
 check: $(build)/setup.mk
 	$(Q)tests/run check
 
-system: all bochs $(build)/norules/fermata.ko $(build)/unit/control_stand
+system: all bochs deb $(build)/norules/fermata.ko $(build)/unit/control_stand
 	$(Q)tests/run system
 
 test-generations: all bochs
@@ -229,6 +230,12 @@ test-matrix: all bochs $(build)/abuse/abuse $(build)/abuse/modules.order
 	$(Q)$(PROVE) -v tests/matrix
 	$(Q)$(PROVE) --timer -v $(addprefix tests/system/,20-boot.t 25-many.t 26-clock.t 27-kvmclock.t 30-abuse.t \
 		40-cli.t 42-events.t 45-control.t) :: -b intel
+
+# What is downloaded and made stays in build/chroot.
+RELEASE ?= bookworm trixie
+test-packages: all
+	$(Q)scripts/setup --systems
+	$(Q)$(foreach r,$(RELEASE),$(PROVE) --timer -v tests/packages/chroot.t tests/packages/box.t :: $(r) &&) true
 
 # ROW=NAME, or several in quotes: only those. BOX=KIND: only in that box.
 bench: all $(if $(BOX),$(if $(filter amd,$(BOX)),,bochs),bochs) $(bench_files)
@@ -264,8 +271,9 @@ install: all
 	$(if $(wildcard docs/*.3),install -m 644 $(wildcard docs/*.3) $(DESTDIR)$(mandir)/man3/)
 
 # Debian packages, in build/deb.
+deb_parts := Makefile LICENSE LICENSES README.md box cli control debian docs examples include kernel lib python scripts vmm
 deb: $(build)/stamp/deb
-$(build)/stamp/deb: $(build)/box/vmlinuz $(shell find . \( -path ./build -o -path ./.git \) -prune -o -type f -print)
+$(build)/stamp/deb: $(build)/box/vmlinuz $(shell find $(deb_parts) -type f)
 	$(call say,DEB,$(build)/deb)
 	$(Q)scripts/deb $(build)/deb
 	$(Q)touch $@
@@ -278,6 +286,6 @@ install-module: $(build)/kernel/fermata.ko
 clean:
 	rm -rf $(build)
 
-.PHONY: FORCE all run bochs test units unit check system test-generations test-matrix format bench bench-docs bench-boot kernel-release install install-module deb clean
+.PHONY: FORCE all run bochs test units unit check system test-generations test-matrix test-packages format bench bench-docs bench-boot kernel-release install install-module deb clean
 
 -include $(shell find $(build)/obj $(build)/unit/obj -name '*.d' 2>/dev/null)
