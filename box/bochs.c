@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,7 +152,8 @@ static int text_file(const char *text)
  * ips: the time of day in instructions. So many that the kernel's clock ticks seldom: Bochs executes
  * about 100 million a second.
  * reset_on_triple_fault: `reboot=t` makes every restart a triple fault, and that ends Bochs.
- * rfb is the only display without a window in Debian's Bochs; nobody looks at it.
+ * rfb is the only display without a window in Debian's Bochs; nobody looks at it, and nobody can: it listens on
+ * a network of its own (leave_rights()).
  */
 static int configuration(const struct box_boot *boot, const char *model, int disk,
 			 unsigned int cylinders, const struct wires *w)
@@ -213,13 +213,6 @@ static int make_disk(const struct box_boot *boot, const struct model *model,
 
 /* ---- its processes */
 
-/* The display listens on the network: on one of its own, where that is allowed. */
-static void leave_network(void)
-{
-	if (unshare(CLONE_NEWNET) < 0)
-		unshare(CLONE_NEWUSER | CLONE_NEWNET);
-}
-
 static void run_bochs(int log, int disk, const struct wires *w, int config, int commands)
 {
 	struct command command = { .count = 0 };
@@ -259,7 +252,6 @@ static void run_both(const struct box_boot *boot, const struct model *model, int
 	struct wires wires;
 	pid_t pid = -1;
 
-	leave_network();
 	leave_rights();
 	if (open_wires(&wires)) {
 		config = configuration(boot, model->name, disk, cylinders, &wires);

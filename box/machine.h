@@ -64,7 +64,8 @@ bool in_path(const char *program);
 pid_t fork_child(int log);
 void keep_open(int fd);
 /*
- * In a child: it becomes nobody if it is root and may do so, and gets no new rights by an exec(). What it opens
+ * In a child: it has no network but one of its own, with nothing in it, where the system allows that; it becomes
+ * nobody if it is root and may do so, and gets no new rights by an exec(). What it opens
  * afterwards it opens as nobody. It still dies with its parent.
  */
 void leave_rights(void);

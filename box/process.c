@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -72,6 +73,9 @@ void leave_rights(void)
 {
 	pid_t parent = getppid();
 
+	/* An ordinary user may have a network of his own if it is in a user namespace. */
+	if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+		errno = 0; /* some systems allow neither */
 	/* Where root may not do that, as in some containers, the emulator stays what its user is. */
 	if (geteuid() == 0 && setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
 	    setresuid(NOBODY, NOBODY, NOBODY) != 0)

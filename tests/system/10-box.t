@@ -48,6 +48,8 @@ for _ in $(seq 100); do
 	sleep 0.1
 done
 same "$(rights "$child" "$nobody 1 2")" "$nobody 1 2" 'the emulator is nobody, gets no rights, and is in the sandbox'
+[ "$(readlink "/proc/$child/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+ok $? 'with a network of its own'
 kill -9 $pid
 wait $pid 2>/dev/null
 for _ in $(seq 100); do

@@ -53,6 +53,8 @@ for _ in $(seq 100); do
 done
 same "$(rights "$emulator" "$nobody 1 0"), $(rights "$child" "$nobody 1 0")" "$nobody 1 0, $nobody 1 0" \
 	'the emulator, and what reads its wires, are nobody and get no rights'
+[ "$(readlink "/proc/$emulator/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+ok $? 'with a network of their own'
 kill -9 $pid
 wait $pid 2>/dev/null
 for _ in $(seq 100); do
