@@ -17,7 +17,7 @@ mkdir "$root/packages"
 cp "$packages"/* "$root/packages/"
 there() { inside "$root" "$release" "$@"; }
 passes 'a system with systemd and DKMS' there sh -c "apt-get -q update && apt-get -q -y install --no-install-recommends \
-	linux-headers-cloud-amd64 dkms adduser libjson-c5 libzydis-dev python3 systemd systemd-sysv udev dbus kmod" ||
+	linux-headers-cloud-amd64 dkms adduser libjson-c5 libzydis-dev python3 systemd systemd-sysv udev dbus kmod qemu-system-x86" ||
 	{ echo 'Bail out! no system'; exit 1; }
 kernel=$(ls "$root/lib/modules" | head -n 1)
 passes 'the module' there sh -c "apt-get -q -y install /packages/fermata-dkms_*.deb && modinfo -k $kernel fermata"
@@ -44,7 +44,7 @@ run() { su - somebody -s /bin/bash -c "cd && export XDG_RUNTIME_DIR=\$HOME && $1
 guest="--kernel /usr/lib/x86_64-linux-gnu/fermata/box/vmlinuz --initrd /packages/initrd.cpio.gz --append 'console=ttyS0 quiet'"
 
 passes 'installed' dpkg -i /packages/fermata_*.deb /packages/libfermata*.deb /packages/python3-fermata_*.deb
-passes 'the module loads' modprobe fermata
+passes 'the module has been loaded at the start' test -e /sys/module/fermata
 passes 'udev gives the device to the group' until_true 10 sh -c '[ "$(stat -c "%U %G %a" /dev/fermata)" = "root fermata 660" ]'
 useradd -m somebody
 passes 'who is not in the group may not use it' sh -c 'fermata caps | grep -qi "amd" && ! su - somebody -c "fermata caps >said 2>&1; fermata run --box none --kernel /packages/inside" 2>/tmp/why; grep -q "/dev/fermata" /tmp/why'
@@ -74,9 +74,15 @@ passes 'without rights' sh -c 'p=$(systemctl show -P MainPID fermata@web); grep 
 passes 'it stops' systemctl stop fermata@web
 passes 'in order' sh -c '[ "$(systemctl show -P Result fermata@web)" = success ]'
 passes 'one without settings does not start' sh -c '! systemctl start fermata@none'
-rm /etc/fermata/web.conf
+printf '%s\n' --box amd "$guest" >/etc/fermata/boxed.conf
+passes 'one in the box starts' systemctl start fermata@boxed
+passes 'whose emulator is nobody, and in its sandbox' until_true 60 sh -c 'p=$(pidof qemu-system-x86_64) &&
+	[ "$(awk "/^(Uid|NoNewPrivs|Seccomp):/ { printf \"%s \", \$2 }" /proc/$p/status)" = "65534 1 2 " ]'
+passes 'it stops, too' systemctl stop fermata@boxed
+passes 'with its emulator' sh -c '! pidof qemu-system-x86_64'
+rm /etc/fermata/web.conf /etc/fermata/boxed.conf
 passes 'purged' dpkg --purge fermata fermata-dkms libfermata-dev libfermata0 python3-fermata
-passes 'the module goes' rmmod fermata
+passes 'the module has gone' test ! -e /sys/module/fermata -a ! -e /dev/fermata
 passes 'and nothing is left' sh -c '! find / -xdev -iname "*fermata*" -not -path "/packages/*" -not -path "/proc/*" -not -path "/sys/*" -not -path "/tmp/*" -not -path "/run/*" -not -path "/home/*" -not -path "/var/log/*" | grep .'
 passes 'no complaint of the kernel' sh -c '! dmesg | grep -E "WARNING:|BUG|Oops|Call Trace"'
 echo END
@@ -97,7 +103,7 @@ echo 'blacklist kvm_amd' >"$root/etc/modprobe.d/kvm.conf"
 
 # What nobody reads there is not carried along.
 (cd "$root" && find . -xdev \( -path './usr/lib/gcc*' -o -path './usr/libexec/gcc*' -o -path './usr/src/linux*' -o -path './usr/share/doc' \
-	-o -path './usr/share/man' -o -path './usr/share/locale' -o -path './var/cache/*' -o -path './var/lib/apt/lists/*' -o -path './boot/*' \
+	-o -path './usr/share/man' -o -path './usr/lib/x86_64-linux-gnu/dri' -o -path './usr/lib/llvm*' -o -path './usr/lib/x86_64-linux-gnu/libLLVM*' -o -path './usr/share/locale' -o -path './var/cache/*' -o -path './var/lib/apt/lists/*' -o -path './boot/*' \
 	-o -path './lib/modules/*/kernel/drivers/net/*' -o -path './lib/modules/*/kernel/drivers/gpu/*' \) -prune -o -print0 |
 	cpio --quiet --null -o -H newc >"$dir/root.cpio")
 ln -s /sbin/init "$dir/init"

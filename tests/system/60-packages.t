@@ -52,6 +52,7 @@ same "$(contents python3-fermata)" "$({
 same "$(contents fermata-dkms)" "$({
 	find kernel include/uapi -type f -not -name README.md -not -path kernel/Makefile | sed "s,^,/usr/src/fermata-$version/,"
 	echo "/usr/src/fermata-$version/dkms.conf"
+	echo /usr/lib/modules-load.d/fermata.conf
 	echo /usr/lib/udev/rules.d/60-fermata-dkms.rules
 } | sort)" 'what is in fermata-dkms'
 
