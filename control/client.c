@@ -173,9 +173,15 @@ struct json_object *client_call(struct client *client, const char *command,
 	json_object_put(line);
 	while (sent && (line = next_line(client, ANSWER_MS))) {
 		if (json_object_object_get_ex(line, "return", &result)) {
-			json_object_get(result);
+			/* Of the commands that callers have, each returns an object. */
+			result = json_object_is_type(result, json_type_object) ?
+					 json_object_get(result) :
+					 NULL;
 			json_object_put(line);
-			return result;
+			if (result)
+				return result;
+			errno = EPROTO;
+			break;
 		}
 		if (json_object_object_get_ex(line, "error", &error)) {
 			quote_error(error, problem, problem_size);

@@ -24,7 +24,7 @@ struct client {
 int client_open(struct client *client, const char *name, int limit_ms, char *problem,
 		size_t problem_size);
 /*
- * What the command returns, the caller's to json_object_put(). arguments (NULL: none) is taken over. NULL
+ * What the command returns, an object, the caller's to json_object_put(). arguments (NULL: none) is taken over. NULL
  * with one line in problem[]. Events that come meanwhile are passed over.
  */
 struct json_object *client_call(struct client *client, const char *command,

@@ -57,12 +57,12 @@ static bool check_words(struct guest_request *request)
 
 static void print_sources(struct json_object *clock)
 {
-	struct json_object *list, *source;
+	struct json_object *list = json_list(clock, "sources"), *source;
 
-	if (!json_object_object_get_ex(clock, "sources", &list))
+	if (!list)
 		return;
 	printf("\n%-14s %22s  %-22s %12s\n", "SOURCE", "READS", "UNIT", "ERROR, NS");
-	for (size_t i = 0; i < json_object_array_length(list); i++) {
+	for (size_t i = 0; i < json_count(list); i++) {
 		source = json_object_array_get_idx(list, i);
 		printf("%-14s %22s  %-22s %12s\n", json_text(source, "name"),
 		       json_text(source, "value"), json_text(source, "unit"),

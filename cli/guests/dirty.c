@@ -9,12 +9,12 @@
 
 static void print_ranges(struct json_object *dirty, uint64_t page)
 {
-	struct json_object *list, *range;
+	struct json_object *list = json_list(dirty, "ranges"), *range;
 
-	if (!json_object_object_get_ex(dirty, "ranges", &list) || !json_object_array_length(list))
+	if (!json_count(list))
 		return;
 	printf("\n%-18s %-18s %10s\n", "FROM", "TO", "PAGES");
-	for (size_t i = 0; i < json_object_array_length(list); i++) {
+	for (size_t i = 0; i < json_count(list); i++) {
 		uint64_t gpa, pages;
 
 		range = json_object_array_get_idx(list, i);

@@ -103,12 +103,10 @@ const struct command command_off = {
 static void print_rules(struct json_object *answer)
 {
 	double exits = (double)json_number(answer, "exits");
-	struct json_object *rules;
+	struct json_object *rules = json_list(answer, "rules");
 
 	printf("%4s %12s %12s %8s  %s\n", "ID", "HITS", "MATCHES", "EXITS", "RULE");
-	if (!json_object_object_get_ex(answer, "rules", &rules))
-		return;
-	for (size_t i = 0; i < json_object_array_length(rules); i++) {
+	for (size_t i = 0; i < json_count(rules); i++) {
 		struct json_object *rule = json_object_array_get_idx(rules, i);
 		double matches = (double)json_number(rule, "matches");
 

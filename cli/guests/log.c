@@ -10,13 +10,13 @@
 int log_take(struct client *client, struct log_writer *writer, char *problem, size_t problem_size)
 {
 	struct json_object *answer, *records;
-	size_t count = 0;
+	size_t count;
 
 	answer = client_call(client, "log", NULL, problem, problem_size);
 	if (!answer)
 		return -1;
-	if (json_object_object_get_ex(answer, "records", &records))
-		count = json_object_array_length(records);
+	records = json_list(answer, "records");
+	count = json_count(records);
 	for (size_t i = 0; i < count; i++)
 		log_record(writer, json_object_array_get_idx(records, i));
 	log_dropped(writer, json_number(answer, "dropped"));

@@ -54,7 +54,7 @@ static void title(struct json_object *record, char *out, size_t size)
 static void write_text(struct log_writer *w, struct json_object *record)
 {
 	uint64_t guest = json_number(record, "guest_ns"), host = json_number(record, "host_ns");
-	struct json_object *flags;
+	struct json_object *flags = json_list(record, "flags");
 	char name[100];
 
 	title(record, name, sizeof(name));
@@ -65,10 +65,9 @@ static void write_text(struct log_writer *w, struct json_object *record)
 		guest % 1000000000u, host / 1000000000u, host % 1000000000u, name,
 		json_text(record, "value"), json_text(record, "old"), json_text(record, "rip"),
 		json_text(record, "cr3"), json_number(record, "cpl"), json_number(record, "rule"));
-	if (json_object_object_get_ex(record, "flags", &flags))
-		for (size_t i = 0; i < json_object_array_length(flags); i++)
-			fprintf(w->file, " %s",
-				json_object_get_string(json_object_array_get_idx(flags, i)));
+	for (size_t i = 0; i < json_count(flags); i++)
+		fprintf(w->file, " %s",
+			json_object_get_string(json_object_array_get_idx(flags, i)) ?: "-");
 	putc('\n', w->file);
 }
 
@@ -105,17 +104,21 @@ static void write_chrome(struct log_writer *w, struct json_object *record)
 {
 	uint64_t host = json_number(record, "host_ns"), cost = json_number(record, "cost_ns");
 	uint64_t vcpu = json_number(record, "vcpu");
+	struct json_object *quoted;
 	char name[100];
 
 	title(record, name, sizeof(name));
+	quoted = json_object_new_string(name);
 	write_track(w, vcpu);
 	write_rate(w, host, json_number(record, "guest_ns"));
 	fprintf(w->file,
 		"{\"ph\":\"X\",\"pid\":1,\"tid\":%" PRIu64 ",\"ts\":%" PRIu64 ".%03" PRIu64
-		",\"dur\":%" PRIu64 ".%03" PRIu64
-		",\"cat\":\"exit\",\"name\":\"%s\",\"args\":%s},\n",
-		vcpu, host / 1000, host % 1000, cost / 1000, cost % 1000, name,
+		",\"dur\":%" PRIu64 ".%03" PRIu64 ",\"cat\":\"exit\",\"name\":%s,\"args\":%s},\n",
+		vcpu, host / 1000, host % 1000, cost / 1000, cost % 1000,
+		json_object_to_json_string_ext(quoted, JSON_C_TO_STRING_PLAIN |
+							       JSON_C_TO_STRING_NOSLASHESCAPE),
 		json_object_to_json_string_ext(record, JSON_C_TO_STRING_PLAIN));
+	json_object_put(quoted);
 }
 
 void log_record(struct log_writer *writer, struct json_object *record)

@@ -27,11 +27,9 @@ static uint64_t since(struct json_object *now, struct json_object *before, const
 
 static struct json_object *exit_of(struct json_object *stats, uint64_t code)
 {
-	struct json_object *exits;
+	struct json_object *exits = json_list(stats, "exits");
 
-	if (!stats || !json_object_object_get_ex(stats, "exits", &exits))
-		return NULL;
-	for (size_t i = 0; i < json_object_array_length(exits); i++)
+	for (size_t i = 0; i < json_count(exits); i++)
 		if (json_number(json_object_array_get_idx(exits, i), "code") == code)
 			return json_object_array_get_idx(exits, i);
 	return NULL;
@@ -50,12 +48,10 @@ static int by_count(const void *left, const void *right)
 
 static unsigned make_rows(struct json_object *now, struct json_object *before, struct row *row)
 {
-	struct json_object *exits;
+	struct json_object *exits = json_list(now, "exits");
 	unsigned rows = 0;
 
-	if (!json_object_object_get_ex(now, "exits", &exits))
-		return 0;
-	for (size_t i = 0; i < json_object_array_length(exits) && rows < ROWS; i++) {
+	for (size_t i = 0; i < json_count(exits) && rows < ROWS; i++) {
 		struct json_object *one = json_object_array_get_idx(exits, i);
 		uint64_t code = json_number(one, "code");
 		struct json_object *earlier = exit_of(before, code);
@@ -114,11 +110,10 @@ static void print_rates(struct json_object *now, struct json_object *before, uin
 static void print_flushes(const char *key, const char *title, struct json_object *now,
 			  struct json_object *before, uint64_t ns)
 {
-	struct json_object *counts, *earlier = NULL;
+	struct json_object *counts = json_part(now, key), *earlier = json_part(before, key);
 
-	if (!json_object_object_get_ex(now, key, &counts))
+	if (!counts)
 		return;
-	json_object_object_get_ex(before, key, &earlier);
 	json_object_object_foreach(counts, name, value)
 	{
 		char row[64];
@@ -174,11 +169,13 @@ static void print_json(const struct guest_request *request, struct json_object *
 	json_object_object_add(line, "name", json_object_new_string(request->name));
 	json_object_object_add(line, "state", json_object_new_string(json_text(about, "state")));
 	json_object_object_add(line, "interval_ns", json_object_new_uint64(ns));
-	json_object_object_get_ex(line, "exits", &exits);
-	for (size_t i = 0; i < json_object_array_length(exits); i++) {
+	exits = json_list(line, "exits");
+	for (size_t i = 0; i < json_count(exits); i++) {
 		struct json_object *one = json_object_array_get_idx(exits, i);
 		struct json_object *earlier = exit_of(before, json_number(one, "code"));
 
+		if (!json_object_is_type(one, json_type_object))
+			continue;
 		json_object_object_add(one, "per_second",
 				       json_object_new_double(
 					       per_second(since(one, earlier, "count"), ns)));

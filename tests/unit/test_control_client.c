@@ -314,8 +314,8 @@ static void words_give_no_orders(void **state)
 			       .answer = "{\"error\":{\"desc\":\"" ORDERS "\"}}\n" };
 	struct actor refusal = { .greeting = "{\"error\":{\"desc\":\"" ORDERS "\"}}\n" };
 	struct actor result = { .greeting = GREETING,
-				.answer = "{\"return\":[{\"" ORDERS "\":\"" ORDERS
-					  "\"},7,null]}\n" };
+				.answer = "{\"return\":{\"" ORDERS "\":[\"" ORDERS
+					  "\",7,null]}}\n" };
 	char problem[500] = "", *text;
 	struct json_object *object;
 	struct client client;
@@ -337,7 +337,7 @@ static void words_give_no_orders(void **state)
 	object = client_call(&client, "query", NULL, problem, sizeof(problem));
 	assert_non_null(object);
 	assert_string_equal(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN),
-			    "[{\"" PLAIN "\":\"" PLAIN "\"},7,null]");
+			    "{\"" PLAIN "\":[\"" PLAIN "\",7,null]}");
 	json_object_put(object);
 	client_close(&client);
 	end(&result);
