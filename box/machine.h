@@ -65,8 +65,8 @@ pid_t fork_child(int log);
 void keep_open(int fd);
 /*
  * In a child: it has no network but one of its own, with nothing in it, where the system allows that; it becomes
- * nobody if it is root and may do so, and gets no new rights by an exec(). What it opens
- * afterwards it opens as nobody. It still dies with its parent.
+ * nobody if it is root and may do so, and gets no new rights by an exec(). What it opens afterwards it opens as
+ * nobody. It still dies with its parent.
  */
 void leave_rights(void);
 /* A copy of a file without a name, which nobody may open, too: by /proc/self/fd. -1 with error[] set. */

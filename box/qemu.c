@@ -28,10 +28,9 @@ static bool installed(char *error, size_t error_size)
 }
 
 /*
- * kernel: the image, which the emulator need not be allowed to find by itself; log: it is handed over, too,
- * and may be a file of root's. The sandbox: QEMU starts no
- * programs, gets no rights and needs no system calls that are obsolete, so a guest that has taken it over gets
- * none of that either.
+ * kernel: the image, which the emulator need not be allowed to find by itself. log: it is handed over, too, and
+ * may be a file of root's. The sandbox: QEMU starts no programs, gets no rights and needs no system calls that
+ * are obsolete, so a guest that has taken it over gets none of that either.
  */
 static void describe(struct command *c, const struct box_boot *boot, int kernel, int log)
 {

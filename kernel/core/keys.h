@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * What neither VMRUN nor VM entry exchanges, or not as the guest has it: MSRs, CR4.MCE, the breakpoint registers, of guests that have armed some, and
- * PKRU. PKRU is the guest's during a turn only: between turns we read the guest's memory at user addresses, and
- * there the owner's PKRU applies, not the guest's.
+ * What neither VMRUN nor VM entry exchanges, or not as the guest has it: MSRs, CR4.MCE, PKRU, and the
+ * breakpoint registers of guests that have armed some. PKRU is the guest's during a turn only: between
+ * turns we read the guest's memory at user addresses, and there the owner's PKRU applies, not the guest's.
  */
 #ifndef CORE_KEYS_H
 #define CORE_KEYS_H

@@ -13,7 +13,7 @@ import stat
 import struct
 import time
 from types import TracebackType
-from typing import Any, Deque, Dict, List, Optional, Type
+from typing import Any, Deque, Dict, List, Optional, Type, TypeVar
 
 Json = Dict[str, Any]
 
@@ -66,7 +66,28 @@ def _guest_error(error: Any) -> GuestError:
     return _kinds.get(kind, GuestError)(kind, text)
 
 
-class Folder:
+Self = TypeVar("Self", bound="Closing")
+
+
+class Closing:
+    """Something that has to be closed; at the end of a `with` it is."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+
+class Folder(Closing):
     """Where the user's guests have their sockets, opened once and used by its descriptor.
 
     path: another folder than the usual one.
@@ -89,17 +110,6 @@ class Folder:
         if self.fd >= 0:
             os.close(self.fd)
         self.fd = -1
-
-    def __enter__(self) -> Folder:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
     def names(self) -> List[str]:
         """The names that have a socket, in order; a guest that was killed may have left one."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from types import TracebackType
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Type
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .channel import Channel, Error, Folder, Json
+from .channel import Channel, Closing, Error, Folder, Json
 from .log import Record
 
 
@@ -58,7 +57,7 @@ class Dirty:
     left_out: int
 
 
-class Guest:
+class Guest(Closing):
     """A connection to a running guest; with `with` it is closed at the end, and the guest runs on."""
 
     def __init__(self, name: str, *, folder: Optional[str] = None, timeout: float = 60.0) -> None:
@@ -66,17 +65,6 @@ class Guest:
         self.name = name
         self.channel = Channel(name, folder, timeout)
         self.dropped = 0  #: records of the log that were lost so far, as the last log() said
-
-    def __enter__(self) -> Guest:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self.channel.close()
