@@ -40,6 +40,11 @@ const char *fermata_error(void);
  * version of the interface.
  */
 int fermata_caps(struct fermata_caps *caps);
+/*
+ * A flaw of processors that guests could use, and what is done about it here: index 0, 1, ... until -ERANGE.
+ * Other errors as fermata_caps().
+ */
+int fermata_flaw(uint32_t index, struct fermata_flaw *flaw);
 /* The CPUID leaves and bits that guests may be shown on this host; cpuid->count says how many. */
 int fermata_cpuid_supported(struct fermata_cpuid *cpuid);
 /*

@@ -18,6 +18,9 @@
  * ---- what every exit calls. A system may have these inline: it defines HOST_INLINES in
  * <host_types.h> and brings them from there.
  */
+struct host_sampling {
+	u64 pebs_enable, global_ctrl, guest_global_ctrl; /* host_samples() */
+};
 struct host_thread; /* what the system keeps for one vCPU: wait queue, FPU area, the CPU it is on */
 #ifndef HOST_INLINES
 u64 host_tsc(void);
@@ -52,6 +55,16 @@ bool host_work_waits(void);
  */
 void host_flush_l1d(struct host_thread *thread);
 bool host_flushes_always(void);
+/* Interrupts off, and they may have been on: what an exit's way back is to bring into the predictors' MSR (IBRS). */
+void host_note_speculation(void);
+/*
+ * The same moment: does the host sample this CPU with PEBS? The processor writes each sample to memory by a linear
+ * address, which in a guest would be the guest's. What the two MSRs hold now, and what the second is to hold while a
+ * guest runs and PEBS is off.
+ */
+bool host_samples(struct host_sampling *sampling);
+/* #AC where an access is split between cache lines is the host's wish (TEST_CTRL), and no affair of its guests. */
+bool host_detects_split_locks(void);
 /* DR0..DR3 and DR7 of the thread, if it has breakpoints: every exit clears DR7. */
 void host_restore_breakpoints(void);
 #endif
@@ -123,6 +136,16 @@ u64 host_add(u64 *word, u64 value);	 /* the sum */
 u32 host_cpu_count(void); /* CPU numbers are below this */
 u32 host_cpu(void);	  /* this one's; with preemption off */
 
+/*
+ * What this system knows of its processor better than CPUID says it: microcode may have been late, or is not to be
+ * trusted. HOST_IBPB: PRED_CMD takes IBPB. HOST_MD_CLEAR: VERW clears the CPU's buffers. HOST_ARCH_CAPABILITIES:
+ * there is such an MSR, and host_arch_capabilities() is what a guest is to read there. HOST_ITLB_MULTIHIT: a fetch
+ * from a page whose size a guest has changed can stop the processor, and the system wants that prevented.
+ */
+enum host_feature { HOST_IBPB, HOST_MD_CLEAR, HOST_ARCH_CAPABILITIES, HOST_ITLB_MULTIHIT };
+bool host_offers(enum host_feature feature);
+u64 host_arch_capabilities(void);
+
 /* ---- time */
 u32 host_tsc_khz(void);
 /* One-shot timer: fn runs once, from any context, delta_ns after arm. Re-arming replaces. */
@@ -171,6 +194,11 @@ void host_tss_limit_lost(void);
  * program: what cannot be repaired is a signal for the thread, or the host's end.
  */
 void host_machine_check(void);
+/*
+ * Such a guest's thread is treated as one that did it itself: warned, slowed, or sent SIGBUS. Outside of guest
+ * context; sleeps. Where it may go on, the same access does not raise #AC again, if it is made soon.
+ */
+void host_split_lock(struct host_thread *thread, u64 rip);
 /* Another guest ran here last: what it taught the branch predictors must not steer this one. */
 void host_forget_branches(void);
 

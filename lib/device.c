@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "device.h"
+#include "uapi/fermata_layout.h"
 
 static int open_device(void)
 {
@@ -65,6 +66,24 @@ int fermata_caps(struct fermata_caps *caps)
 	if (fd < 0)
 		return fd;
 	close(fd);
+	return 0;
+}
+
+int fermata_flaw(uint32_t index, struct fermata_flaw *flaw)
+{
+	struct fermata_caps caps;
+	int fd = fermata_device_open(&caps);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	memset(flaw, 0, sizeof(*flaw));
+	flaw->index = index;
+	err = ioctl(fd, FERMATA_GET_FLAW, flaw) ? errno : 0;
+	close(fd);
+	if (err)
+		return fermata_fail(err, "there is no flaw number %u: %s", index, strerror(err));
+	flaw->name[sizeof(flaw->name) - 1] = flaw->how[sizeof(flaw->how) - 1] = 0;
 	return 0;
 }
 
@@ -141,6 +160,10 @@ int fermata_device_blocked(const struct fermata_caps *caps)
 		return fermata_fail(ENODEV,
 				    "the host encrypts its memory (SME), which the module cannot"
 				    " handle: boot it with mem_encrypt=off");
+	if (blocked & FERMATA_BLOCK_TSC)
+		return fermata_fail(ENODEV,
+				    "the host's kernel finds its TSC unstable, and guests' clocks come"
+				    " from it: if they may jump, load the module with unstable_tsc=1");
 	if (blocked & FERMATA_BLOCK_FRED)
 		return fermata_fail(ENODEV,
 				    "the host's kernel takes its events by FRED, which the module"

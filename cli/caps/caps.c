@@ -112,6 +112,27 @@ static void print_vmx(const struct host *host)
 	}
 }
 
+static const char *const flaw_states[] = {
+	[FERMATA_FLAW_NOT_NEEDED] = "not needed", [FERMATA_FLAW_DONE] = "done",
+	[FERMATA_FLAW_HOST] = "the host's",	  [FERMATA_FLAW_NOT_DONE] = "not done",
+	[FERMATA_FLAW_UNKNOWN] = "unknown",
+};
+#define FLAW_STATES (sizeof(flaw_states) / sizeof(flaw_states[0]))
+
+static const char *flaw_state(const struct fermata_flaw *flaw)
+{
+	return flaw->state < FLAW_STATES ? flaw_states[flaw->state] : "unknown";
+}
+
+static void print_flaws(void)
+{
+	struct fermata_flaw flaw;
+
+	printf("\n%-25s %-10s %s\n", "flaw of processors", "guarded", "how, or why not");
+	for (uint32_t i = 0; !fermata_flaw(i, &flaw); i++)
+		printf("%-25s %-10s %s\n", flaw.name, flaw_state(&flaw), flaw.how);
+}
+
 static void print_text(const struct host *host)
 {
 	const struct fermata_caps *caps = &host->caps;
@@ -134,6 +155,8 @@ static void print_text(const struct host *host)
 		print_svm(host);
 	else if (caps->vendor == FERMATA_VENDOR_INTEL)
 		print_vmx(host);
+	if (host->module)
+		print_flaws();
 	printf("\n");
 	if (!host->obstacles)
 		printf("Guests can run here.\n");
@@ -184,6 +207,22 @@ static struct json_object *json_obstacles(const struct host *host)
 	return list;
 }
 
+static struct json_object *json_flaws(void)
+{
+	struct json_object *list = json_object_new_array();
+	struct fermata_flaw flaw;
+
+	for (uint32_t i = 0; !fermata_flaw(i, &flaw); i++) {
+		struct json_object *entry = json_object_new_object();
+
+		json_add_text(entry, "name", flaw.name);
+		json_add_text(entry, "state", flaw_state(&flaw));
+		json_add_text(entry, "how", flaw.how);
+		json_object_array_add(list, entry);
+	}
+	return list;
+}
+
 static struct json_object *json_page_sizes(uint32_t levels)
 {
 	struct json_object *list = json_object_new_array();
@@ -222,6 +261,7 @@ static void print_json(const struct host *host)
 		put(object, "tsc_khz", json_object_new_int64(caps->tsc_khz));
 		put(object, "max_vcpus", json_object_new_int64(caps->max_vcpus));
 		put(object, "xcr0", json_object_new_uint64(caps->xcr0));
+		put(object, "flaws", json_flaws());
 	}
 	put(object, "phys_bits", json_object_new_int64(caps->phys_bits));
 	if (caps->vendor == FERMATA_VENDOR_AMD) {

@@ -134,6 +134,10 @@ static void obstacles_of_module(struct host *host)
 		kvm(host, "KVM holds the CPU", host->vmx);
 	if (blocked & FERMATA_BLOCK_ENCRYPTED)
 		obstacle(host, "the host encrypts its memory (SME)", "boot it with mem_encrypt=off");
+	if (blocked & FERMATA_BLOCK_TSC)
+		obstacle(host,
+			 "the host's kernel finds its time-stamp counter unstable (see `dmesg`), and guests' clocks come from it",
+			 "if they may jump, load the module with unstable_tsc=1");
 	if (blocked & FERMATA_BLOCK_FRED)
 		obstacle(host, "the host's kernel takes its events by FRED",
 			 "boot it with fred=off");

@@ -7,7 +7,7 @@
  * ioctls from another address space get EPERM, because guest memory is that process's memory.
  *
  * Rules that hold for every call:
- *  - every structure has the same layout for 32- and 64-bit callers; the assertions below check it;
+ *  - every structure has the same layout for 32- and 64-bit callers; fermata_layout.h checks it;
  *  - reserved and padding fields must be zero, unknown flag bits are EINVAL;
  *  - an ioctl's number contains the size of its argument, so a wrong size is ENOTTY;
  *  - a call returns 0, or a new descriptor (close-on-exec), or -1 with errno. EFAULT (the argument cannot
@@ -21,7 +21,8 @@
 #include <linux/types.h>
 
 #define FERMATA_DEVICE "/dev/fermata"
-#define FERMATA_ABI_VERSION 4
+/* New in 5: FERMATA_GET_FLAW, FERMATA_BLOCK_FRED, FERMATA_BLOCK_TSC, FERMATA_HW_REFUSED. */
+#define FERMATA_ABI_VERSION 5
 
 #define FERMATA_MAX_VCPUS 64
 #define FERMATA_MAX_SLOTS 32
@@ -46,6 +47,7 @@ enum fermata_vendor {
 #define FERMATA_BLOCK_NO_BACKEND (1u << 4) /* the CPU's vendor has no backend in this build */
 #define FERMATA_BLOCK_ENCRYPTED (1u << 5)  /* the host encrypts its memory (SME) */
 #define FERMATA_BLOCK_FRED (1u << 7)	   /* the host's kernel takes its events by FRED */
+#define FERMATA_BLOCK_TSC (1u << 8)	   /* the host's kernel finds its TSC unstable */
 
 /* svm_features is AMD's CPUID 8000_000A EDX unchanged (APM 3, E.4.9), so that no bit is lost. */
 struct fermata_caps {
@@ -69,6 +71,19 @@ struct fermata_caps {
 #define FERMATA_VMX_EXIT 3     /* VM-exit controls */
 #define FERMATA_VMX_ENTRY 4    /* VM-entry controls */
 #define FERMATA_VMX_EPT_VPID 5 /* IA32_VMX_EPT_VPID_CAP, unchanged (SDM 3D A.10) */
+
+/* A flaw of processors that guests could use, and what Fermata does about it on this host. */
+struct fermata_flaw {
+	__u32 index;   /* in: 0, 1, ... */
+	__u32 state;   /* out: FERMATA_FLAW_* */
+	char name[32]; /* out: as it is known */
+	char how[120]; /* out: what is done, or why nothing */
+};
+#define FERMATA_FLAW_NOT_NEEDED 0 /* this processor does not have it */
+#define FERMATA_FLAW_DONE 1
+#define FERMATA_FLAW_HOST 2	/* the host or its microcode does it, and nothing is ours to do */
+#define FERMATA_FLAW_NOT_DONE 3 /* the processor has it, and a guest may use it: `how` says why */
+#define FERMATA_FLAW_UNKNOWN 4	/* the host's kernel does not know it, so neither do we */
 
 struct fermata_cpuid_entry {
 	__u32 leaf;
@@ -825,6 +840,9 @@ struct fermata_ring {
  * GET_CPUID: the leaves and bits that guests may be shown on this host.
  *	EINVAL	reserved not zero
  *
+ * GET_FLAW: the flaw of that index.
+ *	ERANGE	there is none; the indices before are all there are
+ *
  * CREATE_VM returns the VM's descriptor; the VM has no memory and no vCPU, and its clock starts at 0.
  *	EINVAL	an unknown flag or optimisation, FERMATA_VM_SHADOW together with _NESTED, reserved not zero
  *	EBUSY	another hypervisor holds a CPU (FERMATA_BLOCK_BUSY, or a CPU refused to be switched on)
@@ -835,6 +853,7 @@ struct fermata_ring {
 #define FERMATA_GET_CAPS _IOR(FERMATA_IOC, 0x00, struct fermata_caps)
 #define FERMATA_GET_CPUID _IOWR(FERMATA_IOC, 0x01, struct fermata_cpuid)
 #define FERMATA_CREATE_VM _IOW(FERMATA_IOC, 0x02, struct fermata_vm_config)
+#define FERMATA_GET_FLAW _IOWR(FERMATA_IOC, 0x03, struct fermata_flaw)
 /*
  * VM. EPERM: the caller is not the process that created it. Any thread of that process may call.
  *
@@ -959,38 +978,5 @@ struct fermata_ring {
 #define FERMATA_TRANSLATE _IOWR(FERMATA_IOC, 0x24, struct fermata_translate)
 #define FERMATA_GET_STATS _IOR(FERMATA_IOC, 0x25, struct fermata_stats)
 #define FERMATA_GET_AUDIT _IOR(FERMATA_IOC, 0x26, struct fermata_audit)
-
-#ifndef __cplusplus
-#define FERMATA_LAYOUT(type, bytes)                                                                \
-	_Static_assert(sizeof(type) == (bytes), #type " is part of the ABI")
-FERMATA_LAYOUT(struct fermata_caps, 48 + 64);
-FERMATA_LAYOUT(struct fermata_cpuid_entry, 32);
-FERMATA_LAYOUT(struct fermata_cpuid, 8 + 32 * FERMATA_MAX_CPUID);
-FERMATA_LAYOUT(struct fermata_vm_config, 32);
-FERMATA_LAYOUT(struct fermata_memory, 32);
-FERMATA_LAYOUT(struct fermata_dirty_log, 8);
-FERMATA_LAYOUT(struct fermata_dirty, 40);
-FERMATA_LAYOUT(struct fermata_vcpu_config, 32);
-FERMATA_LAYOUT(struct fermata_msi, 16);
-FERMATA_LAYOUT(struct fermata_line, 16);
-FERMATA_LAYOUT(struct fermata_forecast, 48);
-FERMATA_LAYOUT(struct fermata_clock, 128);
-FERMATA_LAYOUT(struct fermata_clock_change, 32);
-FERMATA_LAYOUT(struct fermata_exit, 80);
-FERMATA_LAYOUT(struct fermata_run, 152 + 80);
-FERMATA_LAYOUT(struct fermata_segment, 16);
-FERMATA_LAYOUT(struct fermata_state_segments, 160);
-FERMATA_LAYOUT(struct fermata_state_msrs, 392);
-FERMATA_LAYOUT(struct fermata_state_pending, 40);
-FERMATA_LAYOUT(struct fermata_state, 8 + 144 + 160 + 64 + 48 + 392 + 40 + 256 + 4096);
-FERMATA_LAYOUT(struct fermata_rule, 16 + 16 * FERMATA_FILTERS + 16 + 16 + 32 + 16);
-FERMATA_LAYOUT(struct fermata_record, 144);
-FERMATA_LAYOUT(struct fermata_ring, 128);
-FERMATA_LAYOUT(struct fermata_injection, 24);
-FERMATA_LAYOUT(struct fermata_translate, 32);
-FERMATA_LAYOUT(struct fermata_audit, 8 + FERMATA_AUDIT_LINES * FERMATA_AUDIT_TEXT);
-FERMATA_LAYOUT(struct fermata_stats, 104 + 8 * FERMATA_FLUSH_KINDS + 8 * FERMATA_FLUSH_CAUSES +
-					     16 * FERMATA_MAX_EXIT_CODES + 32 * FERMATA_LAST_EXITS);
-#endif
 
 #endif

@@ -30,6 +30,8 @@ static bool is_shown(const struct cpuid_bit *bit, bool host_has, u64 xcr0)
 		return host_has;
 	case CPUID_PKRU:
 		return host_has && xcr0 & ARCH_XCR0_PKRU;
+	case CPUID_SYSTEM:
+		return host_offers(bit->offer);
 	case CPUID_EMULATED:
 		return true;
 	}

@@ -27,7 +27,7 @@ struct cpuid_table {
 	/* read from the entries by cpuid_bits.c, because MSRs and control registers ask often */
 	u64 cr4_allowed, efer_allowed, xcr0_allowed;
 	u32 phys_bits, linear_bits;
-	bool rdtscp, x2apic, tsc_deadline, tsc_adjust, mtrr, mce, ibpb, amd;
+	bool rdtscp, x2apic, tsc_deadline, tsc_adjust, mtrr, mce, ibpb, arch_capabilities, amd;
 	bool kvmclock, kvmclock_stable;
 };
 

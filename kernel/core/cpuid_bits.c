@@ -11,6 +11,7 @@
 /* clang-format off */
 #define HOST(bit, ...) { .name = (bit), .policy = CPUID_HOST, __VA_ARGS__ }
 #define PKRU(bit, ...) { .name = (bit), .policy = CPUID_PKRU, __VA_ARGS__ }
+#define SYSTEM(bit, feature, ...) { .name = (bit), .policy = CPUID_SYSTEM, .offer = (feature), __VA_ARGS__ }
 #define EMULATED(bit, ...) { .name = (bit), .policy = CPUID_EMULATED, __VA_ARGS__ }
 #define CALLERS(bit, ...) { .name = (bit), .policy = CPUID_CALLERS, __VA_ARGS__ }
 #define HIDDEN(bit, reason) { .name = (bit), .policy = CPUID_HIDDEN, .why = (reason) }
@@ -155,6 +156,7 @@ WORD leaf_7_edx[32] = {
 	[4] = HOST("FSRM"),
 	[5] = HIDDEN("UINTR", "its MSRs are not exchanged with the guest"),
 	[8] = HOST("AVX512_VP2INTERSECT"),
+	[10] = SYSTEM("MD_CLEAR", HOST_MD_CLEAR),
 	[14] = HOST("SERIALIZE"),
 	[18] = HIDDEN("PCONFIG", "the memory's keys are the host's"),
 	[19] = HIDDEN("Architectural LBRs", "branches are not recorded"),
@@ -163,10 +165,10 @@ WORD leaf_7_edx[32] = {
 	[23] = HOST("AVX512_FP16"),
 	[24] = HIDDEN("AMX-TILE", "tiles are not exchanged with the guest"),
 	[25] = HIDDEN("AMX-INT8", "tiles are not exchanged with the guest"),
-	[26] = HIDDEN("IBRS and IBPB", "there is no MSR SPEC_CTRL"),
+	[26] = HIDDEN("IBRS and IBPB", "there is no MSR SPEC_CTRL; IBPB alone has AMD's bit, which Linux knows on Intel's too"),
 	[27] = HIDDEN("STIBP", "there is no MSR SPEC_CTRL"),
 	[28] = HIDDEN("L1D_FLUSH", "there is no MSR FLUSH_CMD"),
-	[29] = HIDDEN("ARCH_CAPABILITIES", "there is no such MSR"),
+	[29] = SYSTEM("ARCH_CAPABILITIES", HOST_ARCH_CAPABILITIES, FACT(arch_capabilities)),
 	[30] = HIDDEN("CORE_CAPABILITIES", "there is no such MSR"),
 	[31] = HIDDEN("SSBD", "there is no MSR SPEC_CTRL"),
 };
@@ -268,7 +270,7 @@ WORD extended_8_ebx[32] = {
 	[4] = HIDDEN("RDPRU", "there are no performance counters"),
 	[8] = HIDDEN("MCOMMIT", "EFER has no such bit"),
 	[9] = HOST("WBNOINVD"),
-	[12] = HOST("IBPB", FACT(ibpb)),
+	[12] = SYSTEM("IBPB", HOST_IBPB, FACT(ibpb)),
 	[14] = HIDDEN("IBRS", "there is no MSR SPEC_CTRL"),
 	[15] = HIDDEN("STIBP", "there is no MSR SPEC_CTRL"),
 	[24] = HIDDEN("SSBD", "there is no MSR SPEC_CTRL"),

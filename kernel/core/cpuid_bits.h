@@ -14,6 +14,7 @@ enum cpuid_policy {
 	CPUID_HIDDEN,
 	CPUID_HOST,	/* shown where the host has it */
 	CPUID_PKRU,	/* likewise, and only where PKRU is exchanged with the guest */
+	CPUID_SYSTEM,	/* shown where the host's system says so: host_offers() */
 	CPUID_EMULATED, /* shown on every host */
 	CPUID_CALLERS,	/* as the host has it, but the caller may say otherwise */
 };
@@ -22,6 +23,7 @@ struct cpuid_bit {
 	const char *name; /* as SDM 2A CPUID has it, or APM 3 appendix E; NULL: not listed */
 	const char *why;  /* why it is hidden */
 	u8 policy;	  /* enum cpuid_policy */
+	u8 offer;	  /* enum host_feature, with CPUID_SYSTEM */
 	u16 fact; /* of a guest that is shown it, this bool of struct cpuid_table is true; 0: none */
 	u32 cr4, efer; /* and it may set these */
 };

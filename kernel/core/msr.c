@@ -58,6 +58,7 @@
 	COMPUTED(KVM_WALL_CLOCK,  cpuid->kvmclock,     IS(READ_ONCE(v->vm->time.wall_at)), pvclock_set_wall(v, value)) \
 	COMPUTED(KVM_SYSTEM_TIME, cpuid->kvmclock,     IS(v->guest.pvclock_time),   pvclock_set_time(v, value)) \
 	COMPUTED(PRED_CMD,        cpuid->ibpb,         GP,                          ask_predictors(value)) \
+	COMPUTED(ARCH_CAPABILITIES, cpuid->arch_capabilities, IS(host_arch_capabilities()), GP) \
 	COMPUTED(UCODE_REV,       true,                IS(UCODE_NEWEST),            0) /* 0, CPUID, then read it */ \
 	COMPUTED(MTRRCAP,         cpuid->mtrr,         IS(MTRR_CAP),                GP) \
 	COMPUTED(MCG_CAP,         cpuid->mce,          IS(0), /* no banks */        GP) \

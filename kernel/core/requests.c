@@ -60,6 +60,13 @@ static int bring_in(struct vcpu *v)
 	return exit_handle_fault(v);
 }
 
+static int split_lock(struct vcpu *v)
+{
+	host_clear_bit(REQUEST_SPLIT_LOCK, &v->requests);
+	host_split_lock(v->thread, v->exit.rip);
+	return GO_ON;
+}
+
 static enum verdict load_root(struct vcpu *v, u32 request)
 {
 	return shadowing_root(v);
@@ -104,6 +111,7 @@ static const struct {
 	[REQUEST_REFUSED] = { refused },
 	[REQUEST_SHADOW] = { .outside = shadowing_outside },
 	[REQUEST_FAULT] = { .outside = bring_in },
+	[REQUEST_SPLIT_LOCK] = { .outside = split_lock },
 	/* Before all that is done inside: until it is taken, nothing else may look at the clock there. */
 	[REQUEST_CLOCK] = { take_clock, renew_clock, AFTER_SLEEP },
 	[REQUEST_PVCLOCK] = { .outside = pvclock_write, .sleeper = BEFORE_SLEEP },

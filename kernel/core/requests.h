@@ -13,8 +13,9 @@ struct vcpu;
 enum {
 	REQUEST_REFUSED, /* the processor does not take a value of the guest's: the vCPU ends */
 	/* What an exit left for outside of guest context, where it is done at once. */
-	REQUEST_SHADOW, /* shadow paging: what it owes, lacks, or is short of */
-	REQUEST_FAULT,	/* what it lacks is a nested fault of its own: exit_handle_fault() */
+	REQUEST_SHADOW,	    /* shadow paging: what it owes, lacks, or is short of */
+	REQUEST_FAULT,	    /* what it lacks is a nested fault of its own: exit_handle_fault() */
+	REQUEST_SPLIT_LOCK, /* the guest made one, which the host does not like */
 	/* What other threads and exits ask for. */
 	REQUEST_CLOCK,	 /* the clock was changed, or is being changed */
 	REQUEST_PVCLOCK, /* pages of the paravirtual clock are to be written */

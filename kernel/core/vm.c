@@ -10,6 +10,7 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 	    const struct fermata_vm_config *config, struct fermata_clock *clock_page)
 {
 	const struct radix_format *format;
+	u32 shadow_without = config->shadow_without;
 	u8 max_leaf = caps->nested_levels & BIT(3) ? 3 : 2;
 	int err;
 
@@ -47,8 +48,13 @@ int vm_init(struct vm *vm, const struct backend *backend, const struct fermata_c
 	if (err)
 		goto fail;
 	vm->memory.unwalked = vm->config.shadow;
+	/* Intel's processors alone; NPT's large leaves stay. Shadows follow the guest's tables: none is large. */
+	if (host_offers(HOST_ITLB_MULTIHIT)) {
+		vm->memory.small_exec = !vm->config.shadow;
+		shadow_without |= FERMATA_SHADOW_LARGE;
+	}
 	if (vm->config.shadow)
-		err = shadow_init(&vm->memory, FERMATA_SHADOW_ALL & ~config->shadow_without, 0);
+		err = shadow_init(&vm->memory, FERMATA_SHADOW_ALL & ~shadow_without, 0);
 	if (!err)
 		return 0;
 	guest_memory_destroy(&vm->memory);

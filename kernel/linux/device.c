@@ -7,6 +7,7 @@
 #include <linux/uaccess.h>
 
 #include "device.h"
+#include "uapi/fermata_layout.h"
 
 static long get_caps(void __user *arg)
 {
@@ -32,6 +33,13 @@ static long get_cpuid(void __user *arg)
 	return err;
 }
 
+static long get_flaw(void __user *arg)
+{
+	struct fermata_flaw flaw;
+
+	return GET_ARG(flaw, arg) ?: mitigations_get(&flaw) ?: PUT_ARG(flaw, arg);
+}
+
 static long device_ioctl(struct file *file, unsigned int command, unsigned long address)
 {
 	void __user *arg = (void __user *)address;
@@ -42,6 +50,8 @@ static long device_ioctl(struct file *file, unsigned int command, unsigned long 
 		return get_caps(arg);
 	case FERMATA_GET_CPUID:
 		return get_cpuid(arg);
+	case FERMATA_GET_FLAW:
+		return get_flaw(arg);
 	case FERMATA_CREATE_VM:
 		return GET_ARG(config, arg) ?: linux_vm_create(&config);
 	}

@@ -18,15 +18,17 @@ struct xsave_area {
 struct host_thread {
 	struct xsave_area *xsave;
 	struct rcuwait wait;
-	unsigned long switches; /* of the thread, when it was last in guest context */
-	bool l1d_stale;		/* something else than the guest has run since */
-	u32 host_tsc_aux; /* what RDTSCP tells the host on this CPU, while a guest's value is in */
+	bool l1d_stale;	   /* something else than the guest has run since */
+	bool splits_locks; /* its guest does, and detection is off in its stays: intrusions.c */
+	u64 test_ctrl;	   /* then: what the CPU's MSR held at the begin of the stay */
+	u32 host_tsc_aux;  /* what RDTSCP tells the host on this CPU, while a guest's value is in */
 };
 
 /* A VM and everything it owns; it lives until its descriptor and all its vCPUs' are closed. */
 struct linux_vm {
 	struct vm vm;
 	struct kref refs;
+	struct list_head all; /* sleep.c's */
 	struct mutex lock;    /* memory slots, vCPU creation, CPUID, rules */
 	struct mm_struct *mm; /* the owner's; compared, and kept by the notifier */
 	struct mmu_notifier notifier;
@@ -57,14 +59,28 @@ void crash_init(void);
 void crash_exit(void);
 void crash_guard(void (*cpu_emergency)(void));
 
+/* mitigations.c: interrupts are off */
+void mitigations_cpu_on(void);
+void mitigations_cpu_off(void);
+int mitigations_get(struct fermata_flaw *flaw); /* by its index; -ERANGE */
+
+/* intrusions.c: in guest context */
+void guest_split_locks_begin(struct host_thread *thread);
+void guest_split_locks_end(struct host_thread *thread);
+
 /* guest.c */
 int guest_fpu_setup(void);
 u64 guest_xcr0_offered(void);
 void guest_l1d_setup(void);
+bool guest_l1d_flushes(void);
 void guest_fpu_reset(struct host_thread *thread);
 
 /* vm.c */
 int linux_vm_create(const struct fermata_vm_config *config);
+/* sleep.c: between the first two there is a VM whose clock the third one is to see to */
+void sleep_begin(struct linux_vm *vm);
+void sleep_end(struct linux_vm *vm);
+void sleep_over(u64 then); /* the host's TSC, as it was before the computer slept */
 /* shrink.c: of VMs under shadow paging; others have nothing to give */
 int linux_shrink_begin(struct linux_vm *vm);
 void linux_shrink_end(struct linux_vm *vm);

@@ -81,9 +81,26 @@ u64 guest_xcr0_offered(void)
 	return fpu_offered;
 }
 
+/*
+ * Older AMD processors save and load the last x87 instruction's pointers only where an exception is pending (APM 2
+ * 11.4.4): what the host's other programs left there would stay. FILD of a word of ours replaces it.
+ */
+static void fpu_forget_pointers(void)
+{
+	static const u32 zero;
+
+	if (cpu_feature_enabled(X86_BUG_FXSAVE_LEAK))
+		asm volatile("fnclex\n"
+			     "emms\n"
+			     "fildl %0"
+			     :
+			     : "m"(zero));
+}
+
 /* False: the processor does not take the area, and has loaded nothing of it. */
 static bool fpu_load(const struct host_thread *t)
 {
+	fpu_forget_pointers();
 	if (fpu_mask)
 		asm goto(HOST_FAULT_TO(refused, "xrstor64 %0")
 			 :
@@ -173,12 +190,7 @@ void host_guest_tsc_aux(u64 tsc_aux)
 
 u32 host_guest_begin(struct host_thread *t, u64 guest_xcr0, u64 guest_tsc_aux)
 {
-	unsigned long switches = current->nvcsw + current->nivcsw;
-
-	if (t->switches != switches) {
-		t->switches = switches;
-		t->l1d_stale = true;
-	}
+	t->l1d_stale = true;
 	kernel_fpu_begin_mask(0);
 	if (unlikely(!fpu_load(t) || !host_guest_xcr0(guest_xcr0))) {
 		kernel_fpu_end();
@@ -192,11 +204,31 @@ u32 host_guest_begin(struct host_thread *t, u64 guest_xcr0, u64 guest_tsc_aux)
 		if (t->host_tsc_aux != guest_tsc_aux)
 			native_wrmsr(MSR_TSC_AUX, guest_tsc_aux, 0);
 	}
+	guest_split_locks_begin(t);
 	return smp_processor_id();
+}
+
+/*
+ * VMSCAPE: what a guest taught the branch predictors must not steer a program of the host's. The kernel does it on
+ * the way to user space, if it is told that a guest ran here.
+ */
+static void forget_before_user(void)
+{
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (!cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		return;
+#ifdef FERMATA_IBPB_TO_USER
+	this_cpu_write(x86_ibpb_exit_to_user, true);
+#else
+	host_forget_branches();
+#endif
+#endif
 }
 
 void host_guest_end(struct host_thread *t)
 {
+	forget_before_user();
+	guest_split_locks_end(t);
 	host_guest_tsc_aux(t->host_tsc_aux);
 	if (fpu_mask && xgetbv(XCR_XFEATURE_ENABLED_MASK) != fpu_host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, fpu_host_xcr0);
@@ -286,11 +318,23 @@ DEFINE_STATIC_KEY_FALSE(guest_l1d_always_key);
 
 void guest_l1d_setup(void)
 {
+	u64 capabilities = 0;
+
 	if (!boot_cpu_has_bug(X86_BUG_L1TF) || l1tf_mitigation == L1TF_MITIGATION_OFF)
+		return;
+	/* In a guest whose hypervisor flushes at its own entries (SDM 4, IA32_ARCH_CAPABILITIES). */
+	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
+		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, capabilities);
+	if (capabilities & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH)
 		return;
 	static_branch_enable(&guest_l1d_key);
 	if (l1tf_mitigation >= L1TF_MITIGATION_FULL)
 		static_branch_enable(&guest_l1d_always_key);
+}
+
+bool guest_l1d_flushes(void)
+{
+	return static_key_enabled(&guest_l1d_key);
 }
 
 /* The interrupt handlers leave a note when they have run, for KVM, where the kernel has KVM. */
@@ -338,9 +382,9 @@ static void l1d_flush(void)
 }
 
 /*
- * When KVM does it: before the first turn after the thread was in user space or another one ran here,
- * and after an interrupt handler did. What exits themselves bring into the cache is the guest's own and
- * little of ours.
+ * When KVM does it, and oftener: before the first turn of each stay, before which the thread was in user space,
+ * or answered a fault of the guest's, or another one ran here; and after an interrupt handler did. What exits
+ * answered in guest context bring into the cache is the guest's own and little of ours.
  */
 void guest_flush_l1d(struct host_thread *t)
 {

@@ -61,7 +61,7 @@ void hardware_caps(struct fermata_caps *caps)
 
 /* ---- on and off */
 
-static void cpu_on(void *unused)
+static int switch_on(void)
 {
 	int err = hardware_backend->cpu_on();
 
@@ -71,8 +71,23 @@ static void cpu_on(void *unused)
 
 static void cpu_off(void *unused)
 {
-	hardware_backend->cpu_off();
+	switch_off();
 }
+
+	if (!err)
+		mitigations_cpu_on();
+	return err;
+}
+
+static void switch_off(void)
+{
+	hardware_backend->cpu_off();
+	mitigations_cpu_off();
+}
+
+static void cpu_on(void *unused)
+{
+	int err = switch_on();
 
 static int hotplug_online(unsigned int cpu)
 {
@@ -81,7 +96,7 @@ static int hotplug_online(unsigned int cpu)
 
 	local_irq_save(flags);
 	if (hardware_users)
-		err = hardware_backend->cpu_on();
+		err = switch_on();
 	local_irq_restore(flags);
 	return err;
 }
@@ -92,7 +107,7 @@ static int hotplug_offline(unsigned int cpu)
 
 	local_irq_save(flags);
 	if (hardware_users)
-		hardware_backend->cpu_off();
+		switch_off();
 	local_irq_restore(flags);
 	return 0;
 }
@@ -144,13 +159,13 @@ void hardware_put(void)
 static int suspend(void)
 {
 	if (hardware_users)
-		hardware_backend->cpu_off();
+		switch_off();
 	return 0;
 }
 
 static void resume(void)
 {
-	if (hardware_users && hardware_backend->cpu_on())
+	if (hardware_users && switch_on())
 		host_log("virtualization did not come back on after resume");
 }
 

@@ -25,6 +25,7 @@
 #include <linux/uaccess.h>
 #include <asm/asm.h>
 #include <asm/barrier.h>
+#include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/msr.h>
 #include <asm/page.h>
@@ -181,6 +182,27 @@ DECLARE_STATIC_KEY_FALSE(guest_l1d_key);
 DECLARE_STATIC_KEY_FALSE(guest_l1d_always_key);
 struct host_thread;
 void guest_flush_l1d(struct host_thread *thread);
+
+void guest_note_speculation(void);
+
+static inline void host_note_speculation(void)
+{
+	if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
+		guest_note_speculation();
+}
+
+struct host_sampling;
+bool guest_samples(struct host_sampling *sampling);
+
+static inline bool host_samples(struct host_sampling *sampling)
+{
+	return cpu_feature_enabled(X86_FEATURE_PEBS) && guest_samples(sampling);
+}
+
+static inline bool host_detects_split_locks(void)
+{
+	return cpu_feature_enabled(X86_FEATURE_SPLIT_LOCK_DETECT);
+}
 
 static inline void host_flush_l1d(struct host_thread *thread)
 {

@@ -307,6 +307,19 @@ struct flush guest_memory_close(struct guest_memory *memory)
 	return flush;
 }
 
+/*
+ * Where a fetch may not meet a large page: what the guest fetches from lies in small leaves, and a large one may not
+ * be executed. Small ones stay, or the two kinds of access would take turns in making them.
+ */
+static u8 unexecuted_level(const struct guest_memory *memory, u64 gpa, u32 wanted, u8 level)
+{
+	struct radix_leaf leaf;
+
+	if (wanted & RADIX_EXEC)
+		return 1;
+	return radix_lookup(&memory->radix, gpa, &leaf) ? min(level, leaf.level) : level;
+}
+
 static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const struct slot *slot,
 		    const struct host_page *page, struct radix_cache *cache, struct flush *owed,
 		    u8 *level_mapped)
@@ -327,6 +340,10 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 	}
 	if (unlikely(slot->log))
 		access = dirty_allowed(slot, gpa, wanted, access);
+	if (unlikely(memory->small_exec)) {
+		level = unexecuted_level(memory, gpa, wanted, level);
+		access &= level > 1 ? ~RADIX_EXEC : ~0u;
+	}
 	offset = gpa & (radix_size(level) - 1);
 	*level_mapped = level;
 	if (!access) /* who comes here again hears of the rule */

@@ -50,7 +50,8 @@ struct guest_memory {
 	const struct slots *slots; /* never NULL; read inside host_read_begin/end or under lock */
 	struct radix radix;	   /* lock */
 	u32 phys_bits;		   /* constant; width of a guest-physical address */
-	bool unwalked; /* constant; shadow paging for good: no processor walks these tables */
+	bool unwalked;	 /* constant; shadow paging for good: no processor walks these tables */
+	bool small_exec; /* constant; only leaves of 4 KiB may be executed */
 	struct {
 		u64 sequence; /* one more with each change of the host's */
 		u32 under_way;

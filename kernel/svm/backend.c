@@ -89,6 +89,19 @@ static void svm_teardown(void)
 	svm_msrpm = svm_iopm = NULL;
 }
 
+/* A guest goes from one CPU to the other: what is used is the first one's, and every other one must have it. */
+static bool svm_differs(void)
+{
+	struct cpu_words r = cpu_cpuid(0x8000000a, 0);
+	u32 in = (r.edx ^ svm_features) & SVM_FEATURES_USED;
+
+	if (!in && r.ebx >= svm_asids)
+		return false;
+	host_log("CPU %u differs from the first in CPUID 8000_000A: EDX bits %#x, %u ASIDs",
+		 host_cpu(), in, r.ebx);
+	return true;
+}
+
 /* APM 2 15.4. Whoever set EFER.SVME before us owns the CPU: two hypervisors cannot share it. */
 static int svm_cpu_on(void)
 {
@@ -97,6 +110,8 @@ static int svm_cpu_on(void)
 
 	if (efer & ARCH_EFER_SVME)
 		return -EBUSY;
+	if (svm_differs())
+		return -ENODEV;
 	if (!cpu_wrmsr_checked(ARCH_MSR_EFER, efer | ARCH_EFER_SVME)) /* VM_CR.SVMDIS, on this CPU */
 		return -EACCES;
 	cpu_wrmsr(ARCH_MSR_VM_HSAVE_PA, host_virt_to_phys(cpu->hsave));

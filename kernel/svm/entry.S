@@ -14,6 +14,7 @@ HOST_FUNCTION(svm_enter)
 	PUSH_HOST
 	push %rdi
 	push %rdx
+	HOST_CLEAR_DIVIDER
 	mov %rsi, %rax
 
 	LOAD_GUEST
@@ -25,7 +26,7 @@ HOST_FUNCTION(svm_enter)
 	clgi
 	sti
 	vmload %rax
-	HOST_CLEAR_BUFFERS
+	HOST_CLEAR_BUFFERS_SVM
 	vmrun %rax
 	vmsave %rax
 

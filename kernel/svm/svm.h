@@ -15,6 +15,11 @@
 #define SVM_FEATURE_FLUSH_BY_ASID BIT(6)
 #define SVM_FEATURE_DECODE_ASSISTS BIT(7)
 
+/* All of them that anything here is about. */
+#define SVM_FEATURES_USED                                                                          \
+	(SVM_FEATURE_NPT | SVM_FEATURE_NRIPS | SVM_FEATURE_TSC_RATE | SVM_FEATURE_VMCB_CLEAN |     \
+	 SVM_FEATURE_FLUSH_BY_ASID | SVM_FEATURE_DECODE_ASSISTS)
+
 struct svm_cpu {
 	struct vmcb *host; /* what VMSAVE keeps of the host: FS, GS, TR, LDTR, syscall MSRs */
 	u64 host_pa;

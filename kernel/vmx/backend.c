@@ -112,13 +112,21 @@ static int vmx_cpu_on(void)
 	struct vmx_cpu *cpu = &vmx_cpus[host_cpu()];
 	u64 control = cpu_rdmsr(MSR_FEATURE_CONTROL);
 	struct vmx_controls here;
-	const char *missing;
+	const char *name;
+	u64 in;
 
 	if (cpu_cr4() & CR4_VMXE) /* whoever set it owns the CPU */
 		return -EBUSY;
-	/* Every CPU must offer what the first one did. */
-	if (vmx_resolve(&here, &missing) || memcmp(&here, &vmx_controls, sizeof(here)))
+	if (vmx_resolve(&here, &name)) {
+		host_log("CPU %u lacks %s controls that Fermata needs", host_cpu(), name);
 		return -ENODEV;
+	}
+	name = vmx_differs(&vmx_controls, &here, &in);
+	if (name) {
+		host_log("CPU %u differs from the first in %s, bits %#llx", host_cpu(), name,
+			 (unsigned long long)in);
+		return -ENODEV;
+	}
 	if (control & FEATURE_CONTROL_LOCKED ?
 		    !(control & FEATURE_CONTROL_VMX) :
 		    !cpu_wrmsr_checked(MSR_FEATURE_CONTROL,

@@ -134,3 +134,48 @@ int vmx_resolve(struct vmx_controls *c, const char **missing)
 	c->cr4_fixed1 = cpu_rdmsr(MSR_VMX_CR4_FIXED1);
 	return 0;
 }
+
+/* What rules switch on besides: vmx_bits in intercepts.c, and the accesses to CR3 and CR8. */
+#define RULES_PROC                                                                                 \
+	(PROC_PAUSE | PROC_INVLPG | PROC_CR3_LOAD | PROC_CR3_STORE | PROC_CR8_LOAD |               \
+	 PROC_CR8_STORE | PROC_RDTSC | PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW)
+#define RULES_PROC2 (PROC2_WBINVD | PROC2_RDRAND | PROC2_RDSEED | PROC2_DESCRIPTOR_TABLE)
+#define CAPS_USED                                                                                  \
+	(EPT_CAP_EXEC_ONLY | EPT_CAP_4_LEVELS | EPT_CAP_WRITE_BACK | EPT_CAP_2M | EPT_CAP_1G |     \
+	 EPT_CAP_INVEPT | EPT_CAP_ACCESSED_DIRTY | EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL |    \
+	 VPID_CAP_INVVPID | VPID_CAP_ADDRESS | VPID_CAP_SINGLE | VPID_CAP_ALL | VPID_CAP_LOCAL)
+/* Those that CPUID may show a guest (core/cpuid_bits.c); what else this CPU's CR4 has is no affair of ours. */
+#define CR4_USED                                                                                   \
+	(ARCH_CR4_VME | ARCH_CR4_PVI | ARCH_CR4_TSD | ARCH_CR4_DE | ARCH_CR4_PSE | ARCH_CR4_PAE |  \
+	 ARCH_CR4_MCE | ARCH_CR4_PGE | ARCH_CR4_PCE | ARCH_CR4_OSFXSR | ARCH_CR4_OSXMMEXCPT |      \
+	 ARCH_CR4_UMIP | ARCH_CR4_LA57 | ARCH_CR4_FSGSBASE | ARCH_CR4_PCIDE | ARCH_CR4_OSXSAVE |   \
+	 ARCH_CR4_SMEP | ARCH_CR4_SMAP | ARCH_CR4_PKE)
+
+/* On processors whose cores are of several kinds: a guest goes from one to the other. */
+const char *vmx_differs(const struct vmx_controls *a, const struct vmx_controls *b, u64 *in)
+{
+	const struct {
+		const char *name;
+		u64 difference;
+	} rows[] = {
+		{ "the VMCS's revision", a->revision ^ b->revision },
+		{ "pin-based controls", a->pin ^ b->pin },
+		{ "primary processor-based controls",
+		  (a->proc ^ b->proc) | ((a->proc_allowed ^ b->proc_allowed) & RULES_PROC) },
+		{ "secondary processor-based controls",
+		  (a->proc2 ^ b->proc2) | ((a->proc2_allowed ^ b->proc2_allowed) & RULES_PROC2) },
+		{ "VM-exit controls", a->exit ^ b->exit },
+		{ "VM-entry controls", a->entry ^ b->entry },
+		{ "IA32_VMX_EPT_VPID_CAP", (a->ept_vpid ^ b->ept_vpid) & CAPS_USED },
+		{ "IA32_VMX_CR0_FIXED0", a->cr0_fixed0 ^ b->cr0_fixed0 },
+		{ "IA32_VMX_CR4_FIXED0", a->cr4_fixed0 ^ b->cr4_fixed0 },
+		{ "IA32_VMX_CR4_FIXED1", (a->cr4_fixed1 ^ b->cr4_fixed1) & CR4_USED },
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+		*in = rows[i].difference;
+		if (*in)
+			return rows[i].name;
+	}
+	return NULL;
+}

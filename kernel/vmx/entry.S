@@ -23,10 +23,11 @@ HOST_FUNCTION(vmx_enter)
 5:	HOST_ON_FAULT(6b, 5b)
 
 	HOST_LEAVING
+	HOST_GUEST_SPECULATION	/* no RET from here on */
 	bt $0, %esi		/* CF: launched; nothing below changes it */
 	mov RAX(%rdi), %rax
 	LOAD_GUEST
-	HOST_CLEAR_BUFFERS
+	HOST_CLEAR_BUFFERS_VMX
 	jnc 1f
 4:	vmresume
 	jmp 2f
@@ -39,6 +40,9 @@ HOST_FUNCTION(vmx_enter)
 	mov $1, %eax
 	mov $2, %ecx
 	cmovc %ecx, %eax
+	mov %eax, %esi
+	HOST_OWN_SPECULATION
+	mov %esi, %eax
 	jmp 3f
 
 	/* HOST_RIP */
@@ -51,6 +55,7 @@ HOST_LABEL(vmx_exit_point)
 	add $8, %rsp
 
 	/* The guest's branch history and return predictions must not steer the host. */
+	HOST_OWN_SPECULATION
 	HOST_GUARD_RETURNS
 	HOST_CLEAR_HISTORY
 	xor %eax, %eax

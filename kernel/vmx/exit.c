@@ -47,6 +47,13 @@ static void block_nmis_again(const struct vcpu *v)
 			vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
 }
 
+/* #AC for what it stands for in a guest (SDM 3A 6.15): all else is TEST_CTRL's doing. */
+static bool alignment_checked(void)
+{
+	return vmx_cpl() == 3 && vmread(VMCS_GUEST_CR0) & ARCH_CR0_AM &&
+	       vmread(VMCS_GUEST_RFLAGS) & ARCH_RFLAGS_AC;
+}
+
 static void exception_or_nmi(struct vcpu *v)
 {
 	u32 info = vmread(VMCS_EXIT_INTERRUPTION_INFO);
@@ -62,6 +69,11 @@ static void exception_or_nmi(struct vcpu *v)
 	if (vector == ARCH_MC) {
 		x->kind = EXIT_NOTHING;
 		host_machine_check();
+		return;
+	}
+	if (vector == ARCH_AC && host_detects_split_locks() && !alignment_checked()) {
+		x->kind = EXIT_NOTHING;
+		host_set_bit(REQUEST_SPLIT_LOCK, &v->requests);
 		return;
 	}
 	if (vector == ARCH_PF && v->shadow) {

@@ -59,6 +59,9 @@ static inline bool vmx_load_extra(struct vcpu *v, struct vmx_vcpu *s)
 	if (s->extra & EXTRA_RSP)
 		vmwrite(VMCS_GUEST_RSP, v->page->regs[FERMATA_RSP]);
 	s->extra &= ~EXTRA_RSP;
+	/* A record that is on its way must find the host's tables: the write waits for it. */
+	if (s->extra & EXTRA_SAMPLING)
+		cpu_wrmsr(ARCH_MSR_PEBS_ENABLE, 0);
 	if (s->extra & EXTRA_BREAKPOINTS)
 		breakpoints_enter(v);
 	return s->extra & EXTRA_KEYS;
@@ -79,6 +82,26 @@ static inline void vmx_host_control(struct vmx_host *h)
 	vmwrite_changed(VMCS_HOST_CR0, &h->cr0, cpu_cr0());
 	vmwrite_changed(VMCS_HOST_CR3, &h->cr3, cpu_cr3());
 	vmwrite_changed(VMCS_HOST_CR4, &h->cr4, cpu_cr4());
+	host_note_speculation();
+}
+
+/* An entry that failed has loaded nothing, and no exit brings PEBS back. */
+static void vmx_sample_again(const struct vmx_vcpu *s)
+{
+	u32 at = !(vmx_controls.entry & ENTRY_LOAD_EFER);
+
+	if (s->extra & EXTRA_SAMPLING)
+		cpu_wrmsr(ARCH_MSR_PEBS_ENABLE, s->msr_area->host[at].value);
+}
+
+/* Who samples is told by an IPI, or by an interrupt handler: the host's registers are looked at then. */
+static void vmx_host_sampling(struct vmx_vcpu *s)
+{
+	struct host_sampling host;
+	bool samples = host_samples(&host);
+
+	if (unlikely(samples || s->extra & EXTRA_SAMPLING))
+		vmx_exchange_sampling(s, samples ? &host : NULL);
 }
 
 /* What is dirty goes in. False: the entry cannot be, and the exit record says why. */
@@ -86,8 +109,10 @@ static noinline bool vmx_prepare(struct vcpu *v)
 {
 	u32 dirty = v->dirty & ~DIRTY_HOST;
 
-	if (v->dirty & DIRTY_HOST)
+	if (v->dirty & DIRTY_HOST) {
 		vmx_host_control(&((struct vmx_vcpu *)v->hw)->host);
+		vmx_host_sampling(v->hw);
+	}
 	v->dirty = dirty;
 	if (!dirty)
 		return true;
@@ -130,6 +155,7 @@ void vmx_run(struct vcpu *v)
 
 	if (unlikely(failed)) {
 		host_restore_breakpoints();
+		vmx_sample_again(s);
 		vmx_entry_failed(v, failed);
 		return;
 	}

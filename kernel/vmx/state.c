@@ -50,14 +50,41 @@ static void init_msr_areas(struct vmx_vcpu *s)
 	vmwrite(VMCS_EXIT_MSR_STORE_COUNT, 0);
 	vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, areas);
 	vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, areas);
+	vmwrite(VMCS_ENTRY_MSR_LOAD_ADDR, host_virt_to_phys(s->msr_area->guest));
+	vmwrite(VMCS_EXIT_MSR_LOAD_ADDR, host_virt_to_phys(s->msr_area->host));
 	if (!areas) {
 		vmwrite(VMCS_HOST_EFER, host_efer);
 		return;
 	}
-	s->msr_area->guest = (struct vmx_msr_entry){ .index = ARCH_MSR_EFER };
-	s->msr_area->host = (struct vmx_msr_entry){ .index = ARCH_MSR_EFER, .value = host_efer };
-	vmwrite(VMCS_ENTRY_MSR_LOAD_ADDR, host_virt_to_phys(&s->msr_area->guest));
-	vmwrite(VMCS_EXIT_MSR_LOAD_ADDR, host_virt_to_phys(&s->msr_area->host));
+	s->msr_area->guest[0] = (struct vmx_msr_entry){ .index = ARCH_MSR_EFER };
+	s->msr_area->host[0] = (struct vmx_msr_entry){ .index = ARCH_MSR_EFER, .value = host_efer };
+}
+
+/*
+ * An NMI of the host's can switch PEBS on again after all that an instruction before the entry does; so the entry
+ * itself switches it off.
+ */
+void vmx_exchange_sampling(struct vmx_vcpu *s, const struct host_sampling *host)
+{
+	u32 count = !(vmx_controls.entry & ENTRY_LOAD_EFER);
+
+	s->extra &= ~EXTRA_SAMPLING;
+	if (host) {
+		struct vmx_msr_entry *in = s->msr_area->guest + count,
+				     *out = s->msr_area->host + count;
+
+		*in++ = (struct vmx_msr_entry){ .index = ARCH_MSR_PERF_GLOBAL_CTRL,
+						.value = host->guest_global_ctrl };
+		*in++ = (struct vmx_msr_entry){ .index = ARCH_MSR_PEBS_ENABLE };
+		*out++ = (struct vmx_msr_entry){ .index = ARCH_MSR_PEBS_ENABLE,
+						 .value = host->pebs_enable };
+		*out++ = (struct vmx_msr_entry){ .index = ARCH_MSR_PERF_GLOBAL_CTRL,
+						 .value = host->global_ctrl };
+		count += 2;
+		s->extra |= EXTRA_SAMPLING;
+	}
+	vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, count);
+	vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, count);
 }
 
 void vmx_vmcs_init(struct vcpu *v)
@@ -147,7 +174,7 @@ static void apply_efer(struct vcpu *v)
 	if (vmx_controls.entry & ENTRY_LOAD_EFER)
 		vmwrite(VMCS_GUEST_EFER, efer);
 	else
-		s->msr_area->guest.value = efer;
+		s->msr_area->guest[0].value = efer;
 	if (efer & ARCH_EFER_SCE && s->in_guest_context && !s->host.syscalls)
 		vmx_load_syscalls(v);
 }

@@ -7,7 +7,7 @@
 #include "vmx/instructions.h"
 #include "vmx/vmcs.h"
 
-/* What the capability MSRs made of our wishes; the same on every CPU, or cpu_on() refuses. */
+/* What the capability MSRs made of our wishes. What is used of it is the same on every CPU, or cpu_on() refuses. */
 struct vmx_controls {
 	u32 revision; /* of the VMCS */
 	u32 pin, proc, proc2, exit, entry;
@@ -46,7 +46,7 @@ struct vmx_vcpu {
 	u64 vmcs_pa;
 	u64 eptp;		       /* as in the VMCS */
 	u32 *virtual_apic;	       /* TPR shadow: the byte at 80h */
-	struct vmx_msr_area *msr_area; /* without "load IA32_EFER": what entry and exit load */
+	struct vmx_msr_area *msr_area; /* what entry and exit load besides the VMCS's own */
 	u8 *msr_bitmap; /* in force while a rule is about an MSR that does not exit otherwise */
 	const struct vmx_cpu *here; /* in guest context: this CPU */
 	u32 cpu;		    /* whose caches may hold the VMCS; ~0u: none's */
@@ -67,14 +67,18 @@ struct vmx_vcpu {
 #define EXTRA_RSP BIT(0)	 /* the run page's goes in: it was read from the VMCS, or set */
 #define EXTRA_BREAKPOINTS BIT(1) /* the guest's are enabled */
 #define EXTRA_KEYS BIT(2)	 /* PKRU is in its reach */
+#define EXTRA_SAMPLING BIT(3)	 /* the host samples with PEBS, which must come to rest before */
 
 struct vmx_msr_entry {
 	u32 index, reserved;
 	u64 value;
 };
 
+#define VMX_MSR_AREA 3
+
+/* IA32_EFER without "load IA32_EFER", and then what samples the host. */
 struct vmx_msr_area {
-	struct vmx_msr_entry guest, host; /* IA32_EFER */
+	struct vmx_msr_entry guest[VMX_MSR_AREA], host[VMX_MSR_AREA];
 };
 
 extern struct vmx_controls vmx_controls;
@@ -108,6 +112,8 @@ bool vmx_forget(void); /* everything, on this CPU */
 bool vmx_pay(struct vcpu *v);
 /* controls.c */
 int vmx_resolve(struct vmx_controls *controls, const char **missing);
+/* In what that we use does another CPU differ? NULL: in nothing. */
+const char *vmx_differs(const struct vmx_controls *first, const struct vmx_controls *other, u64 *in);
 /* vmx.c */
 void vmx_make_current(struct vcpu *v); /* preemption is off */
 void vmx_clear(void *vmx_vcpu);	       /* on the CPU that holds it, interrupts off */
@@ -118,8 +124,10 @@ void vmx_host_restore(struct vcpu *v);
 /* state.c */
 void vmx_start_timer(void); /* of a turn, where the module's parameter bounds it */
 void vmx_vmcs_init(struct vcpu *v);
-bool vmx_can_run(const struct vcpu *v); /* the mode that its CR0 asks for */
-bool vmx_apply(struct vcpu *v);		/* false: INVEPT or INVVPID failed */
+void vmx_exchange_sampling(struct vmx_vcpu *s,
+			   const struct host_sampling *host); /* NULL: the host has none */
+bool vmx_can_run(const struct vcpu *v);			      /* the mode that its CR0 asks for */
+bool vmx_apply(struct vcpu *v);				      /* false: INVEPT or INVVPID failed */
 void vmx_sync(struct vcpu *v);
 void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask);
 int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask);

@@ -294,6 +294,9 @@ is($s, 2, 'a guest that dies in the box: status 2');
 like("$o$e", qr/died: triple fault.*0?123456789abcdef.*^exit +count/msi, 'with report and statistics');
 ($s, $o, $e) = command({}, $fermata, 'run', '--box', $kind, '--kernel', $five, '--debug-exit');
 is($s, 11, '--debug-exit through the box');
+my $flaws = json_ok($section{caps}, 'in the box, again')->{flaws} // [];
+ok(@$flaws > 15 && !(grep { ($_->{state} // '') !~ /^(not needed|done|the host's|not done|unknown)$/ || ($_->{how} // '') eq '' } @$flaws),
+	'it says of each flaw of processors what is done about it') or diag($section{caps});
 ($s, $o, $e) = command({}, $fermata, 'caps', '--json', '--box', $kind);
 is(json_ok($o, 'of the box')->{vendor} // '', json_ok($section{caps}, 'inside it')->{vendor} // '', 'and they agree');
 

@@ -55,7 +55,7 @@ static const char *const skylake[] = {
 	"80000008 0  0000302e 00000000 00000000 00000000  0000302e 00000000 00000000 00000000",
 };
 
-/* Intel Core i7-4770 (Haswell) */
+/* Intel Core i7-4770 (Haswell); its system has loaded microcode since */
 static const char *const haswell[] = {
 	"       0 0  0000000d 756e6547 6c65746e 49656e69  0000000d 756e6547 6c65746e 49656e69",
 	"       1 0  000306c3 00100800 7ffafbff bfebfbff  000306c3 00000800 f7fa3203 178bfbff",
@@ -66,7 +66,7 @@ static const char *const haswell[] = {
 	"       4 3  1c03c163 03c0003f 00001fff 00000006  00000163 03c0003f 00001fff 00000006",
 	"       5 0  00000040 00000040 00000003 00042120",
 	"       6 0  00000075 00000002 00000009 00000000  00000004 00000000 00000000 00000000",
-	"       7 0  00000000 000027ab 00000000 00000000  00000001 000007ab 00000000 00000000",
+	"       7 0  00000000 000027ab 00000000 00000000  00000001 000007ab 00000000 00000400",
 	"       7 1  00000000 00000000 00000000 00000000  00000000 00000000 00000000 00000000",
 	"       a 0  07300403 00000000 00000000 00000603",
 	"       b 0  00000001 00000002 00000100 00000000  00000000 00000001 00000100 00000000",
@@ -83,7 +83,7 @@ static const char *const haswell[] = {
 	"80000005 0  00000000 00000000 00000000 00000000  00000000 00000000 00000000 00000000",
 	"80000006 0  00000000 00000000 01006040 00000000  00000000 00000000 01006040 00000000",
 	"80000007 0  00000000 00000000 00000000 00000100  00000000 00000000 00000000 00000100",
-	"80000008 0  00003027 00000000 00000000 00000000  00003027 00000000 00000000 00000000",
+	"80000008 0  00003027 00000000 00000000 00000000  00003027 00001000 00000000 00000000",
 };
 
 /* AMD Opteron 2347 HE (family 10h) */
@@ -200,7 +200,7 @@ static const char *const ones[] = {
 	"       4 7  ffffffff ffffffff ffffffff ffffffff  000003ff ffffffff ffffffff ffffffff",
 	"       5 0  ffffffff ffffffff ffffffff ffffffff",
 	"       6 0  ffffffff ffffffff ffffffff ffffffff  00000004 00000000 00000000 00000000",
-	"       7 0  ffffffff ffffffff ffffffff ffffffff  00000001 fdbf07ab 18415f4e 0080411c",
+	"       7 0  ffffffff ffffffff ffffffff ffffffff  00000001 fdbf07ab 18415f4e 2080451c",
 	"       7 1  ffffffff ffffffff ffffffff ffffffff  00001c30 00000000 00000000 00000000",
 	"       7 2  ffffffff ffffffff ffffffff ffffffff",
 	"       7 3  ffffffff ffffffff ffffffff ffffffff",
@@ -297,19 +297,20 @@ static const char *const ones[] = {
 static const struct {
 	const char *const *rows;
 	u32 count;
+	u32 offers; /* host_offers() */
 	u64 xcr0;
 	/* what follows for the guest */
 	u64 cr4, efer;
 	u32 phys_bits, linear_bits;
 	const char *facts;
 } hosts[] = {
-	{ ROWS(skylake), 0x2e7, 0x7707ff, 0xd01, 46, 48, "rdtscp tsc_adjust mtrr mce" },
-	{ ROWS(haswell), 0x7, 0x1707ff, 0xd00, 39, 48, "rdtscp tsc_adjust mtrr mce" },
-	{ ROWS(k10), 0x0, 0x7ff, 0x4d01, 48, 48, "rdtscp mtrr mce amd" },
-	{ ROWS(zen), 0x7, 0x3507ff, 0x4d01, 48, 48, "rdtscp tsc_adjust mtrr mce amd" },
-	{ ROWS(zen5), 0xe7, 0x370fff, 0x4d01, 48, 48, "rdtscp tsc_adjust mtrr mce amd" },
-	{ ROWS(least), 0x0, 0x100, 0, 36, 48, "" },
-	{ ROWS(ones), 0x2e7, 0x771fff, 0x4d01, 255, 57, "rdtscp tsc_adjust mtrr mce ibpb" },
+	{ ROWS(skylake), 0, 0x2e7, 0x7707ff, 0xd01, 46, 48, "rdtscp tsc_adjust mtrr mce" },
+	{ ROWS(haswell), BIT(HOST_IBPB) | BIT(HOST_MD_CLEAR), 0x7, 0x1707ff, 0xd00, 39, 48, "rdtscp tsc_adjust mtrr mce ibpb" },
+	{ ROWS(k10), 0, 0x0, 0x7ff, 0x4d01, 48, 48, "rdtscp mtrr mce amd" },
+	{ ROWS(zen), 0, 0x7, 0x3507ff, 0x4d01, 48, 48, "rdtscp tsc_adjust mtrr mce amd" },
+	{ ROWS(zen5), 0, 0xe7, 0x370fff, 0x4d01, 48, 48, "rdtscp tsc_adjust mtrr mce amd" },
+	{ ROWS(least), 0, 0x0, 0x100, 0, 36, 48, "" },
+	{ ROWS(ones), ~0u, 0x2e7, 0x771fff, 0x4d01, 255, 57, "rdtscp tsc_adjust mtrr mce ibpb capabilities" },
 };
 /* clang-format on */
 
@@ -344,9 +345,10 @@ static void check_facts(const struct cpuid_table *t)
 {
 	char text[64];
 
-	snprintf(text, sizeof(text), "%s%s%s%s%s%s", t->rdtscp ? "rdtscp" : "",
+	snprintf(text, sizeof(text), "%s%s%s%s%s%s%s", t->rdtscp ? "rdtscp" : "",
 		 t->tsc_adjust ? " tsc_adjust" : "", t->mtrr ? " mtrr" : "", t->mce ? " mce" : "",
-		 t->ibpb ? " ibpb" : "", t->amd ? " amd" : "");
+		 t->ibpb ? " ibpb" : "", t->arch_capabilities ? " capabilities" : "",
+		 t->amd ? " amd" : "");
 	assert_string_equal(text, hosts[host].facts);
 	assert_true(t->x2apic && t->tsc_deadline);
 	assert_false(t->kvmclock || t->kvmclock_stable);
@@ -367,6 +369,7 @@ static void shown(void **state)
 	for (host = 0; host < ARRAY_SIZE(hosts); host++) {
 		const struct fermata_cpuid_entry *e = offer.entry;
 
+		host_test.offers = hosts[host].offers;
 		cpuid_supported(&offer, hosts[host].xcr0);
 		for (row = 0; row < hosts[host].count; row++) {
 			if (parse(row, w) == 6)

@@ -145,6 +145,18 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	case FERMATA_GET_CAPS:
 		*(struct fermata_caps *)arg = kernel.caps;
 		return 0;
+	case FERMATA_GET_FLAW: {
+		struct fermata_flaw *flaw = arg;
+
+		if (flaw->index == 1) {
+			errno = ERANGE;
+			return -1;
+		}
+		flaw->state = FERMATA_FLAW_DONE;
+		memset(flaw->name, 'n', sizeof(flaw->name)); /* no end */
+		memset(flaw->how, 'h', sizeof(flaw->how));
+		return 0;
+	}
 	case FERMATA_CREATE_VM:
 		kernel.vm_flags = ((struct fermata_vm_config *)arg)->flags;
 		return __real_open("/dev/null", O_RDWR);
@@ -243,6 +255,19 @@ static void test_other_abi(void **state)
 	assert_int_equal(errno, EPROTO);
 }
 
+static void test_flaw(void **state)
+{
+	struct fermata_flaw flaw;
+
+	assert_int_equal(fermata_flaw(0, &flaw), 0);
+	assert_int_equal(flaw.state, FERMATA_FLAW_DONE);
+	assert_int_equal(strlen(flaw.name), sizeof(flaw.name) - 1);
+	assert_int_equal(strlen(flaw.how), sizeof(flaw.how) - 1);
+	expect_error(fermata_flaw(1, &flaw), ERANGE, "number 1");
+	kernel.absent = true;
+	expect_error(fermata_flaw(0, &flaw), ENOENT, "modprobe");
+}
+
 static void test_blocked(void **state)
 {
 	static const struct {
@@ -256,6 +281,7 @@ static void test_blocked(void **state)
 		{ FERMATA_BLOCK_NO_BACKEND, ENODEV, "backend" },
 		{ FERMATA_BLOCK_ENCRYPTED, ENODEV, "mem_encrypt=off" },
 		{ FERMATA_BLOCK_FRED, ENODEV, "fred=off" },
+		{ FERMATA_BLOCK_TSC, ENODEV, "unstable_tsc=1" },
 		{ 1u << 30, ENODEV, "0x40000000" },
 	};
 
@@ -744,6 +770,7 @@ int main(void)
 		cmocka_unit_test(test_kvmclock),
 		cmocka_unit_test_setup(test_no_device, setup),
 		cmocka_unit_test_setup(test_other_abi, setup),
+		cmocka_unit_test_setup(test_flaw, setup),
 		cmocka_unit_test_setup(test_blocked, setup),
 		cmocka_unit_test_setup(test_flags, setup),
 		cmocka_unit_test_setup(test_refused, setup),

@@ -198,6 +198,16 @@ static void ibpb(void **state)
 	no_read(ARCH_MSR_PRED_CMD);
 }
 
+/* To be read, and by those who are shown it. */
+static void arch_capabilities(void **state)
+{
+	host_test.arch_capabilities = 0x8000060;
+	no_read(ARCH_MSR_ARCH_CAPABILITIES);
+	vm.cpuid.arch_capabilities = true;
+	assert_int_equal(get(ARCH_MSR_ARCH_CAPABILITIES), 0x8000060);
+	assert_int_equal(msr_write(v, ARCH_MSR_ARCH_CAPABILITIES, 0x8000060), GP);
+}
+
 static void mtrr(void **state)
 {
 	static const u32 fixed[] = { 0x250, 0x258, 0x259, 0x268, 0x269, 0x26a,
@@ -282,9 +292,17 @@ static void x2apic(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		MSR_TEST(unknown), MSR_TEST(by_cpuid), MSR_TEST(tsc),  MSR_TEST(deadline),
-		MSR_TEST(plain),   MSR_TEST(amd),      MSR_TEST(ibpb), MSR_TEST(mtrr),
-		MSR_TEST(efer),	   MSR_TEST(x2apic),
+		MSR_TEST(unknown),
+		MSR_TEST(by_cpuid),
+		MSR_TEST(tsc),
+		MSR_TEST(deadline),
+		MSR_TEST(plain),
+		MSR_TEST(amd),
+		MSR_TEST(ibpb),
+		MSR_TEST(mtrr),
+		MSR_TEST(efer),
+		MSR_TEST(x2apic),
+		MSR_TEST(arch_capabilities),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,6 +204,54 @@ static void large_pages(void **state)
 	end(&f);
 }
 
+/* iTLB multihit: a large leaf is for data alone, and a fetch splits it. */
+static void fetches_from_small_leaves(void **state)
+{
+	const u64 code = MIB2 + 5 * KIB4;
+	struct fixture f;
+	struct flush owed;
+	u8 level;
+
+	begin(&f, &ept_format);
+	f.memory.small_exec = true;
+	host_test.page_level = 2;
+	assert_int_equal(fault(&f, MIB2, RADIX_WRITE, &owed, &level), 0);
+	assert_int_equal(level, 2);
+	assert_int_equal(lookup(&f, MIB2).access, RADIX_READ | RADIX_WRITE);
+	assert_int_equal(owed.kinds, FLUSH_NONE);
+
+	assert_int_equal(fault(&f, code, RADIX_EXEC, &owed, &level), 0);
+	assert_int_equal(level, 1);
+	assert_int_equal(owed.kinds, FLUSH_NESTED); /* no processor may go on with the large one */
+	assert_int_equal(lookup(&f, code).level, 1);
+	assert_int_equal(lookup(&f, code).access, RADIX_READ | RADIX_WRITE | RADIX_EXEC);
+	assert_int_equal(lookup(&f, code + KIB4).level, 1); /* the rest is as it was */
+	assert_int_equal(lookup(&f, code + KIB4).access, RADIX_READ | RADIX_WRITE);
+	assert_int_equal(fault(&f, code + KIB4, RADIX_EXEC, &owed, &level), 0);
+	assert_int_equal(level, 1);
+	assert_int_equal(owed.kinds, FLUSH_NONE);
+	/* A fault about data, of a page that is there already: the small leaves stay. */
+	assert_int_equal(fault(&f, code + 2 * KIB4, RADIX_WRITE, &owed, &level), 0);
+	assert_int_equal(lookup(&f, code).level, 1);
+
+	/* A fetch comes first, and nothing large is there. */
+	assert_int_equal(fault(&f, 2 * MIB2, RADIX_EXEC, &owed, &level), 0);
+	assert_int_equal(level, 1);
+	assert_int_equal(lookup(&f, 2 * MIB2 + KIB4).level, 0);
+
+	/* What may be executed is never large, wherever faults of both kinds come in turn. */
+	for (u32 i = 0; i < 2000; i++) {
+		u64 gpa = random_below(RAM);
+		u32 access = random_one_in(2) ? RADIX_EXEC : RADIX_WRITE;
+
+		assert_int_equal(fault(&f, gpa, access, &owed, &level), 0);
+		assert_false(lookup(&f, gpa).level > 1 && lookup(&f, gpa).access & RADIX_EXEC);
+		if (i % 100 == 99)
+			invalidate(&f, f.ram + (gpa & ~(MIB2 - 1)), MIB2, FLUSH_NESTED);
+	}
+	end(&f);
+}
+
 static int crooked_page(u64 addr, bool write, struct host_page *page)
 {
 	page->phys = 7 * GIB + KIB4; /* large, says the host, but not aligned like it */
@@ -666,6 +714,7 @@ int main(void)
 		cmocka_unit_test(read_only_pages_become_writable_on_a_write),
 		cmocka_unit_test(read_only_slots_are_never_writable),
 		cmocka_unit_test(large_pages),
+		cmocka_unit_test(fetches_from_small_leaves),
 		cmocka_unit_test(host_answers_are_not_trusted_blindly),
 		cmocka_unit_test(errors_leave_nothing_behind),
 		cmocka_unit_test(removing_a_slot_unmaps_it),

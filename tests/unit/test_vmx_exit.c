@@ -341,6 +341,119 @@ static void protection_keys(void **state)
 	assert_int_equal(fake_processor.pkru_writes, 0);
 }
 
+static u64 pebs_seen;
+static u32 loads_seen;
+
+static void is_sampled(u64 *regs)
+{
+	exits(regs);
+	pebs_seen = *fake_msr(ARCH_MSR_PEBS_ENABLE);
+	loads_seen = fake_vmcs.field[VMCS_ENTRY_MSR_LOAD_COUNT];
+}
+
+/* PEBS comes to rest before the entry, which loads what it is to be in the guest; the exit loads the host's. */
+static void pebs(void **state)
+{
+	const struct vmx_msr_area *area = s->msr_area;
+
+	guest = is_sampled;
+	reason = VMX_EXIT_CPUID;
+	*fake_msr(ARCH_MSR_PEBS_ENABLE) = 1;
+	v->dirty |= DIRTY_HOST;
+	vmx_run(v);
+	assert_int_equal(pebs_seen, 1); /* not ours to touch */
+	assert_int_equal(loads_seen, 0);
+
+	host_test.sampling = (struct host_sampling){ 3, 0x70000000f, 0x70000000c };
+	v->dirty |= DIRTY_HOST;
+	vmx_run(v);
+	assert_int_equal(pebs_seen, 0);
+	assert_int_equal(loads_seen, 2);
+	assert_int_equal(fake_vmcs.field[VMCS_EXIT_MSR_LOAD_COUNT], 2);
+	assert_int_equal(fake_vmcs.field[VMCS_ENTRY_MSR_LOAD_ADDR], host_virt_to_phys(area->guest));
+	assert_int_equal(fake_vmcs.field[VMCS_EXIT_MSR_LOAD_ADDR], host_virt_to_phys(area->host));
+	assert_int_equal(area->guest[0].index, ARCH_MSR_PERF_GLOBAL_CTRL);
+	assert_int_equal(area->guest[0].value, 0x70000000c);
+	assert_int_equal(area->guest[1].index, ARCH_MSR_PEBS_ENABLE);
+	assert_int_equal(area->guest[1].value, 0);
+	assert_int_equal(area->host[0].index, ARCH_MSR_PEBS_ENABLE);
+	assert_int_equal(area->host[0].value, 3);
+	assert_int_equal(area->host[1].index, ARCH_MSR_PERF_GLOBAL_CTRL);
+	assert_int_equal(area->host[1].value, 0x70000000f);
+
+	*fake_msr(ARCH_MSR_PEBS_ENABLE) = 3; /* as the exit has loaded it */
+	vmx_run(v);
+	assert_int_equal(pebs_seen, 0);
+	/* No exit comes from an entry that fails. */
+	entry_fails = 1;
+	vmx_run(v);
+	assert_int_equal(*fake_msr(ARCH_MSR_PEBS_ENABLE), 3);
+	entry_fails = 0;
+
+	host_test.sampling.pebs_enable = 0;
+	*fake_msr(ARCH_MSR_PEBS_ENABLE) = 1;
+	v->dirty |= DIRTY_HOST;
+	vmx_run(v);
+	assert_int_equal(pebs_seen, 1);
+	assert_int_equal(loads_seen, 0);
+}
+
+/* #AC that the host's TEST_CTRL raises is dealt with outside; the guest's own goes back to it. */
+static void split_locks(void **state)
+{
+	guest = exits;
+	reason = VMX_EXIT_CPUID;
+	vmx_run(v); /* all that is dirty at first goes in */
+	reason = VMX_EXIT_EXCEPTION_NMI;
+	fake_vmcs.field[VMCS_EXIT_INTERRUPTION_INFO] = ARCH_AC | INTERRUPTION_EXCEPTION |
+						       INTERRUPTION_HAS_CODE | INTERRUPTION_VALID;
+	fake_vmcs.field[VMCS_GUEST_CR0] = ARCH_CR0_PE | ARCH_CR0_AM;
+	fake_vmcs.field[VMCS_GUEST_RFLAGS] = ARCH_RFLAGS_FIXED | ARCH_RFLAGS_AC;
+	vmx_run(v);
+	assert_int_equal(v->exit.kind, EXIT_EXCEPTION); /* no such detection here */
+	host_test.detects_split_locks = true;
+	v->waiting.valid = false;
+	vmx_run(v); /* at CPL 0, where #AC means nothing else */
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	assert_int_equal(v->requests, BIT(REQUEST_SPLIT_LOCK));
+	assert_int_equal(requests_inside(v), LEAVE_FOR_HOST);
+	assert_int_equal(host_test.split_locks, 0);
+	host_guest_end(v->thread);
+	assert_int_equal(requests_outside(v), GO_ON);
+	host_guest_begin(v->thread, 1, 0);
+	assert_int_equal(host_test.split_locks, 1);
+	assert_int_equal(host_test.split_lock_rip, v->exit.rip);
+	assert_int_equal(v->requests, 0);
+	assert_false(v->waiting.valid);
+
+	fake_vmcs.field[VMCS_GUEST_ES_ACCESS + 4] |= 3 << 5; /* CPL 3, and it asked for it */
+	vmx_run(v);
+	assert_int_equal(v->exit.kind, EXIT_EXCEPTION);
+	assert_int_equal(v->requests, 0);
+	fake_vmcs.field[VMCS_GUEST_RFLAGS] = ARCH_RFLAGS_FIXED;
+	vmx_run(v);
+	assert_int_equal(v->requests, BIT(REQUEST_SPLIT_LOCK));
+	fake_vmcs.field[VMCS_GUEST_RFLAGS] |= ARCH_RFLAGS_AC;
+	fake_vmcs.field[VMCS_GUEST_CR0] = ARCH_CR0_PE;
+	v->requests = 0;
+	vmx_run(v);
+	assert_int_equal(v->requests, BIT(REQUEST_SPLIT_LOCK));
+	v->requests = 0;
+}
+
+/* Kernel IBRS: what an exit is to bring back is read where the host can have changed it, and nowhere else. */
+static void speculation(void **state)
+{
+	guest = exits;
+	reason = VMX_EXIT_CPUID;
+	v->dirty |= DIRTY_HOST;
+	host_test.speculation_noted = 0;
+	vmx_run(v);
+	assert_int_equal(host_test.speculation_noted, 1);
+	vmx_run(v);
+	assert_int_equal(host_test.speculation_noted, 1);
+}
+
 /* Below the threshold the guest's write to CR8 exits. */
 static void tpr_threshold(void **state)
 {
@@ -527,6 +640,52 @@ static void crashed_host(void **state)
 	vmx_backend.cpu_on();
 }
 
+/* A core of another kind: what nobody uses may differ, and what does is named. */
+static void other_cores(void **state)
+{
+	static const struct {
+		u32 msr;
+		u64 flip;
+		const char *name; /* NULL: nothing of ours */
+	} row[] = {
+		{ MSR_VMX_BASIC, 2, "revision, bits 0x3" },
+		{ MSR_VMX_PIN, 1ull << 37, "pin-based controls, bits 0x20" }, /* virtual NMIs */
+		{ MSR_VMX_PIN, 1ull << 39, NULL },	 /* posted interrupts */
+		{ MSR_VMX_PROC, 1ull << 62, "primary" }, /* PAUSE exiting, for rules */
+		{ MSR_VMX_PROC, 1ull << 59, NULL },	 /* monitor trap flag */
+		{ MSR_VMX_PROC2, 1ull << 37,
+		  "secondary processor-based controls, bits 0x20" }, /* VPID */
+		{ MSR_VMX_PROC2, 1ull << 43, "secondary" },	     /* RDRAND exiting, for rules */
+		{ MSR_VMX_PROC2, 1ull << 49, NULL },		     /* PML */
+		{ MSR_VMX_ENTRY, 1ull << 46, "VM-exit" }, /* its half of the pair goes, too */
+		{ MSR_VMX_EXIT, 1ull << 51, "VM-exit" },
+		{ MSR_VMX_EPT_VPID_CAP, BIT_ULL(16), "EPT_VPID" },
+		{ MSR_VMX_EPT_VPID_CAP, BIT_ULL(23), NULL }, /* supervisor shadow stacks */
+		{ MSR_VMX_CR4_FIXED1, ARCH_CR4_LA57, "CR4_FIXED1, bits 0x1000" },
+		{ MSR_VMX_CR4_FIXED1, ARCH_CR4_CET, NULL },
+		{ MSR_VMX_CR0_FIXED0, ARCH_CR0_NE, "CR0_FIXED0" },
+		{ MSR_VMX_CR4_FIXED0, BIT_ULL(13), "CR4_FIXED0" },
+	};
+
+	vmx_backend.cpu_off();
+	for (u32 i = 0; i < ARRAY_SIZE(row); i++) {
+		u64 was = *fake_msr(row[i].msr);
+
+		host_test.last_log[0] = 0;
+		*fake_msr(row[i].msr) = row[i].flip == 2 ? was ^ 3 : was ^ row[i].flip;
+		assert_int_equal(vmx_backend.cpu_on(), row[i].name ? -ENODEV : 0);
+		if (!row[i].name)
+			vmx_backend.cpu_off();
+		else if (!strstr(host_test.last_log, row[i].name))
+			fail_msg("row %u: %s", i, host_test.last_log);
+		*fake_msr(row[i].msr) = was;
+	}
+	assert_int_equal(vmx_backend.cpu_on(), 0);
+	host_guest_end(v->thread);
+	vmx_backend.load(v, 0);
+	host_guest_begin(v->thread, 1, 0);
+}
+
 /* A value that no check has caught: WRMSR faults, the guest is not entered, and the vCPU ends. */
 static void never(u64 *regs)
 {
@@ -569,6 +728,10 @@ int main(void)
 		VMX_TEST(goes_on),
 		VMX_TEST(by_hand),
 		VMX_TEST(breakpoints),
+		VMX_TEST(pebs),
+		VMX_TEST(split_locks),
+		VMX_TEST(speculation),
+		VMX_TEST(other_cores),
 		VMX_TEST(tpr_threshold),
 		VMX_TEST(protection_keys),
 		VMX_TEST(refusals),

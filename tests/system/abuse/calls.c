@@ -11,27 +11,17 @@ static const struct call {
 	unsigned long number;
 	enum kind kind;
 } calls[] = {
-	{ "GET_CAPS", FERMATA_GET_CAPS, DEVICE },
-	{ "GET_CPUID", FERMATA_GET_CPUID, DEVICE },
-	{ "CREATE_VM", FERMATA_CREATE_VM, DEVICE },
-	{ "SET_MEMORY", FERMATA_SET_MEMORY, VM },
-	{ "SET_CPUID", FERMATA_SET_CPUID, VM },
-	{ "CREATE_VCPU", FERMATA_CREATE_VCPU, VM },
-	{ "SIGNAL_MSI", FERMATA_SIGNAL_MSI, VM },
-	{ "SET_LINE", FERMATA_SET_LINE, VM },
-	{ "ADD_RULE", FERMATA_ADD_RULE, VM },
-	{ "REMOVE_RULE", FERMATA_REMOVE_RULE, VM },
-	{ "GET_RULE", FERMATA_GET_RULE, VM },
-	{ "SET_DIRTY_LOG", FERMATA_SET_DIRTY_LOG, VM },
-	{ "GET_DIRTY", FERMATA_GET_DIRTY, VM },
-	{ "SET_FORECAST", FERMATA_SET_FORECAST, VM },
-	{ "RUN", FERMATA_RUN, VCPU },
-	{ "GET_STATE", FERMATA_GET_STATE, VCPU },
-	{ "SET_STATE", FERMATA_SET_STATE, VCPU },
-	{ "INTERRUPT", FERMATA_INJECT, VCPU },
-	{ "TRANSLATE", FERMATA_TRANSLATE, VCPU },
-	{ "GET_STATS", FERMATA_GET_STATS, VCPU },
-	{ "GET_AUDIT", FERMATA_GET_AUDIT, VCPU },
+	{ "GET_CAPS", FERMATA_GET_CAPS, DEVICE },	{ "GET_CPUID", FERMATA_GET_CPUID, DEVICE },
+	{ "CREATE_VM", FERMATA_CREATE_VM, DEVICE },	{ "GET_FLAW", FERMATA_GET_FLAW, DEVICE },
+	{ "SET_MEMORY", FERMATA_SET_MEMORY, VM },	{ "SET_CPUID", FERMATA_SET_CPUID, VM },
+	{ "CREATE_VCPU", FERMATA_CREATE_VCPU, VM },	{ "SIGNAL_MSI", FERMATA_SIGNAL_MSI, VM },
+	{ "SET_LINE", FERMATA_SET_LINE, VM },		{ "ADD_RULE", FERMATA_ADD_RULE, VM },
+	{ "REMOVE_RULE", FERMATA_REMOVE_RULE, VM },	{ "GET_RULE", FERMATA_GET_RULE, VM },
+	{ "SET_DIRTY_LOG", FERMATA_SET_DIRTY_LOG, VM }, { "GET_DIRTY", FERMATA_GET_DIRTY, VM },
+	{ "SET_FORECAST", FERMATA_SET_FORECAST, VM },	{ "RUN", FERMATA_RUN, VCPU },
+	{ "GET_STATE", FERMATA_GET_STATE, VCPU },	{ "SET_STATE", FERMATA_SET_STATE, VCPU },
+	{ "INTERRUPT", FERMATA_INJECT, VCPU },		{ "TRANSLATE", FERMATA_TRANSLATE, VCPU },
+	{ "GET_STATS", FERMATA_GET_STATS, VCPU },	{ "GET_AUDIT", FERMATA_GET_AUDIT, VCPU },
 };
 
 static const char *const kind_name[KINDS] = { "the device", "a VM", "a vCPU" };
@@ -140,6 +130,20 @@ static void wrong_device_fields(int device)
 	gives(ioctl(device, FERMATA_GET_CPUID, &cpuid), 0, "GET_CPUID");
 	ok(cpuid.count > 10 && cpuid.count <= FERMATA_MAX_CPUID, "GET_CPUID fills in %u entries",
 	   cpuid.count);
+}
+
+static void flaws(int device)
+{
+	struct fermata_flaw flaw;
+	bool good = true;
+
+	memset(&flaw, 0xff, sizeof(flaw));
+	gives(ioctl(device, FERMATA_GET_FLAW, &flaw), ERANGE, "GET_FLAW behind the last one");
+	for (flaw.index = 0; !ioctl(device, FERMATA_GET_FLAW, &flaw); flaw.index++)
+		good = good && flaw.state <= FERMATA_FLAW_UNKNOWN && flaw.name[0] && flaw.how[0] &&
+		       !flaw.name[sizeof(flaw.name) - 1] && !flaw.how[sizeof(flaw.how) - 1];
+	ok(good && flaw.index > 15 && errno == ERANGE, "GET_FLAW has %u rows, all of them whole",
+	   flaw.index);
 }
 
 static void wrong_forecasts(int vm)
@@ -335,6 +339,7 @@ void abuse_calls(void)
 	wrong_descriptors(fd);
 	wrong_pointers(fd);
 	wrong_device_fields(fd[DEVICE]);
+	flaws(fd[DEVICE]);
 	wrong_vm_fields(fd[DEVICE], fd[VM]);
 	must(!ioctl(g.vcpu[0], FERMATA_GET_STATE, &after), "GET_STATE");
 	ok(!memcmp(&before, &after, sizeof(before)), "none of all that changed the vCPU");

@@ -10,7 +10,7 @@
 #define PAGE 4096
 #define USER_RANGES 16
 
-struct host_test host_test = { .allocs_until_failure = -1 };
+struct host_test host_test = { .allocs_until_failure = -1, .offers = BIT(HOST_IBPB) };
 
 static struct user_range {
 	u64 start, size; /* size 0: unused */
@@ -44,6 +44,7 @@ static void may_sleep(const char *who)
 void host_test_reset(void)
 {
 	memset(&host_test, 0, sizeof(host_test));
+	host_test.offers = BIT(HOST_IBPB);
 	host_test.allocs_until_failure = -1;
 	armed_timers = NULL;
 	in_guest = NULL;
@@ -555,6 +556,38 @@ void host_irq_enable(void)
 void host_flush_l1d(struct host_thread *thread)
 {
 	host_test.l1d_flushes++;
+}
+
+bool host_samples(struct host_sampling *sampling)
+{
+	*sampling = host_test.sampling;
+	return sampling->pebs_enable;
+}
+
+bool host_detects_split_locks(void)
+{
+	return host_test.detects_split_locks;
+}
+
+void host_split_lock(struct host_thread *thread, u64 rip)
+{
+	host_test.split_locks++;
+	host_test.split_lock_rip = rip;
+}
+
+bool host_offers(enum host_feature feature)
+{
+	return host_test.offers >> feature & 1;
+}
+
+u64 host_arch_capabilities(void)
+{
+	return host_test.arch_capabilities;
+}
+
+void host_note_speculation(void)
+{
+	host_test.speculation_noted++;
 }
 
 bool host_flushes_always(void)

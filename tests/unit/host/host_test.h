@@ -38,12 +38,18 @@ struct host_test {
 	u64 now_ns;  /* the timers' clock */
 	u32 tsc_khz; /* 0 counts as 1,000,000: one tick per ns */
 
-	u32 cpu, cpu_count; /* host_cpu(), host_cpu_count(); no CPUs count as 1 */
-	bool must_leave;    /* host_must_leave() */
-	bool softirqs;	    /* host_work_waits() */
-	int leave_error;    /* host_leave() */
-	bool l1d_always;    /* host_flushes_always() */
-	u64 cr4;	    /* as host_cr4_change() left it */
+	u32 cpu, cpu_count;    /* host_cpu(), host_cpu_count(); no CPUs count as 1 */
+	bool must_leave;       /* host_must_leave() */
+	bool softirqs;	       /* host_work_waits() */
+	int leave_error;       /* host_leave() */
+	bool l1d_always;       /* host_flushes_always() */
+	u32 speculation_noted; /* host_note_speculation(): how often */
+	u32 offers;	       /* host_offers(): bits by enum host_feature */
+	u64 arch_capabilities;
+	struct host_sampling sampling; /* host_samples(): where pebs_enable is not 0 */
+	bool detects_split_locks;
+	u64 split_locks, split_lock_rip; /* host_split_lock() */
+	u64 cr4;			 /* as host_cr4_change() left it */
 	u64 xcr0; /* of the host, which guests may have; 0 counts as x87, SSE, AVX, AVX-512 and PKRU */
 	bool no_restore; /* XRSTOR faults, whatever the area is */
 

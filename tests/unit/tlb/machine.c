@@ -384,6 +384,34 @@ void host_flush_l1d(struct host_thread *thread)
 {
 }
 
+bool host_samples(struct host_sampling *sampling)
+{
+	return false;
+}
+
+bool host_detects_split_locks(void)
+{
+	return false;
+}
+
+void host_split_lock(struct host_thread *thread, u64 rip)
+{
+}
+
+bool host_offers(enum host_feature feature)
+{
+	return false;
+}
+
+u64 host_arch_capabilities(void)
+{
+	return 0;
+}
+
+void host_note_speculation(void)
+{
+}
+
 bool host_flushes_always(void)
 {
 	return false;

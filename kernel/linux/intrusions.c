@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * What the host has set up for its own programs and the processor would do to guests as well: PEBS, which would
+ * write into their memory, and #AC for split locks.
+ */
+#include <linux/printk.h>
+#include <linux/sched.h>
+#include <asm/cpu.h>
+#include <asm/msr.h>
+
+#include "device.h"
+
+/* ---- PEBS (SDM 3B 20.3.1.1.1, 20.6.2.4) */
+
+#define PEBS_COUNTERS                                                                              \
+	(0xffull |                                                                                 \
+	 0xffffull << 32) /* as in IA32_PERF_GLOBAL_CTRL; some are other bits on old CPUs */
+
+bool guest_samples(struct host_sampling *sampling)
+{
+	if (rdmsrl_safe(MSR_IA32_PEBS_ENABLE, &sampling->pebs_enable) || !sampling->pebs_enable)
+		return false;
+	if (rdmsrl_safe(MSR_CORE_PERF_GLOBAL_CTRL, &sampling->global_ctrl))
+		return false; /* the NetBurst processors' PEBS, which this is not about */
+	sampling->guest_global_ctrl = sampling->global_ctrl &
+				      ~(sampling->pebs_enable & PEBS_COUNTERS);
+	return true;
+}
+
+/* ---- split locks (SDM 3A 10.1.2.3) */
+
+#ifdef FERMATA_GUEST_SPLIT_LOCK
+
+/* Whatever it answers: a guest that must not go on has a signal pending. */
+void host_split_lock(struct host_thread *thread, u64 rip)
+{
+	handle_guest_split_lock(rip);
+}
+
+void guest_split_locks_begin(struct host_thread *thread)
+{
+}
+
+void guest_split_locks_end(struct host_thread *thread)
+{
+}
+
+#else
+
+/* Linux does not export what it does about them. A warning, and from then on detection is off in this vCPU's stays. */
+void host_split_lock(struct host_thread *thread, u64 rip)
+{
+	pr_warn_ratelimited("fermata: split lock of a guest of %s/%d at %#llx\n", current->comm,
+			    current->pid, rip);
+	thread->splits_locks = true;
+}
+
+void guest_split_locks_begin(struct host_thread *thread)
+{
+	if (likely(!thread->splits_locks))
+		return;
+	rdmsrl(MSR_TEST_CTRL, thread->test_ctrl);
+	wrmsrl(MSR_TEST_CTRL, thread->test_ctrl & ~(u64)MSR_TEST_CTRL_SPLIT_LOCK_DETECT);
+}
+
+void guest_split_locks_end(struct host_thread *thread)
+{
+	if (unlikely(thread->splits_locks))
+		wrmsrl(MSR_TEST_CTRL, thread->test_ctrl);
+}
+
+#endif
