@@ -210,6 +210,12 @@ void clock_renew(struct guest_clock *clock, u64 host_tsc)
 	run_segment(clock, host_tsc);
 }
 
+void clock_rebase(struct guest_clock *clock, u64 then, u64 host_tsc)
+{
+	begin_segment(clock, then);
+	run_segment(clock, host_tsc);
+}
+
 bool clock_is_old(const struct guest_clock *clock, u64 guest_tsc)
 {
 	return guest_tsc - clock->tsc_start >= OLD;

@@ -115,6 +115,11 @@ void clock_pass(struct guest_clock *clock, u64 host_tsc, u64 ticks);
  * its ns stay. Returns how far it went, in ns.
  */
 s64 clock_jump(struct guest_clock *clock, u64 host_tsc, s64 ns);
+/*
+ * The host's TSC is another one: it read `then` at the moment at which it now reads host_tsc, and what it did in
+ * between is of no account. The guest's stands where it stood, and goes on.
+ */
+void clock_rebase(struct guest_clock *clock, u64 then, u64 host_tsc);
 /* Nothing but a new start of the segment. After half the TSC's range it would look unborn. */
 void clock_renew(struct guest_clock *clock, u64 host_tsc);
 bool clock_is_old(const struct guest_clock *clock, u64 guest_tsc);

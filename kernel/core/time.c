@@ -163,3 +163,10 @@ void vm_clock_renew(struct vm *vm)
 	clock_renew(&vm->time.clock, host_tsc_ordered());
 	end(vm);
 }
+
+void vm_clock_rebase(struct vm *vm, u64 then)
+{
+	begin(vm);
+	clock_rebase(&vm->time.clock, then, host_tsc_ordered());
+	end(vm);
+}

@@ -11,6 +11,12 @@ int vm_set_clock(struct vm *vm, struct fermata_clock_change *change);
 /* Outside the guest: if the clock is too old for its arithmetic, a new segment begins. */
 void vm_clock_renew(struct vm *vm);
 
+/*
+ * The computer slept, and its TSC went its own way meanwhile: `then` is what it read before. No vCPU is in guest
+ * context. Interrupts may be off; does not sleep.
+ */
+void vm_clock_rebase(struct vm *vm, u64 then);
+
 /* ---- run_only.c */
 int run_only_begin(struct vm *vm);
 void run_only_end(struct vm *vm);

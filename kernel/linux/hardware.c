@@ -23,6 +23,13 @@ static uint tags;
 module_param(tags, uint, 0444);
 MODULE_PARM_DESC(tags, "ASIDs or VPIDs given to guests on each CPU; 0: all that it has");
 
+/* A TSC that Linux does not trust differs from CPU to CPU, or does not count time: so would guests' clocks. */
+static bool unstable_tsc;
+module_param(unstable_tsc, bool, 0444);
+MODULE_PARM_DESC(
+	unstable_tsc,
+	"run guests although Linux finds the TSC unstable; their clocks then jump as it does");
+
 static DEFINE_MUTEX(hardware_lock);
 static u32 hardware_users; /* hardware_lock, and the CPU hotplug lock */
 static int hardware_hotplug_state;
@@ -52,6 +59,8 @@ void hardware_caps(struct fermata_caps *caps)
 	 */
 	if (cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT))
 		caps->blocked |= FERMATA_BLOCK_ENCRYPTED;
+	if (check_tsc_unstable() && !unstable_tsc)
+		caps->blocked |= FERMATA_BLOCK_TSC;
 	caps->abi = FERMATA_ABI_VERSION;
 	caps->tsc_khz = host_tsc_khz();
 	caps->phys_bits = min_t(u32, boot_cpu_data.x86_phys_bits, 48);
@@ -64,15 +73,6 @@ void hardware_caps(struct fermata_caps *caps)
 static int switch_on(void)
 {
 	int err = hardware_backend->cpu_on();
-
-	if (err)
-		atomic_set(&hardware_failed, err);
-}
-
-static void cpu_off(void *unused)
-{
-	switch_off();
-}
 
 	if (!err)
 		mitigations_cpu_on();
@@ -88,6 +88,15 @@ static void switch_off(void)
 static void cpu_on(void *unused)
 {
 	int err = switch_on();
+
+	if (err)
+		atomic_set(&hardware_failed, err);
+}
+
+static void cpu_off(void *unused)
+{
+	switch_off();
+}
 
 static int hotplug_online(unsigned int cpu)
 {
@@ -156,8 +165,11 @@ void hardware_put(void)
 
 /* ---- suspend and reboot: the CPU must be the firmware's again */
 
+static u64 slept_at; /* TSC */
+
 static int suspend(void)
 {
+	slept_at = host_tsc_ordered();
 	if (hardware_users)
 		switch_off();
 	return 0;
@@ -167,6 +179,7 @@ static void resume(void)
 {
 	if (hardware_users && switch_on())
 		host_log("virtualization did not come back on after resume");
+	sleep_over(slept_at);
 }
 
 static struct syscore_ops power_ops = { .suspend = suspend, .resume = resume };

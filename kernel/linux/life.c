@@ -20,6 +20,7 @@ static void destroy(struct kref *refs)
 	struct linux_vm *l = container_of(refs, struct linux_vm, refs);
 	u32 i;
 
+	sleep_end(l);
 	linux_shrink_end(l);
 	mmu_notifier_unregister(&l->notifier, l->mm);
 	for (i = 0; i < FERMATA_MAX_VCPUS; i++) {

@@ -259,8 +259,10 @@ static int vm_start(struct linux_vm *l, const struct fermata_caps *caps,
 	if (err)
 		goto no_shrinker;
 	err = mmu_notifier_register(&l->notifier, l->mm);
-	if (!err)
+	if (!err) {
+		sleep_begin(l);
 		return 0;
+	}
 	linux_shrink_end(l);
 no_shrinker:
 	vm_destroy(&l->vm);

@@ -122,6 +122,17 @@ static void random_change(void)
 }
 
 /* No change moves the the_clock, none makes it go back, and the page says the same. */
+/* The computer has slept, and its TSC is somewhere else. */
+static void sleep_and_wake(void)
+{
+	u64 then = host;
+
+	host = 1000000 + (random_u64() >> (2 + random_below(40)));
+	clock_change_begin(&the_clock, &page);
+	clock_rebase(&the_clock, then, host);
+	clock_change_end(&the_clock, &page, 0);
+}
+
 static void test_continuous(void **state)
 {
 	u64 last_tsc, last_ns;
@@ -137,7 +148,10 @@ static void test_continuous(void **state)
 			page_agrees();
 			last_tsc = tsc();
 			last_ns = ns();
-			random_change();
+			if (round % 16)
+				random_change();
+			else
+				sleep_and_wake();
 			assert_true(tsc() == last_tsc && ns() == last_ns);
 			page_agrees();
 			/* A CPU that lags behind sees the change's moment, not one before it. */

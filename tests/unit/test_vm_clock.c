@@ -301,6 +301,30 @@ static int alone(void **state)
 	return 0;
 }
 
+/* After a sleep of the computer's the TSC may read anything; the guest's goes on, and its timers with it. */
+static void slept(void **state)
+{
+	struct guest_clock clock;
+	u64 before, then;
+
+	start_timer(5000);
+	host_test_advance(1000);
+	before = vm_time(&vm, &clock);
+	then = host_test.tsc;
+	host_test.tsc = 70;			   /* the firmware has set it to 0 */
+	assert_int_equal(vm_time(&vm, &clock), 0); /* without a word about it, time goes back */
+	vm_clock_rebase(&vm, then);
+	assert_int_equal(vm_time(&vm, &clock), before);
+	assert_true(v->requests &
+		    BIT(REQUEST_CLOCK)); /* each tells its hardware, and arms its timer anew */
+	host_test.tsc += 500;
+	assert_int_equal(vm_time(&vm, &clock), before + 500);
+	then = host_test.tsc;
+	host_test.tsc += 1ull << 40; /* it has gone on */
+	vm_clock_rebase(&vm, then);
+	assert_int_equal(vm_time(&vm, &clock), before + 500);
+}
+
 static u64 spent; /* host ticks in the guest's next turn */
 
 static void spends(struct vcpu *who, u32 turn)
@@ -390,6 +414,7 @@ int main(void)
 		TEST(rdtsc),
 		TEST(timer_follows),
 		TEST(jump_over_a_timer),
+		TEST(slept),
 		cmocka_unit_test_setup_teardown(run_only, alone, done),
 		TEST(waits_at_the_door),
 		TEST(grows_old),
