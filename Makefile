@@ -259,6 +259,9 @@ format: $(build)/setup.mk
 
 install: all
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(libdir)/fermata/box
+	install -d $(DESTDIR)$(libdir)/fermata/guests
+	install $(build)/guests/runner $(DESTDIR)$(libdir)/fermata/guests/
+	install -m 644 $(guest_images) $(DESTDIR)$(libdir)/fermata/guests/
 	install -d $(DESTDIR)$(includedir)/uapi $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man3
 	install $(build)/fermata $(DESTDIR)$(bindir)/
 	install -m 644 $(build)/libfermata.a $(build)/libfermata.so.0 $(DESTDIR)$(libdir)/

@@ -20,9 +20,9 @@ static const struct command command_help_itself = {
 };
 
 static const struct command *const verbs[] = {
-	&command_run,	 &command_ps,	 &command_stat,	 &command_pause,       &command_resume,
-	&command_quit,	 &command_clock, &command_dirty, &command_on,	       &command_off,
-	&command_events, &command_log,	 &command_caps,	 &command_help_itself,
+	&command_run,	 &command_ps,	 &command_stat,	 &command_pause,    &command_resume,
+	&command_quit,	 &command_clock, &command_dirty, &command_on,	    &command_off,
+	&command_events, &command_log,	 &command_caps,	 &command_selftest, &command_help_itself,
 };
 
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))

@@ -133,7 +133,7 @@ static void print_flaws(void)
 		printf("%-25s %-10s %s\n", flaw.name, flaw_state(&flaw), flaw.how);
 }
 
-static void print_text(const struct host *host)
+void caps_print(const struct host *host)
 {
 	const struct fermata_caps *caps = &host->caps;
 	unsigned i;
@@ -244,7 +244,7 @@ static struct json_object *json_vmx(const struct host *host)
 	return vmx;
 }
 
-static void print_json(const struct host *host)
+struct json_object *caps_json(const struct host *host)
 {
 	struct json_object *object = json_object_new_object();
 	const struct fermata_caps *caps = &host->caps;
@@ -278,8 +278,7 @@ static void print_json(const struct host *host)
 		put(object, "nested_page_sizes", json_page_sizes(caps->nested_levels));
 	}
 	put(object, "obstacles", json_obstacles(host));
-	json_print(object);
-	json_object_put(object);
+	return object;
 }
 
 /* ---- the verb */
@@ -300,10 +299,14 @@ static int run(const struct command *command, char **argv)
 	if (options.place.where == PLACE_BOX)
 		return caps_in_box(options.place.box, options.json);
 	host_probe(&host);
-	if (options.json)
-		print_json(&host);
-	else
-		print_text(&host);
+	if (options.json) {
+		struct json_object *object = caps_json(&host);
+
+		json_print(object);
+		json_object_put(object);
+	} else {
+		caps_print(&host);
+	}
 	return host.obstacles ? STATUS_FAILED : STATUS_OK;
 }
 

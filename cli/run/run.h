@@ -15,5 +15,8 @@ int run_many(const struct run_options *options, const struct run_options *guest)
 int run_in_box(const struct run_options *options, const struct run_options *guest, unsigned count);
 /* `fermata caps` in a box of that kind. */
 int caps_in_box(const char *kind, bool json);
+/* `fermata selftest` there, with the test guests of that folder; word[]: those that were asked for, up to NULL. */
+int selftest_in_box(const char *kind, const char *folder, char *const *names, size_t count,
+		    const char *const *word, bool json);
 
 #endif

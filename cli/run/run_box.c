@@ -2,6 +2,7 @@
 /* fermata run in the box: the same command, in an emulated machine, with the user's own files. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -246,4 +247,46 @@ int caps_in_box(const char *kind, bool json)
 	const struct box_request request = { .kind = kind, .argv = argv };
 
 	return run_command(&request, KEYS_NONE, NULL, 0);
+}
+
+#define GUESTS_MEMORY (512ull << 20) /* more than any test guest has */
+
+int selftest_in_box(const char *kind, const char *folder, char *const *names, size_t count,
+		    const char *const *word, bool json)
+{
+	char *argv[6 + OPTION_WORDS] = { "fermata", "selftest", "--guests", "/in" };
+	struct box_file *files = calloc(count + 1, sizeof(*files));
+	const struct box_request request = {
+		.kind = kind,
+		.argv = argv,
+		.files = files,
+		.file_count = count + 1,
+		.guest_memory = GUESTS_MEMORY,
+	};
+	char **paths = calloc(count + 1, sizeof(*paths));
+	int words = 4, status = STATUS_FAILED;
+	bool good = files && paths;
+
+	if (json)
+		argv[words++] = "--json";
+	for (unsigned i = 0; i < OPTION_WORDS && word[i]; i++)
+		argv[words++] = (char *)word[i];
+	for (size_t i = 0; good && i <= count; i++) {
+		const char *name = i < count ? names[i] : "runner";
+
+		good = asprintf(&paths[i], "%s/%s", folder, name) > 0;
+		if (good)
+			files[i] = (struct box_file){ .host_path = paths[i], .name = name };
+		else
+			paths[i] = NULL;
+	}
+	if (good)
+		status = run_command(&request, KEYS_NONE, NULL, 0);
+	else
+		say("no memory for the command in the box; free some");
+	for (size_t i = 0; paths && i <= count; i++)
+		free(paths[i]);
+	free(paths);
+	free(files);
+	return status;
 }

@@ -27,6 +27,8 @@ $lib/fermata/box/boot
 $lib/fermata/box/initrd.cpio
 $lib/fermata/box/vmlinux
 $lib/fermata/box/vmlinuz
+$(ls tests/guests/*.[cS] | sed 's,.*/,,; s/\.[cS]$//; /^runner/d' | sed "s,^,$lib/fermata/guests/,")
+$lib/fermata/guests/runner
 /usr/share/bash-completion/completions/fermata
 /usr/share/doc/fermata/examples/web.conf
 /usr/share/man/man1/fermata.1.gz
