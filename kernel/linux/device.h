@@ -64,7 +64,12 @@ void mitigations_cpu_on(void);
 void mitigations_cpu_off(void);
 int mitigations_get(struct fermata_flaw *flaw); /* by its index; -ERANGE */
 
-/* intrusions.c: in guest context */
+/* intrusions.c: around a CPU's switching on and off, with interrupts off */
+void intrusions_before_on(void);
+void intrusions_on(void);
+void intrusions_before_off(void);
+void intrusions_off(void);
+/* ... and in guest context */
 void guest_split_locks_begin(struct host_thread *thread);
 void guest_split_locks_end(struct host_thread *thread);
 

@@ -72,16 +72,24 @@ void hardware_caps(struct fermata_caps *caps)
 
 static int switch_on(void)
 {
-	int err = hardware_backend->cpu_on();
+	int err;
 
-	if (!err)
-		mitigations_cpu_on();
-	return err;
+	intrusions_before_on();
+	err = hardware_backend->cpu_on();
+	if (err) {
+		intrusions_off();
+		return err;
+	}
+	intrusions_on();
+	mitigations_cpu_on();
+	return 0;
 }
 
 static void switch_off(void)
 {
+	intrusions_before_off();
 	hardware_backend->cpu_off();
+	intrusions_off();
 	mitigations_cpu_off();
 }
 

@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <asm/cpu.h>
 #include <asm/msr.h>
+#include <asm/perf_event.h>
 
 #include "device.h"
 
@@ -25,6 +26,44 @@ bool guest_samples(struct host_sampling *sampling)
 	sampling->guest_global_ctrl = sampling->global_ctrl &
 				      ~(sampling->pebs_enable & PEBS_COUNTERS);
 	return true;
+}
+
+/* ---- what else perf is to know: while virtualization is on */
+
+/*
+ * Intel PT: a processor that cannot trace in VMX operation ends tracing at VMXON, and takes no order about it then
+ * (SDM 3C 26.5.6.3). AMD's counters of events of the host alone need SVM on, and are off without (APM 2 13.2.2).
+ */
+void intrusions_before_on(void)
+{
+#ifdef FERMATA_INTEL_PT
+	if (hardware_backend->vendor == FERMATA_VENDOR_INTEL)
+		intel_pt_handle_vmx(1);
+#endif
+}
+
+void intrusions_on(void)
+{
+#ifdef FERMATA_AMD_PMU
+	if (hardware_backend->vendor == FERMATA_VENDOR_AMD)
+		amd_pmu_enable_virt();
+#endif
+}
+
+void intrusions_before_off(void)
+{
+#ifdef FERMATA_AMD_PMU
+	if (hardware_backend->vendor == FERMATA_VENDOR_AMD)
+		amd_pmu_disable_virt();
+#endif
+}
+
+void intrusions_off(void)
+{
+#ifdef FERMATA_INTEL_PT
+	if (hardware_backend->vendor == FERMATA_VENDOR_INTEL)
+		intel_pt_handle_vmx(0);
+#endif
 }
 
 /* ---- split locks (SDM 3A 10.1.2.3) */

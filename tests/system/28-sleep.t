@@ -43,7 +43,7 @@ done
 fermata clock sleeper rate 2 && said ready && sleep 1 && echo "later $(ns)"
 fermata quit sleeper && echo quit
 dmesg | grep -c 'ACPI: PM: Waking up from system sleep state S3' | sed 's/^/woke /'
-dmesg | grep -i 'fermata: virt\|WARNING\|BUG:\|Oops' && echo 'bad log'
+dmesg | grep -e 'fermata: virt' -e WARNING: -e BUG: -e Oops: && echo 'bad log'
 exit 0
 END_OF_TEXT
 
