@@ -27,6 +27,15 @@ static inline u64 cpu_rdmsr(u32 msr)
 	return (u64)high << 32 | low;
 }
 
+/* Of an MSR that may not be there. */
+static inline u64 cpu_rdmsr_or_zero(u32 msr)
+{
+	u32 low = 0, high = 0;
+
+	asm volatile(HOST_MAY_FAULT("rdmsr") : "+a"(low), "+d"(high) : "c"(msr));
+	return (u64)high << 32 | low;
+}
+
 static inline void cpu_wrmsr(u32 msr, u64 value)
 {
 	asm volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");

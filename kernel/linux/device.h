@@ -18,7 +18,8 @@ struct xsave_area {
 struct host_thread {
 	struct xsave_area *xsave;
 	struct rcuwait wait;
-	bool l1d_stale;	   /* something else than the guest has run since */
+	unsigned long switches; /* of the thread, when it was last in guest context */
+	bool l1d_stale;		/* something else than the guest has run since */
 	bool splits_locks; /* its guest does, and detection is off in its stays: intrusions.c */
 	u64 test_ctrl;	   /* then: what the CPU's MSR held at the begin of the stay */
 	u32 host_tsc_aux;  /* what RDTSCP tells the host on this CPU, while a guest's value is in */

@@ -22,6 +22,7 @@
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 
+#include "base/processor.h"
 #include "base/xsave.h"
 #include "device.h"
 
@@ -190,7 +191,12 @@ void host_guest_tsc_aux(u64 tsc_aux)
 
 u32 host_guest_begin(struct host_thread *t, u64 guest_xcr0, u64 guest_tsc_aux)
 {
-	t->l1d_stale = true;
+	unsigned long switches = current->nvcsw + current->nivcsw;
+
+	if (t->switches != switches) {
+		t->switches = switches;
+		t->l1d_stale = true;
+	}
 	kernel_fpu_begin_mask(0);
 	if (unlikely(!fpu_load(t) || !host_guest_xcr0(guest_xcr0))) {
 		kernel_fpu_end();
@@ -324,7 +330,7 @@ void guest_l1d_setup(void)
 		return;
 	/* In a guest whose hypervisor flushes at its own entries (SDM 4, IA32_ARCH_CAPABILITIES). */
 	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
-		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, capabilities);
+		capabilities = cpu_rdmsr_or_zero(MSR_IA32_ARCH_CAPABILITIES);
 	if (capabilities & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH)
 		return;
 	static_branch_enable(&guest_l1d_key);
@@ -382,9 +388,9 @@ static void l1d_flush(void)
 }
 
 /*
- * When KVM does it, and oftener: before the first turn of each stay, before which the thread was in user space,
- * or answered a fault of the guest's, or another one ran here; and after an interrupt handler did. What exits
- * answered in guest context bring into the cache is the guest's own and little of ours.
+ * When KVM does it: before the first turn after the thread was in user space or another one ran here,
+ * and after an interrupt handler did. What exits themselves bring into the cache is the guest's own and
+ * little of ours.
  */
 void guest_flush_l1d(struct host_thread *t)
 {

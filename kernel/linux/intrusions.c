@@ -6,9 +6,10 @@
 #include <linux/printk.h>
 #include <linux/sched.h>
 #include <asm/cpu.h>
-#include <asm/msr.h>
+#include <asm/msr-index.h>
 #include <asm/perf_event.h>
 
+#include "base/processor.h"
 #include "device.h"
 
 /* ---- PEBS (SDM 3B 20.3.1.1.1, 20.6.2.4) */
@@ -19,10 +20,12 @@
 
 bool guest_samples(struct host_sampling *sampling)
 {
-	if (rdmsrl_safe(MSR_IA32_PEBS_ENABLE, &sampling->pebs_enable) || !sampling->pebs_enable)
+	sampling->pebs_enable = cpu_rdmsr_or_zero(MSR_IA32_PEBS_ENABLE);
+	if (likely(!sampling->pebs_enable))
 		return false;
-	if (rdmsrl_safe(MSR_CORE_PERF_GLOBAL_CTRL, &sampling->global_ctrl))
-		return false; /* the NetBurst processors' PEBS, which this is not about */
+	sampling->global_ctrl = cpu_rdmsr_or_zero(MSR_CORE_PERF_GLOBAL_CTRL);
+	if (!sampling->global_ctrl) /* all is off; or NetBurst's PEBS, which this is not about */
+		return false;
 	sampling->guest_global_ctrl = sampling->global_ctrl &
 				      ~(sampling->pebs_enable & PEBS_COUNTERS);
 	return true;
@@ -98,14 +101,14 @@ void guest_split_locks_begin(struct host_thread *thread)
 {
 	if (likely(!thread->splits_locks))
 		return;
-	rdmsrl(MSR_TEST_CTRL, thread->test_ctrl);
-	wrmsrl(MSR_TEST_CTRL, thread->test_ctrl & ~(u64)MSR_TEST_CTRL_SPLIT_LOCK_DETECT);
+	thread->test_ctrl = cpu_rdmsr(MSR_TEST_CTRL);
+	cpu_wrmsr(MSR_TEST_CTRL, thread->test_ctrl & ~(u64)MSR_TEST_CTRL_SPLIT_LOCK_DETECT);
 }
 
 void guest_split_locks_end(struct host_thread *thread)
 {
 	if (unlikely(thread->splits_locks))
-		wrmsrl(MSR_TEST_CTRL, thread->test_ctrl);
+		cpu_wrmsr(MSR_TEST_CTRL, thread->test_ctrl);
 }
 
 #endif

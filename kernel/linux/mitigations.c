@@ -10,8 +10,9 @@
  */
 #include <linux/cpu.h>
 #include <linux/sched/smt.h>
-#include <asm/msr.h>
+#include <asm/msr-index.h>
 
+#include "base/processor.h"
 #include "device.h"
 #include "mitigations.h"
 
@@ -20,10 +21,7 @@ DEFINE_PER_CPU(u64, fermata_spec_ctrl); /* what IA32_SPEC_CTRL is to hold after 
 /* Interrupts are off, and may have been on: another CPU can have changed it. */
 void guest_note_speculation(void)
 {
-	u64 value;
-
-	rdmsrl(MSR_IA32_SPEC_CTRL, value);
-	__this_cpu_write(fermata_spec_ctrl, value);
+	__this_cpu_write(fermata_spec_ctrl, cpu_rdmsr(MSR_IA32_SPEC_CTRL));
 }
 
 /* ---- on this CPU, while virtualization is on */
@@ -41,10 +39,9 @@ static bool reduces_speculation(void)
 /* A hypervisor below us may have the flaw and not the MSR. */
 static void change(u32 msr, u64 bit, bool set)
 {
-	u64 value;
+	u64 value = cpu_rdmsr_or_zero(msr);
 
-	if (!rdmsrl_safe(msr, &value))
-		wrmsrl_safe(msr, set ? value | bit : value & ~bit);
+	cpu_wrmsr_checked(msr, set ? value | bit : value & ~bit);
 }
 
 void mitigations_cpu_on(void)
@@ -240,12 +237,9 @@ u64 host_arch_capabilities(void)
 		{ X86_BUG_RFDS, CAP_RFDS_NO },
 		{ X86_BUG_ITS, CAP_ITS_NO },
 	};
-	u64 value = 0;
+	u64 value = cpu_rdmsr_or_zero(MSR_IA32_ARCH_CAPABILITIES) & CAPABILITIES_SHOWN;
 	u32 i;
 
-	if (rdmsrl_safe(MSR_IA32_ARCH_CAPABILITIES, &value))
-		return 0;
-	value &= CAPABILITIES_SHOWN;
 	for (i = 0; i < ARRAY_SIZE(known); i++)
 		if (known[i].bug != UNKNOWN_BIT && !cpu_shows(known[i].bug))
 			value |= known[i].absent;

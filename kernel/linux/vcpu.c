@@ -77,6 +77,7 @@ static noinline long other_ioctl(struct linux_vcpu *l, unsigned int command, voi
 
 static long run(struct linux_vcpu *l, unsigned long address)
 {
+	l->thread.l1d_stale = true;
 	return address ? -EINVAL : vcpu_run(&l->vcpu);
 }
 
