@@ -100,7 +100,6 @@ WantedBy=multi-user.target
 END
 passes 'a test that starts with it' there systemctl enable inside.service
 echo 'blacklist kvm_amd' >"$root/etc/modprobe.d/kvm.conf"
-echo 'options fermata unstable_tsc=1' >"$root/etc/modprobe.d/fermata-box.conf" # Linux may find an emulator's so
 
 # What nobody reads there is not carried along.
 (cd "$root" && find . -xdev \( -path './usr/lib/gcc*' -o -path './usr/libexec/gcc*' -o -path './usr/src/linux*' -o -path './usr/share/doc' \
