@@ -115,6 +115,10 @@ void host_page_dirty(u64 phys);
 void host_lock_init(struct host_lock *lock);
 void host_lock(struct host_lock *lock);
 void host_unlock(struct host_lock *lock);
+/*
+ * host_steps(n), a macro: n rounds of loops under a lock, whose number somebody else may choose. Nothing in
+ * the kernel; in user space they are counted, and tests say how many one hold of a lock may have.
+ */
 
 /*
  * host_index(index, count), a macro: index, which the caller has found to be below count, so that no

@@ -64,17 +64,14 @@ static int read_pdptes(struct vcpu *v, u64 cr3, u64 pdpte[4])
 	return 0;
 }
 
-/* FERMATA_VM_SHADOW_AUDIT: at every so many'th root, since it looks at all there are. */
-#define AUDIT_INTERVAL 256
+/* FERMATA_VM_SHADOW_AUDIT: so many shadow pages at each root, one after the other. */
+#define AUDIT_PAGES 2
 
 static void audit(struct vcpu *v)
 {
 	struct shadow_finding f;
 
-	if (v->shadow->audit_countdown--)
-		return;
-	v->shadow->audit_countdown = AUDIT_INTERVAL - 1;
-	if (!shadow_audit(&v->vm->memory, &f))
+	if (!shadow_audit(&v->vm->memory, &v->shadow->audit_hand, AUDIT_PAGES, &f))
 		return;
 	host_log("shadow audit: %u entries differ; %s: role %#x of the guest table at %#llx, slot %u: %#llx from %#llx",
 		 f.count, f.what, f.role, f.table, f.slot, f.entry, f.origin);

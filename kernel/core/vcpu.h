@@ -31,7 +31,7 @@ struct vcpu_shadow {
 	u64 last_cr3[SHADOWING_PCIDS]; /* by some bits of the PCID */
 	struct flush owed;	       /* by all vCPUs, to be paid outside of guest context */
 	u64 absent;		       /* a guest table to be brought in there; SHADOWING_NONE */
-	u32 audit_countdown;	       /* loads of a root until the next audit */
+	u32 audit_hand;		       /* the last page that was audited */
 };
 #define SHADOWING_NONE (~0ull)
 

@@ -31,6 +31,7 @@
 #include <asm/page.h>
 
 #define host_index(index, count) array_index_nospec(index, count)
+#define host_steps(n) ((void)0)
 
 struct host_lock {
 	raw_spinlock_t spin; /* taken in guest context, also where spinlocks sleep */

@@ -22,6 +22,7 @@ struct closed_frame {
 
 struct closed {
 	u32 count, room;	    /* of at[], in no order */
+	u32 users;		    /* nested.c's, under the memory's lock */
 	u32 frames;		    /* of frame[], by their numbers, no two the same */
 	struct closed_frame *frame; /* behind at[] */
 	struct closed_range at[];

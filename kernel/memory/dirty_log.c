@@ -48,15 +48,14 @@ int guest_memory_log_dirty(struct guest_memory *memory, u32 id, bool on, struct 
 	return 0;
 }
 
-/* Under lock. */
+/* Under lock, which shadow paging gives up in between. */
 static void protect(struct guest_memory *memory, u64 start, u64 end, struct flush *flush)
 {
-	struct flush part;
+	struct flush part = radix_protect(&memory->radix, start, end, RADIX_WRITE);
 
+	flush_merge(flush, &part);
 	if (memory->hooks.protecting)
 		memory->hooks.protecting(memory, start, end);
-	part = radix_protect(&memory->radix, start, end, RADIX_WRITE);
-	flush_merge(flush, &part);
 }
 
 /* Under lock: the 64 pages from gpa on. */
@@ -109,10 +108,8 @@ int guest_memory_take_dirty(struct guest_memory *memory, const struct fermata_di
 	gpa = slot->gpa + first * 4096;
 	host_lock(&memory->lock);
 	for (u64 i = 0; i < words; i++) {
-		if (i && !(i % TAKE_WORDS)) {
-			host_unlock(&memory->lock);
-			host_lock(&memory->lock);
-		}
+		if (i && !(i % TAKE_WORDS))
+			guest_memory_breathe(memory);
 		bitmap[i] = take(memory, &slot->log->word[first / 64 + i], gpa + i * 64 * 4096,
 				 dirty, &flush);
 	}

@@ -33,69 +33,37 @@ void guest_memory_destroy(struct guest_memory *memory)
 	memory->slots = NULL;
 }
 
-static struct flush unmap(struct guest_memory *memory, u64 start, u64 end, bool again)
+/* ---- the host's, or its owner's, changes; under lock */
+
+/* A fault that began before this maps nothing, nor does one before invalidations_end(). */
+static void invalidations_begin(struct guest_memory *memory)
 {
-	if (memory->hooks.unmapping)
-		memory->hooks.unmapping(memory, start, end, again);
-	return radix_unmap(&memory->radix, start, end);
+	memory->invalidations.under_way++;
+	WRITE_ONCE(memory->invalidations.sequence, memory->invalidations.sequence + 1);
 }
 
-/*
- * Under lock: what a flush still under way has taken out may be in use until it is paid, be it of a slot that
- * is no longer there. Whoever must know memory to be free waits too, although it finds nothing mapped.
- */
-static void owe_unpaid(const struct guest_memory *memory, struct flush *flush)
+/* A fault that began in between may hold the page, or the slot, as it was before the change. */
+static void invalidations_end(struct guest_memory *memory)
 {
-	if (memory->flush.under_way)
-		flush_add(flush, FLUSH_NESTED, 0, 1ull << memory->phys_bits);
-}
-
-/* Under lock: remember that a flush is on its way, so that no one else's reap frees its tables. */
-struct flush guest_memory_owe(struct guest_memory *memory, struct flush flush)
-{
-	if (flush.kinds) {
-		/* Under shadow paging the processor walks no nested tables: what it keeps lies under tags. */
-		if (memory->shadow && flush.kinds & FLUSH_NESTED)
-			flush.kinds = (flush.kinds & ~FLUSH_NESTED) | FLUSH_LINEAR;
-		memory->flush.under_way++;
-		/* After the tables' stores, which the processor keeps in order (SDM 3A 9.2.2). */
-		WRITE_ONCE(memory->flush.generation, memory->flush.generation + 1);
-	}
-	return flush;
-}
-
-void guest_memory_reap(struct guest_memory *memory)
-{
-	u64 *limbo = NULL;
-
-	host_lock(&memory->lock);
-	DEBUG_ASSERT(memory->flush.under_way);
-	/* Tables of a flush still under way may be in limbo too: the last one takes all. */
-	if (memory->flush.under_way && !--memory->flush.under_way) {
-		limbo = radix_reap_take(&memory->radix);
-		if (memory->hooks.reaping)
-			memory->hooks.reaping(memory);
-	}
-	host_unlock(&memory->lock);
-	radix_reap_free(limbo);
+	WRITE_ONCE(memory->invalidations.sequence, memory->invalidations.sequence + 1);
+	DEBUG_ASSERT(memory->invalidations.under_way);
+	memory->invalidations.under_way--;
 }
 
 void guest_memory_publish(struct guest_memory *memory, struct slots *next, u64 start, u64 end,
 			  struct flush *owed)
 {
 	const struct slots *old = memory->slots;
+	struct flush flush = { 0 };
 
-	*owed = (struct flush){ 0 };
 	host_lock(&memory->lock);
+	guest_memory_unmap_begin(memory);
+	invalidations_begin(memory);
+	if (start < end)
+		guest_memory_unmap(memory, start, end, true, &flush);
 	WRITE_ONCE(memory->slots, next);
-	WRITE_ONCE(memory->invalidations.sequence, memory->invalidations.sequence + 1);
-	if (start < end) {
-		struct flush flush = unmap(memory, start, end, true);
-
-		owe_unpaid(memory, &flush);
-		*owed = guest_memory_owe(memory, flush);
-	}
-	host_unlock(&memory->lock);
+	invalidations_end(memory);
+	*owed = guest_memory_unmap_end(memory, flush);
 	host_read_synchronize();
 	host_free((void *)old);
 }
@@ -211,13 +179,11 @@ static void unmap_frames(struct guest_memory *memory, u64 first, u64 last, u8 le
 {
 	u64 mask = radix_size(level) - 1, limit = 1ull << memory->phys_bits;
 	u64 start = first << 12 & ~mask, end;
-	struct flush part;
 
 	if (start >= limit)
 		return;
 	end = last >= limit >> 12 ? limit : ((last << 12) | 0xfff | mask) + 1;
-	part = unmap(memory, start, end, true);
-	flush_merge(owed, &part);
+	guest_memory_unmap(memory, start, end, true, owed);
 }
 
 /*
@@ -230,45 +196,70 @@ static void unmap_changed(struct guest_memory *memory, const struct closed *a,
 	for (u32 i = 0; a && i < a->frames; i++) {
 		u64 frame = a->frame[i].frame;
 
-		if (closed_frame(b, frame) != a->frame[i].access)
-			unmap_frames(memory, frame, frame, 1, owed);
+		if (closed_frame(b, frame) == a->frame[i].access)
+			continue;
+		unmap_frames(memory, frame, frame, 1, owed);
+		guest_memory_breathe(memory);
 	}
 }
 
-const struct closed *guest_memory_set_closed(struct guest_memory *memory, const struct closed *next,
-					     struct flush *owed)
+/* Ranges of `a` that are not closed alike in `b`. */
+static void unmap_ranges(struct guest_memory *memory, const struct closed *a,
+			 const struct closed *b, u8 level, struct flush *owed)
 {
-	const struct closed *old;
-	struct flush flush = { 0 };
-	u32 i;
+	for (u32 i = 0; a && i < a->count; i++) {
+		if (closed_has(b, &a->at[i]))
+			continue;
+		unmap_frames(memory, a->at[i].first, a->at[i].last, level, owed);
+		guest_memory_breathe(memory);
+	}
+}
+
+struct closed *guest_memory_set_closed(struct guest_memory *memory, struct closed *next)
+{
+	struct closed *old;
 
 	host_lock(&memory->lock);
 	old = memory->closed;
 	WRITE_ONCE(memory->closed, next);
-	for (i = 0; next && i < next->count; i++)
-		if (!closed_has(old, &next->at[i]))
-			unmap_frames(memory, next->at[i].first, next->at[i].last, 1, &flush);
-	for (i = 0; old && i < old->count; i++)
-		if (!closed_has(next, &old->at[i]))
-			unmap_frames(memory, old->at[i].first, old->at[i].last,
-				     memory->radix.max_leaf > 1 ? 2 : 1, &flush);
-	unmap_changed(memory, next, old, &flush);
-	unmap_changed(memory, old, next, &flush);
-	owe_unpaid(memory, &flush);
-	*owed = guest_memory_owe(memory, flush);
+	if (next)
+		next->users = 2; /* the memory, and guest_memory_apply_closed() */
 	host_unlock(&memory->lock);
 	return old;
 }
 
+/* Meanwhile another one may have taken the place of `next`. */
+void guest_memory_apply_closed(struct guest_memory *memory, struct closed *old, struct closed *next,
+			       struct flush *owed)
+{
+	struct flush flush = { 0 };
+
+	host_lock(&memory->lock);
+	guest_memory_unmap_begin(memory);
+	unmap_ranges(memory, next, old, 1, &flush);
+	unmap_ranges(memory, old, next, memory->radix.max_leaf > 1 ? 2 : 1, &flush);
+	unmap_changed(memory, next, old, &flush);
+	unmap_changed(memory, old, next, &flush);
+	if (old && --old->users)
+		old = NULL;
+	if (next && --next->users)
+		next = NULL;
+	*owed = guest_memory_unmap_end(memory, flush);
+	host_free(old);
+	host_free(next);
+}
+
 void guest_memory_limit_leaves(struct guest_memory *memory, u8 level, struct flush *owed)
 {
-	*owed = (struct flush){ 0 };
+	struct flush flush = { 0 };
+
 	host_lock(&memory->lock);
+	guest_memory_unmap_begin(memory);
 	if (memory->radix.max_leaf > level) {
 		memory->radix.max_leaf = level;
-		*owed = guest_memory_owe(memory, unmap(memory, 0, 1ull << memory->phys_bits, true));
+		guest_memory_unmap(memory, 0, 1ull << memory->phys_bits, true, &flush);
 	}
-	host_unlock(&memory->lock);
+	*owed = guest_memory_unmap_end(memory, flush);
 }
 
 bool guest_memory_open(struct guest_memory *memory, u64 gpa, u32 access)
@@ -296,12 +287,13 @@ struct flush guest_memory_close(struct guest_memory *memory)
 	struct flush flush = { 0 };
 
 	host_lock(&memory->lock);
-	for (u32 i = 0; i < memory->opened.count; i++)
-		unmap_frames(memory, memory->opened.at[i].frame, memory->opened.at[i].frame, 1,
-			     &flush);
-	memory->opened.count = 0;
-	flush = guest_memory_owe(memory, flush);
-	host_unlock(&memory->lock);
+	guest_memory_unmap_begin(memory);
+	while (memory->opened.count) {
+		u64 frame = memory->opened.at[--memory->opened.count].frame;
+
+		unmap_frames(memory, frame, frame, 1, &flush);
+	}
+	flush = guest_memory_unmap_end(memory, flush);
 	if (flush.kinds)
 		guest_memory_reap(memory);
 	return flush;
@@ -329,11 +321,14 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 	struct radix_leaf leaf;
 	u64 offset;
 	struct flush flush = { 0 };
-	bool found, moved;
+	bool found;
 	int err;
 
 	if (page->writable && !(slot->flags & FERMATA_MEMORY_READONLY))
 		access |= RADIX_WRITE;
+	/* Not at once in place of a GiB of small leaves. */
+	if (level > 2 && radix_has_table(&memory->radix, gpa, level))
+		level = 2;
 	if (unlikely(memory->closed)) {
 		level = unclosed_level(memory, gpa, level);
 		access &= allowed(memory, gpa);
@@ -361,15 +356,21 @@ static int map_page(struct guest_memory *memory, u64 gpa, u32 wanted, const stru
 		*level_mapped = leaf.level;
 		return 0;
 	}
-	/* Never so under the protocol above; a leaf to another page must not be left behind, though. */
-	moved = found && (leaf.phys >> 12 != page->phys >> 12 || leaf.access & ~access);
-	if (moved && memory->hooks.unmapping)
-		memory->hooks.unmapping(memory, gpa - offset, gpa - offset + radix_size(level),
-					true);
+	/*
+	 * Never so under the protocol above; a leaf to another page, or one that allows too much, must not be
+	 * left behind, though.
+	 */
+	if (found && (leaf.phys >> 12 != page->phys >> 12 || leaf.access & ~access)) {
+		guest_memory_unmap_begin(memory);
+		guest_memory_unmap(memory, gpa & ~0xfffull, (gpa | 0xfff) + 1, true, &flush);
+		*owed = guest_memory_owe(memory, flush);
+		memory->flush.under_way--;
+		return -EAGAIN;
+	}
 	err = radix_map(&memory->radix, gpa - offset, level, (page->phys | (gpa & 0xfff)) - offset,
 			access, cache, &flush);
 	/* The same pages in leaves of another size: no processor has seen these. */
-	if (memory->unwalked && !moved)
+	if (memory->unwalked)
 		flush.kinds = FLUSH_NONE;
 	*owed = guest_memory_owe(memory, flush);
 	if (err)
@@ -453,41 +454,50 @@ bool guest_memory_near(struct guest_memory *memory, u64 gpa)
 
 /* ---- the host's side */
 
+/*
+ * What of the range is mapped at guest-physical *gpa or after it, by the slots as they are: the first part of
+ * it, up to *end. False: nothing.
+ */
+static bool next_part(const struct slots *slots, u64 user_start, u64 user_end, u64 *gpa, u64 *end)
+{
+	for (u32 i = 0; i < slots->count; i++) {
+		const struct slot *slot = &slots->slot[i];
+		u64 start = max(user_start, slot->user_addr);
+		u64 stop = min(user_end, slot->user_addr + slot->size);
+
+		if (start >= stop)
+			continue;
+		start = max(start - slot->user_addr + slot->gpa, *gpa);
+		stop = stop - slot->user_addr + slot->gpa;
+		if (start >= stop)
+			continue;
+		*gpa = start;
+		*end = stop;
+		return true;
+	}
+	return false;
+}
+
 struct flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_start, u64 user_end)
 {
 	struct flush flush = { 0 };
+	u64 end;
 
 	host_lock(&memory->lock);
-	memory->invalidations.under_way++;
-	WRITE_ONCE(memory->invalidations.sequence, memory->invalidations.sequence + 1);
-	for (u32 i = 0; i < memory->slots->count; i++) {
-		const struct slot *slot = &memory->slots->slot[i];
-		u64 start = max(user_start, slot->user_addr);
-		u64 end = min(user_end, slot->user_addr + slot->size);
-		struct flush part;
-
-		if (start >= end)
-			continue;
-		start = start - slot->user_addr + slot->gpa;
-		end = end - slot->user_addr + slot->gpa;
-		part = unmap(memory, start, end, false);
-		flush_merge(&flush, &part);
-	}
+	guest_memory_unmap_begin(memory);
+	invalidations_begin(memory);
+	/* Slots that come meanwhile have nothing mapped, and those that go take it along. */
+	for (u64 gpa = 0; next_part(memory->slots, user_start, user_end, &gpa, &end); gpa = end)
+		guest_memory_unmap(memory, gpa, end, false, &flush);
 	if (flush.kinds)
 		memory->stats.invalidations++;
-	owe_unpaid(memory, &flush);
-	flush = guest_memory_owe(memory, flush);
-	host_unlock(&memory->lock);
-	return flush;
+	return guest_memory_unmap_end(memory, flush);
 }
 
 void guest_memory_invalidate_end(struct guest_memory *memory, u64 user_start, u64 user_end)
 {
 	host_lock(&memory->lock);
-	/* A fault that began after invalidate_begin may hold the page as it was before the change. */
-	WRITE_ONCE(memory->invalidations.sequence, memory->invalidations.sequence + 1);
-	DEBUG_ASSERT(memory->invalidations.under_way);
-	memory->invalidations.under_way--;
+	invalidations_end(memory);
 	host_unlock(&memory->lock);
 }
 

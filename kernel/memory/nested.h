@@ -11,9 +11,11 @@
  *       changed since (a): -EAGAIN            invalidate_end: sequence++, invalidating--
  *   (e) map; unlock
  *
- * A page found at (c) is still the host's at (e), or (d) has noticed: so nobody needs a reference to it. Slots change in one step under
- * the lock: publish, sequence++, unmap. Were publishing and unmapping two steps, an invalidation in
- * between would no longer find the slot and leave its pages mapped.
+ * A page found at (c) is still the host's at (e), or (d) has noticed: so nobody needs a reference to it. Slots
+ * change in the same way: under_way++, sequence++, unmap; publish, sequence++, under_way--. An invalidation
+ * during the unmapping still finds the slot that goes.
+ *
+ * Unmapping gives up the lock between its pieces (unmap.c).
  *
  * Flushes: a call that owes one must be followed by the flush, so that no CPU runs this
  * guest with older translations any more, and then by exactly one guest_memory_reap(). A CPU that notes
@@ -35,13 +37,17 @@ struct guest_memory;
 /* What shadow paging is told; NULL without it. */
 struct memory_hooks {
 	/*
-	 * Under lock, before mappings of [start, end) go; and with reap. again: they may come back before
-	 * the flush that is owed for it has been paid.
+	 * As guest_memory_unmap(): it takes them out of the nested tables too. again: they may come back
+	 * before the flush that is owed for it has been paid.
 	 */
-	void (*unmapping)(struct guest_memory *memory, u64 start, u64 end, bool again);
-	/* ... before their leaves lose write access, for which a flush will be owed */
+	void (*unmapping)(struct guest_memory *memory, u64 start, u64 end, bool again,
+			  struct flush *flush);
+	/*
+	 * Under lock, given up in between: leaves in [start, end) have lost their write access, and a flush
+	 * will be owed for it.
+	 */
 	void (*protecting)(struct guest_memory *memory, u64 start, u64 end);
-	void (*reaping)(struct guest_memory *memory);
+	void (*reaping)(struct guest_memory *memory); /* under lock */
 };
 
 /* Who may write a field: `lock` means under the lock; "constant" is set when the memory is made. */
@@ -60,7 +66,7 @@ struct guest_memory {
 		u32 under_way;	/* lock: owed and not yet reaped */
 		u64 generation; /* lock to write: one more with each flush owed; never 0 */
 	} flush;
-	const struct closed *closed; /* lock to write, to read as slots; NULL: nothing is closed */
+	struct closed *closed; /* lock; NULL: nothing is closed */
 	struct {
 		u32 count;
 		struct {
@@ -114,11 +120,13 @@ int guest_memory_fault(struct guest_memory *memory, u64 gpa, u32 access, struct 
 bool guest_memory_near(struct guest_memory *memory, u64 gpa);
 
 /*
- * What must fault from now on. Answers what was there before, whose readers the caller waits for.
- * *owed as of all calls that owe; pages that are closed no more become large again by the faults they owe.
+ * What must fault from now on: `next`, or nothing if it is NULL, which is taken over. Answers what was there
+ * before. Then the second call, with no lock held: of both, what is mapped otherwise goes. Pages that are
+ * closed no more become large again by the faults they owe.
  */
-const struct closed *guest_memory_set_closed(struct guest_memory *memory, const struct closed *next,
-					     struct flush *owed);
+struct closed *guest_memory_set_closed(struct guest_memory *memory, struct closed *next);
+void guest_memory_apply_closed(struct guest_memory *memory, struct closed *old, struct closed *next,
+			       struct flush *owed);
 /* What the guest may do there without a fault: RADIX_*, by rules alone. */
 u32 guest_memory_allows(struct guest_memory *memory, u64 gpa);
 /*
@@ -135,6 +143,20 @@ void guest_memory_limit_leaves(struct guest_memory *memory, u8 level, struct flu
 struct flush guest_memory_invalidate_begin(struct guest_memory *memory, u64 user_start,
 					   u64 user_end);
 void guest_memory_invalidate_end(struct guest_memory *memory, u64 user_start, u64 user_end);
+
+/*
+ * unmap.c: mappings go. All but the last under lock, which is given up between pieces, and by the last for
+ * good; what it answers is owed.
+ */
+void guest_memory_unmap_begin(struct guest_memory *memory);
+void guest_memory_unmap(struct guest_memory *memory, u64 start, u64 end, bool again,
+			struct flush *flush);
+void guest_memory_unmap_nested(struct guest_memory *memory, u64 start, u64 end,
+			       struct flush *flush); /* the nested tables' alone */
+struct flush guest_memory_unmap_end(struct guest_memory *memory, struct flush flush);
+
+/* Under lock: others get it for a moment. */
+void guest_memory_breathe(struct guest_memory *memory);
 
 /* Under lock: what is answered is owed, and one guest_memory_reap() with it. */
 struct flush guest_memory_owe(struct guest_memory *memory, struct flush flush);

@@ -97,6 +97,7 @@ static void table_retire(struct radix *radix, u64 *table, u8 level)
 {
 	const struct radix_format *format = radix->format;
 
+	host_steps(RADIX_ENTRIES);
 	for (u32 i = 0; i < RADIX_ENTRIES; i++) {
 		u64 old;
 
@@ -193,6 +194,7 @@ static u64 *leaf_split(struct radix *radix, u64 *entry, u8 level, struct radix_c
 
 	if (!table)
 		return NULL;
+	host_steps(RADIX_ENTRIES);
 	old = host_exchange(entry, 0);
 	child = level - 1 > 1 ? old : old & ~format->large;
 	for (u32 i = 0; i < RADIX_ENTRIES; i++)
@@ -337,6 +339,7 @@ static void table_edit(struct radix *radix, u64 *table, u8 level, u64 base, stru
 	for (u64 i = first; i < RADIX_ENTRIES && base + i * size < edit->end; i++) {
 		u64 at = base + i * size, old = READ_ONCE(table[i]);
 
+		host_steps(1);
 		if (!is_present(format, old))
 			continue;
 		if (is_leaf(format, old, level)) {
@@ -416,12 +419,46 @@ bool radix_lookup(const struct radix *radix, u64 gpa, struct radix_leaf *out)
 	return lookup(radix, gpa, out, &hole);
 }
 
+bool radix_has_table(const struct radix *radix, u64 gpa, u8 level)
+{
+	const struct radix_format *format = radix->format;
+	u64 *table = radix->root;
+
+	for (u8 at = format->levels;; at--) {
+		u64 entry = READ_ONCE(*entry_of(table, gpa, at));
+
+		if (!is_present(format, entry) || is_leaf(format, entry, at))
+			return false;
+		if (at == level)
+			return true;
+		table = table_of(format, entry);
+	}
+}
+
+u64 radix_hole_end(const struct radix *radix, u64 gpa)
+{
+	const struct radix_format *format = radix->format;
+	u64 *table = radix->root;
+
+	for (u8 level = format->levels; level > 2; level--) {
+		u64 entry = READ_ONCE(*entry_of(table, gpa, level));
+
+		if (!is_present(format, entry))
+			return (gpa | (radix_size(level) - 1)) + 1;
+		if (is_leaf(format, entry, level))
+			break;
+		table = table_of(format, entry);
+	}
+	return gpa;
+}
+
 bool radix_next(const struct radix *radix, u64 *gpa, u64 end, struct radix_leaf *out)
 {
 	u64 hole;
 
 	end = min(end, radix_size(radix->format->levels + 1));
 	while (*gpa < end) {
+		host_steps(1);
 		if (lookup(radix, *gpa, out, &hole))
 			return true;
 		*gpa = (*gpa & ~(hole - 1)) + hole;

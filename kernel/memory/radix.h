@@ -115,6 +115,12 @@ bool radix_lookup(const struct radix *radix, u64 gpa, struct radix_leaf *out);
 /* The first leaf that overlaps [*gpa, end); *gpa moves to where it was found. False: there is none. */
 bool radix_next(const struct radix *radix, u64 *gpa, u64 end, struct radix_leaf *out);
 
+/* There are smaller leaves, or were, where one of `level` would be. */
+bool radix_has_table(const struct radix *radix, u64 gpa, u8 level);
+
+/* gpa, or where a hole around it ends that takes whole entries of 1 GiB or more. */
+u64 radix_hole_end(const struct radix *radix, u64 gpa);
+
 /* Free the tables in limbo: only after the flushes owed since they got there were paid. */
 void radix_reap(struct radix *radix);
 

@@ -235,11 +235,10 @@ static bool make_room(struct vm *vm, struct vcpu *v, struct closed **closed,
 int frames_update(struct vm *vm, struct vcpu *v)
 {
 	struct vm_rules *e = vm->rules;
-	const struct closed *old = NULL;
+	struct closed *next, *now = NULL, *old = NULL;
 	struct linear_frames *frames;
 	struct flush owed = { 0 };
-	struct closed *next;
-	bool busy;
+	bool busy, changed = false;
 
 	if (!make_room(vm, v, &next, &frames))
 		return -ENOMEM;
@@ -261,15 +260,18 @@ int frames_update(struct vm *vm, struct vcpu *v)
 		if (!closed_same(next, vm->memory.closed)) {
 			bool any = next->count || next->frames;
 
-			old = guest_memory_set_closed(&vm->memory, any ? next : NULL, &owed);
+			now = any ? next : NULL;
+			old = guest_memory_set_closed(&vm->memory, now);
 			next = any ? NULL : next;
+			changed = true;
 		}
 	}
 	host_unlock(&e->lock);
+	if (changed)
+		guest_memory_apply_closed(&vm->memory, old, now, &owed);
 	vm_flush(vm, &owed, FERMATA_CAUSE_WATCH);
 	if (v && !busy)
 		settle(e);
-	host_free((void *)old);
 	host_free(next);
 	host_free(frames);
 	return 0;
@@ -277,7 +279,7 @@ int frames_update(struct vm *vm, struct vcpu *v)
 
 void frames_free(struct vm *vm)
 {
-	host_free((void *)vm->memory.closed);
+	host_free(vm->memory.closed);
 	host_free(vm->rules->frames);
 	vm->memory.closed = NULL;
 	vm->rules->frames = NULL;

@@ -16,9 +16,10 @@ unit_acpi := vmm/boot/acpi.c vmm/boot/layout.c
 unit_radix := kernel/memory/radix.c kernel/memory/npt.c kernel/memory/ept.c tests/unit/host/host.c
 unit_slots := kernel/memory/slots.c
 unit_tags := kernel/memory/tags.c
-unit_nested := kernel/memory/nested.c kernel/memory/dirty.c kernel/memory/dirty_log.c kernel/memory/slots.c kernel/memory/closed.c $(unit_radix)
+unit_nested := kernel/memory/nested.c kernel/memory/unmap.c kernel/memory/flush.c kernel/memory/dirty.c kernel/memory/dirty_log.c kernel/memory/slots.c kernel/memory/closed.c $(unit_radix)
 unit_dirty := $(unit_nested)
 unit_guest_walk := kernel/memory/guest_walk.c $(unit_nested)
+unit_holds = $(unit_shadow)
 unit_shadow := $(wildcard kernel/memory/shadow/*.c) $(unit_guest_walk)
 
 emulator_sources := lib/alu.c lib/emulate.c lib/error.c lib/integer.c lib/names.c lib/operand.c lib/string.c lib/vector.c

@@ -66,9 +66,6 @@ static int switch_log(struct fixture *f, u32 id, bool on)
 
 static void begin(struct fixture *f, const struct radix_format *format)
 {
-	const struct closed *none;
-	struct flush owed;
-
 	host_test_reset();
 	memset(f, 0, sizeof(*f));
 	f->leaks = host_test_leaks();
@@ -78,16 +75,15 @@ static void begin(struct fixture *f, const struct radix_format *format)
 		assert_int_equal(set_slot(f, id, true, 0), 0);
 		f->there[id] = true;
 	}
-	none = guest_memory_set_closed(&f->memory, NULL, &owed);
-	assert_null(none);
-	assert_int_equal(owed.kinds, 0);
+	assert_null(f->memory.closed);
 }
 
 static void end(struct fixture *f)
 {
 	struct flush owed;
 
-	host_free((void *)guest_memory_set_closed(&f->memory, NULL, &owed));
+	guest_memory_apply_closed(&f->memory, guest_memory_set_closed(&f->memory, NULL), NULL,
+				  &owed);
 	pay(f, &owed);
 	assert_int_equal(f->memory.flush.under_way, 0);
 	radix_cache_drain(&f->cache);
@@ -222,7 +218,7 @@ static void invalidate(struct fixture *f)
 static void watch(struct fixture *f)
 {
 	struct closed *next = random_one_in(3) ? NULL : closed_new(2, 0);
-	const struct closed *old;
+	struct closed *old;
 	struct flush owed;
 
 	for (u32 i = 0; next && i < 2; i++) {
@@ -231,9 +227,9 @@ static void watch(struct fixture *f)
 		closed_add(next, first, first + random_below(100),
 			   random_one_in(2) ? RADIX_WRITE : RADIX_READ);
 	}
-	old = guest_memory_set_closed(&f->memory, next, &owed);
+	old = guest_memory_set_closed(&f->memory, next);
+	guest_memory_apply_closed(&f->memory, old, next, &owed);
 	pay(f, &owed);
-	host_free((void *)old);
 }
 
 /* What the module writes for the guest, up to three pages of it. */

@@ -94,8 +94,9 @@ static void load(void)
 static void audit(void)
 {
 	struct shadow_finding f;
+	u32 hand = 0;
 
-	if (shadow_audit(&memory, &f))
+	if (shadow_audit(&memory, &hand, shadow_of(&memory)->total, &f))
 		fail_msg("%s: role %#x table %#llx slot %u entry %#llx origin %#llx", f.what,
 			 f.role, f.table, f.slot, f.entry, f.origin);
 }

@@ -67,11 +67,16 @@ static inline u32 role_key(u32 role)
 
 /*
  * An entry's name is page index << 9 | slot; 0 is none. A leaf is on the chain of its host page; a link
- * is on the chain of the page it points to.
+ * is on the chain of the page it points to, `child`. Chains are rings: before the newest entry, which the
+ * chain's owner knows, comes the oldest.
  */
 struct shadow_link {
-	u32 next;
-	u32 prev; /* of a leaf; a link has the index of the page it points to here */
+	u64 next : 24, prev : 24, child : 16;
+};
+
+struct shadow_chain {
+	u32 first; /* the newest's name */
+	u32 count;
 };
 
 struct shadow_page {
@@ -81,10 +86,10 @@ struct shadow_page {
 	u64 gfn;     /* of the guest's table; ROLE_DIRECT: of the memory */
 	u32 role;
 	u32 index;
-	u32 next;    /* of the same hash, or in the list it waits in: index */
-	u32 parents; /* chain of the links to it */
-	u32 pins;    /* vCPUs that have it as root */
-	u32 unsync;  /* 0, or 1 + its place in shadow->unsync[] */
+	u32 next;		     /* of the same hash, or in the list it waits in: index */
+	struct shadow_chain parents; /* the links to it */
+	u32 pins;   /* vCPUs that have it as root, and faults on their way through it */
+	u32 unsync; /* 0, or 1 + its place in shadow->unsync[] */
 	u64 closing; /* unsync, but write-protected: compared again when memory.flush.generation is another; 0: no */
 	u64 zapped;  /* in limbo: memory.flush.generation when it came there */
 	u16 count;   /* entries present */
@@ -101,6 +106,15 @@ struct shadow_page {
 #define SHADOW_PAGES 16384     /* tables at most: 192 MiB with what belongs to them */
 #define SHADOW_PAGES_MIN 512   /* twice what the roots of 64 vCPUs can be */
 #define SHADOW_UNSYNC_MANY 128 /* more than this, and the oldest are looked at early */
+/*
+ * What a guest could make as many of as there are entries, and one hold of the lock would have to walk: one
+ * more, and the oldest goes. A guest that needs it faults again.
+ */
+#define SHADOW_ALIASES 2048 /* leaves on one chain of `rmap` */
+#define SHADOW_PARENTS 2048 /* links to one page */
+#define SHADOW_BUCKET 32    /* pages of one hash; roots come on top */
+#define SHADOW_UNSYNC_MAX 160
+#define SHADOW_WORK 4096 /* entries looked at in one go where the lock may be given up */
 #define SHADOW_QUIET 3
 #define SHADOW_RESERVE 12 /* more pages than one fault or one root needs */
 #define SHADOW_FILL 64
@@ -114,16 +128,17 @@ struct shadow {
 	u32 free, free_count;
 	u32 bare, bare_count;	/* without memory of their own: given back to the host */
 	u32 limbo, limbo_count; /* taken out; some CPU may still walk them */
-	u32 unsync_count;
+	u32 unsync_count, unsync_hand;
 	u32 unsync_upper; /* of them, tables that lead to tables */
 	bool lost_write;  /* a leaf has lost its write access since this was cleared */
 	u64 loose_since;  /* memory.flush.generation of what `loose` says */
 	u64 unlinked;	  /* entries that led to tables and were dropped, ever */
+	u64 work;	  /* entries of chains that were looked at or dropped, ever */
 	u64 broken[8];	  /* by linear address: a guest's large page was made of small ones there */
 	struct shadow_stats stats;
 	struct shadow_page *unsync[SHADOW_PAGES];
-	u32 hash[SHADOW_HASH];	    /* by gfn */
-	u32 rmap[SHADOW_RMAP];	    /* by host page */
+	u32 hash[SHADOW_HASH];		       /* by gfn */
+	struct shadow_chain rmap[SHADOW_RMAP]; /* by host page */
 	u16 tables[SHADOW_REGIONS]; /* how many guest tables with shadows lie in each 2 MiB */
 	/* by host page: a leaf that could be written to went, and the guest may not have invalidated it */
 	u64 loose[SHADOW_LOOSE / 64];
@@ -204,18 +219,19 @@ struct shadow_page *shadow_create(struct shadow *sh, u64 gfn, u32 role);
 void shadow_zap(struct shadow *sh, struct shadow_page *sp); /* not pinned */
 void shadow_drop(struct shadow *sh, struct shadow_page *sp, u32 slot);
 void shadow_drop_all(struct shadow *sh, struct shadow_page *sp);
-void shadow_set_link(struct shadow_page *sp, u32 slot, struct shadow_page *child, u64 origin);
+void shadow_set_link(struct shadow *sh, struct shadow_page *sp, u32 slot, struct shadow_page *child,
+		     u64 origin);
 void shadow_set_leaf(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 entry, u64 origin);
 struct shadow_page *shadow_child(struct shadow *sh, const struct shadow_page *sp, u32 slot);
-/* Every leaf to that 4 KiB host page loses its write access, larger ones go. */
-void shadow_protect(struct shadow *sh, u64 phys);
-/* Every leaf to it goes. */
-void shadow_forget(struct shadow *sh, u64 phys);
+/* Every leaf to that 4 KiB host page loses its write access, larger ones go. How many were looked at. */
+u32 shadow_protect(struct shadow *sh, u64 phys);
 /* Is there a shadow of the table at gfn that relies on seeing its writes? */
 bool shadow_tracked(struct shadow *sh, u64 gfn);
-void shadow_unmap(struct guest_memory *memory, u64 start, u64 end, bool again);
+void shadow_unmap(struct guest_memory *memory, u64 start, u64 end, bool again, struct flush *flush);
 void shadow_write_protect(struct guest_memory *memory, u64 start, u64 end);
 void shadow_reap(struct guest_memory *memory);
+/* Of a long work under lock: `steps` more of it. Now and then others get the lock. */
+void shadow_worked(struct shadow *sh, u32 *worked, u32 steps);
 u64 shadow_leaf_bits(u32 access, u32 key);
 /* A leaf has lost `old`'s write access, and no flush is owed for it. */
 void shadow_note_loose(struct shadow *sh, u64 old, u8 level);

@@ -2,7 +2,7 @@
 /* Shadow pages: found by guest table and role, linked to each other and to the host's pages. */
 #include "memory/shadow/internal.h"
 
-static u32 *rmap_of(struct shadow *sh, u64 phys)
+static struct shadow_chain *rmap_of(struct shadow *sh, u64 phys)
 {
 	u64 frame = phys >> 12;
 
@@ -21,30 +21,59 @@ static u32 name_of(const struct shadow_page *sp, u32 slot)
 
 struct shadow_page *shadow_child(struct shadow *sh, const struct shadow_page *sp, u32 slot)
 {
-	return sh->page[sp->link[slot].prev];
+	return sh->page[sp->link[slot].child];
 }
 
-/* ---- entries */
-
-static void leaf_unchain(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 entry)
+void shadow_worked(struct shadow *sh, u32 *worked, u32 steps)
 {
-	struct shadow_link *link = &sp->link[slot];
-
-	if (link->prev)
-		link_of(sh, link->prev)->next = link->next;
-	else
-		*rmap_of(sh, entry & PTE_ADDRESS) = link->next;
-	if (link->next)
-		link_of(sh, link->next)->prev = link->prev;
+	*worked += steps;
+	if (*worked < SHADOW_WORK)
+		return;
+	*worked = 0;
+	guest_memory_breathe(sh->memory);
 }
 
-static void link_unchain(struct shadow *sh, struct shadow_page *sp, u32 slot)
-{
-	u32 *at = &shadow_child(sh, sp, slot)->parents, name = name_of(sp, slot);
+/* ---- chains */
 
-	while (*at != name)
-		at = &link_of(sh, *at)->next;
-	*at = sp->link[slot].next;
+static void chain_add(struct shadow *sh, struct shadow_chain *chain, u32 name, u32 child)
+{
+	struct shadow_link *link = link_of(sh, name), *first;
+
+	*link = (struct shadow_link){ .next = name, .prev = name, .child = child };
+	if (chain->count++) {
+		first = link_of(sh, chain->first);
+		link->next = chain->first;
+		link->prev = first->prev;
+		link_of(sh, first->prev)->next = name;
+		first->prev = name;
+	}
+	chain->first = name;
+}
+
+static void chain_remove(struct shadow *sh, struct shadow_chain *chain, u32 name)
+{
+	const struct shadow_link *link = link_of(sh, name);
+
+	if (!--chain->count) {
+		chain->first = 0;
+		return;
+	}
+	link_of(sh, link->next)->prev = link->prev;
+	link_of(sh, link->prev)->next = link->next;
+	if (chain->first == name)
+		chain->first = link->next;
+}
+
+static void drop_named(struct shadow *sh, u32 name)
+{
+	shadow_drop(sh, sh->page[name >> 9], name & (RADIX_ENTRIES - 1));
+}
+
+/* Room for one more: the oldest of `most` goes. */
+static void chain_limit(struct shadow *sh, const struct shadow_chain *chain, u32 most)
+{
+	if (unlikely(chain->count >= most))
+		drop_named(sh, link_of(sh, chain->first)->prev);
 }
 
 /* ---- who may write unseen */
@@ -94,11 +123,12 @@ void shadow_drop(struct shadow *sh, struct shadow_page *sp, u32 slot)
 	u64 old = host_exchange(&sp->table[slot], 0);
 
 	DEBUG_ASSERT(old & PTE_P);
+	host_steps(1);
 	if (is_leaf_at(role_level(sp->role), old)) {
-		leaf_unchain(sh, sp, slot, old);
+		chain_remove(sh, rmap_of(sh, old & PTE_ADDRESS), name_of(sp, slot));
 		shadow_note_loose(sh, old, role_level(sp->role));
 	} else {
-		link_unchain(sh, sp, slot);
+		chain_remove(sh, &shadow_child(sh, sp, slot)->parents, name_of(sp, slot));
 		sh->unlinked++;
 	}
 	sp->used[slot / 64] &= ~BIT_ULL(slot % 64);
@@ -122,22 +152,21 @@ static void set_entry(struct shadow_page *sp, u32 slot, u64 entry, u64 origin)
 	WRITE_ONCE(sp->table[slot], entry);
 }
 
-void shadow_set_link(struct shadow_page *sp, u32 slot, struct shadow_page *child, u64 origin)
+void shadow_set_link(struct shadow *sh, struct shadow_page *sp, u32 slot, struct shadow_page *child,
+		     u64 origin)
 {
-	sp->link[slot] = (struct shadow_link){ .next = child->parents, .prev = child->index };
-	child->parents = name_of(sp, slot);
+	chain_limit(sh, &child->parents, SHADOW_PARENTS);
+	chain_add(sh, &child->parents, name_of(sp, slot), child->index);
 	set_entry(sp, slot, host_virt_to_phys(child->table) | PTE_P | PTE_RW | PTE_US | PTE_A,
 		  origin);
 }
 
 void shadow_set_leaf(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 entry, u64 origin)
 {
-	u32 *head = rmap_of(sh, entry & PTE_ADDRESS);
+	struct shadow_chain *chain = rmap_of(sh, entry & PTE_ADDRESS);
 
-	sp->link[slot] = (struct shadow_link){ .next = *head };
-	if (*head)
-		link_of(sh, *head)->prev = name_of(sp, slot);
-	*head = name_of(sp, slot);
+	chain_limit(sh, chain, SHADOW_ALIASES);
+	chain_add(sh, chain, name_of(sp, slot), 0);
 	set_entry(sp, slot, entry, origin);
 }
 
@@ -158,54 +187,52 @@ u64 shadow_leaf_bits(u32 access, u32 key)
 
 /* ---- by host page */
 
-void shadow_protect(struct shadow *sh, u64 phys)
+static u32 protect_small(struct shadow *sh, u64 phys)
 {
-	u64 large = phys & ~(radix_size(2) - 1);
-	u32 name, next;
+	const struct shadow_chain *chain = rmap_of(sh, phys);
+	u32 name = chain->first, count = chain->count;
 
-	for (name = *rmap_of(sh, phys); name; name = next) {
+	for (u32 i = 0; i < count; i++) {
 		struct shadow_page *sp = sh->page[name >> 9];
 		u32 slot = name & (RADIX_ENTRIES - 1);
 		u64 entry = entry_of_slot(sp, slot);
 
-		next = sp->link[slot].next;
+		name = sp->link[slot].next;
 		if ((entry & PTE_ADDRESS) != phys || role_level(sp->role) != 1 || !(entry & PTE_RW))
 			continue;
 		WRITE_ONCE(sp->table[slot], entry & ~PTE_RW);
 		sh->lost_write = true;
 	}
-	for (name = *rmap_of(sh, large); name; name = next) {
+	host_steps(count);
+	sh->work += count;
+	return count;
+}
+
+/* Leaves to it, as large ones or as small ones, go. How many were looked at. */
+static u32 forget_at(struct shadow *sh, u64 phys, bool large)
+{
+	const struct shadow_chain *chain = rmap_of(sh, phys);
+	u32 name = chain->first, count = chain->count;
+
+	for (u32 i = 0; i < count; i++) {
 		struct shadow_page *sp = sh->page[name >> 9];
 		u32 slot = name & (RADIX_ENTRIES - 1);
 		u64 entry = entry_of_slot(sp, slot);
 
-		next = sp->link[slot].next;
-		if ((entry & PTE_ADDRESS) != large || role_level(sp->role) == 1)
+		name = sp->link[slot].next;
+		if ((entry & PTE_ADDRESS) != phys || (role_level(sp->role) != 1) != large)
 			continue;
-		sh->lost_write |= !!(entry & PTE_RW);
+		sh->lost_write |= large && entry & PTE_RW;
 		shadow_drop(sh, sp, slot);
 	}
+	host_steps(count);
+	sh->work += count;
+	return count;
 }
 
-static void forget_at(struct shadow *sh, u64 phys, bool large)
+u32 shadow_protect(struct shadow *sh, u64 phys)
 {
-	u32 name, next;
-
-	for (name = *rmap_of(sh, phys); name; name = next) {
-		struct shadow_page *sp = sh->page[name >> 9];
-		u32 slot = name & (RADIX_ENTRIES - 1);
-
-		next = sp->link[slot].next;
-		if ((entry_of_slot(sp, slot) & PTE_ADDRESS) == phys &&
-		    (role_level(sp->role) != 1) == large)
-			shadow_drop(sh, sp, slot);
-	}
-}
-
-void shadow_forget(struct shadow *sh, u64 phys)
-{
-	forget_at(sh, phys, false);
-	forget_at(sh, phys & ~(radix_size(2) - 1), true);
+	return protect_small(sh, phys) + forget_at(sh, phys & ~(radix_size(2) - 1), true);
 }
 
 /* ---- pages */
@@ -215,6 +242,7 @@ struct shadow_page *shadow_find(struct shadow *sh, u64 gfn, u32 role)
 	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
 		struct shadow_page *sp = sh->page[i];
 
+		host_steps(1);
 		if (sp->gfn == gfn && sp->role == role) {
 			sp->recent = true;
 			return sp;
@@ -230,17 +258,36 @@ bool shadow_tracked(struct shadow *sh, u64 gfn)
 	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
 		const struct shadow_page *sp = sh->page[i];
 
+		host_steps(1);
 		if (sp->gfn == gfn && !(sp->role & ROLE_DIRECT) && (!sp->unsync || sp->closing))
 			return true;
 	}
 	return false;
 }
 
+/* A guest chooses where its tables lie, and in how many roles one is used. */
+static void bucket_limit(struct shadow *sh, u64 gfn)
+{
+	struct shadow_page *old = NULL;
+	u32 count = 0;
+
+	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
+		count++;
+		if (!sh->page[i]->pins)
+			old = sh->page[i];
+	}
+	host_steps(count);
+	if (unlikely(count >= SHADOW_BUCKET) && old)
+		shadow_zap(sh, old);
+}
+
 /* The caller has seen to it that there is a free page. */
 struct shadow_page *shadow_create(struct shadow *sh, u64 gfn, u32 role)
 {
-	struct shadow_page *sp = sh->page[sh->free];
+	struct shadow_page *sp;
 
+	bucket_limit(sh, gfn);
+	sp = sh->page[sh->free];
 	sh->free = sp->next;
 	sh->free_count--;
 	sp->gfn = gfn;
@@ -263,12 +310,13 @@ void shadow_zap(struct shadow *sh, struct shadow_page *sp)
 	u32 *at = &sh->hash[shadow_hash(sp->gfn)];
 
 	DEBUG_ASSERT(!sp->pins);
+	sh->work += sp->count + sp->parents.count;
 	shadow_drop_all(sh, sp);
-	while (sp->parents)
-		shadow_drop(sh, sh->page[sp->parents >> 9], sp->parents & (RADIX_ENTRIES - 1));
+	while (sp->parents.count)
+		drop_named(sh, sp->parents.first);
 	shadow_unsync_remove(sh, sp);
-	while (*at != sp->index)
-		at = &sh->page[*at]->next;
+	for (; *at != sp->index; at = &sh->page[*at]->next)
+		host_steps(1);
 	*at = sp->next;
 	if (!(sp->role & ROLE_DIRECT))
 		sh->tables[region_of(sp->gfn)]--;
@@ -294,6 +342,7 @@ void shadow_reap(struct guest_memory *memory)
 	while (*at) {
 		struct shadow_page *sp = sh->page[*at];
 
+		host_steps(1);
 		if (sp->zapped == memory->flush.generation) {
 			at = &sp->next;
 			continue;
@@ -312,80 +361,122 @@ void shadow_reap(struct guest_memory *memory)
  * What the guest's owner does to a page behind the guest's back is no write that we see: the shadows of
  * tables there are looked through at the next occasion.
  */
-static void doubt_tables(struct shadow *sh, u64 gfn)
+static u32 doubt_tables(struct shadow *sh, u64 gfn)
 {
+	u32 steps = 0;
+
 	if (!sh->tables[region_of(gfn)])
-		return;
+		return 0;
 	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
 		struct shadow_page *sp = sh->page[i];
 
+		host_steps(1);
+		steps++;
 		if (sp->gfn != gfn || sp->role & ROLE_DIRECT)
 			continue;
 		sp->closing = 0;
-		if (!sp->unsync)
-			shadow_mark_unsync(sh, sp);
+		if (sp->unsync)
+			continue;
+		shadow_mark_unsync(sh, sp);
+		steps += SHADOW_WORK; /* another may have had to make room */
 	}
+	return steps;
 }
 
 /* Of a large range it is quicker to forget everything than to look for each of its pages. */
 static void unmap_all(struct shadow *sh)
 {
+	u32 worked = 0;
+
 	for (u32 i = 1; i <= sh->total; i++) {
 		struct shadow_page *sp = sh->page[i];
+		u32 steps = 1;
 
-		if (!sp->listed)
-			continue;
-		if (sp->pins)
-			shadow_drop_all(sh, sp);
-		else
-			shadow_zap(sh, sp);
+		host_steps(1);
+		if (sp->listed) {
+			steps += sp->count + (sp->pins ? 0 : sp->parents.count);
+			if (sp->pins)
+				shadow_drop_all(sh, sp);
+			else
+				shadow_zap(sh, sp);
+		}
+		shadow_worked(sh, &worked, steps);
 	}
 }
 
-/* Under lock, before the radix forgets [start, end): see struct guest_memory. */
-void shadow_unmap(struct guest_memory *memory, u64 start, u64 end, bool again)
+static void unmap_leaf(struct shadow *sh, const struct radix_leaf *leaf, u32 *worked)
+{
+	u64 phys = leaf->phys & ~(radix_size(leaf->level) - 1);
+
+	for (u64 i = 0; i < radix_size(leaf->level); i += 4096) {
+		u32 steps = doubt_tables(sh, (leaf->gpa + i) >> 12);
+
+		shadow_worked(sh, worked, 1 + steps + forget_at(sh, phys + i, false));
+	}
+	shadow_worked(sh, worked, forget_at(sh, phys & ~(radix_size(2) - 1), true));
+}
+
+/*
+ * A leaf goes from the radix first, so that no fault puts it into a shadow again while others have the lock
+ * in between. As long as a flush is under way, no table there counts as protected: see unmap.c.
+ */
+static void unmap_leaves(struct guest_memory *memory, u64 start, u64 end, struct flush *flush)
+{
+	struct radix_leaf leaf;
+	u32 worked = 0;
+	u64 stop;
+
+	for (u64 gpa = start; gpa < end;) {
+		u64 from = gpa;
+
+		stop = min(end, (gpa | (radix_size(2) - 1)) + 1);
+		if (radix_next(&memory->radix, &gpa, stop, &leaf)) {
+			struct flush part = radix_unmap(&memory->radix, gpa, gpa + 1);
+
+			flush_merge(flush, &part);
+			unmap_leaf(shadow_of(memory), &leaf, &worked);
+			gpa = leaf.gpa + radix_size(leaf.level);
+		}
+		if (gpa < end)
+			shadow_worked(shadow_of(memory), &worked,
+				      min(gpa - from, radix_size(2)) >> 12);
+	}
+}
+
+void shadow_unmap(struct guest_memory *memory, u64 start, u64 end, bool again, struct flush *flush)
 {
 	struct shadow *sh = shadow_of(memory);
-	struct radix_leaf leaf;
+	bool all = (end - start) >> 12 > 16ull * sh->stats.pages;
 
 	/* A page that becomes a table before that flush is paid may still be written to unseen. */
 	sh->lost_write |= again;
-	if ((end - start) >> 12 > 16ull * sh->stats.pages) {
+	if (!all)
+		unmap_leaves(memory, start, end, flush);
+	guest_memory_unmap_nested(memory, start, end, flush);
+	if (all)
 		unmap_all(sh);
-		return;
-	}
-
-	for (u64 gpa = start; radix_next(&memory->radix, &gpa, end, &leaf);
-	     gpa = leaf.gpa + radix_size(leaf.level)) {
-		u64 phys = leaf.phys & ~(radix_size(leaf.level) - 1);
-
-		for (u64 i = 0; i < radix_size(leaf.level); i += 4096) {
-			forget_at(sh, phys + i, false);
-			doubt_tables(sh, (leaf.gpa + i) >> 12);
-		}
-		forget_at(sh, phys & ~(radix_size(2) - 1), true);
-	}
+	sh->lost_write |= again;
 }
 
-/* Likewise, before the radix's leaves there lose their write access. */
 void shadow_write_protect(struct guest_memory *memory, u64 start, u64 end)
 {
 	struct shadow *sh = shadow_of(memory);
 	struct radix_leaf leaf;
+	u32 worked = 0;
 
 	for (u64 gpa = start; radix_next(&memory->radix, &gpa, end, &leaf);
 	     gpa = leaf.gpa + radix_size(leaf.level)) {
 		u64 phys = leaf.phys & ~(radix_size(leaf.level) - 1);
 
-		for (u64 i = 0; leaf.access & RADIX_WRITE && i < radix_size(leaf.level); i += 4096)
-			shadow_protect(sh, phys + i);
+		for (u64 i = 0; i < radix_size(leaf.level); i += 4096)
+			shadow_worked(sh, &worked, 1 + shadow_protect(sh, phys + i));
 	}
 }
 
 void shadow_forget_all(struct guest_memory *memory, struct flush *owed)
 {
 	host_lock(&memory->lock);
+	guest_memory_unmap_begin(memory);
 	unmap_all(shadow_of(memory));
-	*owed = guest_memory_owe(memory, (struct flush){ .kinds = FLUSH_LINEAR });
-	host_unlock(&memory->lock);
+	*owed = guest_memory_unmap_end(memory, (struct flush){ .kinds = FLUSH_LINEAR });
 }

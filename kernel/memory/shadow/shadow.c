@@ -45,7 +45,7 @@ static struct shadow_page *page_get(struct shadow *sh, u64 gfn, u32 role)
 		return shadow_create(sh, gfn, role);
 	if (role & ROLE_DIRECT)
 		return sp;
-	if (sp->unsync || (!sp->parents && !sp->pins))
+	if (sp->unsync || (!sp->parents.count && !sp->pins))
 		shadow_sync(sh, sp, 0);
 	return sp;
 }
@@ -170,6 +170,7 @@ struct fault {
 	bool write;
 	bool alone;
 	bool changed; /* something was missing, or not as it should be */
+	bool synced;  /* unsync tables were looked through */
 	u32 access;   /* ROLE_*: what the leaf is to allow, before the host has its say */
 	u32 key;
 	const struct guest_walk_path *path;
@@ -255,10 +256,12 @@ static struct shadow_page *descend(struct shadow *sh, struct shadow_page *sp, st
 		shadow_drop(sh, sp, slot);
 	child = page_get(sh, gfn, role);
 	/* What hangs below it may be unsync, and was not reachable when the guest last invalidated. */
-	if (child->count && level > 2 && sh->unsync_count)
+	if (child->count && level > 2 && sh->unsync_count && !fault->synced) {
 		shadow_sync_all(sh, 0);
+		fault->synced = true;
+	}
 	/* Getting it may have looked at sp, too, but adds nothing there. */
-	shadow_set_link(sp, slot, child, origin);
+	shadow_set_link(sh, sp, slot, child, origin);
 	fault->changed = true;
 	return child;
 }
@@ -400,15 +403,19 @@ static void note_broken(struct shadow *sh, const struct fault *fault, const stru
 static enum shadow_result map(struct shadow *sh, struct shadow_cpu *cpu, struct fault *fault,
 			      struct shadow_answer *answer)
 {
-	struct shadow_page *sp = top_of(cpu, fault->linear);
+	struct shadow_page *sp = top_of(cpu, fault->linear), *child;
 
 	if (!sp)
 		return SHADOW_AGAIN;
 	while (role_level(sp->role) > 1) {
 		if (role_level(sp->role) == 2 && large_fits(sh, fault))
 			break;
-		sp = descend(sh, sp, fault);
+		sp->pins++; /* others may have to make room */
+		child = descend(sh, sp, fault);
+		sp->pins--;
+		sp = child;
 	}
+	sp->pins++;
 	sh->stats.faults++;
 	answer->large = role_level(sp->role) > 1;
 	sh->stats.large_faults += answer->large;
@@ -417,6 +424,7 @@ static enum shadow_result map(struct shadow *sh, struct shadow_cpu *cpu, struct 
 	put_leaf(sh, sp, fault);
 	if (!answer->large && optimised(sh, SHADOW_PREFETCH))
 		bring_neighbours(sh, sp, fault);
+	sp->pins--;
 	return fault->changed ? SHADOW_DONE : SHADOW_SAME;
 }
 
@@ -502,6 +510,7 @@ enum shadow_result shadow_fault(struct guest_memory *memory, struct shadow_cpu *
 		return SHADOW_AGAIN;
 	fault.linear = paging->efer & SHADOW_EFER_LMA ? linear : (u32)linear;
 	fault.changed = false;
+	fault.synced = false;
 	fault.key = 0;
 	host_lock(&memory->lock);
 	if (sh->free_count >= SHADOW_RESERVE) {

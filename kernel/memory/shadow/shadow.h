@@ -150,8 +150,11 @@ struct shadow_finding {
 	u64 entry, origin; /* the shadow's, and the guest's that it came from */
 };
 
-/* Derives every entry anew from the guest's tables as they are, and compares. Answers finding->count. */
-u32 shadow_audit(struct guest_memory *memory, struct shadow_finding *finding);
+/*
+ * Derives every entry of the next `pages` shadow pages after *hand, which moves on, anew from the guest's
+ * tables as they are, and compares. Answers finding->count. Nothing is looked at while a flush is under way.
+ */
+u32 shadow_audit(struct guest_memory *memory, u32 *hand, u32 pages, struct shadow_finding *finding);
 
 void shadow_get_stats(struct guest_memory *memory, struct shadow_stats *stats);
 

@@ -107,12 +107,19 @@ static int page_more(struct shadow *sh)
 	return dressed ? 0 : -ENOMEM;
 }
 
-/* Shadows that nothing used since the hand came by last; they wait in limbo for the flush. */
+/*
+ * Shadows that nothing used since the hand came by last; they wait in limbo for the flush. The lock is given
+ * up in between.
+ */
 static void reclaim(struct shadow *sh, u32 want, u32 steps)
 {
+	u32 worked = 0;
+
 	for (; steps && sh->limbo_count < want; steps--) {
 		struct shadow_page *sp;
 
+		host_steps(1);
+		shadow_worked(sh, &worked, 1);
 		sh->hand = sh->hand % sh->total + 1;
 		sp = sh->page[sh->hand];
 		if (!sp->listed || sp->pins)
@@ -121,6 +128,7 @@ static void reclaim(struct shadow *sh, u32 want, u32 steps)
 			sp->recent = false;
 			continue;
 		}
+		worked += sp->count + sp->parents.count;
 		shadow_zap(sh, sp);
 		sh->stats.reclaimed++;
 	}
@@ -181,6 +189,7 @@ u32 shadow_release(struct guest_memory *memory, u32 want)
 	for (; count < want && sh->free_count > SHADOW_RESERVE; count++) {
 		struct shadow_page *sp = sh->page[sh->free];
 
+		host_steps(1);
 		sh->free = sp->next;
 		sh->free_count--;
 		chain(&list, sp->table);

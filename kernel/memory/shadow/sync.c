@@ -104,6 +104,7 @@ static bool sync_entries(struct shadow *sh, struct shadow_page *sp, const u8 *ta
 			u32 slot = i * 64 + __builtin_ctzll(left);
 			u64 now;
 
+			host_steps(1);
 			if (read_entry(sh, sp, table, slot, &now)) {
 				changed |= sync_slot(sh, sp, slot, now);
 			} else {
@@ -153,9 +154,16 @@ void shadow_sync(struct shadow *sh, struct shadow_page *sp, u32 what)
 
 void shadow_sync_all(struct shadow *sh, u32 what)
 {
+	u64 work = sh->work;
+
 	/* From the end: a page that leaves the list is replaced by the last one. */
-	for (u32 i = sh->unsync_count; i-- > 0;)
+	for (u32 i = sh->unsync_count; i-- > 0;) {
+		host_steps(1);
+		if (sh->work - work >
+		    SHADOW_WORK) /* the rest another time: it saves exits, no more */
+			what &= ~(SYNC_PROTECT | SYNC_ZAP);
 		shadow_sync(sh, sh->unsync[i], what);
+	}
 }
 
 /* ---- the list */
@@ -174,11 +182,28 @@ void shadow_unsync_remove(struct shadow *sh, struct shadow_page *sp)
 	sh->unsync_upper -= role_level(sp->role) > 1;
 }
 
+/* While a flush is under way none can leave the list: then one goes altogether, but no root, nor of this table. */
+static void unsync_limit(struct shadow *sh, u64 gfn)
+{
+	if (likely(sh->unsync_count < SHADOW_UNSYNC_MAX))
+		return;
+	for (u32 i = 0; i < sh->unsync_count; i++) {
+		struct shadow_page *old = sh->unsync[sh->unsync_hand++ % sh->unsync_count];
+
+		host_steps(1);
+		if (old->gfn == gfn || old->pins)
+			continue;
+		shadow_zap(sh, old);
+		return;
+	}
+}
+
 void shadow_mark_unsync(struct shadow *sh, struct shadow_page *sp)
 {
 	/* Not of the same table: it is about to be written, so all of its shadows must be here. */
 	if (sh->unsync_count >= SHADOW_UNSYNC_MANY && sh->unsync[0]->gfn != sp->gfn)
 		shadow_sync(sh, sh->unsync[0], SYNC_PROTECT | SYNC_FORCE);
+	unsync_limit(sh, sp->gfn);
 	sh->unsync[sh->unsync_count++] = sp;
 	sp->unsync = sh->unsync_count;
 	sh->unsync_upper += role_level(sp->role) > 1;
@@ -192,6 +217,7 @@ void shadow_unsync(struct shadow *sh, u64 gfn)
 	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
 		struct shadow_page *sp = sh->page[i];
 
+		host_steps(1);
 		if (sp->gfn != gfn || sp->role & ROLE_DIRECT)
 			continue;
 		sp->closing = 0;

@@ -22,6 +22,7 @@ static struct user_range {
 static long outstanding;
 static struct host_timer *armed_timers;
 static _Thread_local int locks_held, reads_open;
+static _Thread_local u64 steps; /* since the first lock was taken */
 
 static pthread_rwlock_t readers = PTHREAD_RWLOCK_INITIALIZER;
 
@@ -375,7 +376,19 @@ void host_lock(struct host_lock *lock)
 {
 	if (pthread_mutex_lock(&lock->mutex))
 		broken("a lock was taken twice");
-	locks_held++;
+	if (!locks_held++)
+		steps = 0;
+}
+
+void host_steps(u64 n)
+{
+	u64 longest = READ_ONCE(host_test.longest_hold);
+
+	steps += n;
+	while (locks_held && steps > longest &&
+	       !__atomic_compare_exchange_n(&host_test.longest_hold, &longest, steps, false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
 }
 
 void host_unlock(struct host_lock *lock)

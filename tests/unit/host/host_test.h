@@ -54,6 +54,7 @@ struct host_test {
 	bool no_restore; /* XRSTOR faults, whatever the area is */
 
 	/* counted */
+	u64 longest_hold; /* of any lock, in host_steps() */
 	u64 kicks, wakes, l1d_flushes;
 	u64 machine_checks;
 	u64 quiet; /* host_no_reader() */

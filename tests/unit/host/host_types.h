@@ -64,6 +64,8 @@ typedef long long s64;
 		at < (count) ? at : 0;                                                             \
 	})
 
+void host_steps(u64 n);
+
 struct host_lock {
 	pthread_mutex_t mutex;
 };

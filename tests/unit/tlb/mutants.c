@@ -76,6 +76,10 @@ static void close_early(struct shadow *sh)
 /* Seen here is what the shadow engine owes, for leaves that can no longer be written to or for tables that go. */
 struct flush __wrap_guest_memory_owe(struct guest_memory *memory, struct flush flush)
 {
+	/* What the host or its owner takes away is owed by others. */
+	if (flush.kinds & FLUSH_NESTED)
+		return __real_guest_memory_owe(memory, flush);
+
 	bool reclaim = memory->shadow && memory->shadow->free_count < SHADOW_RESERVE;
 
 	if (mutation.kind == LOSE_LOST_WRITE && !reclaim)
