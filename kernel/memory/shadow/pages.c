@@ -35,33 +35,42 @@ void shadow_worked(struct shadow *sh, u32 *worked, u32 steps)
 
 /* ---- chains */
 
-static void chain_add(struct shadow *sh, struct shadow_chain *chain, u32 name, u32 child)
+static noinline void chain_join(struct shadow *sh, const struct shadow_chain *chain, u32 name)
 {
-	struct shadow_link *link = link_of(sh, name), *first;
+	struct shadow_link *link = link_of(sh, name), *first = link_of(sh, chain->first);
 
+	link->next = chain->first;
+	link->prev = first->prev;
+	link_of(sh, first->prev)->next = name;
+	first->prev = name;
+}
+
+/* Most are alone on theirs. */
+static inline void chain_add(struct shadow *sh, struct shadow_chain *chain,
+			     struct shadow_link *link, u32 name, u32 child)
+{
 	*link = (struct shadow_link){ .next = name, .prev = name, .child = child };
-	if (chain->count++) {
-		first = link_of(sh, chain->first);
-		link->next = chain->first;
-		link->prev = first->prev;
-		link_of(sh, first->prev)->next = name;
-		first->prev = name;
-	}
+	if (chain->count++)
+		chain_join(sh, chain, name);
 	chain->first = name;
 }
 
-static void chain_remove(struct shadow *sh, struct shadow_chain *chain, u32 name)
+static noinline void chain_leave(struct shadow *sh, struct shadow_chain *chain,
+				 const struct shadow_link *link, u32 name)
 {
-	const struct shadow_link *link = link_of(sh, name);
-
-	if (!--chain->count) {
-		chain->first = 0;
-		return;
-	}
 	link_of(sh, link->next)->prev = link->prev;
 	link_of(sh, link->prev)->next = link->next;
 	if (chain->first == name)
 		chain->first = link->next;
+}
+
+static inline void chain_remove(struct shadow *sh, struct shadow_chain *chain,
+				const struct shadow_link *link, u32 name)
+{
+	if (--chain->count)
+		chain_leave(sh, chain, link, name);
+	else
+		chain->first = 0;
 }
 
 static void drop_named(struct shadow *sh, u32 name)
@@ -121,14 +130,15 @@ bool shadow_close(struct shadow *sh, struct shadow_page *sp)
 void shadow_drop(struct shadow *sh, struct shadow_page *sp, u32 slot)
 {
 	u64 old = host_exchange(&sp->table[slot], 0);
+	u32 name = name_of(sp, slot);
 
 	DEBUG_ASSERT(old & PTE_P);
 	host_steps(1);
 	if (is_leaf_at(role_level(sp->role), old)) {
-		chain_remove(sh, rmap_of(sh, old & PTE_ADDRESS), name_of(sp, slot));
+		chain_remove(sh, rmap_of(sh, old & PTE_ADDRESS), &sp->link[slot], name);
 		shadow_note_loose(sh, old, role_level(sp->role));
 	} else {
-		chain_remove(sh, &shadow_child(sh, sp, slot)->parents, name_of(sp, slot));
+		chain_remove(sh, &shadow_child(sh, sp, slot)->parents, &sp->link[slot], name);
 		sh->unlinked++;
 	}
 	sp->used[slot / 64] &= ~BIT_ULL(slot % 64);
@@ -156,7 +166,7 @@ void shadow_set_link(struct shadow *sh, struct shadow_page *sp, u32 slot, struct
 		     u64 origin)
 {
 	chain_limit(sh, &child->parents, SHADOW_PARENTS);
-	chain_add(sh, &child->parents, name_of(sp, slot), child->index);
+	chain_add(sh, &child->parents, &sp->link[slot], name_of(sp, slot), child->index);
 	set_entry(sp, slot, host_virt_to_phys(child->table) | PTE_P | PTE_RW | PTE_US | PTE_A,
 		  origin);
 }
@@ -166,7 +176,7 @@ void shadow_set_leaf(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 en
 	struct shadow_chain *chain = rmap_of(sh, entry & PTE_ADDRESS);
 
 	chain_limit(sh, chain, SHADOW_ALIASES);
-	chain_add(sh, chain, name_of(sp, slot), 0);
+	chain_add(sh, chain, &sp->link[slot], name_of(sp, slot), 0);
 	set_entry(sp, slot, entry, origin);
 }
 
