@@ -65,7 +65,11 @@ void host_note_speculation(void);
 bool host_samples(struct host_sampling *sampling);
 /* #AC where an access is split between cache lines is the host's wish (TEST_CTRL), and no affair of its guests. */
 bool host_detects_split_locks(void);
-/* DR0..DR3 and DR7 of the thread, if it has breakpoints: every exit clears DR7. */
+/*
+ * DR0..DR3 and DR7 of the thread, if it has breakpoints, around a turn, with interrupts off: every exit clears DR7,
+ * and the guest's addresses may be in the others.
+ */
+void host_save_breakpoints(void);
 void host_restore_breakpoints(void);
 #endif
 

@@ -5,13 +5,13 @@
 
 /* clang-format off */
 /* Offsets in fermata_run.regs: the processor's numbering, 8 bytes each; R8 to R15 are behind them */
-#define RAX 0*8
-#define RCX 1*8
-#define RDX 2*8
-#define RBX 3*8
-#define RBP 5*8
-#define RSI 6*8
-#define RDI 7*8
+#define AT_RAX 0*8
+#define AT_RCX 1*8
+#define AT_RDX 2*8
+#define AT_RBX 3*8
+#define AT_RBP 5*8
+#define AT_RSI 6*8
+#define AT_RDI 7*8
 
 /* The host's, which a function of C keeps. */
 .macro PUSH_HOST
@@ -28,25 +28,25 @@
 
 /* The guest's but for RAX and RSP, from fermata_run.regs at RDI, which comes last. */
 .macro LOAD_GUEST
-	mov RCX(%rdi), %rcx
-	mov RDX(%rdi), %rdx
-	mov RBX(%rdi), %rbx
-	mov RBP(%rdi), %rbp
-	mov RSI(%rdi), %rsi
+	mov AT_RCX(%rdi), %rcx
+	mov AT_RDX(%rdi), %rdx
+	mov AT_RBX(%rdi), %rbx
+	mov AT_RBP(%rdi), %rbp
+	mov AT_RSI(%rdi), %rsi
 	.irp number, 8, 9, 10, 11, 12, 13, 14, 15
 	mov \number*8(%rdi), %r\number
 	.endr
-	mov RDI(%rdi), %rdi
+	mov AT_RDI(%rdi), %rdi
 .endm
 
 /* And to it, at RAX. */
 .macro STORE_GUEST
-	mov %rcx, RCX(%rax)
-	mov %rdx, RDX(%rax)
-	mov %rbx, RBX(%rax)
-	mov %rbp, RBP(%rax)
-	mov %rsi, RSI(%rax)
-	mov %rdi, RDI(%rax)
+	mov %rcx, AT_RCX(%rax)
+	mov %rdx, AT_RDX(%rax)
+	mov %rbx, AT_RBX(%rax)
+	mov %rbp, AT_RBP(%rax)
+	mov %rsi, AT_RSI(%rax)
+	mov %rdi, AT_RDI(%rax)
 	.irp number, 8, 9, 10, 11, 12, 13, 14, 15
 	mov %r\number, \number*8(%rax)
 	.endr

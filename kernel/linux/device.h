@@ -74,6 +74,11 @@ void intrusions_off(void);
 void guest_split_locks_begin(struct host_thread *thread);
 void guest_split_locks_end(struct host_thread *thread);
 
+/* cr4.c: of this CPU's CR4; interrupts are off */
+int cr4_init(void);
+void cr4_exit(void);
+void cr4_change(u64 set, u64 clear);
+
 /* guest.c */
 int guest_fpu_setup(void);
 u64 guest_xcr0_offered(void);

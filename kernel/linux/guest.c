@@ -22,9 +22,10 @@
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 
+#include "compat.h"
+#include "device.h"
 #include "base/processor.h"
 #include "base/xsave.h"
-#include "device.h"
 
 /* ---- FPU */
 
@@ -55,14 +56,15 @@ static u32 mxcsr_mask(void)
 
 int guest_fpu_setup(void)
 {
-	u32 eax, ebx, ecx, edx, i;
+	struct cpu_words size;
+	u32 i;
 
 	fpu_mxcsr_mask = mxcsr_mask();
 	if (!boot_cpu_has(X86_FEATURE_OSXSAVE))
 		return 0;
 	fpu_host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 	if (boot_cpu_has(X86_FEATURE_XSAVES))
-		rdmsrl(MSR_IA32_XSS, fpu_host_xss);
+		fpu_host_xss = cpu_rdmsr(MSR_IA32_XSS);
 	fpu_mask = fpu_host_xcr0 & FPU_GUEST_MASK;
 	fpu_offered = fpu_mask;
 	if (boot_cpu_has(X86_FEATURE_OSPKE))
@@ -70,8 +72,8 @@ int guest_fpu_setup(void)
 	for (i = 2; i < 63; i++) {
 		if (!(fpu_offered & BIT_ULL(i)))
 			continue;
-		cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
-		if (eax + ebx > FERMATA_XSAVE_SIZE)
+		size = cpu_cpuid(0xd, i);
+		if (size.eax + size.ebx > FERMATA_XSAVE_SIZE)
 			return -EOPNOTSUPP;
 	}
 	return 0;
@@ -183,7 +185,7 @@ static inline u32 tsc_aux_now(void)
 
 void host_guest_tsc_aux(u64 tsc_aux)
 {
-	if (static_cpu_has(X86_FEATURE_RDTSCP) && tsc_aux_now() != tsc_aux)
+	if (cpu_feature_enabled(X86_FEATURE_RDTSCP) && tsc_aux_now() != tsc_aux)
 		native_wrmsr(MSR_TSC_AUX, tsc_aux, 0);
 }
 
@@ -204,8 +206,8 @@ u32 host_guest_begin(struct host_thread *t, u64 guest_xcr0, u64 guest_tsc_aux)
 	}
 	/* SVM has no intercept for XSAVES: with an empty IA32_XSS it saves and loads nothing supervisory. */
 	if (unlikely(fpu_host_xss))
-		wrmsrl(MSR_IA32_XSS, 0);
-	if (static_cpu_has(X86_FEATURE_RDTSCP)) {
+		cpu_wrmsr(MSR_IA32_XSS, 0);
+	if (cpu_feature_enabled(X86_FEATURE_RDTSCP)) {
 		t->host_tsc_aux = tsc_aux_now();
 		if (t->host_tsc_aux != guest_tsc_aux)
 			native_wrmsr(MSR_TSC_AUX, guest_tsc_aux, 0);
@@ -240,7 +242,7 @@ void host_guest_end(struct host_thread *t)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, fpu_host_xcr0);
 	fpu_save(t);
 	if (unlikely(fpu_host_xss))
-		wrmsrl(MSR_IA32_XSS, fpu_host_xss);
+		cpu_wrmsr(MSR_IA32_XSS, fpu_host_xss);
 	kernel_fpu_end();
 }
 
@@ -296,8 +298,7 @@ void host_cr4_change(u64 set, u64 clear)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	cr4_set_bits_irqsoff(set);
-	cr4_clear_bits_irqsoff(clear);
+	cr4_change(set, clear);
 	local_irq_restore(flags);
 }
 
@@ -314,6 +315,37 @@ void host_tss_limit_lost(void)
 	invalidate_tss_limit();
 }
 
+/* ---- the thread's breakpoints, for which perf and ptrace keep registers of this CPU */
+
+struct breakpoints {
+	unsigned long dr[4], dr7;
+};
+static DEFINE_PER_CPU(struct breakpoints, breakpoints);
+
+void guest_save_breakpoints(void)
+{
+	struct breakpoints *b = this_cpu_ptr(&breakpoints);
+
+	get_debugreg(b->dr[0], 0);
+	get_debugreg(b->dr[1], 1);
+	get_debugreg(b->dr[2], 2);
+	get_debugreg(b->dr[3], 3);
+	get_debugreg(b->dr7, 7);
+}
+
+/* DR6 is the guest's: what it says must not be taken for one of these. DR7 comes last. */
+void guest_restore_breakpoints(void)
+{
+	const struct breakpoints *b = this_cpu_ptr(&breakpoints);
+
+	set_debugreg(b->dr[0], 0);
+	set_debugreg(b->dr[1], 1);
+	set_debugreg(b->dr[2], 2);
+	set_debugreg(b->dr[3], 3);
+	set_debugreg(DR6_RESERVED, 6);
+	set_debugreg(b->dr7, 7);
+}
+
 /* ---- L1TF (CVE-2018-3646): a guest on such a CPU can read what lies in the L1D */
 
 DEFINE_STATIC_KEY_FALSE(guest_l1d_key);
@@ -326,7 +358,7 @@ void guest_l1d_setup(void)
 {
 	u64 capabilities = 0;
 
-	if (!boot_cpu_has_bug(X86_BUG_L1TF) || l1tf_mitigation == L1TF_MITIGATION_OFF)
+	if (!boot_cpu_has_bug(X86_BUG_L1TF) || compat_l1tf() == L1TF_MITIGATION_OFF)
 		return;
 	/* In a guest whose hypervisor flushes at its own entries (SDM 4, IA32_ARCH_CAPABILITIES). */
 	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
@@ -334,7 +366,7 @@ void guest_l1d_setup(void)
 	if (capabilities & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH)
 		return;
 	static_branch_enable(&guest_l1d_key);
-	if (l1tf_mitigation >= L1TF_MITIGATION_FULL)
+	if (compat_l1tf() >= L1TF_MITIGATION_FULL)
 		static_branch_enable(&guest_l1d_always_key);
 }
 
@@ -362,8 +394,8 @@ static void l1d_flush(void)
 	static const u8 fill[L1D_FILL] __aligned(PAGE_SIZE);
 	const u8 *page, *end = fill + L1D_FILL;
 
-	if (static_cpu_has(X86_FEATURE_FLUSH_L1D)) {
-		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+	if (cpu_feature_enabled(X86_FEATURE_FLUSH_L1D)) {
+		cpu_wrmsr(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 		return;
 	}
 	asm volatile(".set page, 0\n"
@@ -403,5 +435,5 @@ void guest_flush_l1d(struct host_thread *t)
 
 void host_forget_branches(void)
 {
-	indirect_branch_prediction_barrier();
+	compat_ibpb();
 }

@@ -10,10 +10,10 @@
 #include <linux/mutex.h>
 #include <linux/reboot.h>
 #include <linux/smp.h>
-#include <linux/syscore_ops.h>
 #include <asm/processor.h>
 #include <asm/tsc.h>
 
+#include "compat.h"
 #include "device.h"
 
 const struct backend *hardware_backend;
@@ -190,7 +190,7 @@ static void resume(void)
 	sleep_over(slept_at);
 }
 
-static struct syscore_ops power_ops = { .suspend = suspend, .resume = resume };
+COMPAT_SYSCORE(power, suspend, resume);
 
 static int reboot(struct notifier_block *block, unsigned long action, void *data)
 {
@@ -223,7 +223,7 @@ int hardware_init(void)
 		return err;
 	hardware_hotplug_state = err;
 	crash_init();
-	register_syscore_ops(&power_ops);
+	compat_register_syscore(&power);
 	register_reboot_notifier(&reboot_block);
 	return 0;
 }
@@ -233,7 +233,7 @@ void hardware_exit(void)
 	if (!hardware_backend)
 		return;
 	unregister_reboot_notifier(&reboot_block);
-	unregister_syscore_ops(&power_ops);
+	compat_unregister_syscore(&power);
 	crash_exit();
 	cpuhp_remove_state(hardware_hotplug_state);
 }

@@ -10,6 +10,7 @@
 #include <linux/uaccess.h>
 #include <asm/tsc.h>
 
+#include "compat.h"
 #include "host.h"
 
 /* __GFP_ACCOUNT: what a guest makes the kernel allocate counts against its owner's cgroup. */
@@ -183,8 +184,7 @@ static enum hrtimer_restart timer_fn(struct hrtimer *hrtimer)
 
 void host_timer_init(struct host_timer *timer, void (*fn)(struct host_timer *))
 {
-	hrtimer_init(&timer->hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
-	timer->hrtimer.function = timer_fn;
+	compat_hrtimer_init(&timer->hrtimer, timer_fn);
 	timer->fn = fn;
 }
 

@@ -10,6 +10,9 @@
 #include <asm/segment.h>
 #include <asm/unwind_hints.h>
 
+#include <names.h>
+#include "compat.h"
+
 #define HOST_FUNCTION(name) SYM_FUNC_START(name)
 #define HOST_FUNCTION_END(name) SYM_FUNC_END(name)
 #define HOST_RETURN RET
@@ -28,9 +31,6 @@
  */
 #if !defined(X86_FEATURE_CLEAR_CPU_BUF) || !defined(X86_FEATURE_CLEAR_CPU_BUF_VM)
 #error "this kernel does not say when VERW is to clear the CPU's buffers: a newer one of its series does"
-#endif
-#if !defined(X86_FEATURE_CLEAR_BHB_LOOP_ON_VMEXIT) && !defined(X86_FEATURE_CLEAR_BHB_VMEXIT)
-#error "this kernel does not say when a guest's branch history is to be cleared: a newer one of its series does"
 #endif
 #ifndef X86_FEATURE_IBPB_ON_VMEXIT
 #error "this kernel does not say when an exit is to be followed by IBPB: a newer one of its series does"
@@ -117,6 +117,6 @@
 /* clang-format on */
 
 /* Of Intel's CPUs some let a guest's branch history steer the host (BHI). */
-#define HOST_CLEAR_HISTORY CLEAR_BRANCH_HISTORY_VMEXIT
+#define HOST_CLEAR_HISTORY COMPAT_CLEAR_HISTORY
 
 #endif

@@ -30,6 +30,8 @@
 #include <asm/msr.h>
 #include <asm/page.h>
 
+#include <names.h> /* made by names.awk; behind all of Linux's headers, before all of ours */
+
 #define host_index(index, count) array_index_nospec(index, count)
 #define host_steps(n) ((void)0)
 
@@ -216,10 +218,19 @@ static inline bool host_flushes_always(void)
 	return static_branch_unlikely(&guest_l1d_always_key);
 }
 
+void guest_save_breakpoints(void);
+void guest_restore_breakpoints(void);
+
+static inline void host_save_breakpoints(void)
+{
+	if (unlikely(hw_breakpoint_active()))
+		guest_save_breakpoints();
+}
+
 static inline void host_restore_breakpoints(void)
 {
 	if (unlikely(hw_breakpoint_active()))
-		hw_breakpoint_restore();
+		guest_restore_breakpoints();
 }
 
 #endif

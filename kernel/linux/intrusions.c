@@ -9,8 +9,8 @@
 #include <asm/msr-index.h>
 #include <asm/perf_event.h>
 
-#include "base/processor.h"
 #include "device.h"
+#include "base/processor.h"
 
 /* ---- PEBS (SDM 3B 20.3.1.1.1, 20.6.2.4) */
 

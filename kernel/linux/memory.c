@@ -8,9 +8,9 @@
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
-#include <linux/version.h>
 #include <asm/pgtable.h>
 
+#include "compat.h"
 #include "device.h"
 
 /*
@@ -19,7 +19,7 @@
  */
 static inline bool plain(u64 entry)
 {
-	const u64 odd = _PAGE_SPECIAL | _PAGE_DEVMAP | _PAGE_PKEY_MASK;
+	const u64 odd = _PAGE_SPECIAL | COMPAT_PAGE_DEVMAP | _PAGE_PKEY_MASK;
 
 	return (entry & (_PAGE_PRESENT | _PAGE_USER | odd)) == (_PAGE_PRESENT | _PAGE_USER);
 }
@@ -191,10 +191,6 @@ int linux_mmap_page(struct vm_area_struct *vma, struct page *page, bool writable
 	if (!writable && vma->vm_flags & VM_WRITE)
 		return -EPERM;
 	if (!writable)
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
-		vm_flags_clear(vma, VM_MAYWRITE);
-#else
-		vma->vm_flags &= ~VM_MAYWRITE;
-#endif
+		compat_vm_flags_clear(vma, VM_MAYWRITE);
 	return vm_insert_page(vma, vma->vm_start, page);
 }

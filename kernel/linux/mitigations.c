@@ -12,8 +12,8 @@
 #include <linux/sched/smt.h>
 #include <asm/msr-index.h>
 
-#include "base/processor.h"
 #include "device.h"
+#include "base/processor.h"
 #include "mitigations.h"
 
 DEFINE_PER_CPU(u64, fermata_spec_ctrl); /* what IA32_SPEC_CTRL is to hold after an exit */

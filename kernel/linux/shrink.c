@@ -6,33 +6,13 @@
  * nobody wants memory under those; the owner's memory is not touched. Guests are fetched out of guest
  * context, where nothing waits for the caller: a vCPU that has to wait does so outside.
  */
-#include <linux/mm.h>
-#include <linux/shrinker.h>
-#include <linux/slab.h>
-#include <linux/version.h>
-
+#include "compat.h"
 #include "device.h"
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
-
 static struct linux_vm *vm_of(struct shrinker *s)
 {
-	return s->private_data;
+	return compat_shrinker_data(s);
 }
-
-#else
-
-struct vm_shrinker {
-	struct shrinker shrinker;
-	struct linux_vm *vm;
-};
-
-static struct linux_vm *vm_of(struct shrinker *s)
-{
-	return container_of(s, struct vm_shrinker, shrinker)->vm;
-}
-
-#endif
 
 static unsigned long count_objects(struct shrinker *s, struct shrink_control *sc)
 {
@@ -46,64 +26,32 @@ static unsigned long scan_objects(struct shrinker *s, struct shrink_control *sc)
 	return vm_shrink(&vm_of(s)->vm, want) ?: SHRINK_STOP;
 }
 
-/* A table costs a fault for each of its entries that is still wanted: not as readily as files' pages. */
-static void set_up(struct shrinker *s)
-{
-	s->count_objects = count_objects;
-	s->scan_objects = scan_objects;
-	s->seeks = 2 * DEFAULT_SEEKS;
-	s->batch = 64;
-}
-
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
-
 int linux_shrink_begin(struct linux_vm *l)
 {
-	if (!l->vm.config.shadow)
-		return 0;
-	l->shrinker = shrinker_alloc(0, "fermata-shadow");
-	if (!l->shrinker)
-		return -ENOMEM;
-	set_up(l->shrinker);
-	l->shrinker->private_data = l;
-	shrinker_register(l->shrinker);
-	return 0;
-}
-
-void linux_shrink_end(struct linux_vm *l)
-{
-	if (l->shrinker)
-		shrinker_free(l->shrinker);
-}
-
-#else
-
-int linux_shrink_begin(struct linux_vm *l)
-{
-	struct vm_shrinker *own;
+	static const char name[] = "fermata-shadow";
+	struct shrinker *s;
 	int err;
 
 	if (!l->vm.config.shadow)
 		return 0;
-	own = kzalloc(sizeof(*own), GFP_KERNEL_ACCOUNT);
-	if (!own)
+	s = compat_shrinker_alloc(name, l);
+	if (!s)
 		return -ENOMEM;
-	own->vm = l;
-	set_up(&own->shrinker);
-	err = register_shrinker(&own->shrinker, "fermata-shadow");
+	s->count_objects = count_objects;
+	s->scan_objects = scan_objects;
+	/* A table costs a fault for each of its entries that is still wanted: not as readily as files' pages. */
+	s->seeks = 2 * DEFAULT_SEEKS;
+	s->batch = 64;
+	err = compat_shrinker_register(s, name);
 	if (err)
-		kfree(own);
+		compat_shrinker_free(s, false);
 	else
-		l->shrinker = &own->shrinker;
+		l->shrinker = s;
 	return err;
 }
 
 void linux_shrink_end(struct linux_vm *l)
 {
-	if (!l->shrinker)
-		return;
-	unregister_shrinker(l->shrinker);
-	kfree(container_of(l->shrinker, struct vm_shrinker, shrinker));
+	if (l->shrinker)
+		compat_shrinker_free(l->shrinker, true);
 }
-
-#endif

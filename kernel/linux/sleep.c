@@ -3,8 +3,8 @@
 #include <linux/list.h>
 #include <linux/spinlock.h>
 
-#include "core/time.h"
 #include "device.h"
+#include "core/time.h"
 
 static DEFINE_RAW_SPINLOCK(lock);
 static LIST_HEAD(vms); /* lock */

@@ -11,16 +11,16 @@ static void pay_untagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags)
 {
 	c->guest_asid = tag_shared(tags);
 	c->clean &= ~CLEAN_ASID;
-	c->tlb_control = svm_features & SVM_FEATURE_FLUSH_BY_ASID ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
+	c->tlb_control = svm_features & SVM_FEATURE_FLUSH_BY_ASID ? VMCB_FLUSH_ASID : VMCB_FLUSH_ALL;
 	if (!tags->flush_all)
 		return;
 	/* What this guest leaves under somebody else's tag is the next one's to flush. */
 	if (tags->shared < tags->first)
 		tags->flush_all = false;
 	vcpu_count_flush(v, FERMATA_FLUSH_ALL_TAGS);
-	if (c->tlb_control == TLB_FLUSH_ALL)
+	if (c->tlb_control == VMCB_FLUSH_ALL)
 		return;
-	c->tlb_control = TLB_FLUSH_ALL;
+	c->tlb_control = VMCB_FLUSH_ALL;
 	v->dirty |= DIRTY_FLUSH;
 }
 
@@ -39,13 +39,13 @@ static u8 pay_tagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags, u32 
 	if (tags->flush_all) {
 		tags->flush_all = false;
 		vcpu_count_flush(v, FERMATA_FLUSH_ALL_TAGS);
-		return TLB_FLUSH_ALL;
+		return VMCB_FLUSH_ALL;
 	}
 	if (fresh)
 		return TLB_NOTHING;
 	if (owed & (FLUSH_NESTED | FLUSH_LINEAR)) {
 		vcpu_count_flush(v, FERMATA_FLUSH_TAG);
-		return TLB_FLUSH_ASID;
+		return VMCB_FLUSH_ASID;
 	}
 	if (owed & FLUSH_ADDRESS) {
 		cpu_invlpga(v->tlb.linear, v->tlb.tag.id);
@@ -53,7 +53,7 @@ static u8 pay_tagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags, u32 
 	}
 	if (owed & FLUSH_LOCAL) {
 		vcpu_count_flush(v, FERMATA_FLUSH_LOCAL);
-		return TLB_FLUSH_LOCAL;
+		return VMCB_FLUSH_LOCAL;
 	}
 	return TLB_NOTHING;
 }

@@ -102,6 +102,7 @@ void svm_run(struct vcpu *v)
 	s->eventinj = c->eventinj;
 	audit_before_entry(v, dirty);
 
+	host_save_breakpoints();
 	if (unlikely(s->extra) && svm_load_extra(v, s))
 		svm_enter_with_keys(v, s);
 	else

@@ -143,9 +143,9 @@ static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 
 /* tlb_control: APM 2 15.16.1 */
 #define TLB_NOTHING 0
-#define TLB_FLUSH_ALL 1
-#define TLB_FLUSH_ASID 3  /* with FlushByAsid, like the next */
-#define TLB_FLUSH_LOCAL 7 /* this ASID's, but for global pages */
+#define VMCB_FLUSH_ALL 1
+#define VMCB_FLUSH_ASID 3  /* with FlushByAsid, like the next */
+#define VMCB_FLUSH_LOCAL 7 /* this ASID's, but for global pages */
 
 /* vintr */
 #define V_TPR_MASK 0xffull

@@ -25,7 +25,7 @@ HOST_FUNCTION(vmx_enter)
 	HOST_LEAVING
 	HOST_GUEST_SPECULATION	/* no RET from here on */
 	bt $0, %esi		/* CF: launched; nothing below changes it */
-	mov RAX(%rdi), %rax
+	mov AT_RAX(%rdi), %rax
 	LOAD_GUEST
 	HOST_CLEAR_BUFFERS_VMX
 	jnc 1f
@@ -50,7 +50,7 @@ HOST_LABEL(vmx_exit_point)
 	HOST_LANDING
 	push %rax
 	mov 8(%rsp), %rax
-	pop RAX(%rax)
+	pop AT_RAX(%rax)
 	STORE_GUEST
 	add $8, %rsp
 

@@ -148,6 +148,7 @@ void vmx_run(struct vcpu *v)
 	audit_before_entry(v, dirty & ~DIRTY_HOST);
 	cpu_write_cr2(v->guest.cr2);
 
+	host_save_breakpoints();
 	if (unlikely(s->extra) && vmx_load_extra(v, s))
 		failed = vmx_enter_with_keys(v, s);
 	else

@@ -70,7 +70,7 @@ static void what_the_hardware_gets(void **state)
 	assert_int_equal(seen.rip, 0xfff0);
 	assert_int_equal(seen.rflags, 2);
 	assert_true(seen.guest_asid >= 1);
-	assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL); /* whoever had the CPU before us */
+	assert_int_equal(seen.tlb_control, VMCB_FLUSH_ALL); /* whoever had the CPU before us */
 	v->guest.cr0 = ARCH_CR0_PE | ARCH_CR0_ET;
 	v->dirty |= DIRTY_CONTROL;
 	turn();
@@ -317,7 +317,7 @@ static void tags(void **state)
 		turn();
 		assert_int_not_equal(seen.guest_asid, last);
 		assert_in_range(seen.guest_asid, 2, 15); /* 1 is the untagged guests' */
-		if (seen.tlb_control == TLB_FLUSH_ALL)
+		if (seen.tlb_control == VMCB_FLUSH_ALL)
 			all++;
 		else
 			assert_int_equal(seen.guest_asid, last + 1);
@@ -353,11 +353,11 @@ static void flush_by_asid(void **state)
 		u8 control;
 		u32 kind, invlpga;
 	} row[] = {
-		{ FLUSH_NESTED, TLB_FLUSH_ASID, FERMATA_FLUSH_TAG, 0 },
-		{ FLUSH_LINEAR, TLB_FLUSH_ASID, FERMATA_FLUSH_TAG, 0 },
-		{ FLUSH_LINEAR | FLUSH_ADDRESS, TLB_FLUSH_ASID, FERMATA_FLUSH_TAG, 0 },
-		{ FLUSH_LOCAL, TLB_FLUSH_LOCAL, FERMATA_FLUSH_LOCAL, 0 },
-		{ FLUSH_LOCAL | FLUSH_ADDRESS, TLB_FLUSH_LOCAL, FERMATA_FLUSH_LOCAL, 1 },
+		{ FLUSH_NESTED, VMCB_FLUSH_ASID, FERMATA_FLUSH_TAG, 0 },
+		{ FLUSH_LINEAR, VMCB_FLUSH_ASID, FERMATA_FLUSH_TAG, 0 },
+		{ FLUSH_LINEAR | FLUSH_ADDRESS, VMCB_FLUSH_ASID, FERMATA_FLUSH_TAG, 0 },
+		{ FLUSH_LOCAL, VMCB_FLUSH_LOCAL, FERMATA_FLUSH_LOCAL, 0 },
+		{ FLUSH_LOCAL | FLUSH_ADDRESS, VMCB_FLUSH_LOCAL, FERMATA_FLUSH_LOCAL, 1 },
 		{ FLUSH_ADDRESS, TLB_NOTHING, FERMATA_FLUSH_ADDRESS, 1 },
 	};
 	u32 i, asid;
@@ -385,7 +385,7 @@ static void flush_by_asid(void **state)
 	assert_int_equal(v->tlb.owed, FLUSH_ADDRESS);
 	vcpu_owe(v, FLUSH_ADDRESS, 0x2000, FERMATA_CAUSE_ADDRESS);
 	turn();
-	assert_int_equal(seen.tlb_control, TLB_FLUSH_ASID);
+	assert_int_equal(seen.tlb_control, VMCB_FLUSH_ASID);
 	svm_features &= ~SVM_FEATURE_FLUSH_BY_ASID;
 }
 
@@ -398,7 +398,7 @@ static void untagged(void **state)
 	for (i = 0; i < 5; i++) {
 		turn();
 		assert_int_equal(seen.guest_asid, 1);
-		assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL);
+		assert_int_equal(seen.tlb_control, VMCB_FLUSH_ALL);
 		if (i == 2)
 			vcpu_owe(v, FLUSH_NESTED, 0, FERMATA_CAUSE_HOST);
 	}
@@ -407,15 +407,15 @@ static void untagged(void **state)
 	for (i = 0; i < 5; i++) {
 		turn();
 		assert_int_equal(seen.guest_asid, 1);
-		assert_int_equal(seen.tlb_control, TLB_FLUSH_ASID);
+		assert_int_equal(seen.tlb_control, VMCB_FLUSH_ASID);
 	}
 	/* Whoever had the CPU before. */
 	svm_cpus[0].tags.flush_all = true;
 	v->dirty |= DIRTY_ROOT;
 	turn();
-	assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL);
+	assert_int_equal(seen.tlb_control, VMCB_FLUSH_ALL);
 	turn();
-	assert_int_equal(seen.tlb_control, TLB_FLUSH_ASID);
+	assert_int_equal(seen.tlb_control, VMCB_FLUSH_ASID);
 	svm_features &= ~SVM_FEATURE_FLUSH_BY_ASID;
 }
 
@@ -430,12 +430,12 @@ static void untagged_shares_its_asid(void **state)
 	vm.config.untagged = true;
 	v->dirty |= DIRTY_ROOT;
 	turn();
-	assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL);
+	assert_int_equal(seen.tlb_control, VMCB_FLUSH_ALL);
 	vm.config.untagged = false;
 	v->dirty |= DIRTY_ROOT;
 	turn();
 	assert_int_equal(seen.guest_asid, 1);
-	assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL);
+	assert_int_equal(seen.tlb_control, VMCB_FLUSH_ALL);
 	turn();
 	assert_int_equal(seen.tlb_control, TLB_NOTHING);
 }

@@ -698,6 +698,10 @@ void host_forget_branches(void)
 {
 }
 
+void host_save_breakpoints(void)
+{
+}
+
 void host_restore_breakpoints(void)
 {
 }

@@ -112,22 +112,22 @@ static void flush(u8 control, u32 asid)
 	switch (control) {
 	case TLB_NOTHING:
 		return;
-	case TLB_FLUSH_ALL:
+	case VMCB_FLUSH_ALL:
 		if (mutation.kind != LOSE_TLB_CONTROL_ALL)
 			processor_drop(p, DROP(KINDS_LINEAR | KINDS_NESTED, 0));
 		break;
-	case TLB_FLUSH_ASID:
+	case VMCB_FLUSH_ASID:
 		if (mutation.kind != LOSE_TLB_CONTROL_ASID)
 			processor_drop(p, DROP(KINDS_LINEAR | KINDS_NESTED, BY_TAG, .tag = asid));
 		break;
-	case TLB_FLUSH_LOCAL:
+	case VMCB_FLUSH_LOCAL:
 		if (mutation.kind != LOSE_TLB_CONTROL_LOCAL)
 			processor_drop(p, DROP(KINDS_LINEAR, BY_TAG | BUT_GLOBAL, .tag = asid));
 		break;
 	default:
 		wrong("TLB_CONTROL %u", control);
 	}
-	if (control != TLB_FLUSH_ALL && !(features & SVM_FEATURE_FLUSH_BY_ASID))
+	if (control != VMCB_FLUSH_ALL && !(features & SVM_FEATURE_FLUSH_BY_ASID))
 		wrong("TLB_CONTROL %u on a processor that does not have it", control);
 	world.out->flushes++;
 }
