@@ -37,8 +37,7 @@
 #ifdef FERMATA_CLEAR_BHB
 #define COMPAT_CLEAR_HISTORY CLEAR_BRANCH_HISTORY_VMEXIT
 #else
-#define COMPAT_CLEAR_HISTORY                                                                       \
-	ALTERNATIVE "", "call fermata_clear_history", COMPAT_CLEAR_BHB_VMEXIT
+#define COMPAT_CLEAR_HISTORY ALTERNATIVE "", "call fermata_clear_history", COMPAT_CLEAR_BHB_VMEXIT
 #endif
 
 #else

@@ -12,6 +12,7 @@
  */
 #include <linux/kdebug.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/uaccess.h>
 #include <asm/ptrace.h>
@@ -38,6 +39,20 @@ void cr4_exit(void)
 {
 }
 
+int cr4_begin(void)
+{
+	return 0;
+}
+
+void cr4_end(void)
+{
+}
+
+bool cr4_is_kvms(void)
+{
+	return false;
+}
+
 #else
 
 static DEFINE_PER_CPU(unsigned long, kept); /* bits of CR4 that Linux's copy lacks */
@@ -59,12 +74,74 @@ void cr4_change(u64 set, u64 clear)
 	this_cpu_and(kept, ~(unsigned long)clear);
 }
 
+/* ---- KVM, or us */
+
+static DEFINE_MUTEX(vmx_lock);
+static bool kvm, ours; /* vmx_lock */
+
+int cr4_begin(void)
+{
+	int err = 0;
+
+	if (hardware_backend->vendor != FERMATA_VENDOR_INTEL)
+		return 0;
+	mutex_lock(&vmx_lock);
+	if (kvm)
+		err = -EBUSY;
+	else
+		ours = true;
+	mutex_unlock(&vmx_lock);
+	return err;
+}
+
+void cr4_end(void)
+{
+	mutex_lock(&vmx_lock);
+	ours = false;
+	mutex_unlock(&vmx_lock);
+}
+
+bool cr4_is_kvms(void)
+{
+	bool is;
+
+	mutex_lock(&vmx_lock);
+	is = kvm;
+	mutex_unlock(&vmx_lock);
+	return is;
+}
+
+/* Before the module's init is called, which fails then, and after its exit. */
+static int module_event(struct notifier_block *block, unsigned long event, void *data)
+{
+	bool refuse = false;
+
+	if (strcmp(((const struct module *)data)->name, "kvm_intel"))
+		return NOTIFY_DONE;
+	mutex_lock(&vmx_lock);
+	if (event == MODULE_STATE_COMING) {
+		refuse = ours;
+		kvm = !ours;
+	} else if (event == MODULE_STATE_GOING) {
+		kvm = false;
+	}
+	mutex_unlock(&vmx_lock);
+	if (refuse)
+		host_log(
+			"kvm_intel is not loaded: there are VMs of Fermata's, and this kernel lets only one of the two use VT-x");
+	return refuse ? notifier_from_errno(-EBUSY) : NOTIFY_DONE;
+}
+
+static struct notifier_block module_block = { .notifier_call = module_event };
+
+/* ---- a write of Linux's that lacks ours */
+
 /* MOV to CR4 from a general register: 0F 22 /4, which REX.B may precede (SDM 2B); mod is not looked at. */
 static const unsigned long *operand(const struct pt_regs *regs, u32 *length)
 {
 	static const u8 at[16] = {
 #define AT(reg) offsetof(struct pt_regs, reg) / 8
-		AT(ax), AT(cx), AT(dx), AT(bx), AT(sp), AT(bp), AT(si), AT(di),
+		AT(ax), AT(cx), AT(dx),	 AT(bx),  AT(sp),  AT(bp),  AT(si),  AT(di),
 		AT(r8), AT(r9), AT(r10), AT(r11), AT(r12), AT(r13), AT(r14), AT(r15),
 	};
 	u8 bytes[4], high = 0;
@@ -101,11 +178,20 @@ static struct notifier_block die_block = { .notifier_call = die_event, .priority
 
 int cr4_init(void)
 {
-	return register_die_notifier(&die_block);
+	int err = register_die_notifier(&die_block);
+
+	if (err)
+		return err;
+	register_module_notifier(&module_block);
+	mutex_lock(&vmx_lock);
+	kvm |= module_is_loaded("kvm_intel");
+	mutex_unlock(&vmx_lock);
+	return 0;
 }
 
 void cr4_exit(void)
 {
+	unregister_module_notifier(&module_block);
 	unregister_die_notifier(&die_block);
 }
 

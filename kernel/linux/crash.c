@@ -18,6 +18,18 @@
 
 #include "device.h"
 
+bool module_is_loaded(const char *name)
+{
+	char path[40];
+	struct path found;
+
+	snprintf(path, sizeof(path), "/sys/module/%s/initstate", name);
+	if (kern_path(path, LOOKUP_FOLLOW, &found))
+		return false;
+	path_put(&found);
+	return true;
+}
+
 #ifdef FERMATA_EMERGENCY_CALLBACK
 
 static DEFINE_MUTEX(crash_lock);
@@ -69,18 +81,6 @@ static int module_event(struct notifier_block *block, unsigned long event, void 
 
 static struct notifier_block module_block = { .notifier_call = module_event };
 
-static bool loaded(const char *name)
-{
-	char path[40];
-	struct path found;
-
-	snprintf(path, sizeof(path), "/sys/module/%s/initstate", name);
-	if (kern_path(path, LOOKUP_FOLLOW, &found))
-		return false;
-	path_put(&found);
-	return true;
-}
-
 void crash_init(void)
 {
 	u32 i;
@@ -88,7 +88,7 @@ void crash_init(void)
 	register_module_notifier(&module_block);
 	mutex_lock(&crash_lock);
 	for (i = 0; i < ARRAY_SIZE(kvm_modules); i++)
-		kvm |= loaded(kvm_modules[i]);
+		kvm |= module_is_loaded(kvm_modules[i]);
 	mutex_unlock(&crash_lock);
 }
 

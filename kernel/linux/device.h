@@ -59,6 +59,7 @@ void hardware_caps(struct fermata_caps *caps);
 void crash_init(void);
 void crash_exit(void);
 void crash_guard(void (*cpu_emergency)(void));
+bool module_is_loaded(const char *name);
 
 /* mitigations.c: interrupts are off */
 void mitigations_cpu_on(void);
@@ -78,6 +79,10 @@ void guest_split_locks_end(struct host_thread *thread);
 int cr4_init(void);
 void cr4_exit(void);
 void cr4_change(u64 set, u64 clear);
+/* ... while there are VMs, which on some kernels excludes KVM's module; -EBUSY: it is there */
+int cr4_begin(void);
+void cr4_end(void);
+bool cr4_is_kvms(void);
 
 /* guest.c */
 int guest_fpu_setup(void);

@@ -52,6 +52,8 @@ void hardware_caps(struct fermata_caps *caps)
 		caps->blocked = 0;
 		backends[i]->detect(caps);
 	}
+	if (caps->vendor == FERMATA_VENDOR_INTEL && !hardware_users && cr4_is_kvms())
+		caps->blocked |= FERMATA_BLOCK_BUSY;
 	mutex_unlock(&hardware_lock);
 	/*
 	 * The processor would read our tables as they lie in memory, encrypted, unless every address in
@@ -129,6 +131,31 @@ static int hotplug_offline(unsigned int cpu)
 	return 0;
 }
 
+static int first_user(void)
+{
+	int err = cr4_begin();
+
+	if (err)
+		return err;
+	err = hardware_backend->setup(tags);
+	if (err)
+		goto no_setup;
+	atomic_set(&hardware_failed, 0);
+	on_each_cpu(cpu_on, NULL, 1);
+	err = atomic_read(&hardware_failed);
+	if (err)
+		goto failed;
+	crash_guard(hardware_backend->cpu_emergency);
+	return 0;
+
+failed:
+	on_each_cpu(cpu_off, NULL, 1);
+	hardware_backend->teardown();
+no_setup:
+	cr4_end();
+	return err;
+}
+
 int hardware_get(void)
 {
 	int err = 0;
@@ -137,20 +164,8 @@ int hardware_get(void)
 		return -ENODEV;
 	cpus_read_lock();
 	mutex_lock(&hardware_lock);
-	if (!hardware_users) {
-		err = hardware_backend->setup(tags);
-		if (!err) {
-			atomic_set(&hardware_failed, 0);
-			on_each_cpu(cpu_on, NULL, 1);
-			err = atomic_read(&hardware_failed);
-			if (!err) {
-				crash_guard(hardware_backend->cpu_emergency);
-			} else {
-				on_each_cpu(cpu_off, NULL, 1);
-				hardware_backend->teardown();
-			}
-		}
-	}
+	if (!hardware_users)
+		err = first_user();
 	if (!err)
 		hardware_users++;
 	mutex_unlock(&hardware_lock);
@@ -166,6 +181,7 @@ void hardware_put(void)
 		crash_guard(NULL);
 		on_each_cpu(cpu_off, NULL, 1);
 		hardware_backend->teardown();
+		cr4_end();
 	}
 	mutex_unlock(&hardware_lock);
 	cpus_read_unlock();
@@ -222,6 +238,11 @@ int hardware_init(void)
 	if (err < 0)
 		return err;
 	hardware_hotplug_state = err;
+	err = cr4_init();
+	if (err) {
+		cpuhp_remove_state(hardware_hotplug_state);
+		return err;
+	}
 	crash_init();
 	compat_register_syscore(&power);
 	register_reboot_notifier(&reboot_block);
@@ -235,5 +256,6 @@ void hardware_exit(void)
 	unregister_reboot_notifier(&reboot_block);
 	compat_unregister_syscore(&power);
 	crash_exit();
+	cr4_exit();
 	cpuhp_remove_state(hardware_hotplug_state);
 }

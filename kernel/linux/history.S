@@ -13,16 +13,12 @@
 /* void fermata_clear_history(void); clobbers RAX, RCX and flags */
 	.balign 64
 HOST_FUNCTION(fermata_clear_history)
-	push %rbp	/* where the stack was, for whoever unwinds it out of one of the calls */
-	mov %rsp, %rbp
 	mov $5, %ecx
-	ANNOTATE_INTRA_FUNCTION_CALL
 	call 1f
 	jmp 5f
 
 	.balign 64, 0xcc
 	.skip 32 - (8f - 1f), 0xcc
-	ANNOTATE_INTRA_FUNCTION_CALL
 1:	call 2f
 8:	ANNOTATE_UNRET_SAFE
 	ret
@@ -42,8 +38,8 @@ HOST_FUNCTION(fermata_clear_history)
 	int3
 
 5:	lfence
-	pop %rbp
 	HOST_RETURN
 HOST_FUNCTION_END(fermata_clear_history)
+STACK_FRAME_NON_STANDARD fermata_clear_history	/* calls into its own middle */
 
 #endif

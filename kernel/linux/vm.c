@@ -7,8 +7,8 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "core/time.h"
 #include "device.h"
+#include "core/time.h"
 #include "rules/rules.h"
 
 /* For tests, and for whoever wants to see the difference in programs that do not know of it. */
