@@ -153,13 +153,18 @@ $(build)/fermata.pc: lib/fermata.pc.in $(build)/stamp/install
 # The kernel builds external modules where their sources are; these are links to ours, so that the
 # source tree stays clean.
 kernel_files := $(shell find kernel include/uapi -type f)
-kernel_headers := /lib/modules/$(kernel_release)/build
+# Headers that are installed, or else unpacked.
+kernel_headers := $(firstword $(wildcard /lib/modules/$(kernel_release)/build) $(top)/$(build)/headers/$(kernel_release)/build)
+$(top)/$(build)/headers/%/build: scripts/kernel-headers
+	$(call say,HEADERS,$*)
+	$(Q)scripts/kernel-headers $* $(@D)
+	$(Q)touch -h $@ && touch $@/.
 
 # The second one is for a test; RULES=0 makes the first one so.
 RULES ?= 1
 $(build)/norules/fermata.ko: override RULES := 0
 $(build)/kernel/fermata.ko: $(build)/stamp/rules
-$(build)/kernel/fermata.ko $(build)/norules/fermata.ko: $(kernel_files) $(build)/stamp/flags $(build)/stamp/release
+$(build)/kernel/fermata.ko $(build)/norules/fermata.ko: $(kernel_files) $(build)/stamp/flags $(build)/stamp/release | $(filter $(top)/%,$(kernel_headers))
 	$(call say,MODULE,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)find $(@D) \( -type l $(if $(filter $(build)/stamp/release,$?),-o -name '*.o') \) -delete
@@ -255,7 +260,7 @@ kernel-release:
 	@echo $(kernel_release)
 
 format: $(build)/setup.mk
-	$(Q)find . -name build -prune -o -name "*.[ch]" -print | xargs clang-format -i --style=file
+	$(Q)find . -name build -prune -o -name "*.[ch]" -print | xargs clang-format-19 -i --style=file
 
 install: all
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(libdir)/fermata/box

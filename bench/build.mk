@@ -41,7 +41,7 @@ $(build)/bench/load.cpio: $(build)/bench/load
 $(build)/bench/modules.order: scripts/kernel-image $(build)/box/vmlinuz bench/build.mk
 	$(call say,KERNEL,$@ ($(bench_modules)))
 	$(Q)mkdir -p $(@D)
-	$(Q)for deb in $(build)/box/linux-image-*.deb; do ln -sf "../box/$${deb##*/}" $(@D)/; done
+	$(Q)for deb in $(build)/box/linux-*.deb; do ln -sf "../box/$${deb##*/}" $(@D)/; done
 	$(Q)scripts/kernel-image $(kernel_release) $(@D) $(bench_modules)
 	$(Q)rm -f $(@D)/vmlinuz
 	$(Q)cat $(bench_modules:%=$(@D)/modules/%.order) | awk '!seen[$$0]++' >$@

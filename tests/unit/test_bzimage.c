@@ -135,7 +135,7 @@ static void good(void **state)
 	assert_int_equal(get(zp, AT_RAMDISK_SIZE, 4), 0);
 	assert_int_equal(get(zp, AT_INIT_SIZE, 4), INIT_SIZE);
 	assert_int_equal(get(zp, 0x070, 8), RSDP);
-	assert_string_equal(f->low + get(zp, AT_CMD_LINE_PTR, 4), "console=ttyS0 quiet");
+	assert_string_equal((char *)f->low + get(zp, AT_CMD_LINE_PTR, 4), "console=ttyS0 quiet");
 	/* The header as far as the file defines it, nothing of the code around it. */
 	assert_int_equal(get(zp, AT_HEADER_END - 4, 4), 0x600dcafe);
 	assert_int_equal(get(zp, AT_HEADER_END, 8), 0);

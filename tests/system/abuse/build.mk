@@ -13,7 +13,7 @@ $(build)/abuse/abuse: $(abuse_objects)
 $(build)/abuse/modules.order: scripts/kernel-image $(build)/box/vmlinuz tests/system/abuse/build.mk
 	$(call say,KERNEL,$@ ($(abuse_modules)))
 	$(Q)mkdir -p $(@D)
-	$(Q)for deb in $(build)/box/linux-image-*.deb; do ln -sf "../box/$${deb##*/}" $(@D)/; done
+	$(Q)for deb in $(build)/box/linux-*.deb; do ln -sf "../box/$${deb##*/}" $(@D)/; done
 	$(Q)scripts/kernel-image $(kernel_release) $(@D) $(abuse_modules)
 	$(Q)rm -f $(@D)/vmlinuz
 	$(Q)cat $(abuse_modules:%=$(@D)/modules/%.order) | awk '!seen[$$0]++' >$@
