@@ -198,6 +198,7 @@ $(foreach n,$(unit_names),$(eval $(call unit_rule,$(n))))
 include tests/fuzz/build.mk
 include tests/system/abuse/build.mk
 include bench/build.mk
+include tests/system/beside/build.mk
 
 # ---- running things
 

@@ -20,7 +20,7 @@ static void check(const struct ways *ways)
 
 	if (fermata_caps(&caps))
 		die("fermata", fermata_error());
-	if (caps.blocked)
+	if (caps.blocked & ~FERMATA_BLOCK_BUSY) /* KVM: beside it */
 		unavailable("fermata", "this processor cannot run guests; see fermata caps");
 }
 

@@ -209,6 +209,8 @@ void host_machine_check(void);
 void host_split_lock(struct host_thread *thread, u64 rip);
 /* Another guest ran here last: what it taught the branch predictors must not steer this one. */
 void host_forget_branches(void);
+/* In guest context, once: has the host run another thread since this one's last stay? */
+bool host_others_ran(struct host_thread *thread);
 
 /* ---- messages: one line, no newline at its end */
 void host_log(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -150,8 +150,9 @@ int fermata_device_blocked(const struct fermata_caps *caps)
 		return fermata_fail(ENODEV, "the firmware disabled hardware virtualization:"
 					    " enable SVM or VT-x in its setup");
 	if (blocked & FERMATA_BLOCK_BUSY)
-		return fermata_fail(EBUSY, "another hypervisor holds the CPU's virtualization:"
-					   " stop its guests, and unload kvm_amd or kvm_intel");
+		return fermata_fail(EBUSY, "another hypervisor holds the CPU's virtualization, and"
+					   " /dev/kvm does not let this user run guests beside it:"
+					   " become root, or join the group kvm");
 	if (blocked & FERMATA_BLOCK_NO_BACKEND)
 		return fermata_fail(ENODEV,
 				    "the module has no backend for this vendor's virtualization:"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* A VM: its descriptor, its memory slots, the interrupts its devices send. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -9,6 +11,7 @@
 
 #include "device.h"
 
+#define KVM_DEVICE "/dev/kvm"
 #define PAGE 4096u
 #define LARGE_PAGE (2u << 20)
 
@@ -17,13 +20,47 @@ static const char *why_refused(int err)
 {
 	switch (err) {
 	case EBUSY:
-		return "a CPU's virtualization is held by another hypervisor; unload kvm_intel or kvm_amd";
+		return "a CPU's virtualization is held by another hypervisor, and not for this VM;"
+		       " end the guests of the one that was there first";
 	case EACCES:
 		return "the firmware locks virtualization off on one of the CPUs; look at its setup";
 	case ENODEV:
 		return "the CPUs differ in the virtualization that they offer; take the odd ones offline";
+	case EOPNOTSUPP:
+		return "KVM may run encrypted guests (SEV) on this host; switch that off in the firmware's setup,"
+		       " or unload kvm_amd";
 	}
 	return strerror(err);
+}
+
+/* Where KVM is, guests live beside its own: a VM of KVM's, empty, for the module to keep. -1: there is no KVM for us. */
+static int kvm_vm(void)
+{
+	int device = open(KVM_DEVICE, O_RDWR | O_CLOEXEC), vm;
+
+	if (device < 0)
+		return -1;
+	vm = ioctl(device, KVM_CREATE_VM, 0ul);
+	close(device);
+	return vm;
+}
+
+/* The module's answer: the VM's descriptor, or -1 with errno. */
+static int create_vm(int device, const struct fermata_vm_config *config, int kvm)
+{
+	struct fermata_vm_config whole = *config;
+	int fd, err;
+
+	if (kvm >= 0) {
+		whole.flags |= FERMATA_VM_BESIDE;
+		whole.kvm = kvm;
+	}
+	fd = ioctl(device, FERMATA_CREATE_VM, &whole);
+	err = errno;
+	if (kvm >= 0)
+		close(kvm);
+	errno = err;
+	return fd;
 }
 
 fermata_vm *fermata_vm_new(void)
@@ -41,8 +78,8 @@ fermata_vm *fermata_vm_new_flags(uint32_t flags)
 fermata_vm *fermata_vm_new_with(const struct fermata_vm_config *config)
 {
 	fermata_vm *vm = calloc(1, sizeof(*vm));
+	int device, err, kvm = -1;
 	void *clock;
-	int device, err;
 
 	if (!vm) {
 		fermata_fail(ENOMEM, "no memory for a VM");
@@ -53,12 +90,18 @@ fermata_vm *fermata_vm_new_with(const struct fermata_vm_config *config)
 		err = -device;
 		goto free_vm;
 	}
+	if (!(config->flags & FERMATA_VM_BESIDE))
+		kvm = kvm_vm();
+	if (kvm >= 0 || config->flags & FERMATA_VM_BESIDE)
+		vm->caps.blocked &= ~FERMATA_BLOCK_BUSY;
 	err = -fermata_device_blocked(&vm->caps);
 	if (err) {
+		if (kvm >= 0)
+			close(kvm);
 		close(device);
 		goto free_vm;
 	}
-	vm->fd = ioctl(device, FERMATA_CREATE_VM, config);
+	vm->fd = create_vm(device, config, kvm);
 	err = errno;
 	close(device);
 	if (vm->fd < 0 && err == ENODEV && config->flags & FERMATA_VM_NESTED) {

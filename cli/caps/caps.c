@@ -74,6 +74,26 @@ static void print_svm(const struct host *host)
 	}
 }
 
+/* Who switches virtualization on: as it is while there are guests, and as it would be. */
+static bool is_beside(const struct host *host)
+{
+	return host->caps.way == FERMATA_WAY_NONE ? host->kvm :
+						    host->caps.way == FERMATA_WAY_BESIDE;
+}
+
+static const char *way(const struct host *host)
+{
+	switch (host->caps.way) {
+	case FERMATA_WAY_OWN:
+		return "by Fermata, now; KVM makes no guests until Fermata's have ended";
+	case FERMATA_WAY_BESIDE:
+		return "by KVM, now; Fermata's guests run beside KVM's";
+	default:
+		return host->kvm ? "by KVM; Fermata's guests run beside KVM's" :
+				   "by Fermata, when a guest starts";
+	}
+}
+
 /* Of the controls that Fermata uses, those that not every VT-x has (SDM 3C 25.6.2). */
 static const struct vmx_feature {
 	uint32_t word, bit;
@@ -142,6 +162,8 @@ void caps_print(const struct host *host)
 	printf("virtualization          %s\n", vendor_name(host));
 	if (host->module) {
 		printf("module                  loaded, interface %u\n", caps->abi);
+		if (caps->vendor != FERMATA_VENDOR_NONE)
+			printf("switched on             %s\n", way(host));
 		printf("time-stamp counter      %u.%03u MHz\n", caps->tsc_khz / 1000,
 		       caps->tsc_khz % 1000);
 		printf("vCPUs per guest         up to %u\n", caps->max_vcpus);
@@ -258,6 +280,8 @@ struct json_object *caps_json(const struct host *host)
 	put(object, "module", json_object_new_boolean(host->module));
 	if (host->module) {
 		put(object, "abi", json_object_new_int64(caps->abi));
+		put(object, "beside_kvm", json_object_new_boolean(is_beside(host)));
+		put(object, "switched_on", json_object_new_boolean(caps->way != FERMATA_WAY_NONE));
 		put(object, "tsc_khz", json_object_new_int64(caps->tsc_khz));
 		put(object, "max_vcpus", json_object_new_int64(caps->max_vcpus));
 		put(object, "xcr0", json_object_new_uint64(caps->xcr0));

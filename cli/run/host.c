@@ -70,12 +70,15 @@ static void caps_from_cpuid(struct host *host)
 	}
 }
 
-static bool loaded(const char *module)
+/* KVM's device, which guests beside its own need. errno says why not. */
+static bool kvm_opens(void)
 {
-	char path[64];
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
-	snprintf(path, sizeof(path), "/sys/module/%s", module);
-	return access(path, F_OK) == 0;
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
 }
 
 /* Readable by root with the msr driver; without them the module will have to find out. */
@@ -112,11 +115,15 @@ static void disabled_by_firmware(struct host *host)
 			     "enable SVM in the firmware's setup, or use the box (--box amd)");
 }
 
-static void kvm(struct host *host, const char *what, bool intel)
+static void held_by_kvm(struct host *host)
 {
-	obstacle(host, what,
-		 intel ? "end its guests and run `modprobe -r kvm_intel`" :
-			 "end its guests and run `modprobe -r kvm_amd`");
+	if (host->kvm)
+		return;
+	if (host->kvm_error == EACCES || host->kvm_error == EPERM)
+		obstacle(host, "KVM holds the CPU, and you have no permission to open /dev/kvm",
+			 "become root, or join the group kvm: then guests run beside KVM's");
+	else
+		obstacle(host, "another hypervisor than KVM holds the CPU", "unload it");
 }
 
 static void obstacles_of_module(struct host *host)
@@ -131,7 +138,7 @@ static void obstacles_of_module(struct host *host)
 	if (blocked & FERMATA_BLOCK_FIRMWARE)
 		disabled_by_firmware(host);
 	if (blocked & FERMATA_BLOCK_BUSY)
-		kvm(host, "KVM holds the CPU", host->vmx);
+		held_by_kvm(host);
 	if (blocked & FERMATA_BLOCK_ENCRYPTED)
 		obstacle(host, "the host encrypts its memory (SME)", "boot it with mem_encrypt=off");
 	if (blocked & FERMATA_BLOCK_TSC)
@@ -141,7 +148,7 @@ static void obstacles_of_module(struct host *host)
 	if (blocked & FERMATA_BLOCK_FRED)
 		obstacle(host, "the host's kernel takes its events by FRED",
 			 "boot it with fred=off");
-	if (blocked && !host->obstacles) {
+	if (blocked & ~FERMATA_BLOCK_BUSY && !host->obstacles) {
 		char what[80];
 
 		snprintf(what, sizeof(what), "fermata.ko says the CPU is blocked (%#x)", blocked);
@@ -167,10 +174,6 @@ static void obstacles_without_module(struct host *host, int error)
 	} else {
 		obstacle(host, fermata_error(), "see `dmesg`");
 	}
-	if (host->svm && loaded("kvm_amd"))
-		kvm(host, "KVM (kvm_amd) is loaded and may hold the CPU", false);
-	if (host->vmx && loaded("kvm_intel"))
-		kvm(host, "KVM (kvm_intel) is loaded and may hold the CPU", true);
 }
 
 void host_probe(struct host *host)
@@ -179,6 +182,8 @@ void host_probe(struct host *host)
 
 	memset(host, 0, sizeof(*host));
 	probe_cpuid(host);
+	host->kvm = kvm_opens();
+	host->kvm_error = host->kvm ? 0 : errno;
 	error = fermata_caps(&host->caps);
 	host->module = error == 0;
 	if (host->module) {

@@ -22,6 +22,8 @@ struct host {
 	char brand[49];		  /* CPUID 8000_0002 .. 4 */
 	bool svm, vmx;		  /* CPUID says so */
 	bool hypervisor;	  /* this is a virtual machine itself */
+	bool kvm;		  /* /dev/kvm opens: guests run beside KVM's */
+	int kvm_error;		  /* errno of that; 0: it does */
 	unsigned obstacles;	  /* 0: guests can run here */
 	struct host_obstacle obstacle[HOST_OBSTACLES];
 };

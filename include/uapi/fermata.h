@@ -21,7 +21,7 @@
 #include <linux/types.h>
 
 #define FERMATA_DEVICE "/dev/fermata"
-/* New in 5: FERMATA_GET_FLAW, FERMATA_BLOCK_FRED, FERMATA_BLOCK_TSC, FERMATA_HW_REFUSED. */
+/* New in 5: FERMATA_GET_FLAW, FERMATA_VM_BESIDE, FERMATA_WAY_*, FERMATA_BLOCK_FRED, FERMATA_BLOCK_TSC, FERMATA_HW_REFUSED. */
 #define FERMATA_ABI_VERSION 5
 
 #define FERMATA_MAX_VCPUS 64
@@ -43,7 +43,8 @@ enum fermata_vendor {
 /* What prevents this machine from running guests; several bits may be set. */
 #define FERMATA_BLOCK_NO_VIRT (1u << 0)	   /* the CPU has neither SVM nor VMX */
 #define FERMATA_BLOCK_FIRMWARE (1u << 1)   /* VM_CR.SVMDIS, or IA32_FEATURE_CONTROL */
-#define FERMATA_BLOCK_BUSY (1u << 2)	   /* another hypervisor (KVM) holds the CPU */
+/* Another hypervisor (KVM) has switched virtualization on: VMs need FERMATA_VM_BESIDE. */
+#define FERMATA_BLOCK_BUSY (1u << 2)
 #define FERMATA_BLOCK_NO_BACKEND (1u << 4) /* the CPU's vendor has no backend in this build */
 #define FERMATA_BLOCK_ENCRYPTED (1u << 5)  /* the host encrypts its memory (SME) */
 #define FERMATA_BLOCK_FRED (1u << 7)	   /* the host's kernel takes its events by FRED */
@@ -64,7 +65,12 @@ struct fermata_caps {
 	__u32 max_vcpus; /* out: FERMATA_MAX_VCPUS of the module */
 	/* Intel: the controls that Fermata sets, of those that the capability MSRs allow; 0 on AMD. By FERMATA_VMX_*. */
 	__u64 vmx[8];
+	__u32 way; /* out: who has switched virtualization on for the VMs that there are, FERMATA_WAY_* */
+	__u32 reserved;
 };
+#define FERMATA_WAY_NONE 0   /* there are no VMs */
+#define FERMATA_WAY_OWN 1    /* the module; KVM cannot make VMs meanwhile */
+#define FERMATA_WAY_BESIDE 2 /* KVM */
 #define FERMATA_VMX_PIN 0      /* pin-based controls (SDM 3C 25.6.1) */
 #define FERMATA_VMX_PROC 1     /* primary processor-based controls */
 #define FERMATA_VMX_PROC2 2    /* secondary processor-based controls */
@@ -104,7 +110,8 @@ struct fermata_cpuid {
 struct fermata_vm_config {
 	__u32 flags;	      /* FERMATA_VM_* */
 	__u32 shadow_without; /* FERMATA_SHADOW_*: those not to use */
-	__u32 reserved[6];
+	__s32 kvm;	      /* with FERMATA_VM_BESIDE: a descriptor of KVM_CREATE_VM's; else 0 */
+	__u32 reserved[5];
 };
 /*
  * The guest gets no ASID or VPID of its own, and its cached translations do not survive an entry.
@@ -120,7 +127,14 @@ struct fermata_vm_config {
 #define FERMATA_VM_NESTED (1u << 2) /* nested paging, or no VM; not with FERMATA_VM_SHADOW */
 #define FERMATA_VM_SHADOW_AUDIT                                                                    \
 	(1u << 3)	      /* all shadows are derived anew now and then, and compared */
-#define FERMATA_VM_FLAGS 0xfu /* all of them */
+/*
+ * The VM lives beside KVM's. The module keeps a reference of `kvm`, a VM of KVM's, until this VM's end: as long as it
+ * has a VM, KVM leaves virtualization switched on, on all CPUs. The module does nothing else with it: it may be empty
+ * (it has neither memory nor vCPUs), and the caller may close it. All VMs that there are at a time have the flag, or
+ * none has.
+ */
+#define FERMATA_VM_BESIDE (1u << 4)
+#define FERMATA_VM_FLAGS 0x1fu /* all of them */
 /*
  * Shadow paging's optimisations, for shadow_without: each can be switched off alone. Without them a
  * guest is slower and sees no difference.
@@ -844,8 +858,13 @@ struct fermata_ring {
  *	ERANGE	there is none; the indices before are all there are
  *
  * CREATE_VM returns the VM's descriptor; the VM has no memory and no vCPU, and its clock starts at 0.
- *	EINVAL	an unknown flag or optimisation, FERMATA_VM_SHADOW together with _NESTED, reserved not zero
- *	EBUSY	another hypervisor holds a CPU (FERMATA_BLOCK_BUSY, or a CPU refused to be switched on)
+ *	EINVAL	an unknown flag or optimisation, FERMATA_VM_SHADOW together with _NESTED, reserved not zero;
+ *		`kvm` is no VM of KVM's, or not zero without FERMATA_VM_BESIDE
+ *	EBADF	`kvm` is no descriptor
+ *	EBUSY	another hypervisor holds a CPU (FERMATA_BLOCK_BUSY, or a CPU refused to be switched on), and the VM is
+ *		not to live beside it; with FERMATA_VM_BESIDE: KVM has not switched a CPU on; VMs that there are
+ *		have the flag and this one has not, or the other way round
+ *	EOPNOTSUPP  FERMATA_VM_BESIDE: the host can run encrypted guests (SEV)
  *	EACCES	disabled by the firmware (FERMATA_BLOCK_FIRMWARE), perhaps on one CPU only
  *	ENODEV	the other FERMATA_BLOCK_*; CPUs that differ in what they offer
  *	EMFILE, ENFILE, EINTR

@@ -10,7 +10,7 @@
 
 #define FERMATA_LAYOUT(type, bytes)                                                                \
 	_Static_assert(sizeof(type) == (bytes), #type " is part of the ABI")
-FERMATA_LAYOUT(struct fermata_caps, 48 + 64);
+FERMATA_LAYOUT(struct fermata_caps, 48 + 64 + 8);
 FERMATA_LAYOUT(struct fermata_flaw, 160);
 FERMATA_LAYOUT(struct fermata_cpuid_entry, 32);
 FERMATA_LAYOUT(struct fermata_cpuid, 8 + 32 * FERMATA_MAX_CPUID);

@@ -152,7 +152,19 @@ static inline void cpu_invlpga(u64 linear, u32 asid)
 /* SVM: of the host's registers what VMLOAD brings back: FS, GS, TR, LDTR, the syscall MSRs (APM 3 VMSAVE). */
 static inline void cpu_vmsave(u64 pa)
 {
-	asm volatile("vmsave %%rax" : : "a"(pa) : "memory");
+	asm volatile(HOST_MAY_FAULT("vmsave %%rax") : : "a"(pa) : "memory");
+}
+
+/*
+ * SVM: of a guest that exits before its first instruction, for what VMRUN itself does; interrupts are off. Of the
+ * host's registers but DR7 nothing changes that the exit does not bring back (APM 2 15.6).
+ */
+static inline void cpu_vmrun(u64 pa)
+{
+	asm volatile(HOST_MAY_FAULT("clgi") "\n" HOST_MAY_FAULT("vmrun %%rax") "\n" HOST_MAY_FAULT(
+			     "stgi")
+		     : : "a"(pa)
+		     : "cc", "memory");
 }
 
 /* SVM: interrupts, NMIs and INIT come again (APM 3 STGI). */

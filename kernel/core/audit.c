@@ -66,6 +66,20 @@ void vcpu_refused(struct vcpu *v, const char *reg, u64 value)
 	host_set_bit(REQUEST_REFUSED, &v->requests);
 }
 
+void vcpu_lost(struct vcpu *v)
+{
+	if (v->requests & BIT_ULL(REQUEST_REFUSED))
+		return;
+	v->audit.count = 1;
+	v->audit.finding[0] = (struct audit_finding){
+		.rule = "the other hypervisor has left virtualization on",
+		.section = "SDM 3C 24.7, APM 2 15.4",
+		.field = "CR4.VMXE, EFER.SVME",
+	};
+	host_log("vCPU %u: the other hypervisor has switched virtualization off", v->id);
+	host_set_bit(REQUEST_REFUSED, &v->requests);
+}
+
 void vcpu_get_audit(const struct vcpu *v, struct fermata_audit *out)
 {
 	const struct audit *audit = &v->audit;

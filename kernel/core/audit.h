@@ -35,6 +35,8 @@ void vcpu_audit(struct vcpu *v);
  * vCPU ends before its next entry, and the caller hears which register and which value. Its own thread only.
  */
 void vcpu_refused(struct vcpu *v, const char *reg, u64 value);
+/* Likewise: the hypervisor beside which this vCPU runs has switched virtualization off on this CPU. */
+void vcpu_lost(struct vcpu *v);
 /* For the caller: what the audit of the last failed entry found. */
 void vcpu_get_audit(const struct vcpu *v, struct fermata_audit *out);
 

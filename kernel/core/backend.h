@@ -78,7 +78,11 @@ struct backend {
 	 */
 	int (*setup)(u32 tags);
 	void (*teardown)(void);
-	int (*cpu_on)(void); /* on each CPU; -EBUSY when somebody else holds it */
+	/*
+	 * On each CPU; -EBUSY when somebody else holds it. Beside another hypervisor nothing is switched: the CPU is
+	 * used from now on, and not any more; -EBUSY then when it is not on.
+	 */
+	int (*cpu_on)(void);
 	void (*cpu_off)(void);
 	/* As cpu_off, where the host has crashed: this CPU runs nothing else any more. From an NMI, at any moment. */
 	void (*cpu_emergency)(void);
@@ -88,7 +92,14 @@ struct backend {
 
 	/* On the CPU that will run v, after host_guest_begin(). */
 	void (*load)(struct vcpu *v, u32 cpu);
-	/* Before host_guest_end(). NULL: nothing of the host's is left to bring back. */
+	/*
+	 * Beside another hypervisor, in guest context: host interrupts have just gone off, and are about to come on
+	 * again. In between the processor is ours alone, and all other operations are called there. NULL: nothing
+	 * changes hands.
+	 */
+	void (*take)(struct vcpu *v);
+	void (*give)(struct vcpu *v);
+	/* Before host_guest_end(): brings back what exits leave wrong, and pays what another hypervisor must not find. */
 	void (*unload)(struct vcpu *v);
 	/*
 	 * Pays what is owed (v->tlb.owed), enters the guest, fills in v->exit; host interrupts are off
@@ -150,6 +161,11 @@ extern const struct backend svm_backend, vmx_backend;
 /* What whoever loads us asks for, once, before the first detect(). */
 struct backend_options {
 	u32 turn; /* VT-x: the longest turn of a guest, in 1024 TSC ticks; 0: until something ends it */
+	/*
+	 * Another hypervisor (KVM) has switched virtualization on, and its guests run on the same CPUs. Set before
+	 * setup(), constant until teardown().
+	 */
+	bool beside;
 };
 extern struct backend_options backend_options;
 

@@ -146,6 +146,8 @@ static enum verdict turns(struct vcpu *v)
 
 	for (;;) {
 		host_irq_disable();
+		if (unlikely(backend_options.beside) && v->backend->take)
+			v->backend->take(v);
 		v->dirty |= v->backend->dirty_by_host;
 		WRITE_ONCE(v->looks, v->looks + 1);
 		WRITE_ONCE(v->mode, VCPU_IN_GUEST);
@@ -164,6 +166,8 @@ static enum verdict turns(struct vcpu *v)
 			v->exit.kind = EXIT_NOTHING; /* the last one was answered */
 		}
 		WRITE_ONCE(v->mode, VCPU_OUTSIDE);
+		if (unlikely(backend_options.beside) && v->backend->give)
+			v->backend->give(v);
 		if (verdict != GO_ON && verdict != SERVE_HOST)
 			break;
 		host_no_reader();

@@ -7,7 +7,7 @@
  * Whose work it is depends on Linux:
  * - Where it has <asm/virt.h>, Linux looks at CR4.VMXE and EFER.SVME itself, whoever has set them.
  * - Before, whoever uses virtualization registers a function, and there is room for one. Ours is there while there
- *   are VMs and KVM is not loaded; KVM's looks at CR4.VMXE and EFER.SVME as well.
+ *   are VMs and KVM is not loaded; KVM's looks at CR4.VMXE and EFER.SVME as well. Beside KVM it is KVM's alone.
  * - Linux before 6.7, where nobody has backported that, again looks itself.
  */
 #include <linux/module.h>

@@ -20,6 +20,7 @@ struct host_thread {
 	struct rcuwait wait;
 	unsigned long switches; /* of the thread, when it was last in guest context */
 	bool l1d_stale;		/* something else than the guest has run since */
+	bool others;		/* another thread has */
 	bool splits_locks; /* its guest does, and detection is off in its stays: intrusions.c */
 	u64 test_ctrl;	   /* then: what the CPU's MSR held at the begin of the stay */
 	u32 host_tsc_aux;  /* what RDTSCP tells the host on this CPU, while a guest's value is in */
@@ -35,6 +36,7 @@ struct linux_vm {
 	struct mmu_notifier notifier;
 	struct shrinker *shrinker; /* of a VM under shadow paging */
 	struct page *clock_page;
+	struct file *kvm; /* FERMATA_VM_BESIDE */
 	struct linux_vcpu *vcpu[FERMATA_MAX_VCPUS];
 };
 
@@ -51,7 +53,11 @@ struct linux_vcpu {
 extern const struct backend *hardware_backend;
 int hardware_init(void);
 void hardware_exit(void);
-int hardware_get(void); /* virtualization is on, on all CPUs, until hardware_put() */
+/*
+ * Virtualization is on, on all CPUs, until hardware_put(). beside: because KVM has switched it on, as the caller sees
+ * to. -EBUSY: that is not so, or users that there are have it the other way.
+ */
+int hardware_get(bool beside);
 void hardware_put(void);
 void hardware_caps(struct fermata_caps *caps);
 
@@ -83,6 +89,10 @@ void cr4_change(u64 set, u64 clear);
 int cr4_begin(void);
 void cr4_end(void);
 bool cr4_is_kvms(void);
+
+/* beside.c: a VM of KVM's, by its descriptor; -EBADF: there is none, -EINVAL: it is something else */
+struct file *beside_get(int fd);
+void beside_put(struct file *file);
 
 /* guest.c */
 int guest_fpu_setup(void);

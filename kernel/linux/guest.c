@@ -198,6 +198,7 @@ u32 host_guest_begin(struct host_thread *t, u64 guest_xcr0, u64 guest_tsc_aux)
 	if (t->switches != switches) {
 		t->switches = switches;
 		t->l1d_stale = true;
+		t->others = true;
 	}
 	kernel_fpu_begin_mask(0);
 	if (unlikely(!fpu_load(t) || !host_guest_xcr0(guest_xcr0))) {
@@ -431,6 +432,14 @@ void guest_flush_l1d(struct host_thread *t)
 	t->l1d_stale = false;
 	if (stale)
 		l1d_flush();
+}
+
+bool host_others_ran(struct host_thread *t)
+{
+	bool others = t->others;
+
+	t->others = false;
+	return others;
 }
 
 void host_forget_branches(void)

@@ -54,6 +54,8 @@ void hardware_caps(struct fermata_caps *caps)
 	}
 	if (caps->vendor == FERMATA_VENDOR_INTEL && !hardware_users && cr4_is_kvms())
 		caps->blocked |= FERMATA_BLOCK_BUSY;
+	if (hardware_users)
+		caps->way = backend_options.beside ? FERMATA_WAY_BESIDE : FERMATA_WAY_OWN;
 	mutex_unlock(&hardware_lock);
 	/*
 	 * The processor would read our tables as they lie in memory, encrypted, unless every address in
@@ -76,6 +78,8 @@ static int switch_on(void)
 {
 	int err;
 
+	if (backend_options.beside)
+		return hardware_backend->cpu_on();
 	intrusions_before_on();
 	err = hardware_backend->cpu_on();
 	if (err) {
@@ -87,8 +91,13 @@ static int switch_on(void)
 	return 0;
 }
 
+/* Beside KVM perf knows, and the CPU's settings are KVM's. */
 static void switch_off(void)
 {
+	if (backend_options.beside) {
+		hardware_backend->cpu_off();
+		return;
+	}
 	intrusions_before_off();
 	hardware_backend->cpu_off();
 	intrusions_off();
@@ -131,63 +140,10 @@ static int hotplug_offline(unsigned int cpu)
 	return 0;
 }
 
-static int first_user(void)
-{
-	int err = cr4_begin();
-
-	if (err)
-		return err;
-	err = hardware_backend->setup(tags);
-	if (err)
-		goto no_setup;
-	atomic_set(&hardware_failed, 0);
-	on_each_cpu(cpu_on, NULL, 1);
-	err = atomic_read(&hardware_failed);
-	if (err)
-		goto failed;
-	crash_guard(hardware_backend->cpu_emergency);
-	return 0;
-
-failed:
-	on_each_cpu(cpu_off, NULL, 1);
-	hardware_backend->teardown();
-no_setup:
-	cr4_end();
-	return err;
-}
-
-int hardware_get(void)
-{
-	int err = 0;
-
-	if (!hardware_backend)
-		return -ENODEV;
-	cpus_read_lock();
-	mutex_lock(&hardware_lock);
-	if (!hardware_users)
-		err = first_user();
-	if (!err)
-		hardware_users++;
-	mutex_unlock(&hardware_lock);
-	cpus_read_unlock();
-	return err;
-}
-
-void hardware_put(void)
-{
-	cpus_read_lock();
-	mutex_lock(&hardware_lock);
-	if (!--hardware_users) {
-		crash_guard(NULL);
-		on_each_cpu(cpu_off, NULL, 1);
-		hardware_backend->teardown();
-		cr4_end();
-	}
-	mutex_unlock(&hardware_lock);
-	cpus_read_unlock();
-}
-
-/* ---- suspend and reboot: the CPU must be the firmware's again */
+/*
+ * ---- suspend: the CPU must be the firmware's again. Registered while there are users, so after KVM's: what was
+ * registered last is called first on the way down, while VMCSs can still be cleared, and last on the way up.
+ */
 
 static u64 slept_at; /* TSC */
 
@@ -207,6 +163,73 @@ static void resume(void)
 }
 
 COMPAT_SYSCORE(power, suspend, resume);
+
+/* Under both locks. Beside KVM, all that is one CPU's is KVM's to switch on and off, but for what we make. */
+static int first_user(bool beside)
+{
+	int err = beside ? 0 : cr4_begin();
+
+	if (err)
+		return err;
+	backend_options.beside = beside;
+	err = hardware_backend->setup(tags);
+	if (err)
+		goto no_setup;
+	atomic_set(&hardware_failed, 0);
+	on_each_cpu(cpu_on, NULL, 1);
+	err = atomic_read(&hardware_failed);
+	if (err)
+		goto failed;
+	if (!beside)
+		crash_guard(hardware_backend->cpu_emergency);
+	compat_register_syscore(&power);
+	return 0;
+
+failed:
+	on_each_cpu(cpu_off, NULL, 1);
+	hardware_backend->teardown();
+no_setup:
+	if (!beside)
+		cr4_end();
+	return err;
+}
+
+int hardware_get(bool beside)
+{
+	int err = 0;
+
+	if (!hardware_backend)
+		return -ENODEV;
+	cpus_read_lock();
+	mutex_lock(&hardware_lock);
+	if (!hardware_users)
+		err = first_user(beside);
+	else if (backend_options.beside != beside)
+		err = -EBUSY;
+	if (!err)
+		hardware_users++;
+	mutex_unlock(&hardware_lock);
+	cpus_read_unlock();
+	return err;
+}
+
+void hardware_put(void)
+{
+	cpus_read_lock();
+	mutex_lock(&hardware_lock);
+	if (!--hardware_users) {
+		compat_unregister_syscore(&power);
+		crash_guard(NULL);
+		on_each_cpu(cpu_off, NULL, 1);
+		hardware_backend->teardown();
+		if (!backend_options.beside)
+			cr4_end();
+	}
+	mutex_unlock(&hardware_lock);
+	cpus_read_unlock();
+}
+
+/* ---- reboot: likewise */
 
 static int reboot(struct notifier_block *block, unsigned long action, void *data)
 {
@@ -244,7 +267,6 @@ int hardware_init(void)
 		return err;
 	}
 	crash_init();
-	compat_register_syscore(&power);
 	register_reboot_notifier(&reboot_block);
 	return 0;
 }
@@ -254,7 +276,6 @@ void hardware_exit(void)
 	if (!hardware_backend)
 		return;
 	unregister_reboot_notifier(&reboot_block);
-	compat_unregister_syscore(&power);
 	crash_exit();
 	cr4_exit();
 	cpuhp_remove_state(hardware_hotplug_state);

@@ -31,8 +31,9 @@ static void destroy(struct kref *refs)
 	}
 	vm_destroy(&l->vm);
 	put_page(l->clock_page);
-	kvfree(l);
 	hardware_put();
+	beside_put(l->kvm); /* now KVM may switch virtualization off */
+	kvfree(l);
 }
 
 void linux_vm_put(struct linux_vm *l)

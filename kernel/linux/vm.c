@@ -273,28 +273,40 @@ no_vm:
 
 int linux_vm_create(const struct fermata_vm_config *config)
 {
+	bool beside = config->flags & FERMATA_VM_BESIDE;
 	struct fermata_vm_config whole;
 	struct fermata_caps caps;
+	struct file *kvm = NULL;
 	struct linux_vm *l;
 	int err;
 
 	if (config->flags & ~FERMATA_VM_FLAGS || config->shadow_without & ~FERMATA_SHADOW_ALL ||
 	    (config->flags & FERMATA_VM_SHADOW && config->flags & FERMATA_VM_NESTED) ||
+	    (config->kvm && !(config->flags & FERMATA_VM_BESIDE)) ||
 	    !all_zero(config->reserved, ARRAY_SIZE(config->reserved)))
 		return -EINVAL;
+	if (beside)
+		kvm = beside_get(config->kvm);
+	if (IS_ERR(kvm))
+		return PTR_ERR(kvm);
 	whole = with_parameters(config);
 	hardware_caps(&caps);
+	if (beside)
+		caps.blocked &= ~FERMATA_BLOCK_BUSY;
 	err = blocked_error(&caps);
 	if (!err)
-		err = hardware_get();
-	if (err)
+		err = hardware_get(beside);
+	if (err) {
+		beside_put(kvm);
 		return err;
+	}
 	err = -ENOMEM;
 	l = kvzalloc(sizeof(*l), GFP_KERNEL_ACCOUNT);
 	if (!l)
 		goto no_vm;
 	kref_init(&l->refs);
 	mutex_init(&l->lock);
+	l->kvm = kvm;
 	err = vm_start(l, &caps, &whole);
 	if (err)
 		goto no_vm;
@@ -306,5 +318,6 @@ int linux_vm_create(const struct fermata_vm_config *config)
 no_vm:
 	kvfree(l);
 	hardware_put();
+	beside_put(kvm);
 	return err;
 }

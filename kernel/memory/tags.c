@@ -19,6 +19,13 @@ void tag_pool_init(struct tag_pool *pool, u32 count, u32 limit, bool shared)
 	new_generation(pool);
 }
 
+void tag_pool_alone(struct tag_pool *pool, u32 id)
+{
+	pool->shared = pool->first = id;
+	pool->end = id + 1;
+	new_generation(pool);
+}
+
 enum tag_news tag_get(struct tag_pool *pool, u32 cpu, struct tag *tag)
 {
 	enum tag_news news;

@@ -47,6 +47,9 @@ struct tag {
  */
 void tag_pool_init(struct tag_pool *pool, u32 count, u32 limit, bool shared);
 
+/* From here on there is this one, for tagged and untagged guests; each use of it is preceded by its flush. */
+void tag_pool_alone(struct tag_pool *pool, u32 id);
+
 /*
  * Make tag valid on this CPU (its pool, its number), with interrupts or preemption off. But for
  * TAG_KEPT nothing is cached under it once pool->flush_all, if set, is paid.

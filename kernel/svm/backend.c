@@ -62,6 +62,12 @@ static int svm_setup(u32 tags)
 			goto fail;
 		svm_cpus[i].host_pa = host_virt_to_phys(svm_cpus[i].host);
 		tag_pool_init(&svm_cpus[i].tags, svm_asids, tags, true);
+		if (!backend_options.beside)
+			continue;
+		tag_pool_alone(&svm_cpus[i].tags, max(svm_asids, 2u) - 1);
+		svm_cpus[i].flusher = host_page_alloc();
+		if (!svm_cpus[i].flusher)
+			goto fail;
 	}
 	svm_fill_msrpm(svm_msrpm, 0, 0);
 	memset(svm_iopm, 0xff, 4 * 4096);
@@ -81,6 +87,7 @@ static void svm_teardown(void)
 	for (i = 0; svm_cpus && i < host_cpu_count(); i++) {
 		host_page_free(svm_cpus[i].host);
 		host_page_free(svm_cpus[i].hsave);
+		host_page_free(svm_cpus[i].flusher);
 	}
 	host_free(svm_cpus);
 	host_pages_free(svm_msrpm, 1);
@@ -102,16 +109,18 @@ static bool svm_differs(void)
 	return true;
 }
 
-/* APM 2 15.4. Whoever set EFER.SVME before us owns the CPU: two hypervisors cannot share it. */
+/* APM 2 15.4. Whoever set EFER.SVME before us owns the CPU, and must know of us. */
 static int svm_cpu_on(void)
 {
 	struct svm_cpu *cpu = &svm_cpus[host_cpu()];
 	u64 efer = cpu_rdmsr(ARCH_MSR_EFER);
 
-	if (efer & ARCH_EFER_SVME)
-		return -EBUSY;
 	if (svm_differs())
 		return -ENODEV;
+	if (backend_options.beside)
+		return svm_beside_on(cpu);
+	if (efer & ARCH_EFER_SVME)
+		return -EBUSY;
 	if (!cpu_wrmsr_checked(ARCH_MSR_EFER, efer | ARCH_EFER_SVME)) /* VM_CR.SVMDIS, on this CPU */
 		return -EACCES;
 	cpu_wrmsr(ARCH_MSR_VM_HSAVE_PA, host_virt_to_phys(cpu->hsave));
@@ -131,6 +140,8 @@ static void svm_cpu_off(void)
 	if (!cpu->on)
 		return;
 	cpu->on = false;
+	if (backend_options.beside)
+		return;
 	if (svm_features & SVM_FEATURE_TSC_RATE)
 		cpu_wrmsr(ARCH_MSR_TSC_RATIO, TSC_RATIO_1);
 	cpu_wrmsr(ARCH_MSR_VM_HSAVE_PA, 0);
@@ -201,6 +212,8 @@ const struct backend svm_backend = {
 	.vcpu_create = svm_vcpu_create,
 	.vcpu_destroy = svm_vcpu_destroy,
 	.load = svm_load,
+	.take = svm_take,
+	.unload = svm_unload,
 	.run = svm_run,
 	.audit = svm_audit_vcpu,
 	.get_state = svm_get_state,

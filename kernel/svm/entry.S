@@ -9,7 +9,7 @@
 #include <host_asm.h>
 #include "base/entry.h"
 
-/* void svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa); host interrupts are off */
+/* bool svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa); host interrupts are off. True: SVM is off, and nothing is done */
 HOST_FUNCTION(svm_enter)
 	PUSH_HOST
 	push %rdi
@@ -23,7 +23,9 @@ HOST_FUNCTION(svm_enter)
 	 * With V_INTR_MASKING the host's IF decides whether a host interrupt ends the guest's turn
 	 * (APM 2 15.21.1): it must be 1 at VMRUN. GIF = 0 keeps interrupts and NMIs away until then.
 	 */
-	clgi
+1:	clgi
+	HOST_ON_FAULT(1b, 2f)
+	/* From here to STGI nobody can switch SVM off. */
 	sti
 	vmload %rax
 	HOST_CLEAR_BUFFERS_SVM
@@ -46,6 +48,11 @@ HOST_FUNCTION(svm_enter)
 	cli
 	stgi	/* a pending NMI is taken here; interrupts when the caller enables them */
 
-	POP_HOST
+3:	POP_HOST
 	HOST_RETURN
+
+2:	add $16, %rsp
+	CLEAR_GUEST
+	mov $1, %eax
+	jmp 3b
 HOST_FUNCTION_END(svm_enter)

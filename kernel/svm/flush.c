@@ -14,6 +14,10 @@ static void pay_untagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags)
 	c->tlb_control = svm_features & SVM_FEATURE_FLUSH_BY_ASID ? VMCB_FLUSH_ASID : VMCB_FLUSH_ALL;
 	if (!tags->flush_all)
 		return;
+	if (unlikely(backend_options.beside)) { /* the pool is that one ASID */
+		tags->flush_all = false;
+		return;
+	}
 	/* What this guest leaves under somebody else's tag is the next one's to flush. */
 	if (tags->shared < tags->first)
 		tags->flush_all = false;
@@ -38,6 +42,11 @@ static u8 pay_tagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags, u32 
 	}
 	if (tags->flush_all) {
 		tags->flush_all = false;
+		/* Beside another hypervisor all tags are that one. */
+		if (backend_options.beside && svm_features & SVM_FEATURE_FLUSH_BY_ASID) {
+			vcpu_count_flush(v, FERMATA_FLUSH_TAG);
+			return TLB_FLUSH_ASID;
+		}
 		vcpu_count_flush(v, FERMATA_FLUSH_ALL_TAGS);
 		return VMCB_FLUSH_ALL;
 	}

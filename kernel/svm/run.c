@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* One turn of the guest, and what goes into it on the way. */
 #include "svm/intercepts.h"
+#include "core/audit.h"
 #include "core/keys.h"
 #include "base/processor.h"
 
@@ -22,6 +23,8 @@ void svm_load(struct vcpu *v, u32 cpu)
 	}
 	v->cpu = cpu;
 	s->cpu = here;
+	if (unlikely(backend_options.beside))
+		svm_beside_load(v);
 	/* VMRUN loads it (APM 2 15.5.1); in Bochs it does not, and the guest would find the host's. */
 	cpu_write_cr2(s->vmcb->cr2);
 	host_irq_disable();
@@ -55,12 +58,25 @@ static inline bool svm_load_extra(struct vcpu *v, struct svm_vcpu *s)
 	return s->extra & EXTRA_KEYS;
 }
 
-static noinline void svm_enter_with_keys(struct vcpu *v, struct svm_vcpu *s)
+static noinline bool svm_enter_with_keys(struct vcpu *v, struct svm_vcpu *s)
 {
 	u32 host = keys_enter(v);
+	bool lost;
 
-	svm_enter(v->page->regs, s->vmcb_pa, s->cpu->host_pa);
+	lost = svm_enter(v->page->regs, s->vmcb_pa, s->cpu->host_pa);
 	keys_leave(v, host);
+	return lost;
+}
+
+/* There is no turn: SVM is off on this CPU. */
+static noinline void svm_no_turn(struct vcpu *v)
+{
+	struct svm_vcpu *s = v->hw;
+
+	v->exit.kind = EXIT_NOTHING;
+	v->exit.code = SVM_EXIT_INTR;
+	if (s->cpu->lost)
+		vcpu_lost(v);
 }
 
 /* What is dirty goes in. False: the processor does not take it, as the run loop sees next. */
@@ -81,11 +97,11 @@ void svm_run(struct vcpu *v)
 	struct fermata_run *page = v->page;
 	u8 tpr = apic_tpr(&v->apic);
 	u32 dirty = v->dirty;
+	bool lost;
 
 	/* The host is going down, and has switched SVM off on this CPU: the thread waits for its end. */
 	if (unlikely(!s->cpu->on)) {
-		v->exit.kind = EXIT_NOTHING;
-		v->exit.code = SVM_EXIT_INTR;
+		svm_no_turn(v);
 		return;
 	}
 	if (dirty && unlikely(!svm_prepare(v)))
@@ -104,11 +120,17 @@ void svm_run(struct vcpu *v)
 
 	host_save_breakpoints();
 	if (unlikely(s->extra) && svm_load_extra(v, s))
-		svm_enter_with_keys(v, s);
+		lost = svm_enter_with_keys(v, s);
 	else
-		svm_enter(page->regs, s->vmcb_pa, s->cpu->host_pa);
+		lost = svm_enter(page->regs, s->vmcb_pa, s->cpu->host_pa);
 
 	host_restore_breakpoints();
+	if (unlikely(lost)) {
+		s->cpu->on = false;
+		s->cpu->lost = true;
+		svm_no_turn(v);
+		return;
+	}
 	page->regs[FERMATA_RAX] = c->rax;
 	page->regs[FERMATA_RSP] = c->rsp;
 	c->eventinj = 0;

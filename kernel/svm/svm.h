@@ -28,6 +28,10 @@ struct svm_cpu {
 	struct tag_pool tags;
 	u64 tsc_ratio; /* what the MSR holds, where it is */
 	bool on;
+	/* beside another hypervisor */
+	bool lost;	      /* it has switched SVM off, and nobody has told us */
+	u64 found_ratio;      /* TSC_RATIO before the stay */
+	struct vmcb *flusher; /* VMRUN with it drops what lies under our ASID */
 };
 
 /* TSC_RATIO (APM 2 15.30.5): 8.32 bits; the clock's multipliers have 48 */
@@ -68,6 +72,11 @@ extern u64 svm_msrpm_pa, svm_iopm_pa;
 
 /* flush.c */
 void svm_pay(struct vcpu *v);
+/* beside.c */
+int svm_beside_on(struct svm_cpu *cpu);
+void svm_beside_load(struct vcpu *v);
+void svm_unload(struct vcpu *v);
+void svm_take(struct vcpu *v);
 /* state.c */
 void svm_vmcb_init(struct vcpu *v);
 void svm_set_paging(struct vcpu *v);
@@ -86,7 +95,7 @@ bool svm_can_take(struct vcpu *v, u8 kind);
 void svm_inject(struct vcpu *v, const struct injection *event);
 /* exit.c */
 void svm_exit_record(struct vcpu *v);
-/* entry.S */
-void svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa);
+/* entry.S: true: SVM is off, and there was no turn */
+bool svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa);
 
 #endif

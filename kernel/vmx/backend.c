@@ -115,8 +115,6 @@ static int vmx_cpu_on(void)
 	const char *name;
 	u64 in;
 
-	if (cpu_cr4() & CR4_VMXE) /* whoever set it owns the CPU */
-		return -EBUSY;
 	if (vmx_resolve(&here, &name)) {
 		host_log("CPU %u lacks %s controls that Fermata needs", host_cpu(), name);
 		return -ENODEV;
@@ -127,6 +125,10 @@ static int vmx_cpu_on(void)
 			 (unsigned long long)in);
 		return -ENODEV;
 	}
+	if (backend_options.beside)
+		return vmx_beside_on(cpu);
+	if (cpu_cr4() & CR4_VMXE) /* whoever set it owns the CPU */
+		return -EBUSY;
 	if (control & FEATURE_CONTROL_LOCKED ?
 		    !(control & FEATURE_CONTROL_VMX) :
 		    !cpu_wrmsr_checked(MSR_FEATURE_CONTROL,
@@ -159,6 +161,8 @@ static void vmx_cpu_off(void)
 	while (cpu->loaded)
 		vmx_clear(cpu->loaded);
 	cpu->on = false;
+	if (backend_options.beside)
+		return;
 	vmx_off();
 	host_cr4_change(0, CR4_VMXE);
 }
@@ -218,8 +222,9 @@ static int vmx_vcpu_create(struct vcpu *v)
 	host_stay();
 	s->cpu = host_cpu();
 	host_run_on(s->cpu, vmx_clear, s);
-	vmx_make_current(v);
+	vmx_begin(v);
 	vmx_vmcs_init(v);
+	vmx_end(v);
 	host_move();
 	return 0;
 }
@@ -243,6 +248,8 @@ const struct backend vmx_backend = {
 	.vcpu_create = vmx_vcpu_create,
 	.vcpu_destroy = vmx_vcpu_destroy,
 	.load = vmx_load,
+	.take = vmx_take,
+	.give = vmx_give,
 	.unload = vmx_unload,
 	.run = vmx_run,
 	.audit = vmx_audit_vcpu,

@@ -54,7 +54,13 @@ static bool drop_some(struct vcpu *v, u32 owed)
 
 static bool pay_linear(struct vcpu *v, struct tag_pool *tags, u32 owed)
 {
-	if (!vcpu_take_tag(v, tags) && owed && !drop_some(v, owed)) {
+	bool fresh = vcpu_take_tag(v, tags);
+
+	if (unlikely(backend_options.beside)) {
+		/* A VPID that none of ours has used may still be in use elsewhere. */
+		if (owed && !drop_some(v, owed))
+			tags->flush_all = true;
+	} else if (!fresh && owed && !drop_some(v, owed)) {
 		tag_drop(&v->tlb.tag);
 		vcpu_take_tag(v, tags);
 	}
@@ -64,6 +70,13 @@ static bool pay_linear(struct vcpu *v, struct tag_pool *tags, u32 owed)
 		return false;
 	tags->flush_all = false;
 	return true;
+}
+
+void vmx_forget_linear(struct vcpu *v)
+{
+	if (!(vmx_controls.ept_vpid & VPID_CAP_SINGLE) ||
+	    !cpu_invvpid(INVVPID_SINGLE, v->tlb.tag.id, 0))
+		cpu_invvpid(INVVPID_ALL, 0, 0);
 }
 
 /* ---- what lies under the root of the nested tables */

@@ -118,7 +118,11 @@ void vmx_host_restore(struct vcpu *v)
 		cpu_wrmsr(ARCH_MSR_FS_BASE, h->fs_base);
 	}
 	cpu_wrmsr(ARCH_MSR_KERNEL_GS_BASE, h->kernel_gs_base);
-	if (h->syscalls) {
+	if (h->syscalls && unlikely(backend_options.beside)) {
+		for (u32 i = 0; i < ARRAY_SIZE(h->found); i++)
+			cpu_wrmsr(ARCH_MSR_STAR + i, h->found[i]);
+		h->syscalls = false;
+	} else if (h->syscalls) {
 		cpu_wrmsr(ARCH_MSR_STAR, cpu->star);
 		cpu_wrmsr(ARCH_MSR_LSTAR, cpu->lstar);
 		cpu_wrmsr(ARCH_MSR_CSTAR, cpu->cstar);

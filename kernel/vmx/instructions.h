@@ -71,6 +71,15 @@ static inline void vmptrld(u64 vmcs)
 	asm volatile(HOST_MAY_FAULT("vmptrld %0") : : "m"(vmcs) : "cc", "memory");
 }
 
+/* Which one is current, or all ones. False: VMX is off. */
+static inline bool vmptrst(u64 *vmcs)
+{
+	asm goto(HOST_FAULT_TO(off, "vmptrst %0") : : "m"(*vmcs) : "cc", "memory" : off);
+	return true;
+off:
+	return false;
+}
+
 static inline void vmclear(u64 vmcs)
 {
 	asm volatile(HOST_MAY_FAULT("vmclear %0") : : "m"(vmcs) : "cc", "memory");

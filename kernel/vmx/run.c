@@ -9,7 +9,10 @@ void vmx_load(struct vcpu *v, u32 cpu)
 {
 	struct vmx_vcpu *s = v->hw;
 
-	vmx_make_current(v);
+	if (unlikely(backend_options.beside))
+		vmx_beside_load(v);
+	else
+		vmx_make_current(v);
 	v->cpu = cpu;
 	s->here = &vmx_cpus[cpu];
 	/* What the guest's other vCPUs have left unpaid here, while nobody ran who knew of it. */
@@ -17,6 +20,10 @@ void vmx_load(struct vcpu *v, u32 cpu)
 		v->dirty |= DIRTY_ROOT;
 	vmx_host_load(v);
 	s->in_guest_context = true;
+	if (unlikely(backend_options.beside)) {
+		vmx_beside_efer(s);
+		vmx_beside_end(v);
+	}
 }
 
 void vmx_unload(struct vcpu *v)
@@ -25,6 +32,8 @@ void vmx_unload(struct vcpu *v)
 
 	s->in_guest_context = false;
 	vmx_host_restore(v);
+	if (unlikely(backend_options.beside))
+		vmx_beside_unload(v);
 }
 
 static void end_shadow(void)
@@ -109,6 +118,8 @@ static noinline bool vmx_prepare(struct vcpu *v)
 {
 	u32 dirty = v->dirty & ~DIRTY_HOST;
 
+	if (unlikely(backend_options.beside) && !vmx_beside_ready(v))
+		return false;
 	if (v->dirty & DIRTY_HOST) {
 		vmx_host_control(&((struct vmx_vcpu *)v->hw)->host);
 		vmx_host_sampling(v->hw);

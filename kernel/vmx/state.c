@@ -155,6 +155,8 @@ void vmx_load_syscalls(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
 
+	for (u32 i = 0; unlikely(backend_options.beside) && !s->host.syscalls && i < 4; i++)
+		s->host.found[i] = cpu_rdmsr(ARCH_MSR_STAR + i);
 	s->host.syscalls =
 		true; /* whatever becomes of them: vmx_host_restore() brings the host's back */
 	vcpu_load_msr(v, ARCH_MSR_STAR, "STAR", s->star);
@@ -329,7 +331,7 @@ void vmx_position(struct vcpu *v, u64 *rip, u64 *rflags)
 	vmx_fetch_rsp(v);
 	*rip = ((struct vmx_vcpu *)v->hw)->rip;
 	*rflags = vmread(VMCS_GUEST_RFLAGS);
-	vmx_end();
+	vmx_end(v);
 }
 
 u64 vmx_get_reg(struct vcpu *v, enum hw_reg reg)
@@ -346,7 +348,7 @@ u64 vmx_get_reg(struct vcpu *v, enum hw_reg reg)
 	vmx_begin(v);
 	vmx_fetch_rsp(v);
 	value = vmread(field_of(reg));
-	vmx_end();
+	vmx_end(v);
 	if (reg == HW_BLOCKED)
 		return !v->advance && value & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
 	return value;
@@ -395,7 +397,7 @@ void vmx_set_reg(struct vcpu *v, enum hw_reg reg, u64 value)
 	default:
 		vmwrite(field_of(reg), value);
 	}
-	vmx_end();
+	vmx_end(v);
 }
 
 static u8 vmx_mode(const struct vcpu *v, u64 rflags)
@@ -436,7 +438,7 @@ void vmx_where(struct vcpu *v, struct where *where)
 	where->linear = where->mode == FERMATA_MODE_LONG ?
 				s->rip :
 				(u32)(vmread(VMCS_GUEST_CS_BASE) + s->rip);
-	vmx_end();
+	vmx_end(v);
 }
 
 static void segment_out(struct fermata_segment *out, u32 n)
@@ -514,7 +516,7 @@ void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
 		state->pending.nmi_blocked =
 			!!(vmread(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKING_BY_NMI);
 	}
-	vmx_end();
+	vmx_end(v);
 }
 
 /* ---- in */
@@ -567,7 +569,7 @@ int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 	}
 	if (mask & FERMATA_STATE_PENDING)
 		set_blocking(state->pending.interrupts_blocked, state->pending.nmi_blocked);
-	vmx_end();
+	vmx_end(v);
 	return 0;
 }
 

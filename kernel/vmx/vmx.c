@@ -30,7 +30,7 @@ void vmx_clear(void *arg)
 }
 
 /* Called on this CPU with interrupts off, like vmx_clear(): the list belongs to the CPU. */
-static void vmx_adopt(void *arg)
+void vmx_adopt(void *arg)
 {
 	struct vmx_vcpu *s = arg;
 	struct vmx_cpu *cpu = &vmx_cpus[host_cpu()];

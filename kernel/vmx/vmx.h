@@ -25,14 +25,20 @@ struct vmx_cpu {
 	struct tag_pool tags;
 	u64 star, lstar, cstar, sfmask; /* the host's; constant */
 	u64 gs_base;
+	u64 other; /* beside another hypervisor, while a VMCS of ours is current: what was before, or VMCS_NONE */
 	bool on;
+	bool lost; /* beside another hypervisor: it has switched VMX off, and nobody has told us */
 };
+
+#define VMCS_NONE (~0ull) /* VMPTRST when none is current (SDM 3C 31.3) */
 
 /* The host's registers that a VM exit does not bring back as they were (SDM 3C 28.5). */
 struct vmx_host {
 	u32 cpu; /* whose constants are in the VMCS; ~0u: none's */
 	u16 es, ds, fs, gs, ldt;
 	bool syscalls;		    /* the guest's STAR, LSTAR, CSTAR, SFMASK are in the CPU */
+	u64 found[4]; /* beside another hypervisor: what they were, perhaps its guest's */
+	u64 efer;     /* likewise, as in the VMCS */
 	u64 cr0, cr3, cr4, fs_base; /* as in the VMCS */
 	u64 kernel_gs_base, debugctl;
 	struct __attribute__((packed)) {
@@ -55,6 +61,7 @@ struct vmx_vcpu {
 	u8 tpr_threshold;
 	u16 vpid;	       /* as in the VMCS; 0: none */
 	bool in_guest_context; /* between load() and unload() */
+	u8 taken;	       /* beside another hypervisor: so many vmx_take() are open */
 	u32 proc;	       /* primary controls as they are in the VMCS */
 	u64 rip;	       /* as in the VMCS */
 	u64 host_rsp;	       /* likewise */
@@ -110,6 +117,7 @@ static inline u32 vmx_withheld(const struct vcpu *v)
 /* flush.c */
 bool vmx_forget(void); /* everything, on this CPU */
 bool vmx_pay(struct vcpu *v);
+void vmx_forget_linear(struct vcpu *v); /* what lies under its VPID alone, and may lie under those it had in this stay */
 /* controls.c */
 int vmx_resolve(struct vmx_controls *controls, const char **missing);
 /* In what that we use does another CPU differ? NULL: in nothing. */
@@ -117,6 +125,17 @@ const char *vmx_differs(const struct vmx_controls *first, const struct vmx_contr
 /* vmx.c */
 void vmx_make_current(struct vcpu *v); /* preemption is off */
 void vmx_clear(void *vmx_vcpu);	       /* on the CPU that holds it, interrupts off */
+void vmx_adopt(void *vmx_vcpu);	       /* likewise: this CPU holds it now */
+/* beside.c */
+int vmx_beside_on(struct vmx_cpu *cpu);
+void vmx_beside_load(struct vcpu *v); /* with vmx_beside_begin() */
+void vmx_beside_efer(struct vmx_vcpu *s);
+void vmx_beside_unload(struct vcpu *v);
+bool vmx_beside_ready(struct vcpu *v);
+void vmx_beside_begin(struct vcpu *v);
+void vmx_beside_end(struct vcpu *v);
+void vmx_take(struct vcpu *v);
+void vmx_give(struct vcpu *v);
 /* host.c */
 void vmx_host_constants(struct vmx_cpu *cpu);
 void vmx_host_load(struct vcpu *v);
@@ -174,11 +193,16 @@ extern const char vmx_exit_point[]; /* HOST_RIP */
 static inline void vmx_begin(struct vcpu *v)
 {
 	host_stay();
-	vmx_make_current(v);
+	if (unlikely(backend_options.beside))
+		vmx_beside_begin(v);
+	else
+		vmx_make_current(v);
 }
 
-static inline void vmx_end(void)
+static inline void vmx_end(struct vcpu *v)
 {
+	if (unlikely(backend_options.beside))
+		vmx_beside_end(v);
 	host_move();
 }
 

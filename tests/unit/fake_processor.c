@@ -201,6 +201,11 @@ void cpu_vmsave(u64 pa)
 {
 }
 
+void cpu_vmrun(u64 pa)
+{
+	invalidate('R', 0, 0, pa);
+}
+
 void cpu_stgi(void)
 {
 	fake_processor.stgis++;

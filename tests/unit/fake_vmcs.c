@@ -47,6 +47,12 @@ void vmptrld(u64 vmcs)
 	fake_vmcs.current = vmcs;
 }
 
+bool vmptrst(u64 *vmcs)
+{
+	*vmcs = fake_vmcs.current ?: ~0ull;
+	return !fake_vmcs.gone;
+}
+
 void vmclear(u64 vmcs)
 {
 	fake_vmcs.clears++;

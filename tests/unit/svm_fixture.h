@@ -28,8 +28,9 @@ static struct vmcb *c;
 
 static void (*guest)(u64 *regs); /* what the guest does in its turn */
 static u32 entered;
+static bool svm_is_off;
 
-void svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa)
+bool svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa)
 {
 	assert_ptr_equal(host_phys_to_virt(vmcb_pa), c);
 	assert_int_equal(host_pa, svm_cpus[0].host_pa);
@@ -37,6 +38,7 @@ void svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa)
 	entered++;
 	if (guest)
 		guest(regs);
+	return svm_is_off;
 }
 
 static struct cpu_words amd(u32 leaf, u32 subleaf)
@@ -56,6 +58,7 @@ static inline int fresh(void **state)
 	host_test.tsc = 1000;
 	guest = NULL;
 	entered = 0;
+	svm_is_off = false;
 	memset(&vm, 0, sizeof(vm));
 	memset(v, 0, sizeof(*v));
 	memset(&page, 0, sizeof(page));

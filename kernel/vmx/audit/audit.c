@@ -245,6 +245,6 @@ u32 vmx_audit_vcpu(struct vcpu *v, struct audit_finding *out, u32 room)
 
 	vmx_begin(v);
 	vmx_audit_read(v->hw, &snapshot);
-	vmx_end();
+	vmx_end(v);
 	return vmx_audit(&snapshot, out, room);
 }

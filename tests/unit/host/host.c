@@ -696,6 +696,12 @@ void host_move(void)
 
 void host_forget_branches(void)
 {
+	host_test.barriers++;
+}
+
+bool host_others_ran(struct host_thread *thread)
+{
+	return host_test.others_ran;
 }
 
 void host_save_breakpoints(void)

@@ -425,6 +425,11 @@ void host_save_breakpoints(void)
 {
 }
 
+bool host_others_ran(struct host_thread *thread)
+{
+	return true;
+}
+
 void host_restore_breakpoints(void)
 {
 }

@@ -188,7 +188,7 @@ static void report(struct vmcb *c, u64 *regs, struct model_vcpu *mv, const struc
 	}
 }
 
-void svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa)
+bool svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa)
 {
 	struct vmcb *c = host_phys_to_virt(vmcb_pa);
 	struct model_vcpu *mv = vcpu_of(regs);
@@ -209,4 +209,5 @@ void svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa)
 	end = guest_turn(mv, &t);
 	save(c, vmcb_pa, &t.context);
 	report(c, regs, mv, &t, end);
+	return false;
 }

@@ -15,9 +15,9 @@ struct cpu_words {
 #define FAKE_MSRS 32
 #define FAKE_INVALIDATIONS 64
 
-/* An INVLPGA, INVEPT or INVVPID. */
+/* An INVLPGA, INVEPT, INVVPID, or cpu_vmrun(). */
 struct fake_invalidation {
-	char what; /* 'A', 'E', 'V' */
+	char what; /* 'A', 'E', 'V'; 'R': a VMRUN, by its VMCB's address */
 	u64 type, tag, address;
 };
 
@@ -61,6 +61,7 @@ bool cpu_rdrand(u64 *value);
 bool cpu_rdseed(u64 *value);
 void cpu_nmi(void);
 void cpu_vmsave(u64 pa);
+void cpu_vmrun(u64 pa); /* recorded as an invalidation */
 void cpu_stgi(void);
 void cpu_invlpga(u64 linear, u32 asid);
 bool cpu_invept(u64 type, u64 eptp);

@@ -14,7 +14,8 @@ struct fake_vmcs {
 	u64 field[FAKE_VMCS_FIELDS];
 	u32 reads, writes, clears;
 	bool on;     /* between VMXON and VMXOFF */
-	u64 current; /* VMPTRLD's */
+	u64 current; /* VMPTRLD's; 0: none */
+	bool gone;   /* another hypervisor has executed VMXOFF */
 };
 extern struct fake_vmcs fake_vmcs;
 
@@ -24,6 +25,7 @@ void vmwrite(u32 field, u64 value);
 bool vmx_on(u64 region);
 void vmx_off(void);
 void vmptrld(u64 vmcs);
+bool vmptrst(u64 *vmcs);
 void vmclear(u64 vmcs);
 
 #endif
