@@ -87,7 +87,8 @@ static void svm_teardown(void)
 	for (i = 0; svm_cpus && i < host_cpu_count(); i++) {
 		host_page_free(svm_cpus[i].host);
 		host_page_free(svm_cpus[i].hsave);
-		host_page_free(svm_cpus[i].flusher);
+		if (svm_cpus[i].flusher)
+			host_page_free(svm_cpus[i].flusher);
 	}
 	host_free(svm_cpus);
 	host_pages_free(svm_msrpm, 1);

@@ -141,7 +141,7 @@ unit_vmx_exit_cflags := -iquote tests/unit/standin
 tlb_sources := $(wildcard tests/unit/tlb/*.c kernel/svm/*.c kernel/svm/audit/*.c $(kernel_folders:%=kernel/%/*.c))
 tlb_sources += $(filter-out kernel/vmx/host.c,$(wildcard kernel/vmx/*.c kernel/vmx/audit/*.c))
 tlb_sources += tests/unit/fake_processor.c
-tlb_libs := -Wl,--wrap=cpu_invlpga,--wrap=cpu_invvpid,--wrap=cpu_invept,--wrap=tag_get,--wrap=vcpu_owe
+tlb_libs := -Wl,--wrap=cpu_vmrun,--wrap=cpu_invlpga,--wrap=cpu_invvpid,--wrap=cpu_invept,--wrap=tag_get,--wrap=vcpu_owe
 tlb_libs += -Wl,--wrap=guest_memory_reap,--wrap=guest_memory_owe
 unit_tlb := $(tlb_sources)
 unit_tlb_libs := $(tlb_libs)

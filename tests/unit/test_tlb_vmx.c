@@ -33,6 +33,9 @@ enum {
 	VMX_PROGRAM_STATE,
 	VMX_PROGRAM_LOOSE,
 	VMX_LIVES,
+	VMX_BESIDE,
+	VMX_BESIDE_NO_EPT,
+	VMX_BESIDE_NO_TYPES,
 };
 
 #define NEW .intel = true, .vmx_ept_vpid = EPT_NEW | VPID_NEW
@@ -95,6 +98,22 @@ static const struct suite_config configs[] = {
 			   .shadow_without = FERMATA_SHADOW_KEEP } },
 	[VMX_INVLPG] = { "VT-x, shadow, leaves edited",
 			 { NEW, .vms = 1, .vcpus = 1, .shadow_vms = 1, .leaves = true } },
+	[VMX_BESIDE] = { "VT-x, beside another hypervisor",
+			 { NEW, .vms = 3, .vcpus = 2, .shadow_vms = 1, .untagged_vms = 2,
+			   .rival = true } },
+	[VMX_BESIDE_NO_EPT] = { "VT-x without EPT, beside another hypervisor",
+				{ .intel = true,
+				  .vmx_ept_vpid = VPID_NEW,
+				  .vms = 2,
+				  .vcpus = 2,
+				  .rival = true } },
+	[VMX_BESIDE_NO_TYPES] = { "VT-x with the widest flushes alone, beside another hypervisor",
+				  { .intel = true,
+				    .vmx_ept_vpid = EPT | VPID,
+				    .vms = 3,
+				    .vcpus = 2,
+				    .shadow_vms = 1,
+				    .rival = true } },
 	[VMX_LIVES] = { "VT-x, nested, VMs one after the other",
 			{ NEW, .vms = 2, .vcpus = 2, .lives = 8 } },
 };
@@ -102,6 +121,15 @@ static const struct suite_config configs[] = {
 /* ---- with one flush less */
 
 static const struct suite_mutant mutants[] = {
+	{ "the other hypervisor's VMCS does not become current again",
+	  { .kind = LOSE_GIVE },
+	  VMX_BESIDE },
+	{ "beside another hypervisor INVVPID of one VPID does nothing",
+	  { .kind = LOSE_INVVPID, .type = 1 },
+	  VMX_BESIDE },
+	{ "beside another hypervisor INVVPID of all does nothing",
+	  { .kind = LOSE_INVVPID, .type = 2 },
+	  VMX_BESIDE_NO_TYPES },
 	{ "INVVPID of an address does nothing",
 	  { .kind = LOSE_INVVPID, .type = 0 },
 	  VMX_PROGRAM_INVLPG },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * beside kvm|fermata NUMBER SECONDS [shadow]: a guest of that hypervisor, for that time, that looks whether all is
- * still its own. beside turns NUMBER SECONDS [shadow]: one of each, in turns, on one thread. For ever: 0 seconds.
+ * beside kvm|fermata NUMBER TIMES [shadow]: a guest of that hypervisor, run so many times, that looks whether all is
+ * still its own. beside turns NUMBER TIMES [shadow]: one of each, in turns, on one thread. For ever: 0 times.
  * beside descriptors: what is handed in for a VM of KVM's and is none. beside own FILE: a guest of Fermata's until
  * FILE is there, by a VM that is not made to live beside KVM's. Lines of TAP without numbers.
  */
@@ -17,7 +17,6 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <fermata.h>
@@ -51,14 +50,6 @@ void die(const char *what, const char *why)
 {
 	ok(false, "%s: %s", what, why ? why : strerror(errno));
 	exit(1);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* ---- guests */
@@ -101,15 +92,13 @@ static void guest_end(struct guest *g)
 	memory_free(g->memory);
 }
 
-static void run_for(struct guest *guests, unsigned count, double seconds)
+static void run_times(struct guest *guests, unsigned count, unsigned long times)
 {
-	double end = now() + seconds;
 	bool good = true;
 
-	do
+	for (unsigned long n = 0; good && (!times || n < times); n++)
 		for (unsigned i = 0; i < count; i++)
 			good &= guest_run(&guests[i]);
-	while (good && (!seconds || now() < end));
 	for (unsigned i = 0; i < count; i++)
 		ok(good, "%s's guest %llu: %llu rounds, wrong %#llx", guests[i].hypervisor->name,
 		   (unsigned long long)guests[i].number, (unsigned long long)guests[i].rounds,
@@ -229,7 +218,7 @@ int main(int argc, char **argv)
 		return failed != 0;
 	}
 	if (argc < 4) {
-		fputs("usage: beside kvm|fermata|turns NUMBER SECONDS [shadow]; beside descriptors; beside own FILE\n",
+		fputs("usage: beside kvm|fermata|turns NUMBER TIMES [shadow]; beside descriptors; beside own FILE\n",
 		      stderr);
 		return 1;
 	}
@@ -237,11 +226,11 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "turns")) {
 		guest_new(&guests[0], &kvm, number, false);
 		guest_new(&guests[1], &fermata, number + 1, shadow);
-		run_for(guests, 2, atof(argv[3]));
+		run_times(guests, 2, strtoul(argv[3], NULL, 0));
 		guest_end(&guests[1]);
 	} else {
 		guest_new(&guests[0], strcmp(argv[1], "kvm") ? &fermata : &kvm, number, shadow);
-		run_for(guests, 1, atof(argv[3]));
+		run_times(guests, 1, strtoul(argv[3], NULL, 0));
 	}
 	guest_end(&guests[0]);
 	return failed != 0;

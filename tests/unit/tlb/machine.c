@@ -40,7 +40,7 @@ static size_t main_stack_size;
 
 static struct {
 	struct fiber *holder;
-	bool interrupt;
+	bool interrupt, off;
 } cpus[CPUS];
 
 static u32 visiting = NOWHERE; /* host_run_on(): on that CPU for a moment */
@@ -271,6 +271,8 @@ void host_run_on(u32 cpu, void (*fn)(void *arg), void *arg)
 {
 	u32 before = visiting;
 
+	while (current && before == NOWHERE && current->cpu != cpu && cpus[cpu].off)
+		yield();
 	visiting = cpu;
 	if (before == NOWHERE && current && current->cpu != cpu)
 		cpus[cpu].interrupt = true;
@@ -294,14 +296,23 @@ bool interrupt_pending(void)
 	return cpus[current->cpu].interrupt;
 }
 
+bool interrupts_off(u32 cpu)
+{
+	return cpus[cpu].off;
+}
+
 void host_irq_disable(void)
 {
+	if (current && current->cpu != NOWHERE)
+		cpus[current->cpu].off = true;
 }
 
 void host_irq_enable(void)
 {
-	if (current && current->cpu != NOWHERE)
-		cpus[current->cpu].interrupt = false;
+	if (current && current->cpu != NOWHERE) {
+		cpus[current->cpu].interrupt = cpus[current->cpu].off = false;
+		rival_interrupt();
+	}
 	maybe_yield();
 }
 

@@ -13,6 +13,7 @@
  *	guest.c		what guests do in their turns
  *	programs.c	guests that do things in an order of their own
  *	reference.c	what a guest may see at an access: the judge
+ *	rival.c		another hypervisor, whose guests run on the same processors
  *	suite.c		runs as they are, and with one flush less
  *
  * All of it is one thread, so a seed says all that happens.
@@ -53,6 +54,8 @@ enum mutant {
 	LOSE_INVVPID, /* by type */
 	LOSE_INVEPT,
 	LOSE_FORGET, /* whatever drops what another hypervisor left */
+	LOSE_VMRUN,  /* what the last exit of a stay leaves */
+	LOSE_GIVE,   /* VMPTRLD of another hypervisor's VMCS */
 	/* tags that stay */
 	KEEP_TAG_DROPPED,
 	KEEP_TAG_MOVED,
@@ -98,6 +101,7 @@ struct config {
 	bool dirty;	 /* the owners log writes */
 	bool shrink;	 /* the host is short of memory, and gets tables back */
 	bool used; /* the processors have been another hypervisor's: world_run() before this one's */
+	bool rival; /* they are another's at the same time */
 	struct mutation mutation;
 };
 
@@ -106,6 +110,7 @@ struct outcome {
 	char why[400];
 	u64 accesses, stale, faults, exits, flushes, moves, invalidations, speculations, answers,
 		released, changes;
+	u64 rivals; /* turns of the other hypervisor's guests */
 	long leaks;
 };
 
@@ -254,6 +259,7 @@ void yield(void);
 long machine_leaks(void);
 struct processor *processor_here(void);
 bool interrupt_pending(void); /* on this CPU */
+bool interrupts_off(u32 cpu);
 void machine_count_leaks(long change);
 
 struct host_thread {
@@ -335,6 +341,18 @@ void processor_drop(struct processor *p, const struct drop *drop);
 struct processor *processor_of(u32 cpu);
 void processor_init(u32 cpu);
 
+/*
+ * A guest of another hypervisor runs here, under that tag and, if it has nested tables, a root of its own. Fails if
+ * it could find a translation of ours. What it leaves, ours must not find.
+ */
+void processor_rival(struct processor *p, u32 tag, bool nested);
+#define RIVAL_FRAME 0xdead000ull /* its memory, its tables */
+#define RIVAL_ROOT 0xdeae000ull	 /* its nested ones */
+
+/* ---- rival.c */
+void rival_begin(void);
+void rival_interrupt(void); /* interrupts have come on on this CPU */
+
 /* ---- guest.c */
 /* Why a turn ended. */
 enum turn_end {
@@ -410,6 +428,9 @@ const struct backend *svm_model_begin(const struct config *config, struct fermat
 void svm_model_end(void);
 const struct backend *vmx_model_begin(const struct config *config, struct fermata_caps *caps);
 void vmx_model_end(void);
+/* VT-x: its own VMCS, current on this CPU when it has made it so. */
+void vmx_model_rival(void);	      /* its guest is entered: makes it current, if it has not yet */
+void vmx_model_rival_leaves(void); /* it clears it here, to take it to another CPU */
 extern struct mutation mutation;
 
 #endif

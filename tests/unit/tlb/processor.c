@@ -453,3 +453,52 @@ enum reached processor_access(struct processor *p, const struct context *c, u64 
 				       .tag = c->tag));
 	return walk(p, c, linear, access, true, reach);
 }
+
+/* ---- another hypervisor's guest, by what it does to the caches */
+
+static void leave(struct processor *p, struct context *c, u32 kind, u8 level, u8 shift, u64 linear)
+{
+	keep(p, c,
+	     (struct entry){ .kind = kind,
+			     .level = level,
+			     .shift = shift,
+			     .guest_shift = shift,
+			     .key = linear >> shift,
+			     .phys = RIVAL_FRAME,
+			     .gpa = RIVAL_FRAME,
+			     .rights = ALL_RIGHTS,
+			     .global = one_in(2) });
+}
+
+void processor_rival(struct processor *p, u32 tag, bool nested)
+{
+	bool intel = world.config->intel;
+	struct context c = { .intel = intel,
+			     .nested = nested,
+			     .ept = intel && nested,
+			     .tag = tag,
+			     .root = nested ? RIVAL_ROOT : 0 };
+
+	for (u32 i = 0; i < BUCKETS; i++)
+		for (u32 n = 0; n < p->used[i]; n++) {
+			const struct entry *e = &p->entry[i][n];
+
+			/* Its own PCID is any. */
+			c.cr3 = e->pcid;
+			c.pcide = true;
+			if (e->kind && e->phys != RIVAL_FRAME && same_tag(e, &c))
+				wrong("CPU %u: another hypervisor's guest finds a translation of ours under its tag %u",
+				      p->cpu, tag);
+		}
+	c.pcide = false;
+	for (u32 i = 0; i < 8; i++) {
+		u64 linear = random_linear();
+
+		leave(p, &c, KIND_LINEAR, 0, 12, linear);
+		leave(p, &c, KIND_STRUCTURE, 1, shifts[2], linear);
+		if (nested) {
+			leave(p, &c, KIND_NESTED, 0, 12, (u64)below(GPA_RAM_END) << 12);
+			leave(p, &c, KIND_NESTED_STRUCTURE, 1, 21, 0);
+		}
+	}
+}

@@ -48,6 +48,7 @@ static void unharmed(void **state)
 		assert_true(o.accesses >= config.steps && o.flushes);
 		assert_true(o.stale || config.program);
 		assert_true(!config.changing_vms || o.changes > 5);
+		assert_true(!config.rival || o.rivals > 100);
 		assert_true(!config.shrink || o.released > config.steps / 40);
 		assert_true(!config.dirty || o.answers > config.steps / 400);
 	}

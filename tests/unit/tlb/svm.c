@@ -24,7 +24,9 @@ static struct cpu_words model_cpuid(u32 leaf, u32 subleaf)
 
 static void cpu_on(void *arg)
 {
-	*fake_msr(ARCH_MSR_EFER) = 0;
+	*fake_msr(ARCH_MSR_EFER) = world.config->rival ? ARCH_EFER_SVME : 0;
+	if (world.config->rival)
+		*fake_msr(ARCH_MSR_VM_HSAVE_PA) = 0x1000;
 	if (svm_backend.cpu_on())
 		wrong("a CPU cannot be switched on");
 }
@@ -140,6 +142,17 @@ void __wrap_cpu_invlpga(u64 linear, u32 asid)
 		return;
 	processor_drop(processor_here(),
 		       DROP(KINDS_LINEAR, BY_TAG | BY_LINEAR, .tag = asid, .linear = linear));
+}
+
+/* No instruction of that guest is executed. */
+void __wrap_cpu_vmrun(u64 pa)
+{
+	struct vmcb *c = host_phys_to_virt(pa);
+
+	if (!c->guest_asid)
+		wrong("VMRUN with ASID 0");
+	if (mutation.kind != LOSE_VMRUN)
+		flush(c->tlb_control, c->guest_asid);
 }
 
 static void report(struct vmcb *c, u64 *regs, struct model_vcpu *mv, const struct turn *t,

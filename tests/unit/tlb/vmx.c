@@ -15,7 +15,7 @@
 
 /* A VMCS region's data, found by the number in its second word. */
 static struct vmcs {
-	u64 field[512];
+	u64 field[512], pa;
 	u32 cpu; /* whose caches hold it; NOWHERE: it is in memory */
 	bool launched;
 } regions[REGIONS];
@@ -27,6 +27,11 @@ static struct {
 } cpus[CPUS];
 
 static bool forgetting; /* a CPU is being switched on */
+
+/* The other hypervisor's VMCS, and on which CPU it believes it to be current; NOWHERE: it has cleared it. */
+#define RIVAL_PA 0x7000ull
+static struct vmcs rival;
+static u32 rival_cpu;
 
 static struct cpu_words model_cpuid(u32 leaf, u32 subleaf)
 {
@@ -73,6 +78,11 @@ const struct backend *vmx_model_begin(const struct config *config, struct fermat
 	fake_processor.cr0 = ARCH_CR0_PE | ARCH_CR0_PG;
 	fake_processor.cr4 = ARCH_CR4_PAE;
 	memset(cpus, 0, sizeof(cpus));
+	rival_cpu = NOWHERE;
+	if (config->rival)
+		fake_processor.cr4 |= BIT_ULL(13);
+	for (u32 cpu = 0; cpu < CPUS; cpu++)
+		cpus[cpu].on = config->rival;
 	region_count = 0;
 	vmx_backend.detect(caps);
 	if (vmx_backend.setup(config->tags))
@@ -94,6 +104,32 @@ static struct model_vcpu *vcpu_of(u64 *regs)
 	struct fermata_run *run = container_of(regs, struct fermata_run, regs[0]);
 
 	return container_of(run, struct model_vcpu, page);
+}
+
+/* ---- the other hypervisor */
+
+void vmx_model_rival(void)
+{
+	u32 cpu = host_cpu();
+
+	if (rival_cpu == cpu && cpus[cpu].current != &rival)
+		wrong("CPU %u: the other hypervisor's VMCS is not current any more", cpu);
+	while (rival_cpu != cpu && rival_cpu != NOWHERE && interrupts_off(rival_cpu))
+		yield();
+	if (rival_cpu != cpu && rival_cpu != NOWHERE && cpus[rival_cpu].current == &rival)
+		cpus[rival_cpu].current = NULL; /* an IPI has cleared it */
+	rival_cpu = cpu;
+	cpus[cpu].current = &rival;
+}
+
+void vmx_model_rival_leaves(void)
+{
+	u32 cpu = host_cpu();
+
+	if (cpus[cpu].current == &rival)
+		cpus[cpu].current = NULL;
+	if (rival_cpu == cpu)
+		rival_cpu = NOWHERE;
 }
 
 /* ---- VMXON, and VMCSs */
@@ -134,6 +170,7 @@ void vmclear(u64 pa)
 			wrong("too many VMCSs");
 		c = &regions[region_count++];
 		memset(c, 0, sizeof(*c));
+		c->pa = pa;
 		memory_write(pa + 8, region_count);
 	} else if (c->cpu != NOWHERE && c->cpu != cpu) {
 		wrong("VMCLEAR on CPU %u of a VMCS that CPU %u holds", cpu, c->cpu);
@@ -144,11 +181,27 @@ void vmclear(u64 pa)
 		cpus[cpu].current = NULL;
 }
 
+bool vmptrst(u64 *pa)
+{
+	struct vmcs *c = cpus[host_cpu()].current;
+
+	*pa = !c ? VMCS_NONE : c == &rival ? RIVAL_PA : c->pa;
+	return true;
+}
+
 void vmptrld(u64 pa)
 {
-	struct vmcs *c = region_at(pa);
+	struct vmcs *c;
 	u32 cpu = host_cpu();
 
+	if (pa == RIVAL_PA) {
+		if (rival_cpu != cpu)
+			wrong("VMPTRLD of the other hypervisor's VMCS, which it has cleared or moved");
+		if (mutation.kind != LOSE_GIVE)
+			cpus[cpu].current = &rival;
+		return;
+	}
+	c = region_at(pa);
 	if (!c)
 		wrong("VMPTRLD of a region that was never cleared");
 	if (c->cpu != NOWHERE && c->cpu != cpu)
@@ -163,6 +216,8 @@ static struct vmcs *current(void)
 
 	if (!c)
 		wrong("no current VMCS");
+	if (c == &rival)
+		wrong("VMREAD or VMWRITE of the other hypervisor's VMCS");
 	return c;
 }
 

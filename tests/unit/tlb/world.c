@@ -243,6 +243,7 @@ static void live(u64 accesses)
 	machine_begin();
 	world.stopping = false;
 	world.enough = accesses;
+	rival_begin();
 	for (u32 i = 0; i < world.config->vms; i++)
 		vm_begin(i);
 	machine_run();
@@ -263,6 +264,7 @@ void world_run(const struct config *config, struct outcome *outcome)
 	for (u32 cpu = 0; cpu < CPUS && !config->used; cpu++)
 		processor_init(cpu);
 	memset(&caps, 0, sizeof(caps));
+	backend_options.beside = config->rival;
 	caps.xcr0 = 7;
 	caps.tsc_khz = 1000000;
 	caps.phys_bits = 40;
