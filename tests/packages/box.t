@@ -99,7 +99,6 @@ ExecStart=/packages/inside
 WantedBy=multi-user.target
 END
 passes 'a test that starts with it' there systemctl enable inside.service
-echo 'blacklist kvm_amd' >"$root/etc/modprobe.d/kvm.conf"
 
 # What nobody reads there is not carried along.
 (cd "$root" && find . -xdev \( -path './usr/lib/gcc*' -o -path './usr/libexec/gcc*' -o -path './usr/src/linux*' -o -path './usr/share/doc' \

@@ -29,6 +29,7 @@ static struct vmcb *c;
 static void (*guest)(u64 *regs); /* what the guest does in its turn */
 static u32 entered;
 static bool svm_is_off;
+static bool beside; /* another hypervisor */
 
 bool svm_enter(u64 *regs, u64 vmcb_pa, u64 host_pa)
 {
@@ -64,6 +65,11 @@ static inline int fresh(void **state)
 	memset(&page, 0, sizeof(page));
 	svm_backend.detect(&caps);
 	assert_int_equal(caps.blocked, 0);
+	backend_options.beside = beside;
+	if (beside) {
+		*fake_msr(ARCH_MSR_EFER) = ARCH_EFER_SVME;
+		*fake_msr(ARCH_MSR_VM_HSAVE_PA) = 0x7000;
+	}
 	assert_int_equal(svm_backend.setup(0), 0);
 	assert_int_equal(svm_backend.cpu_on(), 0);
 	assert_int_equal(vm_init(&vm, &svm_backend, &caps, &(struct fermata_vm_config){ 0 },

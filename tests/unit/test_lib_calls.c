@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -27,6 +28,8 @@ static struct {
 	struct fermata_caps caps;
 	struct fermata_memory memory; /* the last one set */
 	uint32_t vm_flags;	      /* of the last VM */
+	int vm_kvm;		      /* likewise */
+	int kvm, kvm_refuses;	      /* /dev/kvm is there; errno of KVM_CREATE_VM */
 	struct fermata_run *run;
 	unsigned mappings;
 	int refuse; /* errno for the next VM or vCPU call */
@@ -49,7 +52,12 @@ void *__wrap_mmap(void *addr, size_t size, int prot, int flags, int fd, off_t of
 
 int __wrap_open(const char *path, int flags, ...)
 {
-	assert_string_equal(path, FERMATA_DEVICE);
+	if (!strcmp(path, "/dev/kvm") && !kernel.kvm) {
+		errno = EACCES;
+		return -1;
+	}
+	if (strcmp(path, "/dev/kvm"))
+		assert_string_equal(path, FERMATA_DEVICE);
 	if (kernel.absent) {
 		errno = ENOENT;
 		return -1;
@@ -137,6 +145,10 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	va_start(args, request);
 	arg = va_arg(args, void *);
 	va_end(args);
+	if (request == KVM_CREATE_VM) {
+		errno = kernel.kvm_refuses;
+		return errno ? -1 : __real_open("/dev/null", O_RDWR);
+	}
 	if (kernel.refuse && request != FERMATA_GET_CAPS) {
 		errno = kernel.refuse;
 		return -1;
@@ -159,6 +171,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	}
 	case FERMATA_CREATE_VM:
 		kernel.vm_flags = ((struct fermata_vm_config *)arg)->flags;
+		kernel.vm_kvm = ((struct fermata_vm_config *)arg)->kvm;
 		return __real_open("/dev/null", O_RDWR);
 	case FERMATA_CREATE_VCPU:
 		return __real_open("/dev/null", O_RDWR);
@@ -277,7 +290,7 @@ static void test_blocked(void **state)
 	} expect[] = {
 		{ FERMATA_BLOCK_NO_VIRT, ENODEV, "AMD-V" },
 		{ FERMATA_BLOCK_FIRMWARE, ENODEV, "firmware" },
-		{ FERMATA_BLOCK_BUSY, EBUSY, "kvm_amd" },
+		{ FERMATA_BLOCK_BUSY, EBUSY, "group kvm" },
 		{ FERMATA_BLOCK_NO_BACKEND, ENODEV, "backend" },
 		{ FERMATA_BLOCK_ENCRYPTED, ENODEV, "mem_encrypt=off" },
 		{ FERMATA_BLOCK_FRED, ENODEV, "fred=off" },
@@ -298,7 +311,8 @@ static void test_refused(void **state)
 	static const struct {
 		int err;
 		const char *text;
-	} expect[] = { { EBUSY, "unload kvm_intel" },
+	} expect[] = { { EBUSY, "end the guests" },
+		       { EOPNOTSUPP, "SEV" },
 		       { EACCES, "firmware" },
 		       { ENODEV, "differ" },
 		       { EMFILE, "Too many open files" } };
@@ -321,6 +335,44 @@ static void test_flags(void **state)
 	vm = fermata_vm_new();
 	assert_int_equal(kernel.vm_flags, 0);
 	fermata_vm_free(vm);
+}
+
+/* Where KVM makes VMs, those of ours live beside its own; the descriptor is the module's concern from then on. */
+static void test_beside(void **state)
+{
+	struct fermata_vm_config config = { .flags = FERMATA_VM_BESIDE, .kvm = 77 };
+	int first = __real_open("/dev/null", O_RDWR), last;
+	fermata_vm *vm;
+
+	kernel.kvm = true;
+	kernel.caps.blocked = FERMATA_BLOCK_BUSY;
+	vm = fermata_vm_new_flags(FERMATA_VM_SHADOW);
+	assert_non_null(vm);
+	assert_int_equal(kernel.vm_flags, FERMATA_VM_SHADOW | FERMATA_VM_BESIDE);
+	assert_true(kernel.vm_kvm > first);
+	assert_int_equal(fcntl(kernel.vm_kvm, F_GETFD), -1); /* closed again */
+	fermata_vm_free(vm);
+	/* What else stands in the way still does. */
+	kernel.caps.blocked |= FERMATA_BLOCK_FRED;
+	assert_null(fermata_vm_new());
+	expect_error(-errno, ENODEV, "fred=off");
+	/* KVM makes none: it is on by the module. */
+	kernel.caps.blocked = 0;
+	kernel.kvm_refuses = EBUSY;
+	vm = fermata_vm_new();
+	assert_non_null(vm);
+	assert_int_equal(kernel.vm_flags, 0);
+	assert_int_equal(kernel.vm_kvm, 0);
+	fermata_vm_free(vm);
+	/* A caller who brings one of his own. */
+	vm = fermata_vm_new_with(&config);
+	assert_non_null(vm);
+	assert_int_equal(kernel.vm_kvm, 77);
+	fermata_vm_free(vm);
+	last = __real_open("/dev/null", O_RDWR);
+	assert_int_equal(last, first + 1); /* nothing is left open */
+	close(first);
+	close(last);
 }
 
 static void test_slots(void **state)
@@ -772,6 +824,7 @@ int main(void)
 		cmocka_unit_test_setup(test_other_abi, setup),
 		cmocka_unit_test_setup(test_flaw, setup),
 		cmocka_unit_test_setup(test_blocked, setup),
+		cmocka_unit_test_setup(test_beside, setup),
 		cmocka_unit_test_setup(test_flags, setup),
 		cmocka_unit_test_setup(test_refused, setup),
 		cmocka_unit_test_setup(test_slots, setup),

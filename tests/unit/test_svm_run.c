@@ -584,9 +584,165 @@ static void other_cores(void **state)
 	fake_processor.cpuid = was;
 }
 
+/* ---- beside another hypervisor */
+
+static int begin_beside(void **state)
+{
+	beside = true;
+	return begin(state);
+}
+
+static int done_beside(void **state)
+{
+	beside = false;
+	return done(state);
+}
+
+static void looks_at_flush(u64 *regs)
+{
+	assert_int_equal(c->guest_asid, 15); /* the last of 16: the only one */
+	seen.tlb_control = c->tlb_control;
+	seen.clean = c->clean;
+	c->exitcode = SVM_EXIT_INTR;
+}
+
+/* What a CPU has one of is as it was, and what is cached under our ASID goes at both ends of a stay. */
+static void stay_beside(void **state)
+{
+	u32 before = fake_processor.invalidations;
+
+	guest = looks_at_flush;
+	svm_features |= SVM_FEATURE_TSC_RATE;
+	for (u32 i = 0; i < 3; i++) {
+		*fake_msr(ARCH_MSR_TSC_RATIO) = 3ull << 31; /* the other's guest's */
+		svm_backend.load(v, 0);
+		svm_backend.take(v);
+		svm_run(v);
+		assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL);
+		assert_int_equal(seen.clean, 0);
+		assert_int_equal(*fake_msr(ARCH_MSR_TSC_RATIO), TSC_RATIO_1);
+		svm_run(v);
+		assert_int_equal(seen.tlb_control, TLB_NOTHING);
+		svm_backend.unload(v);
+		assert_int_equal(*fake_msr(ARCH_MSR_TSC_RATIO), 3ull << 31);
+		assert_int_equal(fake_processor.invalidations, before + i + 1);
+		assert_int_equal(fake_processor.invalidation[before + i].what, 'R');
+		assert_int_equal(fake_processor.invalidation[before + i].address,
+				 host_virt_to_phys(svm_cpus[0].flusher));
+	}
+	assert_int_equal(svm_cpus[0].flusher->guest_asid, 15);
+	assert_int_equal(svm_cpus[0].flusher->tlb_control, TLB_FLUSH_ALL);
+	svm_backend.cpu_off();
+	assert_true(*fake_msr(ARCH_MSR_EFER) & ARCH_EFER_SVME);
+	assert_int_equal(*fake_msr(ARCH_MSR_VM_HSAVE_PA), 0x7000);
+}
+
+/* Of one processor that can, the other's translations stay. */
+static void flush_beside(void **state)
+{
+	guest = looks_at_flush;
+	svm_features |= SVM_FEATURE_FLUSH_BY_ASID;
+	svm_backend.cpu_on();
+	assert_int_equal(svm_cpus[0].flusher->tlb_control, TLB_FLUSH_ASID);
+	svm_backend.load(v, 0);
+	svm_run(v);
+	assert_int_equal(seen.tlb_control, TLB_FLUSH_ASID);
+	svm_backend.unload(v);
+}
+
+/* A thread that others ran before has its predictions flushed, and one that went on alone has not. */
+static void predictions_beside(void **state)
+{
+	svm_backend.load(v, 0);
+	host_test.barriers = 0;
+	svm_backend.load(v, 0);
+	assert_int_equal(host_test.barriers, 0);
+	host_test.others_ran = true;
+	svm_backend.load(v, 0);
+	assert_int_equal(host_test.barriers, 1);
+}
+
+/* SVM is taken away between two turns, or just before one: the guest ends with a report, and nothing is entered. */
+static void lost_beside(void **state)
+{
+	u32 before = entered;
+
+	svm_backend.load(v, 0);
+	*fake_msr(ARCH_MSR_EFER) = 0;
+	svm_backend.take(v);
+	svm_run(v);
+	assert_int_equal(entered, before);
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	assert_int_equal(requests_inside(v), LEAVE_FOR_USER);
+	assert_int_equal(page.exit.reason, FERMATA_EXIT_FAIL_ENTRY);
+	assert_string_equal(v->audit.finding[0].field, "CR4.VMXE, EFER.SVME");
+	svm_backend.unload(v);
+
+	v->requests = 0;
+	*fake_msr(ARCH_MSR_EFER) = ARCH_EFER_SVME;
+	assert_int_equal(svm_backend.cpu_on(), 0);
+	svm_backend.load(v, 0);
+	svm_backend.take(v);
+	svm_is_off = true;
+	svm_run(v);
+	assert_int_equal(entered, before + 1);
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	assert_int_equal(requests_inside(v), LEAVE_FOR_USER);
+	assert_int_equal(page.exit.reason, FERMATA_EXIT_FAIL_ENTRY);
+	svm_backend.unload(v);
+}
+
+static struct cpu_words encrypts(u32 leaf, u32 subleaf)
+{
+	return leaf == 0x80000000 ? (struct cpu_words){ .eax = 0x8000001f } :
+	       leaf == 0x8000001f ? (struct cpu_words){ .eax = BIT(1) } :
+				    amd(leaf, subleaf);
+}
+
+static void refused_beside(void **state)
+{
+	svm_backend.cpu_off();
+	*fake_msr(ARCH_MSR_EFER) = 0;
+	assert_int_equal(svm_backend.cpu_on(), -EBUSY);
+	*fake_msr(ARCH_MSR_EFER) = ARCH_EFER_SVME;
+	*fake_msr(ARCH_MSR_VM_HSAVE_PA) = 0;
+	assert_int_equal(svm_backend.cpu_on(), -EBUSY);
+	*fake_msr(ARCH_MSR_VM_HSAVE_PA) = 0x7000;
+	fake_processor.cpuid = encrypts;
+	assert_int_equal(svm_backend.cpu_on(), 0); /* it could, and the firmware has it off */
+	svm_backend.cpu_off();
+	*fake_msr(ARCH_MSR_SYSCFG) = BIT(23);
+	assert_int_equal(svm_backend.cpu_on(), -EOPNOTSUPP);
+}
+
+#define BESIDE_TEST(name) cmocka_unit_test_setup_teardown(name, begin_beside, done_beside)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		BESIDE_TEST(stay_beside),
+		BESIDE_TEST(flush_beside),
+		BESIDE_TEST(lost_beside),
+		BESIDE_TEST(refused_beside),
+		BESIDE_TEST(predictions_beside),
+		RUN_TEST(untagged_shares_its_asid),
+		RUN_TEST(untagged),
+		RUN_TEST(flush_by_asid),
+		RUN_TEST(detect),
+		RUN_TEST(tags),
+		RUN_TEST(window),
+		RUN_TEST(inject),
+		RUN_TEST(can_take),
+		RUN_TEST(protection_keys),
+		RUN_TEST(breakpoints),
+		RUN_TEST(task_priority),
+		RUN_TEST(single_step),
+		RUN_TEST(step),
+		RUN_TEST(clean_bits),
+		RUN_TEST(what_the_hardware_gets),
+		RUN_TEST(registers),
+		RUN_TEST(crashed_host),
+		RUN_TEST(fred_is_refused),
 		RUN_TEST(other_cores),
 		RUN_TEST(fred_is_refused),
 		RUN_TEST(crashed_host),

@@ -73,6 +73,10 @@ static void set_capabilities(void)
 	*fake_msr(0x3a) = BIT(0) | BIT(2); /* IA32_FEATURE_CONTROL: locked, VMX on */
 }
 
+#define OTHERS 0x5555000ull /* VMCS */
+
+static bool beside; /* another hypervisor */
+
 static int begin(void **state)
 {
 	struct fermata_caps caps = { .xcr0 = 7, .tsc_khz = 1000000, .phys_bits = 48 };
@@ -88,6 +92,12 @@ static int begin(void **state)
 	entry_fails = 0;
 	vmx_backend.detect(&caps);
 	assert_int_equal(caps.blocked, 0);
+	backend_options.beside = beside;
+	if (beside) {
+		fake_processor.cr4 = BIT_ULL(13);
+		fake_vmcs.on = true;
+		fake_vmcs.current = OTHERS;
+	}
 	assert_int_equal(vmx_backend.setup(0), 0);
 	assert_int_equal(vmx_backend.cpu_on(), 0);
 	assert_int_equal(vm_init(&vm, &vmx_backend, &caps, &(struct fermata_vm_config){ 0 },
@@ -708,9 +718,116 @@ static void refused_syscall_msr(void **state)
 	assert_true(s->host.syscalls); /* so that the host's come back */
 }
 
+/* ---- beside another hypervisor */
+
+static int begin_beside(void **state)
+{
+	beside = true;
+	return begin(state);
+}
+
+static int end_beside(void **state)
+{
+	beside = false;
+	return end(state);
+}
+
+/* Its VMCS is the current one whenever interrupts are on. */
+static void vmcs_beside(void **state)
+{
+	assert_int_equal(fake_vmcs.current, OTHERS);
+	vmx_backend.take(v);
+	assert_int_equal(fake_vmcs.current, s->vmcs_pa);
+	vmx_get_reg(v, HW_RFLAGS); /* from a handler */
+	assert_int_equal(fake_vmcs.current, s->vmcs_pa);
+	vmx_backend.give(v);
+	assert_int_equal(fake_vmcs.current, OTHERS);
+	vmx_get_reg(v, HW_RFLAGS); /* from elsewhere */
+	assert_int_equal(fake_vmcs.current, OTHERS);
+	/* It has cleared that one meanwhile: it must not come back. */
+	fake_vmcs.current = 0;
+	vmx_backend.take(v);
+	assert_int_equal(fake_vmcs.current, s->vmcs_pa);
+	vmx_backend.give(v);
+	assert_int_not_equal(fake_vmcs.current, OTHERS);
+	fake_vmcs.current = OTHERS;
+}
+
+static void off_beside(void **state)
+{
+	guest = never;
+	fake_vmcs.clears = 0;
+	vmx_backend.cpu_off();
+	assert_int_equal(fake_vmcs.clears, 1); /* VMXOFF would spoil it (SDM 3C 25.11.1) */
+	assert_true(fake_vmcs.on);
+	assert_int_equal(fake_vmcs.current, OTHERS);
+	/* A thread that is still there reaches no VMCS but its own, and leaves nothing behind. */
+	v->dirty |= DIRTY_HOST;
+	vmx_backend.take(v);
+	assert_int_equal(fake_vmcs.current, s->vmcs_pa);
+	vmx_run(v);
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	assert_int_equal(v->requests & BIT_ULL(REQUEST_REFUSED), 0);
+	vmx_backend.give(v);
+	assert_int_equal(fake_vmcs.clears, 2);
+	assert_int_equal(fake_vmcs.current, OTHERS);
+	vmx_backend.cpu_on();
+}
+
+static void lost_beside(void **state)
+{
+	guest = never;
+	fake_vmcs.gone = true;
+	v->dirty |= DIRTY_HOST;
+	vmx_backend.take(v);
+	vmx_run(v);
+	vmx_backend.give(v);
+	assert_int_equal(v->exit.kind, EXIT_NOTHING);
+	assert_int_equal(requests_inside(v), LEAVE_FOR_USER);
+	assert_int_equal(page.exit.reason, FERMATA_EXIT_FAIL_ENTRY);
+	assert_string_equal(v->audit.finding[0].field, "CR4.VMXE, EFER.SVME");
+	fake_vmcs.gone = false;
+}
+
+static void refused_beside(void **state)
+{
+	vmx_backend.cpu_off();
+	fake_processor.cr4 = 0;
+	assert_int_equal(vmx_backend.cpu_on(), -EBUSY);
+	fake_processor.cr4 = BIT_ULL(13);
+	fake_vmcs.gone = true;
+	assert_int_equal(vmx_backend.cpu_on(), -EBUSY);
+	fake_vmcs.gone = false;
+	assert_int_equal(vmx_backend.cpu_on(), 0);
+}
+
+/* MSRs that may be its guest's: vmx_host_restore() writes what was found. */
+static void msrs_beside(void **state)
+{
+	*fake_msr(ARCH_MSR_LSTAR) = 0x1234;
+	*fake_msr(ARCH_MSR_SFMASK) = 0x200;
+	s->lstar = 0x5678;
+	vmx_load_syscalls(v);
+	assert_int_equal(*fake_msr(ARCH_MSR_LSTAR), 0x5678);
+	vmx_load_syscalls(v); /* the guest has changed one: nothing is found anew */
+	assert_int_equal(s->host.found[1], 0x1234);
+	assert_int_equal(s->host.found[3], 0x200);
+	vmx_backend.unload(v);
+	*fake_msr(ARCH_MSR_EFER) = ARCH_EFER_LME | ARCH_EFER_LMA | ARCH_EFER_SCE;
+	vmx_backend.load(v, 0);
+	assert_int_equal(fake_vmcs.field[VMCS_HOST_EFER], ARCH_EFER_LME | ARCH_EFER_LMA | ARCH_EFER_SCE);
+}
+
+#define BESIDE_TEST(name) cmocka_unit_test_setup_teardown(name, begin_beside, end_beside)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		BESIDE_TEST(vmcs_beside),
+		BESIDE_TEST(off_beside),
+		BESIDE_TEST(lost_beside),
+		BESIDE_TEST(refused_beside),
+		BESIDE_TEST(msrs_beside),
 		VMX_TEST(control_registers_of_the_host),
 		VMX_TEST(machine_checks_are_the_hosts),
 		VMX_TEST(fred_is_refused),

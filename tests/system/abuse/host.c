@@ -411,7 +411,7 @@ void abuse_module(void)
 	gives(good == 10 ? 0 : -1, 0, "unloaded and loaded again %u times, a VM each time", good);
 }
 
-/* ---- KVM has the processor */
+/* ---- KVM has the processor: what comes of that for VMs that do not live beside its own (31-beside-kvm.t has those) */
 
 static unsigned blocked(void)
 {

@@ -3,7 +3,8 @@
  * beside kvm|fermata NUMBER TIMES [shadow]: a guest of that hypervisor, run so many times, that looks whether all is
  * still its own. beside turns NUMBER TIMES [shadow]: one of each, in turns, on one thread. For ever: 0 times.
  * beside descriptors: what is handed in for a VM of KVM's and is none. beside own FILE: a guest of Fermata's until
- * FILE is there, by a VM that is not made to live beside KVM's. Lines of TAP without numbers.
+ * FILE is there, by a VM that is not made to live beside KVM's. beside svme-off: clears EFER.SVME on all CPUs, by the
+ * msr driver. Lines of TAP without numbers.
  */
 #include "beside.h"
 
@@ -203,6 +204,33 @@ static void own(const char *until)
 	close(vm);
 }
 
+/* ---- KVM, or whoever, takes SVM away */
+
+#define EFER 0xc0000080u
+#define EFER_SVME (1u << 12)
+
+static void svme_off(void)
+{
+	char path[40];
+	uint64_t efer;
+	int fd, n;
+
+	for (n = 0;; n++) {
+		snprintf(path, sizeof(path), "/dev/cpu/%d/msr", n);
+		fd = open(path, O_RDWR);
+		if (fd < 0)
+			break;
+		if (pread(fd, &efer, sizeof(efer), EFER) != sizeof(efer))
+			die(path, NULL);
+		ok(efer & EFER_SVME, "SVM is on on CPU %d", n);
+		efer &= ~(uint64_t)EFER_SVME;
+		if (pwrite(fd, &efer, sizeof(efer), EFER) != sizeof(efer))
+			die(path, NULL);
+		close(fd);
+	}
+	ok(n > 0, "SVM has gone");
+}
+
 int main(int argc, char **argv)
 {
 	bool shadow = argc == 5 && !strcmp(argv[4], "shadow");
@@ -217,8 +245,13 @@ int main(int argc, char **argv)
 		own(argv[2]);
 		return failed != 0;
 	}
+	if (argc == 2 && !strcmp(argv[1], "svme-off")) {
+		svme_off();
+		return failed != 0;
+	}
 	if (argc < 4) {
-		fputs("usage: beside kvm|fermata|turns NUMBER TIMES [shadow]; beside descriptors; beside own FILE\n",
+		fputs("usage: beside kvm|fermata|turns NUMBER TIMES [shadow]\n"
+		      "       beside descriptors; beside own FILE; beside svme-off\n",
 		      stderr);
 		return 1;
 	}

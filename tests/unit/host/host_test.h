@@ -51,12 +51,14 @@ struct host_test {
 	u64 split_locks, split_lock_rip; /* host_split_lock() */
 	u64 cr4;			 /* as host_cr4_change() left it */
 	u64 xcr0; /* of the host, which guests may have; 0 counts as x87, SSE, AVX, AVX-512 and PKRU */
+	bool others_ran; /* host_others_ran() */
 	bool no_restore; /* XRSTOR faults, whatever the area is */
 
 	/* counted */
 	u64 longest_hold; /* of any lock, in host_steps() */
 	u64 kicks, wakes, l1d_flushes;
 	u64 machine_checks;
+	u64 barriers; /* host_forget_branches() */
 	u64 quiet; /* host_no_reader() */
 	u64 user_reads, page_gets, pages_dirtied, reads_synchronized;
 	char last_log[256];
