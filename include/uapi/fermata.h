@@ -41,8 +41,8 @@ enum fermata_vendor {
 };
 
 /* What prevents this machine from running guests; several bits may be set. */
-#define FERMATA_BLOCK_NO_VIRT (1u << 0)	   /* the CPU has neither SVM nor VMX */
-#define FERMATA_BLOCK_FIRMWARE (1u << 1)   /* VM_CR.SVMDIS, or IA32_FEATURE_CONTROL */
+#define FERMATA_BLOCK_NO_VIRT (1u << 0)	 /* the CPU has neither SVM nor VMX */
+#define FERMATA_BLOCK_FIRMWARE (1u << 1) /* VM_CR.SVMDIS, or IA32_FEATURE_CONTROL */
 /* Another hypervisor (KVM) has switched virtualization on: VMs need FERMATA_VM_BESIDE. */
 #define FERMATA_BLOCK_BUSY (1u << 2)
 #define FERMATA_BLOCK_NO_BACKEND (1u << 4) /* the CPU's vendor has no backend in this build */
@@ -68,9 +68,9 @@ struct fermata_caps {
 	__u32 way; /* out: who has switched virtualization on for the VMs that there are, FERMATA_WAY_* */
 	__u32 reserved;
 };
-#define FERMATA_WAY_NONE 0   /* there are no VMs */
-#define FERMATA_WAY_OWN 1    /* the module; KVM cannot make VMs meanwhile */
-#define FERMATA_WAY_BESIDE 2 /* KVM */
+#define FERMATA_WAY_NONE 0     /* there are no VMs */
+#define FERMATA_WAY_OWN 1      /* the module; KVM cannot make VMs meanwhile */
+#define FERMATA_WAY_BESIDE 2   /* KVM */
 #define FERMATA_VMX_PIN 0      /* pin-based controls (SDM 3C 25.6.1) */
 #define FERMATA_VMX_PROC 1     /* primary processor-based controls */
 #define FERMATA_VMX_PROC2 2    /* secondary processor-based controls */
@@ -126,7 +126,7 @@ struct fermata_vm_config {
 #define FERMATA_VM_SHADOW (1u << 1)
 #define FERMATA_VM_NESTED (1u << 2) /* nested paging, or no VM; not with FERMATA_VM_SHADOW */
 #define FERMATA_VM_SHADOW_AUDIT                                                                    \
-	(1u << 3)	      /* all shadows are derived anew now and then, and compared */
+	(1u << 3) /* all shadows are derived anew now and then, and compared */
 /*
  * The VM lives beside KVM's. The module keeps a reference of `kvm`, a VM of KVM's, until this VM's end: as long as it
  * has a VM, KVM leaves virtualization switched on, on all CPUs. The module does nothing else with it: it may be empty

@@ -720,29 +720,6 @@ static void refused_beside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BESIDE_TEST(stay_beside),
-		BESIDE_TEST(flush_beside),
-		BESIDE_TEST(lost_beside),
-		BESIDE_TEST(refused_beside),
-		BESIDE_TEST(predictions_beside),
-		RUN_TEST(untagged_shares_its_asid),
-		RUN_TEST(untagged),
-		RUN_TEST(flush_by_asid),
-		RUN_TEST(detect),
-		RUN_TEST(tags),
-		RUN_TEST(window),
-		RUN_TEST(inject),
-		RUN_TEST(can_take),
-		RUN_TEST(protection_keys),
-		RUN_TEST(breakpoints),
-		RUN_TEST(task_priority),
-		RUN_TEST(single_step),
-		RUN_TEST(step),
-		RUN_TEST(clean_bits),
-		RUN_TEST(what_the_hardware_gets),
-		RUN_TEST(registers),
-		RUN_TEST(crashed_host),
-		RUN_TEST(fred_is_refused),
 		RUN_TEST(other_cores),
 		RUN_TEST(fred_is_refused),
 		RUN_TEST(crashed_host),
@@ -763,6 +740,11 @@ int main(void)
 		RUN_TEST(untagged),
 		RUN_TEST(untagged_shares_its_asid),
 		TEST(changes_over),
+		BESIDE_TEST(stay_beside),
+		BESIDE_TEST(flush_beside),
+		BESIDE_TEST(lost_beside),
+		BESIDE_TEST(refused_beside),
+		BESIDE_TEST(predictions_beside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
