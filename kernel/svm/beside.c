@@ -47,13 +47,13 @@ static void make_flusher(struct vmcb *c, u64 empty_pa, u32 asid)
 
 	memset(c, 0, sizeof(*c));
 	c->intercept[VMCB_EXCEPTION] = ~0u;
-	c->intercept[VMCB_MISC1] = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_VINTR |
-				   INTERCEPT_HLT | INTERCEPT_SHUTDOWN;
+	c->intercept[VMCB_MISC1] = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT |
+				   INTERCEPT_VINTR | INTERCEPT_HLT | INTERCEPT_SHUTDOWN;
 	c->intercept[VMCB_MISC2] = INTERCEPT_VMRUN; /* or VMRUN refuses (APM 2 15.5.1) */
 	c->iopm_base_pa = svm_iopm_pa;
 	c->msrpm_base_pa = svm_msrpm_pa;
 	c->guest_asid = asid;
-	c->tlb_control = svm_features & SVM_FEATURE_FLUSH_BY_ASID ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
+	c->tlb_control = svm_features & SVM_FEATURE_FLUSH_BY_ASID ? VMCB_FLUSH_ASID : VMCB_FLUSH_ALL;
 	c->vintr = V_INTR_MASKING | V_IRQ | V_INTR_PRIO(15) | V_IGN_TPR;
 	if (svm_features & SVM_FEATURE_NPT) {
 		c->nested_ctl = NP_ENABLE;

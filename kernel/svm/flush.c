@@ -45,7 +45,7 @@ static u8 pay_tagged(struct vcpu *v, struct vmcb *c, struct tag_pool *tags, u32 
 		/* Beside another hypervisor all tags are that one. */
 		if (backend_options.beside && svm_features & SVM_FEATURE_FLUSH_BY_ASID) {
 			vcpu_count_flush(v, FERMATA_FLUSH_TAG);
-			return TLB_FLUSH_ASID;
+			return VMCB_FLUSH_ASID;
 		}
 		vcpu_count_flush(v, FERMATA_FLUSH_ALL_TAGS);
 		return VMCB_FLUSH_ALL;

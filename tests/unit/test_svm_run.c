@@ -618,7 +618,7 @@ static void stay_beside(void **state)
 		svm_backend.load(v, 0);
 		svm_backend.take(v);
 		svm_run(v);
-		assert_int_equal(seen.tlb_control, TLB_FLUSH_ALL);
+		assert_int_equal(seen.tlb_control, VMCB_FLUSH_ALL);
 		assert_int_equal(seen.clean, 0);
 		assert_int_equal(*fake_msr(ARCH_MSR_TSC_RATIO), TSC_RATIO_1);
 		svm_run(v);
@@ -631,7 +631,7 @@ static void stay_beside(void **state)
 				 host_virt_to_phys(svm_cpus[0].flusher));
 	}
 	assert_int_equal(svm_cpus[0].flusher->guest_asid, 15);
-	assert_int_equal(svm_cpus[0].flusher->tlb_control, TLB_FLUSH_ALL);
+	assert_int_equal(svm_cpus[0].flusher->tlb_control, VMCB_FLUSH_ALL);
 	svm_backend.cpu_off();
 	assert_true(*fake_msr(ARCH_MSR_EFER) & ARCH_EFER_SVME);
 	assert_int_equal(*fake_msr(ARCH_MSR_VM_HSAVE_PA), 0x7000);
@@ -643,10 +643,10 @@ static void flush_beside(void **state)
 	guest = looks_at_flush;
 	svm_features |= SVM_FEATURE_FLUSH_BY_ASID;
 	svm_backend.cpu_on();
-	assert_int_equal(svm_cpus[0].flusher->tlb_control, TLB_FLUSH_ASID);
+	assert_int_equal(svm_cpus[0].flusher->tlb_control, VMCB_FLUSH_ASID);
 	svm_backend.load(v, 0);
 	svm_run(v);
-	assert_int_equal(seen.tlb_control, TLB_FLUSH_ASID);
+	assert_int_equal(seen.tlb_control, VMCB_FLUSH_ASID);
 	svm_backend.unload(v);
 }
 
