@@ -8,6 +8,7 @@
 #include <asm/cpu.h>
 #include <asm/msr-index.h>
 #include <asm/perf_event.h>
+#include <asm/processor.h>
 
 #include "device.h"
 #include "base/processor.h"
@@ -40,7 +41,7 @@ bool guest_samples(struct host_sampling *sampling)
 void intrusions_before_on(void)
 {
 #ifdef FERMATA_INTEL_PT
-	if (hardware_backend->vendor == FERMATA_VENDOR_INTEL)
+	if (boot_cpu_data.x86_vendor == X86_VENDOR_INTEL)
 		intel_pt_handle_vmx(1);
 #endif
 }
@@ -48,7 +49,7 @@ void intrusions_before_on(void)
 void intrusions_on(void)
 {
 #ifdef FERMATA_AMD_PMU
-	if (hardware_backend->vendor == FERMATA_VENDOR_AMD)
+	if (boot_cpu_data.x86_vendor == X86_VENDOR_AMD)
 		amd_pmu_enable_virt();
 #endif
 }
@@ -56,7 +57,7 @@ void intrusions_on(void)
 void intrusions_before_off(void)
 {
 #ifdef FERMATA_AMD_PMU
-	if (hardware_backend->vendor == FERMATA_VENDOR_AMD)
+	if (boot_cpu_data.x86_vendor == X86_VENDOR_AMD)
 		amd_pmu_disable_virt();
 #endif
 }
@@ -64,7 +65,7 @@ void intrusions_before_off(void)
 void intrusions_off(void)
 {
 #ifdef FERMATA_INTEL_PT
-	if (hardware_backend->vendor == FERMATA_VENDOR_INTEL)
+	if (boot_cpu_data.x86_vendor == X86_VENDOR_INTEL)
 		intel_pt_handle_vmx(0);
 #endif
 }
