@@ -3,6 +3,7 @@
 # make            everything, into build/
 # make run        BOX=amd|intel|bochs:MODEL; a Debian kernel as a guest, its shell on this terminal
 # make test       all tests; unit, check (style, include directions), system (boots) are parts of it
+# make kernels    module and box for the other kernels of the archive and its backports; KERNEL=RELEASE for that one
 # make bench      Fermata beside KVM; ROW=NAME measures one row, BOX=amd|intel in one box
 # make bench-docs   what `make bench` has measured, into README.md and docs/bench.md
 # make test-generations   Debian's kernel on each processor that Bochs has: build/generations.md
@@ -166,12 +167,17 @@ $(build)/norules/fermata.ko: override RULES := 0
 $(build)/kernel/fermata.ko: $(build)/stamp/rules
 $(build)/kernel/fermata.ko $(build)/norules/fermata.ko: $(kernel_files) $(build)/stamp/flags $(build)/stamp/release | $(filter $(top)/%,$(kernel_headers))
 	$(call say,MODULE,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)find $(@D) \( -type l $(if $(filter $(build)/stamp/release,$?),-o -name '*.o') \) -delete
-	$(Q)cp -rs $(top)/kernel/. $(@D)/
-	$(Q)flock $(build)/stamp/kernel.lock $(MAKE) $(if $(filter 0,$(V)),-s) -C $(kernel_headers) M=$(top)/$(@D) CC=gcc CFLAGS= CONFIG_DEBUG_INFO_BTF_MODULES= \
+	$(call build_module,$(@D),$(kernel_headers))
+
+# $(call build_module,FOLDER,HEADERS)
+define build_module
+	$(Q)mkdir -p $(1)
+	$(Q)find $(1) \( -type l $(if $(filter $(build)/stamp/release,$?),-o -name '*.o') \) -delete
+	$(Q)cp -rs $(top)/kernel/. $(1)/
+	$(Q)flock $(build)/stamp/kernel.lock $(MAKE) $(if $(filter 0,$(V)),-s) -C $(2) M=$(top)/$(1) CC=gcc CFLAGS= CONFIG_DEBUG_INFO_BTF_MODULES= \
 		FERMATA_INCLUDE=$(top)/include FERMATA_DEBUG=$(DEBUG) FERMATA_RULES=$(RULES) modules
-	$(Q)touch $@
+	$(Q)touch $(1)/fermata.ko
+endef
 
 # ---- unit tests
 
@@ -196,6 +202,7 @@ endef
 $(foreach n,$(unit_names),$(eval $(call unit_rule,$(n))))
 
 include tests/fuzz/build.mk
+include box/kernels.mk
 include tests/system/abuse/build.mk
 include bench/build.mk
 include tests/system/beside/build.mk
@@ -216,7 +223,7 @@ $(build)/stamp/bochs: scripts/setup
 	$(Q)scripts/setup --bochs
 	$(Q)touch $@
 
-test: all units bochs deb $(build)/norules/fermata.ko
+test: all units bochs deb kernels $(build)/norules/fermata.ko
 	$(Q)tests/run unit check system
 
 unit: units
@@ -225,7 +232,7 @@ unit: units
 check: $(build)/setup.mk
 	$(Q)tests/run check
 
-system: all bochs deb $(build)/norules/fermata.ko $(build)/unit/control_stand
+system: all bochs deb kernels $(build)/norules/fermata.ko $(build)/unit/control_stand
 	$(Q)tests/run system
 
 test-generations: all bochs

@@ -145,7 +145,7 @@ void vmx_beside_efer(struct vmx_vcpu *s)
 	if (vmx_controls.exit & EXIT_LOAD_EFER)
 		vmwrite_changed(VMCS_HOST_EFER, &s->host.efer, efer);
 	else
-		s->msr_area->host.value = efer;
+		s->msr_area->host[0].value = efer;
 }
 
 void vmx_beside_unload(struct vcpu *v)
