@@ -26,7 +26,7 @@ $(kernels)/%/vmlinux: $(kernels)/%/vmlinuz scripts/unpack-kernel
 	$(Q)scripts/unpack-kernel $< $@
 
 $(kernels)/%/boot: $(build)/box/boot
-	$(Q)cp $< $@
+	$(Q)mkdir -p $(@D) && cp $< $@
 
 $(kernels)/%/initrd.cpio: $(kernels)/%/vmlinuz $(kernels)/%/module/fermata.ko $(build)/box/initrd.cpio
 	$(call say,INITRD,$@)

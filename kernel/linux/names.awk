@@ -6,6 +6,8 @@
 # folders. What a file keeps to itself (static) and calls by one word keeps its name: such words are members of Linux's
 # structs, too.
 #
+# A macro cannot have another name. Linux's of the same name are forgotten, but not in kernel/linux, where it is an error.
+#
 # Made for sources as clang-format leaves them: what is declared at file scope begins in a line's first column, and is
 # a type before a name before a bracket, a semicolon or an assignment.
 
@@ -26,11 +28,14 @@ function rename(name) {
 END {
 	print "/* Made by names.awk. */"
 	for (name in shared)
-		rename(name)
+		if (!(name in macros))
+			rename(name)
 	print "#ifndef FERMATA_LINUX_PART /* which calls Linux's functions */"
 	for (name in kept)
 		if (!(name in shared))
 			rename(name)
+	for (name in macros)
+		printf "#undef %s\n", name
 	print "#endif"
 }
 
@@ -40,6 +45,34 @@ FILENAME == ARGV[1] {
 		uapi[substr(rest, RSTART, RLENGTH)] = 1
 		rest = substr(rest, RSTART + RLENGTH)
 	}
+	next
+}
+
+# Headers' guards are macros without a value, and may be there already.
+/^#define [A-Za-z_0-9]+[( ]/ && FILENAME !~ /host/ {
+	split($2, word, /\(/)
+	macros[word[1]] = 1
+	next
+}
+
+# An enum's constants: a line each, or several.
+/^(static const )?enum/ {
+	values = 1
+}
+/^}/ {
+	values = 0
+}
+values && /^\t[A-Z]/ {
+	own = 0
+	line = $0
+	sub(/\/\*.*/, "", line)
+	n = split(line, part, /,/)
+	for (i = 1; i <= n; i++)
+		if (match(part[i], /[A-Z][A-Z_0-9]*( =|$)/) && part[i] !~ /[()]/) {
+			split(substr(part[i], RSTART, RLENGTH), word, / /)
+			if (word[1] ~ /_/)
+				shared[word[1]] = 1
+		}
 	next
 }
 
