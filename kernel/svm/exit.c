@@ -52,6 +52,12 @@ static void svm_mov_record(struct vcpu *v, const struct vmcb *c, u8 kind, u8 num
 		return;
 	x->mov.reg = svm_plain_register(v, c, kind == EXIT_CR_READ ? 0x20 : 0x22, 0xf8,
 					0xc0 | number << 3);
+	/* What exits as CR0's may be another's (svm_cr_reads()), and CR3 is read most. The decoder knows them all. */
+	if (x->mov.reg == INSN_NO_REG && kind == EXIT_CR_READ && number == 0) {
+		x->mov.reg = svm_plain_register(v, c, 0x20, 0xf8, 0xc0 | 3 << 3);
+		if (x->mov.reg != INSN_NO_REG)
+			x->mov.number = 3;
+	}
 	x->mov.decoded = x->mov.reg != INSN_NO_REG;
 }
 

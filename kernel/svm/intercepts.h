@@ -28,13 +28,23 @@ static inline u32 svm_hidden_control(const struct vcpu *v, const struct vmcb *c)
 	return hidden;
 }
 
+/*
+ * QEMU 10 lets MOV from any CR exit by CR0's bit, as CR0's, and by no other. It has no decode assists, and neither
+ * have processors before AMD's family 15h; all later ones have, and are asked for what is wanted alone. What reads the
+ * number out of the instruction is exit.c.
+ */
+static inline u32 svm_cr_reads(u32 cr)
+{
+	return cr & 0xfffe && !(svm_features & SVM_FEATURE_DECODE_ASSISTS) ? cr | CR_READ(0) : cr;
+}
+
 /* The guest's CR0 or CR4 is another. */
 static inline void svm_intercept_control(const struct vcpu *v, struct svm_vcpu *s)
 {
 	struct vmcb *c = s->vmcb;
 
-	c->intercept[VMCB_CR] = s->standing_cr | svm_hidden_control(v, c) |
-				(s->tpr_intercepted ? CR_WRITE(8) : 0);
+	c->intercept[VMCB_CR] = svm_cr_reads(s->standing_cr | svm_hidden_control(v, c) |
+					     (s->tpr_intercepted ? CR_WRITE(8) : 0));
 	c->clean &= ~CLEAN_INTERCEPTS;
 }
 

@@ -310,7 +310,10 @@ static void operands_from_code(void **state)
 		{ SVM_EXIT_READ_CR0, 4, FERMATA_R12, { 0x41, 0x0f, 0x20, 0xc4 } },
 		{ SVM_EXIT_READ_CR0 + 4, 0, 0, { 0x0f, 0x20, 0xd8 } }, /* CR3's: written over since */
 		{ SVM_EXIT_READ_CR0 + 8, 0, 0, { 0x44, 0x0f, 0x20, 0xc0 } },
-		{ SVM_EXIT_READ_CR0, 0, 0, { 0x0f, 0x01, 0xe0 } }, /* SMSW */
+		{ SVM_EXIT_READ_CR0, 0, 0, { 0x0f, 0x01, 0xe0 } },	     /* SMSW */
+		{ SVM_EXIT_READ_CR0, 3, FERMATA_RSI, { 0x0f, 0x20, 0xde } }, /* QEMU 10 */
+		{ SVM_EXIT_READ_CR0, 4, FERMATA_R8, { 0x41, 0x0f, 0x20, 0xd8 } },
+		{ SVM_EXIT_READ_CR0, 0, 0, { 0x0f, 0x20, 0xd0 } }, /* CR2's, there */
 		{ SVM_EXIT_READ_CR0 + 3, 0, 0, { 0x0f, 0x22, 0xd8 } },
 		{ SVM_EXIT_WRITE_CR0 + 3, 3, FERMATA_RBX, { 0x0f, 0x22, 0xdb } },
 		{ SVM_EXIT_WRITE_CR0 + 4, 4, FERMATA_R15, { 0x41, 0x0f, 0x22, 0xe7 } },
@@ -358,6 +361,9 @@ static void operands_from_code(void **state)
 			assert_int_equal(v->exit.linear, 0x1000 + row[i].reg);
 		else if (row[i].length)
 			assert_int_equal(v->exit.mov.reg, row[i].reg);
+		if (row[i].length && !invlpg)
+			assert_int_equal(v->exit.mov.number,
+					 row[i].bytes[row[i].length - 1] >> 3 & 7);
 	}
 	/* With NRIPS the length is at hand, the operand is not. */
 	svm_features = SVM_FEATURE_NRIPS;
