@@ -11,6 +11,7 @@
 #                 what `make test` runs on AMD-V only
 # make deb        Debian packages, in build/deb
 # make test-packages   the packages in Debian systems of their own: RELEASE=bookworm|trixie, or both; needs root
+# make test-debian   `make run` and `make test` in a fresh Debian: RELEASE=12|13, or both; needs root
 # make install    DESTDIR, prefix, libdir, includedir, mandir; the module by install-module
 # make clean
 #
@@ -250,6 +251,11 @@ test-packages: all
 	$(Q)scripts/setup --systems
 	$(Q)$(foreach r,$(RELEASE),$(PROVE) --timer -v tests/packages/chroot.t tests/packages/box.t :: $(r) &&) true
 
+# The two commands of README.md, from an empty system. Logs stay in build/chroot/debian-RELEASE.
+test-debian: $(build)/setup.mk
+	$(Q)scripts/setup --systems
+	$(Q)set -e; $(foreach r,$(if $(filter file,$(origin RELEASE)),12 13,$(RELEASE)),$(PROVE) --timer -v tests/debian :: $(r);)
+
 # ROW=NAME, or several in quotes: only those. BOX=KIND: only in that box.
 bench: all $(if $(BOX),$(if $(filter amd,$(BOX)),,bochs),bochs) $(bench_files)
 	$(Q)bench/run $(if $(BOX),-b $(BOX)) $(ROW)
@@ -302,6 +308,6 @@ install-module: $(build)/kernel/fermata.ko
 clean:
 	rm -rf $(build)
 
-.PHONY: FORCE all run bochs test units unit check system test-generations test-matrix test-packages format bench bench-docs bench-boot kernel-release install install-module deb clean
+.PHONY: FORCE all run bochs test units unit check system test-generations test-matrix test-packages test-debian format bench bench-docs bench-boot kernel-release install install-module deb clean
 
 -include $(shell find $(build)/obj $(build)/unit/obj -name '*.d' 2>/dev/null)

@@ -23,7 +23,7 @@
 #define INTEL "corei7_skylake_x"
 
 /*
- * What Debian's kernel must not find on some models of Bochs 2.7.
+ * What Debian's kernel must not find on some models of Bochs 2.7; Bochs 3.0 is content with it.
  * COMPACT: CPUID's leaf 0Dh gives the size of the standard form of XSAVE's area as that of the
  * compacted one too. Linux sees the contradiction and then does without XSAVE altogether.
  * PKU: the same leaf says nothing about where the protection keys' register is saved; the same end.
@@ -38,7 +38,10 @@
 #define MWAITX "mwaitx"
 #define POPCNT "popcnt"
 
-/* Bochs's names (bochsrc(5), cpu: model); all boot. */
+/*
+ * Bochs's names (bochsrc(5), cpu: model); all boot. Version 3.0 has no bx_generic, and 2.7 not the two that are the
+ * newest. A guest on sapphire_rapids needs the option no5lvl: Bochs panics over a VM exit that changes CR4.LA57.
+ */
 static const struct model {
 	const char *name;
 	const char *hidden; /* as the kernel's option clearcpuid= wants them */
@@ -55,6 +58,8 @@ static const struct model {
 	{ "corei3_cnl", COMPACT "," PKU },
 	{ "corei7_icelake_u", COMPACT "," PKU "," FSRM },
 	{ "tigerlake", COMPACT "," PKU "," FSRM },
+	{ "sapphire_rapids", COMPACT "," PKU "," FSRM },
+	{ "arrow_lake", COMPACT "," PKU "," FSRM },
 	{ "turion64_tyler", NULL },
 	{ "phenom_8650_toliman", POPCNT },
 	{ "zambezi", NULL },

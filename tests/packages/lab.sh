@@ -10,6 +10,7 @@ sources() { # RELEASE: what apt has there
 	echo "deb http://deb.debian.org/debian $1 main"
 	echo "deb http://deb.debian.org/debian $1-updates main"
 	echo "deb http://deb.debian.org/debian-security $1-security main"
+	echo "deb http://deb.debian.org/debian $1-backports main"
 }
 
 skip_all() { # WHY
