@@ -9,6 +9,7 @@
 # make test-generations   Debian's kernel on each processor that Bochs has: build/generations.md
 # make test-matrix   the test guests and Debian's kernel: nested and shadow paging, with tags and without; on VT-x
 #                 what `make test` runs on AMD-V only
+# make test-beside   KVM's guests and Fermata's on the same CPUs, for long
 # make deb        Debian packages, in build/deb
 # make test-packages   the packages in Debian systems of their own: RELEASE=bookworm|trixie, or both; needs root
 # make test-debian   `make run` and `make test` in a fresh Debian: RELEASE=12|13, or both; needs root
@@ -245,6 +246,9 @@ test-matrix: all bochs $(build)/abuse/abuse $(build)/abuse/modules.order
 	$(Q)$(PROVE) --timer -v $(addprefix tests/system/,20-boot.t 25-many.t 26-clock.t 27-kvmclock.t 30-abuse.t \
 		40-cli.t 42-events.t 45-control.t) :: -b intel
 
+test-beside: all bochs $(build)/beside/beside $(build)/beside/modules.order
+	$(Q)$(PROVE) --timer -v tests/system/31-beside-kvm.t :: -l
+
 # What is downloaded and made stays in build/chroot.
 RELEASE ?= bookworm trixie
 test-packages: all
@@ -308,6 +312,6 @@ install-module: $(build)/kernel/fermata.ko
 clean:
 	rm -rf $(build)
 
-.PHONY: FORCE all run bochs test units unit check system test-generations test-matrix test-packages test-debian format bench bench-docs bench-boot kernel-release install install-module deb clean
+.PHONY: FORCE all run bochs test units unit check system test-generations test-matrix test-beside test-packages test-debian format bench bench-docs bench-boot kernel-release install install-module deb clean
 
 -include $(shell find $(build)/obj $(build)/unit/obj -name '*.d' 2>/dev/null)

@@ -77,8 +77,7 @@ static void print_svm(const struct host *host)
 /* Who switches virtualization on: as it is while there are guests, and as it would be. */
 static bool is_beside(const struct host *host)
 {
-	return host->caps.way == FERMATA_WAY_NONE ? host->kvm :
-						    host->caps.way == FERMATA_WAY_BESIDE;
+	return host->caps.way == FERMATA_WAY_NONE ? host->kvm : host->caps.way == FERMATA_WAY_BESIDE;
 }
 
 static const char *way(const struct host *host)

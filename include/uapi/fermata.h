@@ -128,10 +128,8 @@ struct fermata_vm_config {
 #define FERMATA_VM_SHADOW_AUDIT                                                                    \
 	(1u << 3) /* all shadows are derived anew now and then, and compared */
 /*
- * The VM lives beside KVM's. The module keeps a reference of `kvm`, a VM of KVM's, until this VM's end: as long as it
- * has a VM, KVM leaves virtualization switched on, on all CPUs. The module does nothing else with it: it may be empty
- * (it has neither memory nor vCPUs), and the caller may close it. All VMs that there are at a time have the flag, or
- * none has.
+ * The VM lives beside KVM's. The module keeps `kvm`, a VM of KVM's, which may be empty and which the caller may close,
+ * until this VM's end: as long as it has one, KVM leaves virtualization on. All VMs at a time have the flag, or none.
  */
 #define FERMATA_VM_BESIDE (1u << 4)
 #define FERMATA_VM_FLAGS 0x1fu /* all of them */

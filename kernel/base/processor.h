@@ -163,7 +163,8 @@ static inline void cpu_vmrun(u64 pa)
 {
 	asm volatile(HOST_MAY_FAULT("clgi") "\n" HOST_MAY_FAULT("vmrun %%rax") "\n" HOST_MAY_FAULT(
 			     "stgi")
-		     : : "a"(pa)
+		     :
+		     : "a"(pa)
 		     : "cc", "memory");
 }
 

@@ -35,95 +35,13 @@ int vmx_beside_on(struct vmx_cpu *cpu)
 	return 0;
 }
 
-/* No other CPU's caches may hold the VMCS. Preemption is off, interrupts are on. */
-static void hold_here(struct vmx_vcpu *s)
-{
-	u32 cpu = host_cpu();
-
-	if (likely(s->cpu == cpu))
-		return;
-	if (s->cpu != ~0u)
-		host_run_on(s->cpu, vmx_clear, s);
-	host_run_on(cpu, vmx_adopt, s);
-}
-
-static void swap_in(struct vmx_vcpu *s)
-{
-	struct vmx_cpu *cpu = &vmx_cpus[host_cpu()];
-
-	if (unlikely(s->cpu == ~0u))
-		vmx_adopt(s); /* cleared since: the CPU is being switched off */
-	if (unlikely(!vmptrst(&cpu->other))) {
-		cpu->other = VMCS_NONE;
-		cpu->on = false;
-		cpu->lost = true;
-	}
-	/* Also where the CPU is not ours any more: what follows must not reach another's VMCS. */
-	if (cpu->other != s->vmcs_pa)
-		vmptrld(s->vmcs_pa);
-}
-
-static void swap_out(struct vmx_vcpu *s)
-{
-	struct vmx_cpu *cpu = &vmx_cpus[host_cpu()];
-
-	if (unlikely(!cpu->on))
-		vmx_clear(s);
-	if (cpu->other != VMCS_NONE && cpu->other != s->vmcs_pa)
-		vmptrld(cpu->other);
-}
-
-/* ---- in guest context: in turns(), interrupts off */
-
-void vmx_take(struct vcpu *v)
-{
-	struct vmx_vcpu *s = v->hw;
-
-	s->taken = 1;
-	swap_in(s);
-}
-
-void vmx_give(struct vcpu *v)
-{
-	struct vmx_vcpu *s = v->hw;
-
-	swap_out(s);
-	s->taken = 0;
-}
-
-/* ---- elsewhere, interrupts on; or inside of the above */
-
-void vmx_beside_begin(struct vcpu *v)
-{
-	struct vmx_vcpu *s = v->hw;
-
-	if (s->taken++)
-		return;
-	hold_here(s);
-	host_irq_disable();
-	swap_in(s);
-}
-
-void vmx_beside_end(struct vcpu *v)
-{
-	struct vmx_vcpu *s = v->hw;
-
-	if (--s->taken)
-		return;
-	swap_out(s);
-	host_irq_enable();
-}
-
-/* ---- a stay */
-
 void vmx_beside_load(struct vcpu *v)
 {
 	struct vmx_cpu *cpu = &vmx_cpus[host_cpu()];
 	struct vmx_vcpu *s = v->hw;
 	bool others = host_others_ran(v->thread);
 
-	hold_here(s);
-	if (cpu->active != s) {
+	if (cpu->active != s || s->cpu != host_cpu()) {
 		v->dirty |= DIRTY_ROOT;
 		cpu->active = s;
 		others = true;

@@ -36,9 +36,9 @@ struct vmx_cpu {
 struct vmx_host {
 	u32 cpu; /* whose constants are in the VMCS; ~0u: none's */
 	u16 es, ds, fs, gs, ldt;
-	bool syscalls;		    /* the guest's STAR, LSTAR, CSTAR, SFMASK are in the CPU */
-	u64 found[4]; /* beside another hypervisor: what they were, perhaps its guest's */
-	u64 efer;     /* likewise, as in the VMCS */
+	bool syscalls; /* the guest's STAR, LSTAR, CSTAR, SFMASK are in the CPU */
+	u64 found[4];  /* beside another hypervisor: what they were, perhaps its guest's */
+	u64 efer;      /* likewise, as in the VMCS */
 	u64 cr0, cr3, cr4, fs_base; /* as in the VMCS */
 	u64 kernel_gs_base, debugctl;
 	struct __attribute__((packed)) {
@@ -117,7 +117,8 @@ static inline u32 vmx_withheld(const struct vcpu *v)
 /* flush.c */
 bool vmx_forget(void); /* everything, on this CPU */
 bool vmx_pay(struct vcpu *v);
-void vmx_forget_linear(struct vcpu *v); /* what lies under its VPID alone, and may lie under those it had in this stay */
+void vmx_forget_linear(
+	struct vcpu *v); /* what lies under its VPID alone, and may lie under those it had in this stay */
 /* controls.c */
 int vmx_resolve(struct vmx_controls *controls, const char **missing);
 /* In what that we use does another CPU differ? NULL: in nothing. */

@@ -48,7 +48,7 @@ passes 'the module has been loaded at the start' test -e /sys/module/fermata
 passes 'udev gives the device to the group' until_true 10 sh -c '[ "$(stat -c "%U %G %a" /dev/fermata)" = "root fermata 660" ]'
 useradd -m somebody
 passes 'who is not in the group may not use it' sh -c 'fermata caps | grep -qi "amd" && ! su - somebody -c "fermata caps >said 2>&1; fermata run --box none --kernel /packages/inside" 2>/tmp/why; grep -q "/dev/fermata" /tmp/why'
-usermod -a -G fermata somebody
+usermod -a -G fermata,kvm somebody
 run "fermata run $guest --keys none --name web >console 2>&1 &"
 passes 'who is in it runs a guest, without the box' until_true 120 grep -q 'This is a guest under Fermata' /home/somebody/console
 cat >/tmp/client <<'END_OF_PYTHON'

@@ -57,7 +57,8 @@ for kind in $kinds; do
 	case $kind in
 	amd) # two processors that take turns
 		crash amd -1
-		# Then it is KVM that hears of the crash.
+		# Then it is KVM that hears of the crash: it has switched the processors on.
+		sed -i '1i export BESIDE=1' "$dir/crash.sh"
 		# shellcheck disable=SC2046
 		crash amd -1 $(grep -v kvm-intel build/abuse/modules.order)
 		;;

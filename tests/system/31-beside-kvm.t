@@ -125,7 +125,7 @@ if [ $vendor = amd ]; then
 	cat /tmp/fermata | sed 's/^/# /'
 	passes 'and the next ones run' /in/beside turns 0x5432 2
 fi
-dmesg | grep -E "$trouble" && echo 'not ok - the kernel is content' || echo 'ok - the kernel is content'
+dmesg | grep -v "$known" | grep -E "$trouble" && echo 'not ok - the kernel is content' || echo 'ok - the kernel is content'
 dmesg -c >/dev/null
 /in/beside kvm 0x1140 0 >/dev/null &
 /in/beside fermata 0x2240 0 >/dev/null &
@@ -134,6 +134,8 @@ echo 'the power goes'
 poweroff -f
 END
 
+# A Skylake's own weakness, which its kernel announces without us, too.
+known='RETBleed: WARNING: Spectre v2 mitigation leaves'
 trouble='WARNING:|BUG|Oops|general protection|invalid opcode|Call Trace|soft lockup|rcu: INFO'
 number() { # TAP of the box
 	while IFS= read -r line; do
@@ -157,7 +159,7 @@ for kind in ${*:-amd intel}; do
 		ok 0 "$kind: # SKIP Bochs is not installed; make bochs installs it"
 		continue
 	fi
-	(echo "turns=$turns times=$times pause=$pause guests='$guests' trouble='$trouble'" && cat "$dir/script") >"$dir/whole"
+	(echo "turns=$turns times=$times pause=$pause guests='$guests' trouble='$trouble' known='$known'" && cat "$dir/script") >"$dir/whole"
 	# shellcheck disable=SC2086
 	build/box/box-sh -b "$kind" -m 400 -t "$seconds" $options -l "$dir/log" "$dir/whole" build/beside/beside \
 		build/beside/modules.order build/beside/modules/*.ko build/guests/runner build/guests/{paging,memory,msr,fpu,debug} \

@@ -815,7 +815,8 @@ static void msrs_beside(void **state)
 	vmx_backend.unload(v);
 	*fake_msr(ARCH_MSR_EFER) = ARCH_EFER_LME | ARCH_EFER_LMA | ARCH_EFER_SCE;
 	vmx_backend.load(v, 0);
-	assert_int_equal(fake_vmcs.field[VMCS_HOST_EFER], ARCH_EFER_LME | ARCH_EFER_LMA | ARCH_EFER_SCE);
+	assert_int_equal(fake_vmcs.field[VMCS_HOST_EFER],
+			 ARCH_EFER_LME | ARCH_EFER_LMA | ARCH_EFER_SCE);
 }
 
 #define BESIDE_TEST(name) cmocka_unit_test_setup_teardown(name, begin_beside, end_beside)

@@ -73,6 +73,7 @@ struct guest {
 int device_open(void);
 extern unsigned vm_flags; /* FERMATA_VM_*, of the VMs made from now on */
 int vm_create(void);
+void vm_beside(struct fermata_vm_config *config); /* with a VM of KVM's, for the caller to close */
 int vcpu_create(int vm, unsigned id);
 int slot_set(int vm, unsigned slot, uint64_t gpa, uint64_t size, const void *at, unsigned flags);
 void *ram_new(size_t size); /* anonymous, private */

@@ -303,12 +303,16 @@ static void no_descriptors(void)
 	struct rlimit old, none;
 	int device = device_open(), vm, vcpu;
 
+	if (getenv("BESIDE"))
+		vm_beside(&config);
 	getrlimit(RLIMIT_NOFILE, &old);
 	none = old;
 	none.rlim_cur = 0;
 	setrlimit(RLIMIT_NOFILE, &none);
 	gives(ioctl(device, FERMATA_CREATE_VM, &config), EMFILE,
 	      "CREATE_VM without a free descriptor");
+	if (config.kvm)
+		close(config.kvm);
 	setrlimit(RLIMIT_NOFILE, &old);
 	vm = vm_create();
 	setrlimit(RLIMIT_NOFILE, &none);

@@ -126,7 +126,8 @@ static void refused(int err, int kvm, const char *what)
 {
 	int fd = create(FERMATA_VM_BESIDE, kvm);
 
-	ok(fd < 0 && errno == err, "%s: %s, as %s", what, fd < 0 ? strerror(errno) : "taken", strerror(err));
+	ok(fd < 0 && errno == err, "%s: %s, as %s", what, fd < 0 ? strerror(errno) : "taken",
+	   strerror(err));
 	if (fd >= 0)
 		close(fd);
 }
@@ -192,11 +193,13 @@ static void own(const char *until)
 {
 	int vm = create(0, 0), kvm, second;
 
-	ok(vm >= 0 && way() == FERMATA_WAY_OWN, "a VM that Fermata has switched the processors on for");
+	ok(vm >= 0 && way() == FERMATA_WAY_OWN,
+	   "a VM that Fermata has switched the processors on for");
 	while (access(until, F_OK))
 		usleep(10000);
 	kvm = made(open("/dev/kvm", O_RDWR), "/dev/kvm");
-	ok(ioctl(kvm, KVM_CREATE_VM, 0ul) < 0 && errno == EBUSY, "KVM, loaded meanwhile, makes no VM: EBUSY");
+	ok(ioctl(kvm, KVM_CREATE_VM, 0ul) < 0 && errno == EBUSY,
+	   "KVM, loaded meanwhile, makes no VM: EBUSY");
 	close(kvm);
 	second = create(0, 0);
 	ok(second >= 0, "Fermata makes another");

@@ -59,7 +59,7 @@ struct host_test {
 	u64 kicks, wakes, l1d_flushes;
 	u64 machine_checks;
 	u64 barriers; /* host_forget_branches() */
-	u64 quiet; /* host_no_reader() */
+	u64 quiet;    /* host_no_reader() */
 	u64 user_reads, page_gets, pages_dirtied, reads_synchronized;
 	char last_log[256];
 };

@@ -429,7 +429,7 @@ void svm_model_end(void);
 const struct backend *vmx_model_begin(const struct config *config, struct fermata_caps *caps);
 void vmx_model_end(void);
 /* VT-x: its own VMCS, current on this CPU when it has made it so. */
-void vmx_model_rival(void);	      /* its guest is entered: makes it current, if it has not yet */
+void vmx_model_rival(void);	   /* its guest is entered: makes it current, if it has not yet */
 void vmx_model_rival_leaves(void); /* it clears it here, to take it to another CPU */
 extern struct mutation mutation;
 

@@ -18,7 +18,8 @@ static void rival_main(void *arg)
 		host_stay();
 		if (world.config->intel)
 			vmx_model_rival();
-		processor_rival(processor_here(), 1 + below(world.config->intel ? VPIDS : ASIDS), one_in(2));
+		processor_rival(processor_here(), 1 + below(world.config->intel ? VPIDS : ASIDS),
+				one_in(2));
 		world.out->rivals++;
 		host_move();
 	}
