@@ -648,12 +648,21 @@ static void stay_beside(void **state)
 	assert_int_equal(*fake_msr(ARCH_MSR_VM_HSAVE_PA), 0x7000);
 }
 
-/* Of one processor that can, the other's translations stay. */
+static struct cpu_words flushes_by_asid(u32 leaf, u32 subleaf)
+{
+	struct cpu_words r = amd(leaf, subleaf);
+
+	r.edx |= leaf == 0x8000000a ? SVM_FEATURE_FLUSH_BY_ASID : 0;
+	return r;
+}
+
+/* Where the processor can, the other's translations stay. */
 static void flush_beside(void **state)
 {
 	guest = looks_at_flush;
+	fake_processor.cpuid = flushes_by_asid;
 	svm_features |= SVM_FEATURE_FLUSH_BY_ASID;
-	svm_backend.cpu_on();
+	assert_int_equal(svm_backend.cpu_on(), 0);
 	assert_int_equal(svm_cpus[0].flusher->tlb_control, VMCB_FLUSH_ASID);
 	svm_backend.load(v, 0);
 	svm_run(v);
