@@ -11,7 +11,7 @@ for module in build/kernel/fermata.ko build/kernels/*/module/fermata.ko; do
 	nm -g --defined-only "$module" | awk '{ print $3 }' | sed 's/^__pfx_//' >"$dir/names"
 	[ "$(grep -c '^fermata_' "$dir/names")" -gt 300 ]
 	ok $? "$module: its global symbols are fermata_..."
-	same "$(grep -vE '^(fermata_.*|init_module|cleanup_module|__this_module)$' "$dir/names")" '' "$module: all of them"
+	same "$(grep -vE '^(fermata_.*|init_module|cleanup_module|__this_module|__(start|stop)_.*)$' "$dir/names")" '' "$module: all of them"
 done
 
 same "$(grep -rnE 'LINUX_VERSION_CODE|KERNEL_VERSION\(|<linux/version\.h>|UTS_RELEASE' kernel)" '' \
