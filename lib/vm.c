@@ -308,7 +308,7 @@ int fermata_cpuid_set(fermata_vm *vm, const struct fermata_cpuid *cpuid)
 		int err = errno;
 
 		return fermata_fail(err, "the kernel refused these CPUID leaves: %s",
-				    err == EBUSY  ? "they are fixed once the VM has a vCPU" :
+				    err == EBUSY ? "they are fixed once the VM has a vCPU" :
 				    err == EINVAL ? "a leaf or bit that this host does not support" :
 						    strerror(err));
 	}

@@ -9,7 +9,7 @@
 #include "base/processor.h"
 
 /* -ENOSYS as Linux numbers it: what a guest expects of a call that does not exist. */
-#define HYPERCALL_UNKNOWN ((u64)-38)
+#define HYPERCALL_UNKNOWN ((u64) - 38)
 
 static enum verdict handle_cpuid(struct vcpu *v)
 {

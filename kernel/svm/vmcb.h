@@ -227,7 +227,7 @@ static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 #define SVM_EXIT_RDPRU 0x08e
 #define SVM_EXIT_INVPCID 0x0a2
 #define SVM_EXIT_NPF 0x400
-#define SVM_EXIT_INVALID ((u64)-1)
+#define SVM_EXIT_INVALID ((u64) - 1)
 
 /* EXITINFO1 of IOIO: APM 2 15.10.2 */
 #define IOIO_IN BIT(0)

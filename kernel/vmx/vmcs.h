@@ -235,7 +235,7 @@ enum vmcs_field {
 
 /* EPT pointer: table 25-9 */
 #define EPTP_WRITE_BACK 6ull
-#define EPTP_LEVELS(n) ((u64)((n)-1) << 3)
+#define EPTP_LEVELS(n) ((u64)((n) - 1) << 3)
 #define EPTP_ACCESSED_DIRTY BIT_ULL(6)
 #define EPTP_SHADOW_STACK BIT_ULL(7)
 
@@ -257,7 +257,7 @@ enum vmcs_field {
 #define BASIC_TRUE_CONTROLS BIT_ULL(55)
 #define BASIC_ANY_ERROR_CODE BIT_ULL(56)
 #define BASIC_WRITE_BACK 6
-#define MISC_TIMER_SHIFT(misc) ((misc)&31)	  /* one count is 2^n TSC ticks */
+#define MISC_TIMER_SHIFT(misc) ((misc) & 31)	  /* one count is 2^n TSC ticks */
 #define MISC_ACTIVITY(state) BIT_ULL(5 + (state)) /* 1 HLT, 2 shutdown, 3 wait for SIPI */
 #define MISC_CR3_TARGETS(misc) ((misc) >> 16 & 0x1ff)
 #define MISC_ZERO_LENGTH BIT_ULL(30)

@@ -140,6 +140,7 @@ static void floating_point(void)
 	u32 mxcsr = 0x1d80;  /* the same */
 	u32 quiet = 0x1f80;
 
+	/* clang-format off */
 	ATTEMPT("fninit\n\tfldcw %0\n\tfldz\n\tfld1\n\tfdivp\n\tfwait",
 		:
 		: "m"(control)
@@ -150,6 +151,7 @@ static void floating_point(void)
 		:
 		: "m"(mxcsr)
 		: "rax", "memory");
+	/* clang-format on */
 	/* QEMU's TCG raises no SIMD exceptions. */
 	if (fault.vector == NO_FAULT)
 		skip("#XM", "this processor raises none");

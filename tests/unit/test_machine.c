@@ -42,24 +42,12 @@ struct step {
 	const char *text;
 };
 
-#define OUT(p, v)                                                                                  \
-	{                                                                                          \
-		.op = OP_OUT, .port = (p), .value = (v)                                            \
-	}
+#define OUT(p, v) { .op = OP_OUT, .port = (p), .value = (v) }
 #define POWER_OFF OUT(0x605, 0x34) /* PM1 control: SLP_EN, SLP_TYP 5 */
 #define RESET OUT(0x64, 0xfe)
-#define SLEEP                                                                                      \
-	{                                                                                          \
-		.op = OP_SLEEP                                                                     \
-	}
-#define TEXT(t)                                                                                    \
-	{                                                                                          \
-		.op = OP_TEXT, .text = (t)                                                         \
-	}
-#define REASON(r)                                                                                  \
-	{                                                                                          \
-		.op = OP_REASON, .value = (r)                                                      \
-	}
+#define SLEEP { .op = OP_SLEEP }
+#define TEXT(t) { .op = OP_TEXT, .text = (t) }
+#define REASON(r) { .op = OP_REASON, .value = (r) }
 
 static struct {
 	pthread_mutex_t lock;

@@ -345,14 +345,8 @@ struct broken {
 	u32 but; /* segment registers that this breaks more than one rule for: BIT(VMX_...) */
 };
 
-#define AT(offset, to)                                                                             \
-	{                                                                                          \
-		.field = (offset), .value = (to)                                                   \
-	}
-#define AT_OR(offset, bits)                                                                        \
-	{                                                                                          \
-		.field = (offset), .value = (bits), .or = true                                     \
-	}
+#define AT(offset, to) { .field = (offset), .value = (to) }
+#define AT_OR(offset, bits) { .field = (offset), .value = (bits), .or = true }
 #define F_SET(member, to) AT(F(member), to)
 #define F_OR(member, bits) AT_OR(F(member), bits)
 #define BREAKS(is, from, ...)                                                                      \

@@ -36,12 +36,11 @@ struct field {
 
 /* Rows of a table, which ends with a row of zeroes. What follows `member`: .bits = ..., .max = ..., .part = ... */
 #define FIELD_SIZED(type, member, element, ...)                                                    \
-	{                                                                                          \
-		.name = #member, .offset = offsetof(struct type, member),                          \
-		.size = sizeof(((struct type *)0)->element),                                       \
-		.count = sizeof(((struct type *)0)->member) / sizeof(((struct type *)0)->element), \
-		__VA_ARGS__                                                                        \
-	}
+	{ .name = #member,                                                                         \
+	  .offset = offsetof(struct type, member),                                                 \
+	  .size = sizeof(((struct type *)0)->element),                                             \
+	  .count = sizeof(((struct type *)0)->member) / sizeof(((struct type *)0)->element),       \
+	  __VA_ARGS__ }
 #define FIELD(type, member, ...) FIELD_SIZED(type, member, member, __VA_ARGS__)
 #define ARRAY(type, member, ...) FIELD_SIZED(type, member, member[0], __VA_ARGS__)
 #define FLAG(type, member) FIELD(type, member, .bits = 1)

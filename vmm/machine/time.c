@@ -195,9 +195,9 @@ static int simple(struct machine *machine, uint32_t verb, int64_t *ns)
 	if (!result && verb == FERMATA_CLOCK_JUMP && *ns < 0) {
 		uint64_t now = fermata_now(machine->vm);
 
-		machine->time.gone_back += (uint64_t) - *ns;
-		rtc_back(&machine->board.rtc, now, (uint64_t) - *ns);
-		acpi_pm_back(&machine->board.pm, now, (uint64_t) - *ns);
+		machine->time.gone_back += (uint64_t)-*ns;
+		rtc_back(&machine->board.rtc, now, (uint64_t)-*ns);
+		acpi_pm_back(&machine->board.pm, now, (uint64_t)-*ns);
 		board_foretell(machine, &machine->board.pm);
 	}
 	pthread_mutex_unlock(&machine->lock);

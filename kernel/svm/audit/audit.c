@@ -62,10 +62,8 @@ void svm_audit_setup(void)
 /* ---- the snapshot */
 
 #define FIELD(from, to, says)                                                                      \
-	{                                                                                          \
-		offsetof(struct vmcb, from), sizeof(((struct vmcb *)0)->from),                     \
-			offsetof(struct svm_snapshot, to), says                                    \
-	}
+	{ offsetof(struct vmcb, from), sizeof(((struct vmcb *)0)->from),                           \
+	  offsetof(struct svm_snapshot, to), says }
 
 static const struct {
 	u16 from, size, to;

@@ -60,9 +60,7 @@ void vmx_audit_setup(void)
 	{ VMCS_GUEST_ES_SELECTOR + 2 * (n), F(segment[n].selector), name " selector" },            \
 		{ VMCS_GUEST_ES_BASE + 2 * (n), F(segment[n].base), name " base" },                \
 		{ VMCS_GUEST_ES_LIMIT + 2 * (n), F(segment[n].limit), name " limit" },             \
-	{                                                                                          \
-		VMCS_GUEST_ES_ACCESS + 2 * (n), F(segment[n].access), name " access rights"        \
-	}
+		{ VMCS_GUEST_ES_ACCESS + 2 * (n), F(segment[n].access), name " access rights" }
 
 /* Names as the SDM gives them (3D appendix B); what is not the host's nor a control is the guest's. */
 static const struct {

@@ -43,7 +43,7 @@ struct guest_header {
 #define RAM_SIZE 0x2000000ull
 #define ROM_BASE 0x10000000ull /* a read-only slot; byte n is ROM_BYTE(n) */
 #define ROM_SIZE 0x10000ull
-#define ROM_BYTE(n) ((uint8_t)((n)*13 + 5))
+#define ROM_BYTE(n) ((uint8_t)((n) * 13 + 5))
 #define EXTRA_BASE 0x20000000ull /* a slot that comes and goes: CALL_SLOT_* */
 #define EXTRA_SIZE 0x400000ull
 #define HIGH_BASE 0x100000000ull /* a slot with odd ends */

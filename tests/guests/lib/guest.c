@@ -221,10 +221,12 @@ u64 user_run(const void *code, size_t size, u64 rdi)
 
 	memcpy((void *)USER_BASE, code, size);
 	user_pages(true);
+	/* clang-format off */
 	ATTEMPT("push $0x23\n\tpush %[stack]\n\tpushfq\n\tpush $0x1b\n\tpush %[entry]\n\tiretq",
 		: "+a"(rax), "+D"(rdi)
 		: [stack] "r"(USER_BASE + 0x100000), [entry] "r"(USER_BASE)
 		: "memory", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11");
+	/* clang-format on */
 	user_pages(false);
 	return rax;
 }

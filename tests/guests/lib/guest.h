@@ -273,7 +273,7 @@ static inline void pause(void)
 /* Spins until the condition holds, at most that many ms of the TSC; false: it never did. */
 #define WAIT_FOR(condition, ms)                                                                    \
 	({                                                                                         \
-		u64 end_ = rdtsc() + (u64)(ms)*tsc_khz;                                            \
+		u64 end_ = rdtsc() + (u64)(ms) * tsc_khz;                                          \
 		bool held_;                                                                        \
                                                                                                    \
 		while (!(held_ = (condition)) && rdtsc() < end_)                                   \

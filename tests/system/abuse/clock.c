@@ -187,7 +187,7 @@ static void *runner(void *number)
 		sched_yield(); /* one processor: to those who change the clock */
 	} while (!result && (passes < times(2000) ||
 			     __atomic_load_n(&race.changes, __ATOMIC_RELAXED) < times(2000)));
-	return (void *)(uintptr_t) !!result;
+	return (void *)(uintptr_t)!!result;
 }
 
 /* One vCPU counts, three threads change its clock, one looks; then the VM goes, its clock frozen. */

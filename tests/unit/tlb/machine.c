@@ -52,7 +52,7 @@ static u64 *losing; /* requests of whoever's they are */
 static struct allocation {
 	struct allocation *next, **link;
 	u64 pad[2];
-} * allocations;
+} *allocations;
 
 struct world world;
 u64 model_random_state = 1;

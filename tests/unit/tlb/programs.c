@@ -6,7 +6,7 @@
  */
 #include "model.h"
 
-#define AT(page, index) DIRECT((page) << 12 | (index)*8)
+#define AT(page, index) DIRECT((page) << 12 | (index) * 8)
 #define TO(page) ((u64)(page) << 12 | 0x67)
 #define ROOT GPA_TABLES
 #define UPPER (ROOT + 1)
@@ -18,31 +18,19 @@
 
 #define ANEW(id)                                                                                   \
 	{ .vcpu = id, .op = OP_CR4, .value = ARCH_CR4_PGE },                                       \
-	{                                                                                          \
-		.vcpu = id, .op = OP_CR3, .value = (u64)ROOT << 12                                 \
-	}
+		{ .vcpu = id, .op = OP_CR3, .value = (u64)ROOT << 12 }
 #define STORE(id, page, index, entry)                                                              \
-	{                                                                                          \
-		.vcpu = id, .op = OP_STORE, .linear = AT(page, index), .access = ACCESS_WRITE,     \
-		.value = entry                                                                     \
-	}
-#define READ(id, at)                                                                               \
-	{                                                                                          \
-		.vcpu = id, .op = OP_ACCESS, .linear = at                                          \
-	}
+	{ .vcpu = id,                                                                              \
+	  .op = OP_STORE,                                                                          \
+	  .linear = AT(page, index),                                                               \
+	  .access = ACCESS_WRITE,                                                                  \
+	  .value = entry }
+#define READ(id, at) { .vcpu = id, .op = OP_ACCESS, .linear = at }
 /* The next step, another vCPU's, does not wait for this one. */
-#define READ_MEANWHILE(id, at)                                                                     \
-	{                                                                                          \
-		.vcpu = id, .op = OP_ACCESS, .linear = at, .meanwhile = true                       \
-	}
+#define READ_MEANWHILE(id, at) { .vcpu = id, .op = OP_ACCESS, .linear = at, .meanwhile = true }
 #define WRITE(id, at, entry)                                                                       \
-	{                                                                                          \
-		.vcpu = id, .op = OP_ACCESS, .linear = at, .access = ACCESS_WRITE, .value = entry  \
-	}
-#define INVLPG(id, at)                                                                             \
-	{                                                                                          \
-		.vcpu = id, .op = OP_INVLPG, .linear = at                                          \
-	}
+	{ .vcpu = id, .op = OP_ACCESS, .linear = at, .access = ACCESS_WRITE, .value = entry }
+#define INVLPG(id, at) { .vcpu = id, .op = OP_INVLPG, .linear = at }
 #define TABLES(id)                                                                                 \
 	STORE(id, ROOT, 0, TO(UPPER)), STORE(id, UPPER, 0, TO(LOWER)),                             \
 		STORE(id, LOWER, 0, TO(LEAVES))
