@@ -28,6 +28,8 @@ my @tolerated = (
 	qr/^clocksource: (timekeeping watchdog on CPU0: Marking clocksource 'tsc-early' as unstable| |Long readout interval)/,
 	# Follow from a clock that is not the TSC.
 	qr/^Unstable clock detected|^If you want to keep using the local clock|^  "trace_clock=local"|^on the kernel command line/,
+	# Linux 6.12, on each AMD processor of these families where ACPI says nothing of performance levels (_CPC).
+	qr/^amd_pstate: /,
 	# Lost ticks again, of the PIT this time: nobody makes up for those that come while the guest stands.
 	qr/^APIC calibration not consistent with PM-Timer/,
 );
