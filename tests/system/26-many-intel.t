@@ -148,7 +148,7 @@ tell pattern $?
 echo "@@ module"
 cat /sys/module/fermata/refcnt
 
-insmod /in/irqbypass.ko && insmod /in/kvm.ko && insmod /in/kvm-intel.ko
+insmod /in/irqbypass.ko && insmod /in/kvm.ko enable_virt_at_load=0 && insmod /in/kvm-intel.ko
 while read -r group percent; do
 	echo "@@ abuse $group"
 	/in/abuse "$group" "$percent" 2>&1
