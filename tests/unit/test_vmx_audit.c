@@ -9,6 +9,15 @@
 #include "vmx/audit/audit.h"
 #include "vmx/vmx.h"
 
+/* No stay here is beside another hypervisor's. */
+void vmx_beside_begin(struct vcpu *v)
+{
+}
+
+void vmx_beside_end(struct vcpu *v)
+{
+}
+
 #define PHYS 40
 #define HIGH (1ull << PHYS)
 #define ODD (1ull << 47) /* not canonical */
