@@ -39,7 +39,7 @@ void cr4_exit(void)
 {
 }
 
-int cr4_begin(void)
+int cr4_begin(u32 vendor)
 {
 	return 0;
 }
@@ -79,11 +79,11 @@ void cr4_change(u64 set, u64 clear)
 static DEFINE_MUTEX(vmx_lock);
 static bool kvm, ours; /* vmx_lock */
 
-int cr4_begin(void)
+int cr4_begin(u32 vendor)
 {
 	int err = 0;
 
-	if (hardware_backend->vendor != FERMATA_VENDOR_INTEL)
+	if (vendor != FERMATA_VENDOR_INTEL)
 		return 0;
 	mutex_lock(&vmx_lock);
 	if (kvm)

@@ -86,7 +86,7 @@ int cr4_init(void);
 void cr4_exit(void);
 void cr4_change(u64 set, u64 clear);
 /* ... while there are VMs, which on some kernels excludes KVM's module; -EBUSY: it is there */
-int cr4_begin(void);
+int cr4_begin(u32 vendor);
 void cr4_end(void);
 bool cr4_is_kvms(void);
 

@@ -167,7 +167,7 @@ COMPAT_SYSCORE(power, suspend, resume);
 /* Under both locks. Beside KVM, all that is one CPU's is KVM's to switch on and off, but for what we make. */
 static int first_user(bool beside)
 {
-	int err = beside ? 0 : cr4_begin();
+	int err = beside ? 0 : cr4_begin(hardware_backend->vendor);
 
 	if (err)
 		return err;
