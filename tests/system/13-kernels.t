@@ -4,19 +4,19 @@
 #
 # Each kernel that the system's archive and its backports offer (build/kernels/list, made by `make kernels`): the box
 # boots with it, on AMD-V and on VT-x, and its module runs a guest. Meanwhile a program beside the guest, of the same
-# box, must find its breakpoint and its CR4.TSD as Linux left them (beside.c). And each of these kernels is itself a
+# box, must find its breakpoint and its CR4.TSD as Linux left them (watcher.c). And each of these kernels is itself a
 # guest of the box that all other tests use. 13-kernels.t [RELEASE...]
 cd "$(dirname "$0")/../.." || exit 1
 . tests/system/lab.sh
 
 own=$(make -s kernel-release)
 list=${*:-$(cat build/kernels/list 2>/dev/null)}
-gcc -O2 -Wall -static -o "$dir/beside" tests/system/beside.c || exit 1
+gcc -O2 -Wall -static -o "$dir/watcher" tests/system/watcher.c || exit 1
 cat >"$dir/script" <<'END'
 echo "host $(uname -r)"
-cp /in/beside /tmp/beside
-chmod +x /tmp/beside
-while :; do /tmp/beside 50; done >/tmp/seen 2>&1 &
+cp /in/watcher /tmp/watcher
+chmod +x /tmp/watcher
+while :; do /tmp/watcher 50; done >/tmp/seen 2>&1 &
 echo 'echo "guest $(uname -r)"; poweroff' |
 	fermata run --box none --kernel /in/vmlinuz --initrd /in/initrd.cpio.gz --append 'console=ttyS0 quiet'
 echo "status $?"
@@ -51,7 +51,7 @@ for release in $list; do
 		others=$((others + 1))
 	fi
 	for kind in $kinds; do
-		FERMATA_BOX=$box timeout 240 build/box/box-sh -b $kind "$dir/script" "$dir/beside" build/box/vmlinuz \
+		FERMATA_BOX=$box timeout 240 build/box/box-sh -b $kind "$dir/script" "$dir/watcher" build/box/vmlinuz \
 			build/guest/initrd.cpio.gz >"$dir/log" 2>&1
 		look "$release on $kind" "$dir/log" "$release"
 		[ "$release" != "$own" ] || continue

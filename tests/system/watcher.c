@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * beside TIMES: what a program notices of a guest that runs on the same CPU: nothing. It watches a word of its own with
+ * watcher TIMES: what a program notices of a guest that runs on the same CPU: nothing. It watches a word of its own with
  * a breakpoint of the CPU's (perf), and may not read the time-stamp counter (prctl), so that Linux changes CR4.TSD each
  * time it goes to it and away from it. It sleeps and writes the word that often, and says what the breakpoint has
  * counted.
@@ -38,13 +38,13 @@ int main(int argc, char **argv)
 	int fd;
 
 	if (word != PLACE || prctl(PR_SET_TSC, PR_TSC_SIGSEGV)) {
-		perror("beside");
+		perror("watcher");
 		return 1;
 	}
 	*word = 0;
 	fd = syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0) {
-		perror("beside: perf_event_open");
+		perror("watcher: perf_event_open");
 		return 1;
 	}
 	for (long i = 0; i < times; i++) {
