@@ -6,6 +6,7 @@
 # make kernels    module and box for the other kernels of the archive and its backports; KERNEL=RELEASE for that one
 # make bench      Fermata beside KVM; ROW=NAME measures one row, BOX=amd|intel in one box
 # make bench-docs   what `make bench` has measured, into README.md and docs/bench.md
+# make test-kernels   boots the box, and a guest in it, with each of these kernels
 # make test-generations   Debian's kernel on each processor that Bochs has: build/generations.md
 # make test-matrix   the test guests and Debian's kernel: nested and shadow paging, with tags and without; on VT-x
 #                 what `make test` runs on AMD-V only
@@ -225,7 +226,7 @@ $(build)/stamp/bochs: scripts/setup
 	$(Q)scripts/setup --bochs
 	$(Q)touch $@
 
-test: all units bochs deb kernels $(build)/norules/fermata.ko
+test: all units bochs deb $(build)/norules/fermata.ko
 	$(Q)tests/run unit check system
 
 unit: units
@@ -234,11 +235,15 @@ unit: units
 check: $(build)/setup.mk
 	$(Q)tests/run check
 
-system: all bochs deb kernels $(build)/norules/fermata.ko $(build)/unit/control_stand
+system: all bochs deb $(build)/norules/fermata.ko $(build)/unit/control_stand
 	$(Q)tests/run system
 
 test-generations: all bochs
 	$(Q)tests/generations
+
+# The same source on the other kernels that the archive offers.
+test-kernels: kernels bochs
+	$(Q)$(PROVE) --timer -v tests/system/13-kernels.t
 
 # The last: what `make test` runs on AMD-V only, because Bochs is slow.
 test-matrix: all bochs $(build)/abuse/abuse $(build)/abuse/modules.order
@@ -312,6 +317,6 @@ install-module: $(build)/kernel/fermata.ko
 clean:
 	rm -rf $(build)
 
-.PHONY: FORCE all run bochs test units unit check system test-generations test-matrix test-beside test-packages test-debian format bench bench-docs bench-boot kernel-release install install-module deb clean
+.PHONY: FORCE all run bochs test units unit check system test-kernels test-generations test-matrix test-beside test-packages test-debian format bench bench-docs bench-boot kernel-release install install-module deb clean
 
 -include $(shell find $(build)/obj $(build)/unit/obj -name '*.d' 2>/dev/null)

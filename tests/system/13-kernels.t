@@ -62,5 +62,5 @@ for release in $list; do
 		ok $? "$release: a guest of the other box, on $kind"
 	done
 done
-[ $others -gt 0 ] || echo "ok $((count += 1)) # SKIP the archive offers no kernel but the box's own, $own"
+[ $others -gt 0 ] || echo "ok $((count += 1)) # SKIP there is no kernel but the box's own, $own; make test-kernels makes those that the archive offers"
 echo "1..$count"
