@@ -63,6 +63,7 @@ for kind in $kinds; do
 		sed -i '1i export BESIDE=1' "$dir/crash.sh"
 		# shellcheck disable=SC2046
 		crash amd -1 $(grep -v kvm-intel build/abuse/modules.order)
+		sed -i 1d "$dir/crash.sh"
 		;;
 	*) crash "$kind" -c2 ;;
 	esac
