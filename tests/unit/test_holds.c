@@ -3,18 +3,8 @@
  * How long one hold of the memory's lock gets, in rounds of loops, when a guest arranges its tables for nothing
  * but that, and when its owner takes much away at once. Interrupts are off in many of them.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <cmocka.h>
+#include "shadow_fixture.h"
 
-#include "host_test.h"
-#include "memory/shadow/internal.h"
-
-#define KIB4 (1ull << 12)
-#define MIB2 (1ull << 21)
 #define GIB1 (1ull << 30)
 #define RAM (16 * MIB2)
 
@@ -26,29 +16,9 @@
 #define PT(n) ((512 + (n)) * KIB4)
 #define DATA (8 * MIB2)
 
-static struct guest_memory memory;
-static struct shadow_cpu cpu;
-static struct guest_paging paging;
-static struct radix_cache cache;
-static u8 *ram;
-static long leaks;
-
 static void start(void)
 {
-	struct fermata_memory slot = { .slot = 0, .gpa = 0, .size = RAM };
-	struct flush owed;
-
-	host_test_reset();
-	leaks = host_test_leaks();
-	host_test.page_level = 1;
-	memset(&cpu, 0, sizeof(cpu));
-	memset(&cache, 0, sizeof(cache));
-	assert_int_equal(guest_memory_init(&memory, &npt_format, 2, 40), 0);
-	ram = host_test_user_map(RAM, MIB2);
-	slot.user_addr = (uintptr_t)ram;
-	assert_int_equal(guest_memory_set_slot(&memory, &slot, &owed), 0);
-	assert_int_equal(shadow_init(&memory, SHADOW_ALL, 4096), 0);
-	assert_int_equal(shadow_cpu_init(&cpu), 0);
+	shadow_start(RAM, SHADOW_ALL, 4096, 1);
 	memset(&paging, 0, sizeof(paging));
 	paging.cr0 = 0x80010001; /* PG, WP, PE */
 	paging.cr4 = 0x20;	 /* PAE */
@@ -64,38 +34,10 @@ static void said(const char *what, u32 limit)
 	host_test.longest_hold = 0;
 }
 
-static void stop(void)
-{
-	shadow_cpu_destroy(&memory, &cpu);
-	shadow_destroy(&memory);
-	radix_cache_drain(&cache);
-	guest_memory_destroy(&memory);
-	host_test_user_unmap(ram);
-	assert_int_equal(host_test_leaks(), leaks);
-}
-
-static void pay(struct flush owed)
-{
-	if (owed.kinds)
-		guest_memory_reap(&memory);
-}
-
-static void refill(void)
-{
-	struct flush owed;
-
-	assert_int_equal(shadow_refill(&memory, &owed), 0);
-	pay(owed);
-}
-
 static void load(u64 cr3)
 {
-	struct shadow_answer answer;
-
 	paging.cr3 = cr3;
-	while (shadow_load(&memory, &cpu, &paging, false, &answer) == SHADOW_REFILL)
-		refill();
-	pay(answer.owed);
+	load_root();
 }
 
 static void map(u64 gpa)
@@ -140,16 +82,9 @@ static void touch(u64 linear)
 	fail_msg("no end of faults at %#llx", linear);
 }
 
-/* The guest stores to its own memory: where a shadow counts on seeing that, it faults first. */
 static void store(u64 gpa, u64 value)
 {
-	struct shadow *sh = shadow_of(&memory);
-
-	host_lock(&memory.lock);
-	if (shadow_tracked(sh, gpa >> 12))
-		shadow_unsync(sh, gpa >> 12);
-	host_unlock(&memory.lock);
-	memcpy(ram + gpa, &value, sizeof(value));
+	store_bytes(gpa, value, sizeof(value));
 }
 
 static void fill(u64 table, u64 entry)

@@ -4,90 +4,31 @@
  * they are in use, walked by a model of a processor that knows nothing but the shadow. What it reaches,
  * the error codes, and the accessed and dirty bits must be what the reference walker says.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <cmocka.h>
-
-#include "host_test.h"
-#include "memory/shadow/internal.h"
+#include "shadow_fixture.h"
 #include "reference_walk.h"
 #include "test_random.h"
 
-#define KIB4 (1ull << 12)
-#define MIB2 (1ull << 21)
 #define RAM (2 * MIB2) /* the guest's tables lie in the first TABLES pages, data anywhere */
 #define TABLES 16
 
-static struct guest_memory memory;
-static struct shadow_cpu cpu;
-static struct guest_paging paging;
-static struct radix_cache cache;
-static u8 *ram;
 static u8 copy[RAM]; /* what the reference walker works on */
-static long leaks;
-static bool edited; /* since the last load: an address must be invalidated before it is used */
+static bool edited;  /* since the last load: an address must be invalidated before it is used */
 static bool logging,
 	written[RAM / KIB4]; /* the dirty log's truth; what store() writes is nobody's */
 
 static void start(u32 optimisations, u32 max_pages, u8 host_level)
 {
-	struct fermata_memory slot = { .slot = 0, .gpa = 0, .size = RAM };
-	struct flush owed;
-
-	host_test_reset();
-	leaks = host_test_leaks();
-	host_test.page_level = host_level;
-	memset(&cpu, 0, sizeof(cpu));
-	memset(&cache, 0, sizeof(cache));
-	assert_int_equal(guest_memory_init(&memory, &npt_format, 2, 40), 0);
-	ram = host_test_user_map(RAM, MIB2);
+	shadow_start(RAM, optimisations, max_pages, host_level);
 	ref_ram = copy;
 	ref_ram_size = RAM;
-	slot.user_addr = (uintptr_t)ram;
-	assert_int_equal(guest_memory_set_slot(&memory, &slot, &owed), 0);
-	assert_int_equal(shadow_init(&memory, optimisations, max_pages), 0);
-	assert_int_equal(shadow_cpu_init(&cpu), 0);
 	edited = false;
 	logging = false;
 	memset(written, 0, sizeof(written));
 }
 
-static void stop(void)
-{
-	shadow_cpu_destroy(&memory, &cpu);
-	shadow_destroy(&memory);
-	radix_cache_drain(&cache);
-	guest_memory_destroy(&memory);
-	host_test_user_unmap(ram);
-	assert_int_equal(host_test_leaks(), leaks);
-}
-
-static void pay(struct flush owed)
-{
-	if (owed.kinds)
-		guest_memory_reap(&memory);
-}
-
-static void refill(void)
-{
-	struct flush owed;
-
-	assert_int_equal(shadow_refill(&memory, &owed), 0);
-	pay(owed);
-}
-
 static void load(void)
 {
-	struct shadow_answer answer;
-	enum shadow_result result;
-
-	while ((result = shadow_load(&memory, &cpu, &paging, false, &answer)) == SHADOW_REFILL)
-		refill();
-	pay(answer.owed);
-	assert_int_equal(result, SHADOW_DONE);
+	load_root();
 	edited = false;
 }
 
@@ -101,16 +42,9 @@ static void audit(void)
 			 f.role, f.table, f.slot, f.entry, f.origin);
 }
 
-/* The guest stores to its own memory: where a shadow counts on seeing that, it faults first. */
 static void store(u64 gpa, u64 value, u32 size)
 {
-	struct shadow *sh = shadow_of(&memory);
-
-	host_lock(&memory.lock);
-	if (shadow_tracked(sh, gpa >> 12))
-		shadow_unsync(sh, gpa >> 12);
-	host_unlock(&memory.lock);
-	memcpy(ram + gpa, &value, size);
+	store_bytes(gpa, value, size);
 	edited = true;
 }
 
