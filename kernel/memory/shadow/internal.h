@@ -133,7 +133,7 @@ struct shadow {
 	bool lost_write;  /* a leaf has lost its write access since this was cleared */
 	u64 loose_since;  /* memory.flush.generation of what `loose` says */
 	u64 unlinked;	  /* entries that led to tables and were dropped, ever */
-	u64 work;	  /* entries of chains that were looked at or dropped, ever */
+	u64 work;	  /* what long works have looked at or dropped, ever */
 	u64 broken[8];	  /* by linear address: a guest's large page was made of small ones there */
 	struct shadow_stats stats;
 	struct shadow_page *unsync[SHADOW_PAGES];
@@ -223,15 +223,15 @@ void shadow_set_link(struct shadow *sh, struct shadow_page *sp, u32 slot, struct
 		     u64 origin);
 void shadow_set_leaf(struct shadow *sh, struct shadow_page *sp, u32 slot, u64 entry, u64 origin);
 struct shadow_page *shadow_child(struct shadow *sh, const struct shadow_page *sp, u32 slot);
-/* Every leaf to that 4 KiB host page loses its write access, larger ones go. How many were looked at. */
-u32 shadow_protect(struct shadow *sh, u64 phys);
+/* Every leaf to that 4 KiB host page loses its write access, larger ones go. */
+void shadow_protect(struct shadow *sh, u64 phys);
 /* Is there a shadow of the table at gfn that relies on seeing its writes? */
 bool shadow_tracked(struct shadow *sh, u64 gfn);
 void shadow_unmap(struct guest_memory *memory, u64 start, u64 end, bool again, struct flush *flush);
 void shadow_write_protect(struct guest_memory *memory, u64 start, u64 end);
 void shadow_reap(struct guest_memory *memory);
-/* Of a long work under lock: `steps` more of it. Now and then others get the lock. */
-void shadow_worked(struct shadow *sh, u32 *worked, u32 steps);
+/* In a long work under lock: now and then others get the lock. *since: sh->work when it was taken. */
+void shadow_breathe(struct shadow *sh, u64 *since);
 u64 shadow_leaf_bits(u32 access, u32 key);
 /* A leaf has lost `old`'s write access, and no flush is owed for it. */
 void shadow_note_loose(struct shadow *sh, u64 old, u8 level);

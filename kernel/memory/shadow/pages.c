@@ -24,13 +24,12 @@ struct shadow_page *shadow_child(struct shadow *sh, const struct shadow_page *sp
 	return sh->page[sp->link[slot].child];
 }
 
-void shadow_worked(struct shadow *sh, u32 *worked, u32 steps)
+void shadow_breathe(struct shadow *sh, u64 *since)
 {
-	*worked += steps;
-	if (*worked < SHADOW_WORK)
+	if (sh->work - *since < SHADOW_WORK)
 		return;
-	*worked = 0;
 	guest_memory_breathe(sh->memory);
+	*since = sh->work;
 }
 
 /* ---- chains */
@@ -197,7 +196,7 @@ u64 shadow_leaf_bits(u32 access, u32 key)
 
 /* ---- by host page */
 
-static u32 protect_small(struct shadow *sh, u64 phys)
+static void protect_small(struct shadow *sh, u64 phys)
 {
 	const struct shadow_chain *chain = rmap_of(sh, phys);
 	u32 name = chain->first, count = chain->count;
@@ -215,11 +214,10 @@ static u32 protect_small(struct shadow *sh, u64 phys)
 	}
 	host_steps(count);
 	sh->work += count;
-	return count;
 }
 
-/* Leaves to it, as large ones or as small ones, go. How many were looked at. */
-static u32 forget_at(struct shadow *sh, u64 phys, bool large)
+/* Leaves to it, as large ones or as small ones, go. */
+static void forget_at(struct shadow *sh, u64 phys, bool large)
 {
 	const struct shadow_chain *chain = rmap_of(sh, phys);
 	u32 name = chain->first, count = chain->count;
@@ -237,12 +235,12 @@ static u32 forget_at(struct shadow *sh, u64 phys, bool large)
 	}
 	host_steps(count);
 	sh->work += count;
-	return count;
 }
 
-u32 shadow_protect(struct shadow *sh, u64 phys)
+void shadow_protect(struct shadow *sh, u64 phys)
 {
-	return protect_small(sh, phys) + forget_at(sh, phys & ~(radix_size(2) - 1), true);
+	protect_small(sh, phys);
+	forget_at(sh, phys & ~(radix_size(2) - 1), true);
 }
 
 /* ---- pages */
@@ -371,59 +369,56 @@ void shadow_reap(struct guest_memory *memory)
  * What the guest's owner does to a page behind the guest's back is no write that we see: the shadows of
  * tables there are looked through at the next occasion.
  */
-static u32 doubt_tables(struct shadow *sh, u64 gfn)
+static void doubt_tables(struct shadow *sh, u64 gfn)
 {
-	u32 steps = 0;
-
 	if (!sh->tables[region_of(gfn)])
-		return 0;
+		return;
 	for (u32 i = sh->hash[shadow_hash(gfn)]; i; i = sh->page[i]->next) {
 		struct shadow_page *sp = sh->page[i];
 
 		host_steps(1);
-		steps++;
+		sh->work++;
 		if (sp->gfn != gfn || sp->role & ROLE_DIRECT)
 			continue;
 		sp->closing = 0;
 		if (sp->unsync)
 			continue;
 		shadow_mark_unsync(sh, sp);
-		steps += SHADOW_WORK; /* another may have had to make room */
+		sh->work += SHADOW_WORK; /* another may have had to make room */
 	}
-	return steps;
 }
 
 /* Of a large range it is quicker to forget everything than to look for each of its pages. */
 static void unmap_all(struct shadow *sh)
 {
-	u32 worked = 0;
+	u64 since = sh->work;
 
 	for (u32 i = 1; i <= sh->total; i++) {
 		struct shadow_page *sp = sh->page[i];
-		u32 steps = 1;
 
 		host_steps(1);
-		if (sp->listed) {
-			steps += sp->count + (sp->pins ? 0 : sp->parents.count);
-			if (sp->pins)
-				shadow_drop_all(sh, sp);
-			else
-				shadow_zap(sh, sp);
+		sh->work++;
+		if (sp->listed && sp->pins) {
+			sh->work += sp->count;
+			shadow_drop_all(sh, sp);
+		} else if (sp->listed) {
+			shadow_zap(sh, sp);
 		}
-		shadow_worked(sh, &worked, steps);
+		shadow_breathe(sh, &since);
 	}
 }
 
-static void unmap_leaf(struct shadow *sh, const struct radix_leaf *leaf, u32 *worked)
+static void unmap_leaf(struct shadow *sh, const struct radix_leaf *leaf, u64 *since)
 {
 	u64 phys = leaf->phys & ~(radix_size(leaf->level) - 1);
 
 	for (u64 i = 0; i < radix_size(leaf->level); i += 4096) {
-		u32 steps = doubt_tables(sh, (leaf->gpa + i) >> 12);
-
-		shadow_worked(sh, worked, 1 + steps + forget_at(sh, phys + i, false));
+		sh->work++;
+		doubt_tables(sh, (leaf->gpa + i) >> 12);
+		forget_at(sh, phys + i, false);
+		shadow_breathe(sh, since);
 	}
-	shadow_worked(sh, worked, forget_at(sh, phys & ~(radix_size(2) - 1), true));
+	forget_at(sh, phys & ~(radix_size(2) - 1), true);
 }
 
 /*
@@ -432,9 +427,9 @@ static void unmap_leaf(struct shadow *sh, const struct radix_leaf *leaf, u32 *wo
  */
 static void unmap_leaves(struct guest_memory *memory, u64 start, u64 end, struct flush *flush)
 {
+	struct shadow *sh = shadow_of(memory);
+	u64 since = sh->work, stop;
 	struct radix_leaf leaf;
-	u32 worked = 0;
-	u64 stop;
 
 	for (u64 gpa = start; gpa < end;) {
 		u64 from = gpa;
@@ -444,12 +439,12 @@ static void unmap_leaves(struct guest_memory *memory, u64 start, u64 end, struct
 			struct flush part = radix_unmap(&memory->radix, gpa, gpa + 1);
 
 			flush_merge(flush, &part);
-			unmap_leaf(shadow_of(memory), &leaf, &worked);
+			unmap_leaf(sh, &leaf, &since);
 			gpa = leaf.gpa + radix_size(leaf.level);
 		}
+		sh->work += min(gpa - from, radix_size(2)) >> 12;
 		if (gpa < end)
-			shadow_worked(shadow_of(memory), &worked,
-				      min(gpa - from, radix_size(2)) >> 12);
+			shadow_breathe(sh, &since);
 	}
 }
 
@@ -472,14 +467,17 @@ void shadow_write_protect(struct guest_memory *memory, u64 start, u64 end)
 {
 	struct shadow *sh = shadow_of(memory);
 	struct radix_leaf leaf;
-	u32 worked = 0;
+	u64 since = sh->work;
 
 	for (u64 gpa = start; radix_next(&memory->radix, &gpa, end, &leaf);
 	     gpa = leaf.gpa + radix_size(leaf.level)) {
 		u64 phys = leaf.phys & ~(radix_size(leaf.level) - 1);
 
-		for (u64 i = 0; i < radix_size(leaf.level); i += 4096)
-			shadow_worked(sh, &worked, 1 + shadow_protect(sh, phys + i));
+		for (u64 i = 0; i < radix_size(leaf.level); i += 4096) {
+			sh->work++;
+			shadow_protect(sh, phys + i);
+			shadow_breathe(sh, &since);
+		}
 	}
 }
 

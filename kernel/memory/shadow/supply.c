@@ -113,13 +113,14 @@ static int page_more(struct shadow *sh)
  */
 static void reclaim(struct shadow *sh, u32 want, u32 steps)
 {
-	u32 worked = 0;
+	u64 since = sh->work;
 
 	for (; steps && sh->limbo_count < want; steps--) {
 		struct shadow_page *sp;
 
 		host_steps(1);
-		shadow_worked(sh, &worked, 1);
+		sh->work++;
+		shadow_breathe(sh, &since);
 		sh->hand = sh->hand % sh->total + 1;
 		sp = sh->page[sh->hand];
 		if (!sp->listed || sp->pins)
@@ -128,7 +129,6 @@ static void reclaim(struct shadow *sh, u32 want, u32 steps)
 			sp->recent = false;
 			continue;
 		}
-		worked += sp->count + sp->parents.count;
 		shadow_zap(sh, sp);
 		sh->stats.reclaimed++;
 	}
