@@ -56,8 +56,9 @@ static void describe(struct command *c, const struct box_boot *boot, int kernel,
 		add(c, "-rtc");
 		add(c, "clock=vm");
 	}
+	/* QEMU before 8.0 leaves RFLAGS wrong behind CMPXCHG16B, which a guest's exit or an interrupt then sees. */
 	add(c, "-cpu");
-	add(c, "max");
+	add(c, "max,-cx16");
 	add(c, "-smp");
 	add(c, "%u", r->count ? 1 : r->cpus ? r->cpus : r->turns ? 2 : 1);
 	add(c, "-m");

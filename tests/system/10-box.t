@@ -17,6 +17,11 @@ got=$("$box" "$(script 'lsmod | grep -c "^fermata "; cat; od -An -c "/in/a file"
 same $? 42 'the status of the command is that of the box'
 same "$got" $'1\n   o   d   d  \\n  \\0   b   y   t   e   s\nerror' 'module, end of input, files, output and errors'
 
+gcc -O2 -Wall -static -o "$dir/cx16" tests/system/cx16.c || exit 1
+"$box" -n "$(script 'chmod +x /in/cx16; /in/cx16')" "$dir/cx16" >"$dir/said"
+same "$?" 0 "the processor's flags are right behind CMPXCHG16B, or it has none"
+sed 's/^/# /' "$dir/said"
+
 # The command ends while its reader sleeps: the rest is more than fits outside, in the pipe and the socket, and
 # what does not fit waits in the port's queue in the box.
 late() { # BYTES: read before the sleep
