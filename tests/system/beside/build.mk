@@ -17,11 +17,19 @@ $(build)/beside/beside: $(beside_objects) $(build)/libfermata.a
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS) $(lib_libs) -lpthread
 
 $(build)/beside/modules.order: scripts/kernel-image $(build)/box/vmlinuz tests/system/beside/build.mk
-	$(call say,KERNEL,$@ ($(beside_modules)))
-	$(Q)mkdir -p $(@D)
-	$(Q)for deb in $(build)/box/linux-image-*.deb; do ln -sf "../box/$${deb##*/}" $(@D)/; done
-	$(Q)scripts/kernel-image $(kernel_release) $(@D) $(beside_modules)
-	$(Q)rm -f $(@D)/vmlinuz
-	$(Q)cat $(beside_modules:%=$(@D)/modules/%.order) | awk '!seen[$$0]++' >$@
+	$(call fetch_beside_modules,$(kernel_release),$(build)/box)
+
+$(kernels)/%/beside/modules.order: scripts/kernel-image $(kernels)/%/vmlinuz tests/system/beside/build.mk
+	$(call fetch_beside_modules,$*,$(kernels)/$*,APT_CONFIG=$(top)/$(kernels)/apt.conf)
+
+# RELEASE DIRECTORY [SETTING]: the packages of that kernel are in it.
+define fetch_beside_modules
+$(call say,KERNEL,$@ ($(beside_modules)))
+$(Q)mkdir -p $(@D)
+$(Q)ln -sf $(abspath $2)/linux-*.deb $(@D)/
+$(Q)$3 scripts/kernel-image $1 $(@D) $(beside_modules)
+$(Q)rm -f $(@D)/vmlinuz
+$(Q)cat $(beside_modules:%=$(@D)/modules/%.order) | awk '!seen[$$0]++' >$@
+endef
 
 system test: $(build)/beside/beside $(build)/beside/modules.order
