@@ -137,7 +137,8 @@ if [ $vendor = amd ]; then
 	fi
 	passes 'and the next ones run' /in/beside turns 0x5432 2
 fi
-dmesg | grep -v "$known" | grep -E "$trouble" && echo 'not ok - the kernel is content' || echo 'ok - the kernel is content'
+# What newer Linux has to say about Bochs's CPUID is not about this.
+dmesg | sed '/topology_common.c/,/end trace/d' | grep -v "$known" | grep -E "$trouble" && echo 'not ok - the kernel is content' || echo 'ok - the kernel is content'
 dmesg -c >/dev/null
 /in/beside kvm 0x1140 0 >/dev/null &
 /in/beside fermata 0x2240 0 >/dev/null &

@@ -7,7 +7,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define NEVER (~0ull << 22 | 1 << 15 | 1 << 5 | 1 << 3) /* bits of RFLAGS that are 0 always, SDM vol. 1 3.4.3 */
+#define NEVER                                                                                      \
+	(~0ull << 22 | 1 << 15 | 1 << 5 |                                                          \
+	 1 << 3) /* bits of RFLAGS that are 0 always, SDM vol. 1 3.4.3 */
 
 int main(void)
 {
