@@ -4,7 +4,7 @@
 # make run        BOX=amd|intel|bochs:MODEL; a Debian kernel as a guest, its shell on this terminal
 # make test       all tests; unit, check (style, include directions), system (boots) are parts of it
 # make kernels    module and box for the other kernels of the archive and its backports; KERNEL=RELEASE for that one
-# make bench      Fermata beside KVM; ROW=NAME measures one row, BOX=amd|intel in one box
+# make bench      Fermata and KVM; ROW=NAME measures one row, BOX=amd|intel in one box, BESIDE=1 with KVM loaded throughout
 # make bench-docs   what `make bench` has measured, into README.md and docs/bench.md
 # make test-kernels   boots the box, and a guest in it, with each of these kernels
 # make test-generations   Debian's kernel on each processor that Bochs has: build/generations.md
@@ -242,8 +242,8 @@ test-generations: all bochs
 	$(Q)tests/generations
 
 # The same source on the other kernels that the archive offers.
-test-kernels: kernels bochs $(build)/beside/beside $(build)/beside/modules.order
-	$(Q)$(PROVE) --timer -v tests/system/13-kernels.t
+test-kernels: kernels guest-kernels bochs $(build)/beside/beside $(build)/beside/modules.order
+	$(Q)$(PROVE) --timer -v tests/system/13-kernels.t tests/system/14-guest-kernels.t
 	$(Q)$(foreach k,$(other_kernels),FERMATA_BOX=$(kernels)/$k $(PROVE) --timer -v tests/system/31-beside-kvm.t &&) true
 
 # The last: what `make test` runs on AMD-V only, because Bochs is slow.
@@ -266,9 +266,9 @@ test-debian: $(build)/setup.mk
 	$(Q)scripts/setup --systems
 	$(Q)set -e; $(foreach r,$(if $(filter file,$(origin RELEASE)),12 13,$(RELEASE)),$(PROVE) --timer -v tests/debian :: $(r);)
 
-# ROW=NAME, or several in quotes: only those. BOX=KIND: only in that box.
+# ROW=NAME, or several in quotes: only those. BOX=KIND: only in that box. BESIDE=1: KVM stays loaded.
 bench: all $(if $(BOX),$(if $(filter amd,$(BOX)),,bochs),bochs) $(bench_files)
-	$(Q)bench/run $(if $(BOX),-b $(BOX)) $(ROW)
+	$(Q)bench/run $(if $(BOX),-b $(BOX)) $(if $(BESIDE),-k) $(ROW)
 
 # Writes what `make bench` has measured into the documentation.
 bench-docs:

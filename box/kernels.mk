@@ -8,7 +8,7 @@ kernels := $(build)/kernels
 $(kernels)/list: scripts/kernels $(build)/setup.mk
 	$(call say,KERNELS,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)scripts/kernels $(kernels)
+	$(Q)scripts/kernels $(kernels) linux-headers-cloud-amd64 -- .-backports
 
 $(kernels)/%/headers/build: scripts/kernel-headers | $(kernels)/list
 	$(call say,HEADERS,$*)
@@ -40,4 +40,18 @@ other_kernels = $(if $(KERNEL),$(KERNEL),$(filter-out $(kernel_release),$(shell 
 kernels: all $(kernels)/list
 	$(Q)$(foreach k,$(other_kernels),$(MAKE) --no-print-directory $(addprefix $(kernels)/$k/,boot vmlinux initrd.cpio beside/modules.order) &&) true
 
-.PHONY: kernels
+# Kernels for guests: full ones, too, and those of the Debian that is stable today. Nothing of ours is built for them.
+guest_kernels := $(kernels)/guests
+$(guest_kernels)/list: scripts/kernels $(build)/setup.mk
+	$(call say,KERNELS,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)scripts/kernels $(@D) linux-image-amd64 linux-image-cloud-amd64 -- . .-backports trixie trixie-backports
+
+$(guest_kernels)/%/vmlinuz: scripts/kernel-image | $(guest_kernels)/list
+	$(call say,KERNEL,$*)
+	$(Q)APT_CONFIG=$(top)/$(guest_kernels)/apt.conf scripts/kernel-image $* $(@D)
+
+guest-kernels: $(guest_kernels)/list
+	$(Q)$(foreach k,$(shell cat $(guest_kernels)/list 2>/dev/null),$(MAKE) --no-print-directory $(guest_kernels)/$k/vmlinuz &&) true
+
+.PHONY: kernels guest-kernels
