@@ -17,14 +17,14 @@ fi
 
 boots() { # RELEASE KIND PAGING
 	local what="$1 on $2, $3"
-	# What is not in the log of a good boot. amd_pstate and the like find no hardware of theirs and say so in other words.
+	# A Skylake's own weakness is not for us to hide.
 	local trouble='WARNING:|BUG:|Oops|unchecked MSR|general protection|soft lockup|Call Trace|marked unstable'
 	echo 'echo "guest $(uname -r)"; poweroff' |
 		timeout 400 build/fermata run --box "$2" --paging "$3" --kernel "build/kernels/guests/$1/vmlinuz" \
 			--initrd build/guest/initrd.cpio.gz --append console=ttyS0 >"$dir/log" 2>&1
 	[ $? = 0 ] && tr -d '\r' <"$dir/log" | grep -q "^guest $1$"
 	ok $? "$what: boots and powers off" || tail -n 5 "$dir/log" | sed 's/^/# /'
-	! grep -E "$trouble" "$dir/log" | sed 's/^/# /' | grep .
+	! grep -v 'RETBleed: WARNING: Spectre v2' "$dir/log" | grep -E "$trouble" | sed 's/^/# /' | grep .
 	ok $? "$what: has nothing to complain about"
 }
 
