@@ -41,10 +41,12 @@ static void print(const char *emulator, const char *system, const char *row, boo
 	       (unsigned long long)result->instructions, result->exits);
 }
 
-static bool wanted(const char *name, char **names)
+static bool wanted(const struct row *row, char **names)
 {
+	const char *name = row->name;
+
 	if (!*names)
-		return true;
+		return !row->turns;
 	for (; *names; names++)
 		if (!strcmp(*names, name))
 			return true;
@@ -70,7 +72,7 @@ static void measure_native(const char *emulator, char **names)
 	struct result result;
 
 	for (size_t i = 0; i < row_count; i++) {
-		if (!rows[i].native || !wanted(rows[i].name, names))
+		if (!rows[i].native || !wanted(&rows[i], names))
 			continue;
 		row_measure_native(&rows[i], &result);
 		print(emulator, "native", rows[i].name, true, &result);
@@ -86,7 +88,7 @@ static void measure(const struct hypervisor *h, const char *emulator, const stru
 	h->check(ways);
 	snprintf(system, sizeof(system), "%s-%s", h->name, ways->shadow ? "shadow" : "nested");
 	for (size_t i = 0; i < row_count; i++) {
-		if (!wanted(rows[i].name, names) || !row_measure(&rows[i], h, ways, &result))
+		if (!wanted(&rows[i], names) || !row_measure(&rows[i], h, ways, &result))
 			continue;
 		print(emulator, system, rows[i].name, !ways->no_tags, &result);
 	}

@@ -46,6 +46,12 @@ $(build)/bench/modules.order: scripts/kernel-image $(build)/box/vmlinuz bench/bu
 	$(Q)rm -f $(@D)/vmlinuz
 	$(Q)cat $(bench_modules:%=$(@D)/modules/%.order) | awk '!seen[$$0]++' >$@
 
-bench_files := $(addprefix $(build)/bench/,bench kvmboot ticks load load.cpio modules.order)
+$(build)/bench/floor/fermata.ko: $(kernel_files) $(wildcard bench/floor/*) $(build)/stamp/flags $(build)/stamp/release | $(filter $(top)/%,$(kernel_headers))
+	$(call say,MODULE,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)cp -rp bench/floor $(@D)/
+	$(call build_module,$(@D),$(kernel_headers))
+
+bench_files := $(addprefix $(build)/bench/,bench kvmboot ticks load load.cpio modules.order floor/fermata.ko)
 
 system test: $(bench_files)

@@ -66,6 +66,11 @@ body_\name:
 	cpuid
 .endm
 
+.macro do_floor
+	mov $FLOOR_LEAF, %eax
+	cpuid
+.endm
+
 .macro do_rdmsr
 	mov $0x1b, %ecx /* IA32_APIC_BASE */
 	rdmsr
@@ -128,6 +133,7 @@ body_\name:
 	mov %rax, %cr4
 .endm
 
+	BODY floor, do_floor
 	BODY cpuid, do_cpuid
 	BODY vmmcall, do_vmmcall
 	BODY vmcall, do_vmcall

@@ -36,6 +36,8 @@
 #define PORT_DEVICE 0x500
 #define PORT_END 0xff /* the guest is done */
 
+#include "floor/leaf.h"
+
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 
@@ -46,8 +48,8 @@ extern const uint8_t guest_image[], guest_image_end[], guest_start[], guest_page
  * One for each row: void f(uint64_t iterations, uint64_t argument, uint64_t *results), by C's calling
  * convention, so that those which need no privilege run natively, too.
  */
-extern const uint8_t body_cpuid[], body_vmmcall[], body_vmcall[], body_rdmsr[], body_wrmsr[],
-	body_rdtsc[], body_rdtsc_chain[], body_out[], body_in[], body_mmio_write[],
+extern const uint8_t body_floor[], body_cpuid[], body_vmmcall[], body_vmcall[], body_rdmsr[],
+	body_wrmsr[], body_rdtsc[], body_rdtsc_chain[], body_out[], body_in[], body_mmio_write[],
 	body_mmio_read[], body_touch[], body_mov_cr3[], body_invlpg[], body_cr4_pge[];
 #endif
 

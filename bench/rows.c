@@ -11,6 +11,7 @@
 #define TOUCHES 2000
 
 const struct row rows[] = {
+	{ "floor", body_floor, .iterations = 50, .turns = FLOOR_TURNS },
 	{ "cpuid", body_cpuid, .iterations = 1000, .native = true },
 	{ "hypercall", body_vmmcall, body_vmcall, .iterations = 1000 },
 	{ "rdmsr", body_rdmsr, .iterations = 1000 },
@@ -115,6 +116,8 @@ bool row_measure(const struct row *row, const struct hypervisor *h, const struct
 	exits = h->exits(vm) - exits - 1; /* the last is PORT_END's */
 	summarize(row, memory, exits, result);
 	result->instructions /= rate;
+	if (row->turns)
+		result->instructions = (result->instructions + row->turns / 2) / row->turns;
 	h->destroy(vm);
 	memory_free(memory);
 	return true;

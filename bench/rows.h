@@ -10,8 +10,9 @@ struct row {
 	const uint8_t *body, *intel_body; /* in guest.S; the second where Intel's differs */
 	uint64_t argument;
 	uint32_t iterations;
-	bool cold;   /* what is measured happens once for each page, so nothing runs before it */
-	bool trap;   /* with the TSC's reads trapped */
+	bool cold; /* what is measured happens once for each page, so nothing runs before it */
+	bool trap; /* with the TSC's reads trapped */
+	uint32_t turns; /* of which one operation has so many; 0: one. Only where it is asked for: bench/floor */
 	bool native; /* the processor's or Linux's own work; needs no privilege */
 };
 

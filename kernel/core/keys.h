@@ -36,6 +36,13 @@ static inline void keys_leave(struct vcpu *v, u32 host)
 		cpu_wrpkru(host);
 }
 
+/* Writing it waits for all that came before (SDM 3A 9.3, APM 2 7.6.4); reading it costs little. */
+static inline void cpu_load_cr2(u64 value)
+{
+	if (cpu_cr2() != value)
+		cpu_write_cr2(value);
+}
+
 /* In guest context, for an MSR that is the guest's there. False: vcpu_refused(). */
 static inline bool vcpu_load_msr(struct vcpu *v, u32 msr, const char *name, u64 value)
 {

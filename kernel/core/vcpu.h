@@ -84,24 +84,29 @@ struct vcpu_report {
 struct vcpu_rules;
 
 struct vcpu {
-	/* the common path's line */
+	/* the common path's lines */
 	struct fermata_run *page;      /* constant; shared with user space: general registers */
 	const struct backend *backend; /* constant */
 	struct vm *vm;		       /* constant */
 	void *hw;		       /* constant; the backend's */
-	u64 requests;		       /* any thread, by atomic bits: REQUEST_* */
-	u64 looks;  /* how often it has looked at them, counted before it looks; read by gather() */
-	u64 ruled;  /* kinds of exits that rules are about */
-	u32 mode;   /* enum vcpu_mode; read by kickers, as cpu is */
-	u32 cpu;    /* where it runs, or ran last */
-	u32 dirty;  /* DIRTY_*: what the hardware still has to be told */
-	u8 advance; /* step RIP over this many bytes at the next entry */
-	u8 mp_state;	  /* FERMATA_MP_* */
-	bool halted_open; /* HLT with interrupts on: they end it */
+	u64 ruled;		       /* kinds of exits that rules are about */
+	u32 dirty;		       /* DIRTY_*: what the hardware still has to be told */
+	u8 advance;		       /* step RIP over this many bytes at the next entry */
+	u8 mp_state;		       /* FERMATA_MP_* */
+	bool halted_open;	       /* HLT with interrupts on: they end it */
 	struct waiting waiting;
 	struct exit exit;
 
-	struct guest_cpu guest;
+	/*
+	 * A cache line that other CPUs write to or watch, apart from what only the vCPU's own thread needs: each of
+	 * their looks would cost the common path's line otherwise.
+	 */
+	u64 requests __attribute__((aligned(64))); /* any thread, by atomic bits: REQUEST_* */
+	u64 looks; /* how often it has looked at them, counted before it looks; read by gather() */
+	u32 mode;  /* enum vcpu_mode; read by kickers, as cpu is */
+	u32 cpu;   /* where it runs, or ran last */
+
+	struct guest_cpu guest __attribute__((aligned(64)));
 	struct apic apic; /* others post to it: apic/apic.h */
 	struct vcpu_timer timer;
 	struct vcpu_tlb tlb;

@@ -26,7 +26,7 @@ void svm_load(struct vcpu *v, u32 cpu)
 	if (unlikely(backend_options.beside))
 		svm_beside_load(v);
 	/* VMRUN loads it (APM 2 15.5.1); in Bochs it does not, and the guest would find the host's. */
-	cpu_write_cr2(s->vmcb->cr2);
+	cpu_load_cr2(s->vmcb->cr2);
 	host_irq_disable();
 	if (likely(here->on))
 		cpu_vmsave(here->host_pa);

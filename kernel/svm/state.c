@@ -145,7 +145,7 @@ void svm_apply(struct vcpu *v)
 	if (dirty & DIRTY_CR2) {
 		c->cr2 = v->guest.cr2;
 		c->clean &= ~CLEAN_CR2;
-		cpu_write_cr2(c->cr2); /* see svm_load() */
+		cpu_load_cr2(c->cr2); /* see svm_load() */
 	}
 	if (dirty & (DIRTY_ROOT | DIRTY_FLUSH))
 		svm_pay(v);

@@ -3,6 +3,9 @@
  * The host's state around a guest's stay. A VM exit loads what the VMCS's host area says (SDM 3C 28.5)
  * and leaves the rest as the guest had it, or in a fixed state: descriptor-table limits FFFFh, TR's 67h,
  * LDTR empty, the syscall MSRs and KernelGSBase the guest's.
+ *
+ * A write to an MSR costs some hundred cycles: what is equal stays. IDTR's limit stays FFFFh: no vector is beyond
+ * the table that Linux has. GDTR's does not, since a selector may be.
  */
 #include "vmx/vmx.h"
 #include "core/keys.h"
@@ -38,25 +41,19 @@ static u64 tss_base(u64 gdt, u16 tr)
 
 void vmx_host_constants(struct vmx_cpu *cpu)
 {
-	cpu->star = cpu_rdmsr(ARCH_MSR_STAR);
-	cpu->lstar = cpu_rdmsr(ARCH_MSR_LSTAR);
-	cpu->cstar = cpu_rdmsr(ARCH_MSR_CSTAR);
-	cpu->sfmask = cpu_rdmsr(ARCH_MSR_SFMASK);
+	for (u32 i = 0; i < SYSCALL_MSRS; i++)
+		cpu->syscalls[i] = cpu_rdmsr(ARCH_MSR_STAR + i);
 	cpu->gs_base = cpu_rdmsr(ARCH_MSR_GS_BASE);
-}
-
-static void save_tables(struct vmx_host *h)
-{
-	asm volatile("sgdt %0" : "=m"(h->gdt));
-	asm volatile("sidt %0" : "=m"(h->idt));
 }
 
 /* What does not change while the host is up, as far as it differs from CPU to CPU. */
 static noinline void write_constants(const struct vmx_cpu *cpu, struct vmx_host *h)
 {
 	u16 tr = get_tr();
+	struct vmx_table idt;
 
-	save_tables(h);
+	asm volatile("sgdt %0" : "=m"(h->gdt));
+	asm volatile("sidt %0" : "=m"(idt));
 	/* Selectors must have TI and RPL 0; the data segments come back in vmx_host_restore(). */
 	vmwrite(VMCS_HOST_CS_SELECTOR, get_cs());
 	vmwrite(VMCS_HOST_SS_SELECTOR, get_ss());
@@ -68,7 +65,7 @@ static noinline void write_constants(const struct vmx_cpu *cpu, struct vmx_host 
 	vmwrite(VMCS_HOST_GS_BASE, cpu->gs_base);
 	vmwrite(VMCS_HOST_TR_BASE, tss_base(h->gdt.base, tr));
 	vmwrite(VMCS_HOST_GDTR_BASE, h->gdt.base);
-	vmwrite(VMCS_HOST_IDTR_BASE, h->idt.base);
+	vmwrite(VMCS_HOST_IDTR_BASE, idt.base);
 	vmwrite(VMCS_HOST_SYSENTER_CS, cpu_rdmsr(ARCH_MSR_SYSENTER_CS));
 	vmwrite(VMCS_HOST_SYSENTER_ESP, cpu_rdmsr(ARCH_MSR_SYSENTER_ESP));
 	vmwrite(VMCS_HOST_SYSENTER_EIP, cpu_rdmsr(ARCH_MSR_SYSENTER_EIP));
@@ -97,18 +94,17 @@ void vmx_host_load(struct vcpu *v)
 	vmwrite_changed(VMCS_HOST_FS_BASE, &h->fs_base, cpu_rdmsr(ARCH_MSR_FS_BASE));
 	if (v->guest.efer & ARCH_EFER_SCE)
 		vmx_load_syscalls(v);
-	vcpu_load_msr(v, ARCH_MSR_KERNEL_GS_BASE, "KernelGSBase", s->kernel_gs_base);
+	if (s->kernel_gs_base != h->kernel_gs_base)
+		vcpu_load_msr(v, ARCH_MSR_KERNEL_GS_BASE, "KernelGSBase", s->kernel_gs_base);
 }
 
 void vmx_host_restore(struct vcpu *v)
 {
 	struct vmx_vcpu *s = v->hw;
-	const struct vmx_cpu *cpu = s->here;
 	struct vmx_host *h = &s->host;
 
 	s->kernel_gs_base = cpu_rdmsr(ARCH_MSR_KERNEL_GS_BASE);
 	asm volatile("lgdt %0" : : "m"(h->gdt));
-	asm volatile("lidt %0" : : "m"(h->idt));
 	host_tss_limit_lost();
 	if (h->ldt)
 		asm volatile("lldt %0" : : "r"(h->ldt));
@@ -117,18 +113,10 @@ void vmx_host_restore(struct vcpu *v)
 		host_load_segments(h->ds, h->es, h->fs, h->gs);
 		cpu_wrmsr(ARCH_MSR_FS_BASE, h->fs_base);
 	}
-	cpu_wrmsr(ARCH_MSR_KERNEL_GS_BASE, h->kernel_gs_base);
-	if (h->syscalls && unlikely(backend_options.beside)) {
-		for (u32 i = 0; i < ARRAY_SIZE(h->found); i++)
-			cpu_wrmsr(ARCH_MSR_STAR + i, h->found[i]);
-		h->syscalls = false;
-	} else if (h->syscalls) {
-		cpu_wrmsr(ARCH_MSR_STAR, cpu->star);
-		cpu_wrmsr(ARCH_MSR_LSTAR, cpu->lstar);
-		cpu_wrmsr(ARCH_MSR_CSTAR, cpu->cstar);
-		cpu_wrmsr(ARCH_MSR_SFMASK, cpu->sfmask);
-		h->syscalls = false;
-	}
+	if (h->kernel_gs_base != s->kernel_gs_base)
+		cpu_wrmsr(ARCH_MSR_KERNEL_GS_BASE, h->kernel_gs_base);
+	if (h->syscalls)
+		vmx_restore_syscalls(s);
 	if (h->debugctl)
 		cpu_wrmsr(ARCH_MSR_DEBUGCTL, h->debugctl);
 }

@@ -157,7 +157,7 @@ void vmx_run(struct vcpu *v)
 	if (unlikely(v->apic.irr_highest | s->tpr_threshold))
 		vmx_intercept_tpr(v, s);
 	audit_before_entry(v, dirty & ~DIRTY_HOST);
-	cpu_write_cr2(v->guest.cr2);
+	cpu_load_cr2(v->guest.cr2);
 
 	host_save_breakpoints();
 	if (unlikely(s->extra) && vmx_load_extra(v, s))

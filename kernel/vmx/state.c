@@ -153,16 +153,31 @@ static u64 shadow_efer(const struct vcpu *v)
 /* They matter to guests that have SYSCALL; RDMSR and WRMSR exit, and come here too. */
 void vmx_load_syscalls(struct vcpu *v)
 {
+	static const char *const name[] = { "STAR", "LSTAR", "CSTAR", "SFMASK" };
 	struct vmx_vcpu *s = v->hw;
 
-	for (u32 i = 0; unlikely(backend_options.beside) && !s->host.syscalls && i < 4; i++)
-		s->host.found[i] = cpu_rdmsr(ARCH_MSR_STAR + i);
+	if (s->host.syscalls)
+		return;
 	s->host.syscalls =
 		true; /* whatever becomes of them: vmx_host_restore() brings the host's back */
-	vcpu_load_msr(v, ARCH_MSR_STAR, "STAR", s->star);
-	vcpu_load_msr(v, ARCH_MSR_LSTAR, "LSTAR", s->lstar);
-	vcpu_load_msr(v, ARCH_MSR_CSTAR, "CSTAR", s->cstar);
-	vcpu_load_msr(v, ARCH_MSR_SFMASK, "SFMASK", s->sfmask);
+	s->host.was = s->here->syscalls;
+	if (unlikely(backend_options.beside)) {
+		for (u32 i = 0; i < SYSCALL_MSRS; i++)
+			s->host.found[i] = cpu_rdmsr(ARCH_MSR_STAR + i);
+		s->host.was = s->host.found;
+	}
+	for (u32 i = 0; i < SYSCALL_MSRS; i++)
+		if (s->syscalls[i] != s->host.was[i])
+			vcpu_load_msr(v, ARCH_MSR_STAR + i, name[i], s->syscalls[i]);
+}
+
+/* What the guest has is in the CPU, but for what the CPU has refused, and that is none of the host's values. */
+void vmx_restore_syscalls(struct vmx_vcpu *s)
+{
+	for (u32 i = 0; i < SYSCALL_MSRS; i++)
+		if (s->syscalls[i] != s->host.was[i])
+			cpu_wrmsr(ARCH_MSR_STAR + i, s->host.was[i]);
+	s->host.syscalls = false;
 }
 
 /* Without SCE, SYSCALL and SYSRET raise #UD, which exits. */
@@ -177,7 +192,7 @@ static void apply_efer(struct vcpu *v)
 		vmwrite(VMCS_GUEST_EFER, efer);
 	else
 		s->msr_area->guest[0].value = efer;
-	if (efer & ARCH_EFER_SCE && s->in_guest_context && !s->host.syscalls)
+	if (efer & ARCH_EFER_SCE && s->in_guest_context)
 		vmx_load_syscalls(v);
 }
 
@@ -502,10 +517,10 @@ void vmx_get_state(struct vcpu *v, struct fermata_state *state, u32 mask)
 		state->control.cr3 = vmx_get_reg(v, HW_CR3);
 	}
 	if (mask & FERMATA_STATE_MSRS) {
-		state->msrs.star = s->star;
-		state->msrs.lstar = s->lstar;
-		state->msrs.cstar = s->cstar;
-		state->msrs.sfmask = s->sfmask;
+		state->msrs.star = s->syscalls[0];
+		state->msrs.lstar = s->syscalls[1];
+		state->msrs.cstar = s->syscalls[2];
+		state->msrs.sfmask = s->syscalls[3];
 		state->msrs.kernel_gs_base = get_kernel_gs_base(s);
 		state->msrs.sysenter_cs = vmread(VMCS_GUEST_SYSENTER_CS);
 		state->msrs.sysenter_esp = vmread(VMCS_GUEST_SYSENTER_ESP);
@@ -558,10 +573,10 @@ int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 		vmx_set_reg(v, HW_CR3, state->control.cr3);
 	}
 	if (mask & FERMATA_STATE_MSRS) {
-		s->star = state->msrs.star;
-		s->lstar = state->msrs.lstar;
-		s->cstar = state->msrs.cstar;
-		s->sfmask = state->msrs.sfmask;
+		s->syscalls[0] = state->msrs.star;
+		s->syscalls[1] = state->msrs.lstar;
+		s->syscalls[2] = state->msrs.cstar;
+		s->syscalls[3] = state->msrs.sfmask;
 		s->kernel_gs_base = state->msrs.kernel_gs_base;
 		vmwrite(VMCS_GUEST_SYSENTER_CS, state->msrs.sysenter_cs);
 		vmwrite(VMCS_GUEST_SYSENTER_ESP, canonical(v, state->msrs.sysenter_esp));
@@ -578,13 +593,12 @@ int vmx_set_state(struct vcpu *v, const struct fermata_state *state, u32 mask)
 u64 *vmx_msr(struct vcpu *v, u32 msr)
 {
 	struct vmx_vcpu *s = v->hw;
-	u64 *const slots[] = { &s->star, &s->lstar, &s->cstar, &s->sfmask };
 	u32 at = msr - ARCH_MSR_STAR;
 
-	if (at >= ARRAY_SIZE(slots))
+	if (at >= SYSCALL_MSRS)
 		return NULL;
 	/* The caller may write to the CPU, too: it has all of them then, or none. */
-	if (s->in_guest_context && !s->host.syscalls)
+	if (s->in_guest_context)
 		vmx_load_syscalls(v);
-	return slots[host_index(at, (u32)ARRAY_SIZE(slots))];
+	return &s->syscalls[host_index(at, SYSCALL_MSRS)];
 }

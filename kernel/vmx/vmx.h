@@ -16,6 +16,8 @@ struct vmx_controls {
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 };
 
+#define SYSCALL_MSRS 4u /* STAR, LSTAR, CSTAR, SFMASK: one after the other, from ARCH_MSR_STAR on */
+
 struct vmx_vcpu;
 
 struct vmx_cpu {
@@ -23,7 +25,7 @@ struct vmx_cpu {
 	struct vmx_vcpu *active; /* whose VMCS is current here */
 	struct vmx_vcpu *loaded; /* all whose VMCS this CPU may hold in its caches */
 	struct tag_pool tags;
-	u64 star, lstar, cstar, sfmask; /* the host's; constant */
+	u64 syscalls[SYSCALL_MSRS]; /* the host's STAR, LSTAR, CSTAR, SFMASK; constant */
 	u64 gs_base;
 	u64 other; /* beside another hypervisor, while a VMCS of ours is current: what was before, or VMCS_NONE */
 	bool on;
@@ -32,19 +34,23 @@ struct vmx_cpu {
 
 #define VMCS_NONE (~0ull) /* VMPTRST when none is current (SDM 3C 31.3) */
 
+/* As SGDT and SIDT store it. */
+struct __attribute__((packed)) vmx_table {
+	u16 limit;
+	u64 base;
+};
+
 /* The host's registers that a VM exit does not bring back as they were (SDM 3C 28.5). */
 struct vmx_host {
 	u32 cpu; /* whose constants are in the VMCS; ~0u: none's */
 	u16 es, ds, fs, gs, ldt;
-	bool syscalls; /* the guest's STAR, LSTAR, CSTAR, SFMASK are in the CPU */
-	u64 found[4];  /* beside another hypervisor: what they were, perhaps its guest's */
-	u64 efer;      /* likewise, as in the VMCS */
+	bool syscalls;		    /* the guest's STAR, LSTAR, CSTAR, SFMASK are in the CPU */
+	const u64 *was;		    /* what they were */
+	u64 found[SYSCALL_MSRS];    /* likewise, beside another hypervisor: perhaps its guest's */
+	u64 efer;		    /* likewise, as in the VMCS */
 	u64 cr0, cr3, cr4, fs_base; /* as in the VMCS */
 	u64 kernel_gs_base, debugctl;
-	struct __attribute__((packed)) {
-		u16 limit;
-		u64 base;
-	} gdt, idt;
+	struct vmx_table gdt;
 };
 
 struct vmx_vcpu {
@@ -65,7 +71,7 @@ struct vmx_vcpu {
 	u32 proc;	       /* primary controls as they are in the VMCS */
 	u64 rip;	       /* as in the VMCS */
 	u64 host_rsp;	       /* likewise */
-	u64 star, lstar, cstar, sfmask, kernel_gs_base; /* the guest's */
+	u64 syscalls[SYSCALL_MSRS], kernel_gs_base; /* the guest's */
 	struct vmx_host host;
 	struct vmx_vcpu *next, **link; /* in vmx_cpu.loaded */
 };
@@ -158,6 +164,7 @@ void vmx_where(struct vcpu *v, struct where *where);
 void vmx_fetch_rsp(struct vcpu *v);
 u64 *vmx_msr(struct vcpu *v, u32 msr);
 void vmx_load_syscalls(struct vcpu *v); /* in guest context */
+void vmx_restore_syscalls(struct vmx_vcpu *s);
 /* CR0 and CR4 bits that the guest writes without an exit: those that change nothing of ours. */
 #define VMX_CR0_DIRECT                                                                             \
 	(ARCH_CR0_MP | ARCH_CR0_EM | ARCH_CR0_TS | ARCH_CR0_ET | ARCH_CR0_AM | ARCH_CR0_WP)

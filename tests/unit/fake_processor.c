@@ -142,6 +142,7 @@ u64 cpu_cr2(void)
 void cpu_write_cr2(u64 value)
 {
 	fake_processor.cr2 = value;
+	fake_processor.cr2_writes++;
 }
 
 u64 cpu_cr3(void)

@@ -705,7 +705,7 @@ static void never(u64 *regs)
 static void refused_syscall_msr(void **state)
 {
 	guest = never;
-	s->sfmask = 1ull << 32;
+	s->syscalls[3] = 1ull << 32;
 	v->guest.efer |= ARCH_EFER_SCE;
 	v->dirty |= DIRTY_CONTROL;
 	v->guest.cr0 |= ARCH_CR0_PE;
@@ -716,6 +716,49 @@ static void refused_syscall_msr(void **state)
 	assert_int_equal(page.exit.hw_info1, 1ull << 32);
 	assert_string_equal(v->audit.finding[0].field, "SFMASK");
 	assert_true(s->host.syscalls); /* so that the host's come back */
+}
+
+/* ---- what equals is not written */
+
+static void equal_msrs(void **state)
+{
+	const u64 host[] = { 0x23001000000000, 0xffffffff81000000, 0, 0x257fd5 };
+	struct vmx_cpu *here = (struct vmx_cpu *)s->here;
+
+	for (u32 i = 0; i < SYSCALL_MSRS; i++)
+		*fake_msr(ARCH_MSR_STAR + i) = here->syscalls[i] = s->syscalls[i] = host[i];
+	s->syscalls[1] = 0xffffffff92000000;
+	fake_processor.msr_writes = 0;
+	vmx_load_syscalls(v);
+	assert_int_equal(fake_processor.msr_writes, 1);
+	assert_int_equal(*fake_msr(ARCH_MSR_LSTAR), 0xffffffff92000000);
+	/* By WRMSR: one that was alike, and one that has become so. */
+	*vmx_msr(v, ARCH_MSR_SFMASK) = *fake_msr(ARCH_MSR_SFMASK) = 0x200;
+	*vmx_msr(v, ARCH_MSR_LSTAR) = *fake_msr(ARCH_MSR_LSTAR) = host[1];
+	fake_processor.msr_writes = 0;
+	vmx_restore_syscalls(s);
+	assert_int_equal(fake_processor.msr_writes, 1);
+	for (u32 i = 0; i < SYSCALL_MSRS; i++)
+		assert_int_equal(*fake_msr(ARCH_MSR_STAR + i), host[i]);
+	assert_false(s->host.syscalls);
+}
+
+static void faults(u64 *regs)
+{
+	fake_processor.cr2 = 0x7000;
+}
+
+static void equal_cr2(void **state)
+{
+	guest = faults;
+	v->guest.cr2 = fake_processor.cr2 = 0x5000;
+	vmx_run(v);
+	assert_int_equal(v->guest.cr2, 0x7000);
+	vmx_run(v);
+	assert_int_equal(fake_processor.cr2_writes, 0);
+	fake_processor.cr2 = 0x6000; /* the host's own page fault */
+	vmx_run(v);
+	assert_int_equal(fake_processor.cr2_writes, 1);
 }
 
 /* ---- beside another hypervisor */
@@ -806,7 +849,7 @@ static void msrs_beside(void **state)
 {
 	*fake_msr(ARCH_MSR_LSTAR) = 0x1234;
 	*fake_msr(ARCH_MSR_SFMASK) = 0x200;
-	s->lstar = 0x5678;
+	s->syscalls[1] = 0x5678;
 	vmx_load_syscalls(v);
 	assert_int_equal(*fake_msr(ARCH_MSR_LSTAR), 0x5678);
 	vmx_load_syscalls(v); /* the guest has changed one: nothing is found anew */
@@ -824,6 +867,8 @@ static void msrs_beside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		VMX_TEST(equal_msrs),
+		VMX_TEST(equal_cr2),
 		BESIDE_TEST(vmcs_beside),
 		BESIDE_TEST(off_beside),
 		BESIDE_TEST(lost_beside),

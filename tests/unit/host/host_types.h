@@ -60,8 +60,8 @@ typedef long long s64;
 /* As the kernel's: 0 instead of what is out of range. */
 #define host_index(index, count)                                                                   \
 	({                                                                                         \
-		__typeof__(index) at = (index);                                                    \
-		at < (count) ? at : 0;                                                             \
+		__typeof__(index) the_index = (index);                                             \
+		the_index < (count) ? the_index : 0;                                               \
 	})
 
 void host_steps(u64 n);

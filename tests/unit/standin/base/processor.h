@@ -33,7 +33,7 @@ struct fake_processor {
 	u32 msrs;
 	u32 pkru, pkru_writes;
 	u64 random; /* what RDRAND and RDSEED give; 0: nothing */
-	u32 msr_writes, dr_writes, nmis, stgis;
+	u32 msr_writes, dr_writes, cr2_writes, nmis, stgis;
 	struct fake_invalidation invalidation[FAKE_INVALIDATIONS];
 	u32 invalidations;
 	u32 refused_msr;		     /* one that takes nothing; 0: none */
