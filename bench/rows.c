@@ -116,8 +116,10 @@ bool row_measure(const struct row *row, const struct hypervisor *h, const struct
 	exits = h->exits(vm) - exits - 1; /* the last is PORT_END's */
 	summarize(row, memory, exits, result);
 	result->instructions /= rate;
-	if (row->turns)
+	if (row->turns) {
 		result->instructions = (result->instructions + row->turns / 2) / row->turns;
+		result->exits = 1; /* those between are not counted */
+	}
 	h->destroy(vm);
 	memory_free(memory);
 	return true;

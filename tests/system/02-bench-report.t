@@ -44,7 +44,7 @@ ok $? 'bench.json is read like the lines'
 
 for emulator in qemu-amd bochs-intel; do
 	for system in native kvm-nested kvm-shadow fermata-nested fermata-shadow; do
-		for row in cpuid hypercall rdmsr wrmsr rdtsc rdtsc-trapped out-user in-user mmio-write-user mmio-read-user \
+		for row in floor cpuid hypercall rdmsr wrmsr rdtsc rdtsc-trapped out-user in-user mmio-write-user mmio-read-user \
 			touch-present touch-absent mov-cr3 invlpg cr4-pge page-fault fork-exec pipe-ring compile boot; do
 			line $emulator $system $row true 4321 1
 			line $emulator $system $row false 77777 1
@@ -66,6 +66,8 @@ bench/report -r "$dir/short" -s -m "$dir/machine" "$dir/all"
 same "$(grep -c '^|---' "$dir/short")" 1 'the short page has one table'
 grep -q '^| row | paging | one operation | QEMU, AMD-V: KVM | QEMU, AMD-V: Fermata | Bochs, VT-x: KVM | Bochs, VT-x: Fermata |$' "$dir/short"
 ok $? '... with both emulators beside each other'
+grep -q '^Times the floor, shadow: cpuid 1.0, ' "$dir/page"
+ok $? '... and a line that says how far from the floor an exit is'
 grep -q '^| `page-fault` | shadow | [^|]* | 4,321 (1) | 4,321 (1) | 4,321 (1) | 4,321 (1) |$' "$dir/short" && ! grep -q 'old\|77,777' "$dir/short"
 ok $? '... and only the columns with tags'
 

@@ -14,7 +14,7 @@ results() { # FILTER: those of bench.json for which the Perl expression is true,
 
 measured() { # KIND EMULATOR
 	rm -f "$dir/bench.json"
-	bench/run -b "$1" -o "$dir" cpuid rdtsc out-user touch-present >"$dir/table" 2>"$dir/errors"
+	bench/run -b "$1" -o "$dir" floor cpuid rdtsc out-user touch-present >"$dir/table" 2>"$dir/errors"
 	ok $? "$2: the bench runs"
 	sed 's/^/# /' "$dir/errors" "$dir/table"
 	same "$(results '$_->{emulator} ne "'"$2"'"')" '' "$2: and says so"
@@ -26,11 +26,16 @@ kvm-nested rdtsc tags 0
 kvm-nested out-user tags 1
 fermata-nested cpuid tags 1
 fermata-nested rdtsc tags 0
-fermata-nested out-user tags 1' "$2: one exit for what exits, none for what does not"
+fermata-nested out-user tags 1
+fermata-nested floor tags 1' "$2: one exit for what exits, none for what does not"
 	same "$(results '$_->{system} eq "kvm-shadow" && $_->{row} eq "cpuid" && $_->{tags}')" 'kvm-shadow cpuid tags 1' \
 		"$2: KVM with shadow paging, too"
 	same "$(results '$_->{row} eq "touch-present" && ($_->{exits} <= 0 || $_->{exits} > 1.01)')" '' \
 		"$2: at most one exit for a page"
+	floor=$(sed -n 's/.*fermata-nested", "row": "floor".*"instructions": \([0-9]*\),.*/\1/p' "$dir/bench.json")
+	exit=$(sed -n 's/.*fermata-nested", "row": "cpuid", "tags": true.*"instructions": \([0-9]*\),.*/\1/p' "$dir/bench.json")
+	[ "${floor:-0}" -gt 60 ] && [ "$floor" -lt "${exit:-0}" ]
+	ok $? "$2: the floor is a world switch, and below an exit: $floor, $exit"
 	same "$(results '$_->{row} eq "rdtsc" ? $_->{instructions} != 5 : $_->{instructions} < 6')" '' \
 		"$2: an RDTSC is one instruction of five, and nothing is less"
 }
@@ -52,6 +57,6 @@ grep -q '^load failed: nonsense' "$dir/table"
 ok $? 'and no other'
 
 bench/run nonsense 2>"$dir/errors"
-[ $? = 1 ] && grep -q '^bench: no row nonsense; there are: cpuid ' "$dir/errors"
+[ $? = 1 ] && grep -q '^bench: no row nonsense; there are: floor cpuid ' "$dir/errors"
 ok $? 'a row that does not exist is refused'
 echo "1..$count"
