@@ -6,6 +6,7 @@
 # make kernels    module and box for the other kernels of the archive and its backports; KERNEL=RELEASE for that one
 # make bench      Fermata and KVM; ROW=NAME measures one row, BOX=amd|intel in one box, BESIDE=1 with KVM loaded throughout
 # make bench-docs   what `make bench` has measured, into README.md and docs/bench.md
+# make fuzz       TIME=SECONDS for each TARGET=NAME: libFuzzer on parsers, decoders and the ioctls
 # make test-kernels   boots the box, and a guest in it, with each of these kernels
 # make test-generations   Debian's kernel on each processor that Bochs has: build/generations.md
 # make test-matrix   the test guests and Debian's kernel: nested and shadow paging, with tags and without; on VT-x

@@ -201,7 +201,10 @@ const char *clock_format_date(int64_t seconds, char *text, size_t size)
 	time_t t = (time_t)seconds;
 	struct tm tm;
 
-	if (!gmtime_r(&t, &tm) || !strftime(text, size, "%Y-%m-%dT%H:%M:%SZ", &tm))
+	if (gmtime_r(&t, &tm))
+		snprintf(text, size, "%04lld-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900ll,
+			 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	else
 		snprintf(text, size, "-");
 	return text;
 }

@@ -269,7 +269,6 @@ int cpuid_set(struct cpuid_table *t, const struct fermata_cpuid *wanted,
 
 	if (wanted->count > FERMATA_MAX_CPUID || wanted->reserved)
 		return -EINVAL;
-	memset(t, 0, sizeof(*t));
 	for (i = 0; i < wanted->count; i++) {
 		const struct fermata_cpuid_entry *e = &wanted->entry[i];
 
@@ -277,6 +276,7 @@ int cpuid_set(struct cpuid_table *t, const struct fermata_cpuid *wanted,
 		    promises_too_much(e, supported))
 			return -EINVAL;
 	}
+	memset(t, 0, sizeof(*t)); /* what is refused leaves the guest's CPU as it was */
 	sort(t, wanted);
 	for (i = t->count; i--;)
 		*index_of(t, t->entry[i].leaf) = i + 1;

@@ -169,6 +169,8 @@ static void dates(void **state)
 	}
 	assert_true(clock_parse_date("now", &seconds, problem, sizeof(problem)));
 	assert_true(seconds >= now && seconds < now + 60);
+	assert_string_equal(clock_format_date(-61220448000, text, sizeof(text)),
+			    "0030-01-01T00:00:00Z");
 	assert_string_equal(clock_format_date(1893499230, text, sizeof(text)),
 			    "2030-01-01T12:00:30Z");
 }

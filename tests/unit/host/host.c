@@ -487,13 +487,20 @@ static u64 xcr0(void)
 	return host_test.xcr0 ?: 0x2e7;
 }
 
-/* SDM 1 13.3: what XSETBV takes. False: #GP. */
-static bool xsetbv(struct host_thread *thread, u64 value)
+/* SDM 1 13.3: what XSETBV takes. */
+static bool legal_xcr0(u64 value)
 {
 	bool sse = value & 2, avx = value & 4;
 	u64 avx512 = value & 0xe0;
 
-	if (value & ~xcr0() || !(value & 1) || (avx && !sse) || (avx512 && (avx512 != 0xe0 || !avx)))
+	return !(value & ~xcr0()) && value & 1 && (!avx || sse) &&
+	       (!avx512 || (avx512 == 0xe0 && avx));
+}
+
+/* False: #GP. */
+static bool xsetbv(struct host_thread *thread, u64 value)
+{
+	if (!legal_xcr0(value))
 		return false;
 	thread->xcr0 = value;
 	return true;
@@ -541,6 +548,9 @@ bool host_guest_xcr0(u64 wanted)
 {
 	if (!in_guest)
 		broken("host_guest_xcr0() outside of guest context");
+	/* Whoever let it through is wrong, whatever the clamp makes of it. */
+	if (!legal_xcr0(wanted))
+		host_test.illegal++;
 	return xsetbv(in_guest, xsave_clamp_xcr0(wanted, xcr0()));
 }
 
@@ -674,6 +684,8 @@ void host_xsave_set(struct host_thread *thread, const u8 *area)
 {
 	memcpy(thread->xsave, area, sizeof(thread->xsave));
 	xsave_clamp_area(thread->xsave, xcr0(), 0xffff);
+	if (memcmp(thread->xsave, area, sizeof(thread->xsave)))
+		host_test.illegal++;
 }
 
 void host_full_barrier(void)

@@ -50,6 +50,7 @@ struct host_test {
 	bool detects_split_locks;
 	u64 split_locks, split_lock_rip; /* host_split_lock() */
 	u64 cr4;			 /* as host_cr4_change() left it */
+	u32 illegal; /* values for XSETBV and XRSTOR that a clamp had to make legal, so that no check had */
 	u64 xcr0; /* of the host, which guests may have; 0 counts as x87, SSE, AVX, AVX-512 and PKRU */
 	bool others_ran; /* host_others_ran() */
 	bool no_restore; /* XRSTOR faults, whatever the area is */
