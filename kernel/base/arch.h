@@ -162,6 +162,15 @@ static inline u64 arch_dr7(u64 value)
 	return (value & 0xffff2bff) | ARCH_DR7_FIXED;
 }
 
+/* Those whose R/W field is 01b or 11b are about data: they lose their enables (SDM 3B 17.2.4). */
+static inline u64 arch_dr7_without_data(u64 dr7)
+{
+	for (u32 i = 0; i < 4; i++)
+		if (dr7 >> (16 + 4 * i) & 1)
+			dr7 &= ~(3ull << 2 * i);
+	return dr7;
+}
+
 static inline bool arch_canonical(u64 address, u32 bits)
 {
 	return (u64)((s64)(address << (64 - bits)) >> (64 - bits)) == address;

@@ -161,6 +161,8 @@ extern const struct backend svm_backend, vmx_backend;
 /* What whoever loads us asks for, once, before the first detect(). */
 struct backend_options {
 	u32 turn; /* VT-x: the longest turn of a guest, in 1024 TSC ticks; 0: until something ends it */
+	/* AMD-V: a guest's data breakpoints are kept, and not armed: some emulators end over them (QEMU 10). */
+	bool no_data_breakpoints;
 	/*
 	 * Another hypervisor (KVM) has switched virtualization on, and its guests run on the same CPUs. Set before
 	 * setup(), constant until teardown().

@@ -39,6 +39,11 @@ module_param_named(turn, backend_options.turn, uint, 0444);
 MODULE_PARM_DESC(turn,
 		 "VT-x: longest turn of a guest, in 1024 TSC ticks (0: until something ends it)");
 
+module_param_named(no_data_breakpoints, backend_options.no_data_breakpoints, bool, 0444);
+MODULE_PARM_DESC(
+	no_data_breakpoints,
+	"AMD-V: do not arm guests' data breakpoints, which end some emulators; guests still see theirs in DR7");
+
 static const struct backend *const backends[] = { &svm_backend, &vmx_backend };
 
 void hardware_caps(struct fermata_caps *caps)
@@ -256,6 +261,8 @@ int hardware_init(void)
 			hardware_backend = backends[i];
 	if (!hardware_backend)
 		return 0;
+	if (backend_options.no_data_breakpoints)
+		host_log("guests' data breakpoints are not armed (no_data_breakpoints=1)");
 	err = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "fermata:online", hotplug_online,
 				hotplug_offline);
 	if (err < 0)

@@ -70,6 +70,21 @@ static void shadow_control(const struct vcpu *v, struct vmcb *c)
 		c->cr4 &= ~(ARCH_CR4_SMEP | ARCH_CR4_SMAP);
 }
 
+/* The guest reads what it wrote: DR7's reads exit. */
+static void apply_debug(const struct vcpu *v, struct svm_vcpu *s)
+{
+	struct vmcb *c = s->vmcb;
+
+	c->dr6 = v->guest.dr6;
+	c->dr7 = v->guest.dr7;
+	if (unlikely(backend_options.no_data_breakpoints))
+		c->dr7 = arch_dr7_without_data(c->dr7);
+	s->extra &= ~EXTRA_BREAKPOINTS;
+	if (c->dr7 & ARCH_DR7_ENABLES)
+		s->extra |= EXTRA_BREAKPOINTS;
+	c->clean &= ~CLEAN_DR;
+}
+
 static void apply_efer(const struct vcpu *v, struct vmcb *c)
 {
 	u64 efer = v->guest.efer | ARCH_EFER_SVME;
@@ -122,14 +137,8 @@ void svm_apply(struct vcpu *v)
 		apply_clock(v);
 	if (dirty & (DIRTY_CLOCK | DIRTY_TSC_OFFSET))
 		apply_tsc_offset(v, c);
-	if (dirty & DIRTY_DEBUG) {
-		c->dr6 = v->guest.dr6;
-		c->dr7 = v->guest.dr7;
-		s->extra &= ~EXTRA_BREAKPOINTS;
-		if (v->guest.dr7 & ARCH_DR7_ENABLES)
-			s->extra |= EXTRA_BREAKPOINTS;
-		c->clean &= ~CLEAN_DR;
-	}
+	if (dirty & DIRTY_DEBUG)
+		apply_debug(v, s);
 	if (dirty & DIRTY_PAT) {
 		c->g_pat = v->guest.pat;
 		c->clean &= ~CLEAN_NESTED;

@@ -151,6 +151,13 @@ static void data_breakpoints(void)
 	write_dr1((u64)&cell);
 	write_dr7(DR7_CLEAR | BIT(2) | 1ull << 20 | 2ull << 22); /* L1, writes, 8 bytes */
 	steps = 0;
+	if (!call_runner(CALL_DATA_BREAKPOINTS, 0)) {
+		cell = 1;
+		check(!steps && read_dr7() == (DR7_CLEAR | BIT(2) | 1ull << 20 | 2ull << 22),
+		      "no_data_breakpoints: a data breakpoint reads back, and is not armed");
+		write_dr7(DR7_CLEAR);
+		return;
+	}
 	asm volatile("mov %0, %%rax" : : "m"(cell) : "rax", "memory");
 	check_eq(steps, 0, "a write breakpoint lets reads pass");
 	asm volatile("movl $1, %1\n1:\tlea 1b(%%rip), %0" : "=&r"(behind), "=m"(cell) : : "memory");

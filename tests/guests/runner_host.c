@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -188,6 +189,17 @@ static uint32_t log_next(struct machine *m, uint32_t at)
 	return record && fermata_log_read(m->processor[0].vcpu, record, 1, NULL);
 }
 
+/* no_data_breakpoints=1: the processor is an emulator that ends over them */
+static bool data_breakpoints(void)
+{
+	FILE *f = fopen("/sys/module/fermata/parameters/no_data_breakpoints", "r");
+	bool armed = !f || fgetc(f) != 'Y';
+
+	if (f)
+		fclose(f);
+	return armed;
+}
+
 uint32_t host_call(struct processor *p, uint32_t call, uint32_t argument)
 {
 	struct machine *m = p->machine;
@@ -275,6 +287,8 @@ uint32_t host_call(struct processor *p, uint32_t call, uint32_t argument)
 	case CALL_DROP:
 	case CALL_PRESSURE:
 		return pressure_call(m, call, argument);
+	case CALL_DATA_BREAKPOINTS:
+		return data_breakpoints();
 	case CALL_TOLD:
 		return atomic_load(&told);
 	}

@@ -22,6 +22,10 @@ gcc -O2 -Wall -static -o "$dir/cx16" tests/system/cx16.c || exit 1
 same "$?" 0 "the processor's flags are right behind CMPXCHG16B, or it has none"
 sed 's/^/# /' "$dir/said"
 
+version=$(qemu-system-x86_64 --version | sed -n 's/.* version \([0-9]*\)\..*/\1/p')
+same "$("$box" "$(script 'cat /sys/module/fermata/parameters/no_data_breakpoints')")" "$([ "$version" -ge 8 ] && echo Y || echo N)" \
+	"guests have data breakpoints where QEMU bears them: not in version $version, if it is 8 or newer"
+
 # The command ends while its reader sleeps: the rest is more than fits outside, in the pipe and the socket, and
 # what does not fit waits in the port's queue in the box.
 late() { # BYTES: read before the sleep

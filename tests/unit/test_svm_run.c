@@ -196,6 +196,31 @@ static void breakpoints(void **state)
 	assert_int_equal(fake_processor.dr_writes, i);
 }
 
+/* What QEMU 10 ends over is not armed; the guest's other breakpoints are, and it sees all of them. */
+static void no_data_breakpoints(void **state)
+{
+	/* 0 is about writes, 1 about instructions, 2 about ports, 3 about reads and writes: all enabled, and GD */
+	u64 all = ARCH_DR7_FIXED | ARCH_DR7_GD | 0xff | 1ull << 16 | 2ull << 24 | 0xfull << 28;
+	u32 writes;
+
+	v->guest.dr7 = all;
+	v->dirty |= DIRTY_DEBUG;
+	turn();
+	assert_int_equal(seen.dr7, all);
+	backend_options.no_data_breakpoints = true;
+	v->dirty |= DIRTY_DEBUG;
+	turn();
+	assert_int_equal(seen.dr7, all & ~0xc3ull);
+	assert_int_equal(v->guest.dr7, all);
+	writes = fake_processor.dr_writes;
+	v->guest.dr7 = ARCH_DR7_FIXED | 3 | 1ull << 16;
+	v->dirty |= DIRTY_DEBUG;
+	turn();
+	assert_int_equal(seen.dr7, ARCH_DR7_FIXED | 1ull << 16);
+	assert_int_equal(fake_processor.dr_writes, writes);
+	backend_options.no_data_breakpoints = false;
+}
+
 static u32 keys_seen;
 
 static void changes_keys(u64 *regs)
@@ -750,6 +775,7 @@ int main(void)
 		RUN_TEST(single_step),
 		RUN_TEST(task_priority),
 		RUN_TEST(breakpoints),
+		RUN_TEST(no_data_breakpoints),
 		RUN_TEST(protection_keys),
 		RUN_TEST(can_take),
 		RUN_TEST(inject),

@@ -105,11 +105,12 @@ enum guest_call {
 	CALL_COPY,	 /* a thread copies EXTRA by what its log says, over and over */
 	CALL_COPY_END,	 /* once more, the last time: how many of the pages differ */
 	CALL_COPIED,	 /* how many pages that thread copied after its first round */
-	CALL_SHADOW_TABLES,   /* of shadow paging, that take memory now; 0: nested paging */
-	CALL_SHADOW_RELEASED, /* those given back to the host, ever */
-	CALL_DROP,	      /* so often the host asks all who have memory to spare */
-	CALL_PRESSURE,	      /* ... and goes on asking, until it is called with 0 */
-	CALL_TOLD,	      /* runner -w: whether it has received SIGUSR1; else 1 */
+	CALL_SHADOW_TABLES,    /* of shadow paging, that take memory now; 0: nested paging */
+	CALL_SHADOW_RELEASED,  /* those given back to the host, ever */
+	CALL_DROP,	       /* so often the host asks all who have memory to spare */
+	CALL_PRESSURE,	       /* ... and goes on asking, until it is called with 0 */
+	CALL_DATA_BREAKPOINTS, /* does the module arm them? */
+	CALL_TOLD,	       /* runner -w: whether it has received SIGUSR1; else 1 */
 };
 
 #define SLOT_RAM 0
