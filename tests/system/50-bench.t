@@ -36,7 +36,9 @@ fermata-nested floor tags 1' "$2: one exit for what exits, none for what does no
 	exit=$(sed -n 's/.*fermata-nested", "row": "cpuid", "tags": true.*"instructions": \([0-9]*\),.*/\1/p' "$dir/bench.json")
 	[ "${floor:-0}" -gt 60 ] && [ "$floor" -lt "${exit:-0}" ]
 	ok $? "$2: the floor is a world switch, and below an exit: $floor, $exit"
-	same "$(results '$_->{row} eq "rdtsc" ? $_->{instructions} != 5 : $_->{instructions} < 6')" '' \
+	# A native CPUID: Bochs 3.0 counts it and the loop around it as one.
+	same "$(results '$_->{row} eq "rdtsc" ? $_->{instructions} != 5 :
+			$_->{instructions} < ($_->{row} eq "cpuid" && $_->{system} eq "native" ? 1 : 6)')" '' \
 		"$2: an RDTSC is one instruction of five, and nothing is less"
 }
 
