@@ -24,8 +24,10 @@ my @tolerated = (
 	qr/^tsc: /,
 	# The same later: ticks are lost while the box's kernel clears 2 MiB for the guest, one emulated
 	# instruction a byte, and Linux, which has no better watchdog yet than these ticks, blames the TSC.
-	# A box that had to wait for a processor gives it a "long readout interval". Time itself is checked below.
+	# A box that had to wait for a processor gives it a "long readout interval", and a timer's interrupt that
+	# took long. Time itself is checked below.
 	qr/^clocksource: (timekeeping watchdog on CPU0: Marking clocksource 'tsc-early' as unstable| |Long readout interval)/,
+	qr/^hrtimer: interrupt took \d+ ns/,
 	# Follow from a clock that is not the TSC.
 	qr/^Unstable clock detected|^If you want to keep using the local clock|^  "trace_clock=local"|^on the kernel command line/,
 	# Linux 6.12, on each AMD processor of these families where ACPI says nothing of performance levels (_CPC).
